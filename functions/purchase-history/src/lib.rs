@@ -1,0 +1,140 @@
+//! Keeps each user's history: consumes the stream of the purchases table.
+//!
+//! A batch of records tells only whose purchases changed. For each of those users the history is folded anew from
+//! the purchases themselves, so a record that is told twice, late or out of order does no harm, and neither does a
+//! second consumer. A user whose history cannot be brought up to date is reported by their earliest record
+//! (partial batch answer); the others are not held up.
+
+use std::collections::HashMap;
+
+use aws_lambda_events::dynamodb::{Event, EventRecord};
+use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
+use futures::StreamExt;
+use lambda_runtime::LambdaEvent;
+use nextbasket_domain::{Clock, UserId};
+use nextbasket_http::Metrics;
+use nextbasket_http::metrics::Unit;
+use nextbasket_tables::capacity::metered;
+use nextbasket_tables::history::HistoryTable;
+use nextbasket_tables::purchases::PurchasesTable;
+use nextbasket_tables::{TableError, Tables, purchases};
+
+/// How many users are brought up to date at a time.
+const WIDTH: usize = 16;
+
+/// What the function keeps between invocations.
+#[derive(Debug, Clone)]
+pub struct State {
+    purchases: PurchasesTable,
+    history: HistoryTable,
+    metrics: Metrics,
+    clock: Clock,
+}
+
+impl State {
+    /// With these tables and this clock.
+    ///
+    /// # Errors
+    /// If a table has no name.
+    pub fn new(metrics: Metrics, tables: &Tables, clock: Clock) -> Result<Self, lambda_runtime::Error> {
+        Ok(Self { purchases: tables.purchases()?, history: tables.history()?, metrics, clock })
+    }
+}
+
+/// The records of one user in a batch.
+struct Named {
+    user: UserId,
+    /// The sequence number of the first of them, to be reported if the user fails.
+    first: String,
+    /// When the last of them was written, in milliseconds since 1970.
+    latest: i64,
+}
+
+/// Brings the history of every user that the batch names up to date.
+///
+/// # Errors
+/// None: what goes wrong is reported record by record.
+pub async fn handle(
+    state: &State,
+    event: LambdaEvent<Event>,
+) -> Result<DynamoDbEventResponse, lambda_runtime::Error> {
+    let (users, mut failed) = users_named(&event.payload.records);
+    let (results, units) = metered(
+        futures::stream::iter(users)
+            .map(|named| async {
+                let result = state.history.refresh(&named.user, &state.purchases).await;
+                (named, result)
+            })
+            .buffer_unordered(WIDTH)
+            .collect::<Vec<_>>(),
+    )
+    .await;
+    let mut changed = 0.0;
+    let mut freshness = 0;
+    for (named, result) in results {
+        match result {
+            Ok(true) => {
+                changed += 1.0;
+                freshness = freshness.max(state.clock.now().as_millis() - named.latest);
+            }
+            Ok(false) => {}
+            Err(error) => {
+                log_failure(&named.first, &error);
+                failed.push(named.first);
+            }
+        }
+    }
+    #[allow(clippy::cast_precision_loss, reason = "milliseconds of one batch")]
+    let freshness = freshness as f64;
+    state.metrics.put(
+        &[("Consumer", "purchase-history")],
+        &[
+            ("Freshness", freshness, Unit::Milliseconds),
+            ("HistoriesChanged", changed, Unit::Count),
+            ("UsersFailed", f64::from(u32::try_from(failed.len()).unwrap_or(u32::MAX)), Unit::Count),
+            ("ReadUnits", units.read, Unit::Count),
+            ("WriteUnits", units.write, Unit::Count),
+        ],
+        &[("requestId", &event.context.request_id)],
+    );
+    let mut response = DynamoDbEventResponse::default();
+    response.batch_item_failures = failed
+        .into_iter()
+        .map(|sequence_number| {
+            let mut failure = DynamoDbBatchItemFailure::default();
+            failure.item_identifier = Some(sequence_number);
+            failure
+        })
+        .collect();
+    Ok(response)
+}
+
+fn log_failure(sequence_number: &str, error: &TableError) {
+    tracing::error!(
+        sequence_number,
+        error = error as &dyn std::error::Error,
+        "a history was not brought up to date"
+    );
+}
+
+/// The users of the batch, each with their first record; and the records that name no user.
+fn users_named(records: &[EventRecord]) -> (Vec<Named>, Vec<String>) {
+    let mut users: Vec<Named> = Vec::new();
+    let mut places: HashMap<UserId, usize> = HashMap::new();
+    let mut nameless = Vec::new();
+    for record in records {
+        let sequence_number = record.change.sequence_number.clone().unwrap_or_default();
+        let Some(user) = purchases::user_of_keys(&record.change.keys) else {
+            tracing::error!(sequence_number, "a record names no user");
+            nameless.push(sequence_number);
+            continue;
+        };
+        let written = record.change.approximate_creation_date_time.timestamp_millis();
+        let place = *places.entry(user.clone()).or_insert(users.len());
+        match users.get_mut(place) {
+            Some(named) => named.latest = named.latest.max(written),
+            None => users.push(Named { user, first: sequence_number, latest: written }),
+        }
+    }
+    (users, nameless)
+}

@@ -1,0 +1,142 @@
+//! Purchases: `POST /purchases`, `GET /users/{userId}/purchases`,
+//! `DELETE /users/{userId}/purchases/{purchaseId}` and `DELETE /users/{userId}`.
+//!
+//! A purchase is written once by a conditional put; everything derived from it follows through the table's stream.
+
+use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
+use lambda_runtime::LambdaEvent;
+use nextbasket_domain::time::DAY_MS;
+use nextbasket_domain::{Clock, Line, Purchase, PurchaseId, RecommendationId, Timestamp, UserId};
+use nextbasket_http::{ApiError, Request, Service, cursor, json, no_content, service};
+use nextbasket_tables::Tables;
+use nextbasket_tables::history::HistoryTable;
+use nextbasket_tables::purchases::{Place, PurchasesTable, Recorded};
+use serde::{Deserialize, Serialize};
+
+/// What the function keeps between invocations.
+#[derive(Debug, Clone)]
+pub struct State {
+    service: Service,
+    purchases: PurchasesTable,
+    history: HistoryTable,
+    clock: Clock,
+}
+
+impl State {
+    /// With these tables and this clock.
+    ///
+    /// # Errors
+    /// If a table has no name.
+    pub fn new(service: Service, tables: &Tables, clock: Clock) -> Result<Self, lambda_runtime::Error> {
+        Ok(Self { service, purchases: tables.purchases()?, history: tables.history()?, clock })
+    }
+}
+
+/// Answers one request.
+///
+/// # Errors
+/// None: what goes wrong is answered as problem details.
+pub async fn handle(
+    state: &State,
+    event: LambdaEvent<ApiGatewayV2httpRequest>,
+) -> Result<ApiGatewayV2httpResponse, lambda_runtime::Error> {
+    state
+        .service
+        .answer(event, async |request| match request.route() {
+            "POST /purchases" => record(state, &request).await,
+            "GET /users/{userId}/purchases" => list(state, &request).await,
+            "DELETE /users/{userId}/purchases/{purchaseId}" => cancel(state, &request).await,
+            "DELETE /users/{userId}" => erase(state, &request).await,
+            _ => Err(service::unknown_route(&request)),
+        })
+        .await
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct NewPurchase {
+    purchase_id: PurchaseId,
+    user_id: UserId,
+    purchased_at: Option<Timestamp>,
+    lines: Vec<Line>,
+    recommendation_id: Option<RecommendationId>,
+}
+
+async fn record(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
+    request.query(&[])?;
+    let body: NewPurchase = request.body()?;
+    request.caller.act_for(&body.user_id)?;
+    Purchase::check_lines(&body.lines).map_err(|error| ApiError::invalid("lines", error))?;
+    let now = state.clock.now();
+    if body.purchased_at.is_some_and(|at| at > now.plus_millis(DAY_MS)) {
+        return Err(ApiError::invalid("purchasedAt", "must not be more than a day ahead"));
+    }
+    let purchase = Purchase {
+        purchase_id: body.purchase_id,
+        user_id: body.user_id,
+        purchased_at: body.purchased_at.unwrap_or(now),
+        lines: body.lines,
+        recommendation_id: body.recommendation_id,
+    };
+    match state.purchases.record(&purchase).await? {
+        Recorded::New => json(201, &purchase),
+        // A time that the client left to us is not part of what it says.
+        Recorded::Before(before)
+            if before.lines == purchase.lines
+                && before.recommendation_id == purchase.recommendation_id
+                && body.purchased_at.is_none_or(|at| at == before.purchased_at) =>
+        {
+            json(200, &before)
+        }
+        Recorded::Before(_) => Err(ApiError::conflict(
+            "purchase_differs",
+            "this user has a purchase of this purchaseId with other content",
+        )
+        .at("purchaseId")),
+    }
+}
+
+#[derive(Serialize)]
+struct Page {
+    items: Vec<Purchase>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<String>,
+}
+
+async fn list(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
+    let user: UserId = request.path("userId")?;
+    request.caller.act_for(&user)?;
+    let query = request.query(&["limit", "cursor"])?;
+    let limit = query.limit()?;
+    let list = format!("purchases/{user}");
+    let after = match query.text("cursor") {
+        Some(text) => {
+            let (purchased_at, purchase_id) = cursor::decode(&list, text)?;
+            Some(Place { purchase_id, purchased_at })
+        }
+        None => None,
+    };
+    let (items, end) = state.purchases.page(&user, limit, after.as_ref()).await?;
+    let cursor = end.map(|end| cursor::encode(&list, (end.purchased_at, end.purchase_id))).transpose()?;
+    json(200, &Page { items, cursor })
+}
+
+async fn cancel(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
+    let user: UserId = request.path("userId")?;
+    let purchase: PurchaseId = request.path("purchaseId")?;
+    request.caller.act_for(&user)?;
+    request.query(&[])?;
+    state.purchases.remove(&user, &purchase).await?;
+    Ok(no_content(204))
+}
+
+/// The history is derived from the purchases and would follow by itself; it goes at once so that nothing of the
+/// user is left when the answer is given. A consumer that folds at the same time finds no purchases and leaves none.
+async fn erase(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
+    let user: UserId = request.path("userId")?;
+    request.caller.act_for(&user)?;
+    request.query(&[])?;
+    state.purchases.remove_all(&user).await?;
+    state.history.remove(&user).await?;
+    Ok(no_content(202))
+}

@@ -1,0 +1,51 @@
+//! The shape of every answer here.
+
+use std::sync::Arc;
+
+use nextbasket_domain::{Category, Money, Product, ProductId};
+use serde::Serialize;
+
+use crate::reason::Reason;
+
+/// A list of products with reasons.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Answer {
+    /// To be given back with a purchase that it leads to.
+    pub recommendation_id: String,
+    /// The model's version; null before the first training.
+    pub model_version: Option<u64>,
+    pub items: Vec<Item>,
+    /// Where the list goes on, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// One product of an answer.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Item {
+    pub product_id: ProductId,
+    pub name: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub categories: Vec<Category>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price: Option<Money>,
+    /// What the list is ordered by; to six decimals.
+    pub score: f64,
+    /// Strongest first, at least one.
+    pub reasons: Vec<Reason>,
+}
+
+impl Item {
+    pub(crate) fn new(card: &Arc<Product>, score: f64, reasons: Vec<Reason>) -> Self {
+        Self {
+            product_id: card.product_id.clone(),
+            name: card.name.clone(),
+            categories: card.categories.clone(),
+            price: card.price,
+            score: (score * 1e6).round() / 1e6,
+            reasons,
+        }
+    }
+}

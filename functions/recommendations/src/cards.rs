@@ -1,0 +1,73 @@
+//! Product cards, cached for seconds.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nextbasket_domain::{Clock, Product, ProductId, Timestamp};
+use nextbasket_tables::TableError;
+use nextbasket_tables::products::ProductsTable;
+
+/// How long a card is shown without looking again: a product that is sold out is still shown for so long.
+const FRESH_MS: i64 = 3_000;
+/// How many cards are kept.
+const KEPT: usize = 10_000;
+
+struct Seen {
+    at: Timestamp,
+    /// `None`: the catalogue has no such product.
+    card: Option<Arc<Product>>,
+}
+
+/// The catalogue, behind a cache of cards.
+pub(crate) struct Cards {
+    pub table: ProductsTable,
+    clock: Clock,
+    seen: Mutex<HashMap<ProductId, Seen>>,
+}
+
+impl std::fmt::Debug for Cards {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Cards")
+    }
+}
+
+impl Cards {
+    pub(crate) fn new(table: ProductsTable, clock: Clock) -> Self {
+        Self { table, clock, seen: Mutex::default() }
+    }
+
+    /// The cards of those of the products that the catalogue has, in the order asked for: one batch read for what
+    /// is not fresh.
+    pub(crate) async fn get(&self, ids: &[ProductId]) -> Result<Vec<Arc<Product>>, TableError> {
+        let now = self.clock.now();
+        let mut found: HashMap<ProductId, Option<Arc<Product>>> = HashMap::with_capacity(ids.len());
+        let mut stale = Vec::new();
+        {
+            let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            for id in ids {
+                match seen.get(id) {
+                    Some(seen) if now.as_millis() - seen.at.as_millis() < FRESH_MS => {
+                        found.insert(id.clone(), seen.card.clone());
+                    }
+                    // Asked for only once, should it be named twice.
+                    _ if found.insert(id.clone(), None).is_none() => stale.push(id.clone()),
+                    _ => {}
+                }
+            }
+        }
+        if !stale.is_empty() {
+            for card in self.table.cards(&stale).await? {
+                found.insert(card.product_id.clone(), Some(Arc::new(card)));
+            }
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if seen.len() + stale.len() > KEPT {
+                seen.clear();
+            }
+            for id in stale {
+                let card = found.get(&id).cloned().flatten();
+                seen.insert(id, Seen { at: now, card });
+            }
+        }
+        Ok(ids.iter().filter_map(|id| found.get(id).cloned().flatten()).collect())
+    }
+}

@@ -1,0 +1,117 @@
+//! The live model: its priors in memory, its rows as they are asked for.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nextbasket_domain::{Clock, ProductId, Timestamp};
+use nextbasket_http::ApiError;
+use nextbasket_recommender::{Priors, ProductIx, ProductRows};
+use nextbasket_tables::model::{ModelTable, Pointer};
+
+/// How long the pointer is trusted: a new model is in use after this time.
+const FRESH_MS: i64 = 1_000;
+/// How many products' rows are kept.
+const KEPT_ROWS: usize = 20_000;
+/// How often to look again when a model is replaced while it is read.
+const ATTEMPTS: usize = 3;
+
+/// A product's rows, and its name when the model was trained.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub name: Option<String>,
+    pub rows: ProductRows,
+}
+
+/// One version of the model.
+#[derive(Debug)]
+pub(crate) struct LiveModel {
+    pub pointer: Pointer,
+    pub priors: Priors,
+    /// `None`: the product has no row.
+    rows: Mutex<HashMap<ProductIx, Option<Arc<Row>>>>,
+}
+
+/// The model table, behind a cache of the live version.
+#[derive(Debug)]
+pub(crate) struct Models {
+    table: ModelTable,
+    clock: Clock,
+    seen: Mutex<Option<(Timestamp, Option<Arc<LiveModel>>)>>,
+}
+
+impl Models {
+    pub(crate) fn new(table: ModelTable, clock: Clock) -> Self {
+        Self { table, clock, seen: Mutex::new(None) }
+    }
+
+    /// The live model; `None` before the first training.
+    pub(crate) async fn live(&self) -> Result<Option<Arc<LiveModel>>, ApiError> {
+        let now = self.clock.now();
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = match seen {
+            Some((at, model)) if now.as_millis() - at.as_millis() < FRESH_MS => return Ok(model),
+            Some((_, model)) => model,
+            None => None,
+        };
+        let model = self.read(known).await?;
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, model.clone()));
+        Ok(model)
+    }
+
+    async fn read(&self, known: Option<Arc<LiveModel>>) -> Result<Option<Arc<LiveModel>>, ApiError> {
+        for _ in 0..ATTEMPTS {
+            let Some(pointer) = self.table.pointer().await? else { return Ok(None) };
+            if let Some(known) = known.as_ref().filter(|known| known.pointer == pointer) {
+                return Ok(Some(known.clone()));
+            }
+            if let Some(chunks) = self.table.priors(&pointer).await? {
+                let priors = Priors::decode(&chunks).map_err(ApiError::internal)?;
+                return Ok(Some(Arc::new(LiveModel { pointer, priors, rows: Mutex::default() })));
+            }
+        }
+        Err(ApiError::internal("the model was replaced each time that it was read"))
+    }
+
+    /// The rows of those of the products that have one: one batch read for what is not in memory.
+    pub(crate) async fn rows(
+        &self,
+        model: &LiveModel,
+        products: &[ProductIx],
+    ) -> Result<HashMap<ProductIx, Arc<Row>>, ApiError> {
+        let mut found = HashMap::with_capacity(products.len());
+        let mut missing = Vec::new();
+        {
+            let kept = model.rows.lock().unwrap_or_else(PoisonError::into_inner);
+            for &product in products {
+                match kept.get(&product) {
+                    Some(Some(row)) => {
+                        found.insert(product, row.clone());
+                    }
+                    Some(None) => {}
+                    None => missing.push(product),
+                }
+            }
+        }
+        missing.sort_unstable();
+        missing.dedup();
+        if missing.is_empty() {
+            return Ok(found);
+        }
+        let ids: Vec<ProductId> =
+            missing.iter().filter_map(|&product| ProductId::parse(model.priors.id(product)).ok()).collect();
+        for row in self.table.rows(&model.pointer, &ids).await? {
+            let rows = ProductRows::decode(&row.row).map_err(ApiError::internal)?;
+            if let Some(product) = model.priors.index_of(row.product_id.as_str()) {
+                found.insert(product, Arc::new(Row { name: row.name, rows }));
+            }
+        }
+        let mut kept = model.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() + missing.len() > KEPT_ROWS {
+            kept.clear();
+        }
+        for product in missing {
+            kept.insert(product, found.get(&product).cloned());
+        }
+        Ok(found)
+    }
+}

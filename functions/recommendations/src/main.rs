@@ -1,0 +1,16 @@
+//! The function's binary: wiring alone.
+
+use lambda_runtime::{Error, run, service_fn, tracing};
+use nextbasket_domain::{Clock, Random};
+use nextbasket_http::Service;
+use nextbasket_tables::Tables;
+use recommendations::{State, handle};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    tracing::init_default_subscriber();
+    let tables = Tables::from_env().await;
+    let state = State::new(Service::from_env()?, &tables, Clock::system(), Random::system()?)?;
+    state.warm_up().await;
+    run(service_fn(|event| handle(&state, event))).await
+}

@@ -1,0 +1,197 @@
+//! The embedded DynamoDB: dynoxide over SQLite, served on loopback by threads of its own.
+
+mod clients;
+mod tables;
+mod upkeep;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use dynoxide::Database;
+use tokio::sync::oneshot;
+
+use crate::listen::{ListenError, listen};
+
+pub use clients::{ACCESS_KEY, REGION, sdk_config};
+pub use tables::{TableError, create_tables};
+pub(crate) use upkeep::trim;
+
+/// How long a stop waits for requests that are under way.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// The database's own schema makes every stream write read all earlier records; this index ends that.
+const STREAM_INDEX: &str = "CREATE INDEX IF NOT EXISTS nextbasket_stream_order \
+     ON _stream_records(table_name, CAST(sequence_number AS INTEGER))";
+
+/// Where the tables' items live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Storage {
+    /// Gone when the database stops.
+    Memory,
+    /// An SQLite file, made if it is not there.
+    File(PathBuf),
+}
+
+/// A running embedded DynamoDB. Dropping it stops it as [`DynamoDb::stop`] does.
+pub struct DynamoDb {
+    address: SocketAddr,
+    storage: Storage,
+    database: Option<Database>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl DynamoDb {
+    /// Opens the storage and listens on `address`, which must be a loopback address; port 0 takes any free one.
+    ///
+    /// # Errors
+    /// [`DynamoDbError`] when the storage cannot be opened or the address cannot be listened on.
+    pub fn start(storage: Storage, address: SocketAddr) -> Result<Self, DynamoDbError> {
+        let database = open(&storage)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("dynamodb")
+            .enable_all()
+            .build()
+            .map_err(|source| DynamoDbError::Thread { source })?;
+        let listener = runtime.block_on(async { listen(address) })?;
+        let address = listener.local_addr().map_err(|source| ListenError::Refused { address, source })?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let served = database.clone();
+        let thread = std::thread::Builder::new()
+            .name("dynamodb".to_owned())
+            .spawn(move || serve(&runtime, listener, served, stopped))
+            .map_err(|source| DynamoDbError::Thread { source })?;
+        Ok(DynamoDb { address, storage, database: Some(database), stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// The address that it listens on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The endpoint's URL for clients.
+    #[must_use]
+    pub fn endpoint_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// While on, a commit does not wait for the disk: some ten times faster, safe against the process being killed,
+    /// not against the machine losing power. Turning it off writes everything to disk once; from then on until the
+    /// next start, power loss can take the last commits, but never leaves the file broken.
+    ///
+    /// # Errors
+    /// [`DynamoDbError::Storage`] when the database refuses.
+    pub fn set_bulk_loading(&self, on: bool) -> Result<(), DynamoDbError> {
+        let Some(database) = &self.database else { return Ok(()) };
+        if on {
+            return database.enable_bulk_loading().map_err(|e| DynamoDbError::Storage(e.to_string()));
+        }
+        database.disable_bulk_loading().map_err(|e| DynamoDbError::Storage(e.to_string()))?;
+        match &self.storage {
+            Storage::Memory => Ok(()),
+            Storage::File(file) => upkeep::flush(file).map_err(|e| DynamoDbError::Storage(e.to_string())),
+        }
+    }
+
+    /// Lets running requests finish and closes the storage.
+    pub async fn stop(&mut self) {
+        let (stop, thread) = (self.stop.take(), self.thread.take());
+        self.database = None;
+        let _closed = tokio::task::spawn_blocking(move || halt(stop, thread)).await;
+    }
+}
+
+impl Drop for DynamoDb {
+    fn drop(&mut self) {
+        self.database = None;
+        halt(self.stop.take(), self.thread.take());
+    }
+}
+
+fn halt(stop: Option<oneshot::Sender<()>>, thread: Option<JoinHandle<()>>) {
+    if let Some(stop) = stop {
+        let _gone = stop.send(());
+    }
+    if let Some(thread) = thread {
+        let _panicked = thread.join();
+    }
+}
+
+/// Why the embedded DynamoDB cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum DynamoDbError {
+    /// The storage cannot be opened.
+    #[error("the database {path} cannot be opened: {reason}")]
+    Open {
+        /// The file, or `memory`.
+        path: String,
+        /// What SQLite or dynoxide says.
+        reason: String,
+    },
+    /// The storage refused a change of its settings.
+    #[error("the database refused: {0}")]
+    Storage(String),
+    /// The address cannot be listened on.
+    #[error("the local DynamoDB: {0}")]
+    Listen(#[from] ListenError),
+    /// The operating system gives no thread.
+    #[error("the local DynamoDB cannot have its threads: {source}")]
+    Thread {
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+}
+
+fn open(storage: &Storage) -> Result<Database, DynamoDbError> {
+    // The index needs a second connection, and only a named memory database can have one.
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let path = match storage {
+        Storage::Memory => {
+            let serial = NEXT.fetch_add(1, Ordering::Relaxed);
+            format!("file:nextbasket-{}-{serial}?mode=memory&cache=shared", std::process::id())
+        }
+        Storage::File(path) => text_of(path)?,
+    };
+    let failed = |reason: String| DynamoDbError::Open { path: path.clone(), reason };
+    let database = Database::new(&path).map_err(|e| failed(e.to_string()))?;
+    rusqlite::Connection::open(&path)
+        .and_then(|second| second.execute_batch(STREAM_INDEX))
+        .map_err(|e| failed(e.to_string()))?;
+    Ok(database)
+}
+
+fn text_of(path: &Path) -> Result<String, DynamoDbError> {
+    path.to_str().map(str::to_owned).ok_or_else(|| DynamoDbError::Open {
+        path: path.display().to_string(),
+        reason: "the path is not UTF-8".to_owned(),
+    })
+}
+
+fn serve(
+    runtime: &tokio::runtime::Runtime,
+    listener: tokio::net::TcpListener,
+    database: Database,
+    stopped: oneshot::Receiver<()>,
+) {
+    let (begin_grace, grace) = oneshot::channel::<()>();
+    let stopped = async move {
+        let _sender_dropped = stopped.await;
+        let _gone = begin_grace.send(());
+    };
+    runtime.block_on(async move {
+        let serving = dynoxide::server::serve_with_shutdown(listener, database, stopped);
+        let late = async {
+            let _begun = grace.await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            result = serving => if let Err(e) = result { tracing::error!(error = %e, "the local DynamoDB ended") },
+            () = late => tracing::warn!("requests to the local DynamoDB were cut off"),
+        }
+    });
+}

@@ -1,0 +1,153 @@
+//! Makes the template's tables where they are missing, and refuses tables of another shape.
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::DisplayErrorContext;
+use aws_sdk_dynamodb::types::{BillingMode, StreamSpecification, TableDescription, TimeToLiveSpecification};
+
+use crate::template::Table;
+
+/// Why the tables are not as the template says.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// A table is there with other keys, indexes or stream.
+    #[error(
+        "the table {table} has another {part} than the template says; its data is from another version: \
+         take a new data folder, or dump it with the version that made it"
+    )]
+    OtherShape {
+        /// The table's name.
+        table: String,
+        /// What differs: `key`, `indexes` or `stream`.
+        part: &'static str,
+    },
+    /// The endpoint refused.
+    #[error("the table {table} cannot be made: {reason}")]
+    Refused {
+        /// The table's name.
+        table: String,
+        /// What the SDK says.
+        reason: String,
+    },
+}
+
+/// Makes every table that is not there, with its indexes, stream, expiry and protection. Doing it again changes
+/// nothing.
+///
+/// # Errors
+/// [`TableError::OtherShape`] for a table that differs from the template, [`TableError::Refused`] for the rest.
+pub async fn create_tables(client: &Client, tables: &[Table]) -> Result<(), TableError> {
+    for table in tables {
+        match client.describe_table().table_name(&table.name).send().await {
+            Ok(found) => {
+                let description = found.table().ok_or_else(|| refused(table, "no description"))?;
+                if let Some(part) = difference(table, description) {
+                    return Err(TableError::OtherShape { table: table.name.clone(), part });
+                }
+            }
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_resource_not_found_exception()) => {
+                create(client, table).await?;
+            }
+            Err(e) => return Err(refused(table, DisplayErrorContext(&e))),
+        }
+        expire(client, table).await?;
+    }
+    Ok(())
+}
+
+async fn create(client: &Client, table: &Table) -> Result<(), TableError> {
+    let some = |indexes: usize| (indexes > 0).then_some(());
+    let mut stream = None;
+    if let Some(view) = &table.stream {
+        let specification =
+            StreamSpecification::builder().stream_enabled(true).stream_view_type(view.clone()).build();
+        stream = Some(specification.map_err(|e| refused(table, e))?);
+    }
+    client
+        .create_table()
+        .table_name(&table.name)
+        .set_key_schema(Some(table.key_schema.clone()))
+        .set_attribute_definitions(Some(table.attribute_definitions.clone()))
+        .set_global_secondary_indexes(some(table.global_indexes.len()).map(|()| table.global_indexes.clone()))
+        .set_local_secondary_indexes(some(table.local_indexes.len()).map(|()| table.local_indexes.clone()))
+        .set_stream_specification(stream)
+        .deletion_protection_enabled(table.deletion_protection)
+        .billing_mode(BillingMode::PayPerRequest)
+        .send()
+        .await
+        .map_err(|e| refused(table, DisplayErrorContext(&e)))?;
+    Ok(())
+}
+
+/// Of its own, after every start: a start that was killed between the two steps is made good.
+async fn expire(client: &Client, table: &Table) -> Result<(), TableError> {
+    let Some(attribute) = &table.time_to_live else { return Ok(()) };
+    let found = client
+        .describe_time_to_live()
+        .table_name(&table.name)
+        .send()
+        .await
+        .map_err(|e| refused(table, DisplayErrorContext(&e)))?;
+    if found.time_to_live_description().and_then(|d| d.attribute_name()) == Some(attribute.as_str()) {
+        return Ok(());
+    }
+    let specification = TimeToLiveSpecification::builder()
+        .enabled(true)
+        .attribute_name(attribute)
+        .build()
+        .map_err(|e| refused(table, e))?;
+    client
+        .update_time_to_live()
+        .table_name(&table.name)
+        .time_to_live_specification(specification)
+        .send()
+        .await
+        .map_err(|e| refused(table, DisplayErrorContext(&e)))?;
+    Ok(())
+}
+
+fn difference(table: &Table, found: &TableDescription) -> Option<&'static str> {
+    let definitions = |all: &[aws_sdk_dynamodb::types::AttributeDefinition]| {
+        let mut all: Vec<(String, String)> = all
+            .iter()
+            .map(|d| (d.attribute_name().to_owned(), d.attribute_type().as_str().to_owned()))
+            .collect();
+        all.sort();
+        all
+    };
+    if table.key_schema != found.key_schema()
+        || definitions(&table.attribute_definitions) != definitions(found.attribute_definitions())
+    {
+        return Some("key");
+    }
+    let mut wanted: Vec<String> = table
+        .global_indexes
+        .iter()
+        .map(|i| format!("{} {:?} {:?}", i.index_name(), i.key_schema(), i.projection()))
+        .chain(
+            table
+                .local_indexes
+                .iter()
+                .map(|i| format!("{} {:?} {:?}", i.index_name(), i.key_schema(), i.projection())),
+        )
+        .collect();
+    let mut there: Vec<String> = found
+        .global_secondary_indexes()
+        .iter()
+        .map(|i| format!("{} {:?} {:?}", i.index_name().unwrap_or_default(), i.key_schema(), i.projection()))
+        .chain(found.local_secondary_indexes().iter().map(|i| {
+            format!("{} {:?} {:?}", i.index_name().unwrap_or_default(), i.key_schema(), i.projection())
+        }))
+        .collect();
+    wanted.sort();
+    there.sort();
+    if wanted != there {
+        return Some("set of indexes");
+    }
+    let stream =
+        found.stream_specification().filter(|s| s.stream_enabled()).and_then(|s| s.stream_view_type());
+    (table.stream.as_ref() != stream).then_some("stream")
+}
+
+fn refused(table: &Table, reason: impl std::fmt::Display) -> TableError {
+    TableError::Refused { table: table.name.clone(), reason: reason.to_string() }
+}

@@ -1,0 +1,225 @@
+//! The HTTP API: requests become payload 2.0 events for the route's function, its answers become HTTP.
+//!
+//! What cannot be routed, read or answered gets what API Gateway says: `{"message":"Not Found"}` and the like.
+
+mod request;
+mod response;
+mod router;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router as Axum;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::response::Response;
+use http::StatusCode;
+use http_body_util::BodyExt;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::invoke::{HttpFunction, InvocationError, invoke, request_id};
+use crate::listen::{ListenError, listen};
+use crate::streams::Wake;
+use crate::template::{Function, Template};
+
+use router::Router;
+
+/// How long a stop waits for requests that are under way.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What a front end is to do beyond the template.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The longest body in bytes; 10 MB, as API Gateway has it.
+    pub body_limit: usize,
+    /// Mappings to wake after a request that may have written.
+    pub wake: Option<Wake>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { body_limit: 10 * 1024 * 1024, wake: None }
+    }
+}
+
+/// A running HTTP front end.
+pub struct Gateway {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    server: JoinHandle<()>,
+}
+
+impl Gateway {
+    /// Listens on `address`, a loopback address, and serves the template's routes. `functions` holds the handlers
+    /// by logical id or binary.
+    ///
+    /// # Errors
+    /// [`GatewayError`] when the address cannot be listened on, a route cannot be read, or its function is not
+    /// among `functions`.
+    pub async fn start(
+        template: &Template,
+        functions: &HashMap<String, HttpFunction>,
+        address: SocketAddr,
+        settings: Settings,
+    ) -> Result<Self, GatewayError> {
+        let mut router = Router::default();
+        for route in &template.routes {
+            let missing =
+                || GatewayError::NoFunction { route: route.key.clone(), function: route.function.clone() };
+            let function = template.function(&route.function).ok_or_else(missing)?;
+            let handler = functions
+                .get(&function.logical_id)
+                .or_else(|| functions.get(&function.binary))
+                .ok_or_else(missing)?;
+            router.add(&route.key, Target { function: function.clone(), handler: handler.clone() })?;
+        }
+        let listener = listen(address)?;
+        let address = listener.local_addr().map_err(|source| ListenError::Refused { address, source })?;
+        let service = Axum::new()
+            .fallback(answer)
+            .with_state(Arc::new(Front { router, settings }))
+            .into_make_service_with_connect_info::<SocketAddr>();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = tokio::spawn(async move {
+            let stopped = async move {
+                let _sender_dropped = stopped.await;
+            };
+            if let Err(e) = axum::serve(listener, service).with_graceful_shutdown(stopped).await {
+                tracing::error!(error = %e, "the HTTP front end ended");
+            }
+        });
+        Ok(Gateway { address, stop: Some(stop), server })
+    }
+
+    /// The address that it listens on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no more connections and lets requests that are under way finish, for up to five seconds.
+    pub async fn stop(mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _gone = stop.send(());
+        }
+        if tokio::time::timeout(GRACE, &mut self.server).await.is_err() {
+            tracing::warn!("HTTP requests were cut off");
+        }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+/// Why the HTTP front end cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// The address.
+    #[error("the HTTP front end: {0}")]
+    Listen(#[from] ListenError),
+    /// A route leads to a function that nobody gave.
+    #[error("the route {route} leads to {function}, and there is no handler for it")]
+    NoFunction {
+        /// The route's key.
+        route: String,
+        /// The function's logical id.
+        function: String,
+    },
+    /// A route's key is none.
+    #[error("{key} is no route: METHOD /path, with {{name}} or a last {{name+}}, or $default")]
+    Route {
+        /// The route's key.
+        key: String,
+    },
+}
+
+struct Target {
+    function: Function,
+    handler: HttpFunction,
+}
+
+struct Front {
+    router: Router<Target>,
+    settings: Settings,
+}
+
+async fn answer(
+    State(front): State<Arc<Front>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
+    let (head, body) = request.into_parts();
+    let Some(matched) = front.router.find(&head.method, head.uri.path()) else {
+        return message(StatusCode::NOT_FOUND, "Not Found");
+    };
+    let body = match read(body, front.settings.body_limit).await {
+        Ok(body) => body,
+        Err(Unread::TooLarge) => return message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
+        Err(Unread::Broken) => return message(StatusCode::BAD_REQUEST, "Bad Request"),
+    };
+    let request_id = request_id();
+    let Target { function, handler } = matched.target;
+    let event = match request::event(&head, &body, &matched, peer, &request_id) {
+        Ok(event) => event,
+        Err(e) => {
+            tracing::error!(error = %e, "a request could not be made an event");
+            return message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error");
+        }
+    };
+    let answer = invoke(function, handler, event, &request_id).await;
+    if let Some(wake) = front.settings.wake.as_ref().filter(|_| !head.method.is_safe()) {
+        wake.wake();
+    }
+    match answer {
+        Ok(answer) => response::http(answer).unwrap_or_else(|e| {
+            tracing::error!(function = function.name, request_id, error = %e, "the function's answer is no response");
+            message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+        }),
+        Err(e) => {
+            tracing::error!(function = function.name, request_id, error = %e, "the function failed");
+            let status = match e {
+                InvocationError::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+                InvocationError::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
+            };
+            message(status, "Internal Server Error")
+        }
+    }
+}
+
+enum Unread {
+    TooLarge,
+    Broken,
+}
+
+/// The body, up to `limit`. What is over it is read and dropped for a while: a client that is still sending would
+/// otherwise see a broken connection and not the answer.
+async fn read(mut body: Body, limit: usize) -> Result<Vec<u8>, Unread> {
+    let mut bytes = Vec::new();
+    let mut total: usize = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Unread::Broken)?;
+        let Ok(data) = frame.into_data() else { continue };
+        total = total.saturating_add(data.len());
+        if total <= limit {
+            bytes.extend_from_slice(&data);
+        } else if total > limit.saturating_mul(4) {
+            break;
+        }
+    }
+    if total > limit { Err(Unread::TooLarge) } else { Ok(bytes) }
+}
+
+fn message(status: StatusCode, text: &str) -> Response {
+    let mut response = Response::new(Body::from(serde_json::json!({ "message": text }).to_string()));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,133 @@
+//! An HTTP request as the event that API Gateway makes of it: payload format 2.0.
+
+use std::net::SocketAddr;
+use std::time::SystemTime;
+
+use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::request::Parts;
+use serde_json::{Map, Value, json};
+
+use crate::invoke::epoch_millis;
+use crate::template::{ACCOUNT, REGION};
+
+use super::Target;
+use super::router::{Match, decoded};
+
+/// The event. It goes through JSON, so that the function sees what it would see in its own process.
+pub(crate) fn event(
+    head: &Parts,
+    body: &[u8],
+    matched: &Match<'_, Target>,
+    peer: SocketAddr,
+    request_id: &str,
+) -> Result<ApiGatewayV2httpRequest, serde_json::Error> {
+    let (headers, cookies) = headers(head);
+    let text = |name: &str| headers.get(name).cloned().unwrap_or(Value::from(""));
+    let host = text("host");
+    let now = epoch_millis(SystemTime::now());
+    let path = decoded(head.uri.path());
+    let query = head.uri.query().unwrap_or_default();
+    let mut event = json!({
+        "version": "2.0",
+        "routeKey": matched.key,
+        "rawPath": path,
+        "rawQueryString": query,
+        "requestContext": {
+            "accountId": ACCOUNT,
+            "apiId": REGION,
+            // A caller on loopback needs no signature; it is told apart by this name.
+            "authorizer": { "iam": {
+                "accessKey": "local",
+                "accountId": ACCOUNT,
+                "callerId": "local",
+                "userArn": format!("arn:aws:iam::{ACCOUNT}:user/local"),
+                "userId": "local",
+            }},
+            "domainName": host,
+            "domainPrefix": host.as_str().and_then(|h| h.split(['.', ':']).next()).unwrap_or_default(),
+            "http": {
+                "method": head.method.as_str(),
+                "path": path,
+                "protocol": format!("{:?}", head.version),
+                "sourceIp": peer.ip().to_string(),
+                "userAgent": text("user-agent"),
+            },
+            "requestId": request_id,
+            "routeKey": matched.key,
+            "stage": "$default",
+            "time": clock_time(now),
+            "timeEpoch": now,
+        },
+        "isBase64Encoded": false,
+    });
+    if let Value::Object(event) = &mut event {
+        event.insert("headers".to_owned(), Value::Object(headers));
+        if !cookies.is_empty() {
+            event.insert("cookies".to_owned(), cookies.into());
+        }
+        if !query.is_empty() {
+            event.insert("queryStringParameters".to_owned(), Value::Object(query_parameters(query)));
+        }
+        if !matched.parameters.is_empty() {
+            let parameters: Map<String, Value> =
+                matched.parameters.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+            event.insert("pathParameters".to_owned(), Value::Object(parameters));
+        }
+        if !body.is_empty() {
+            let (body, encoded) = match std::str::from_utf8(body) {
+                Ok(text) => (text.to_owned(), false),
+                Err(_) => (STANDARD.encode(body), true),
+            };
+            event.insert("body".to_owned(), body.into());
+            event.insert("isBase64Encoded".to_owned(), encoded.into());
+        }
+    }
+    serde_json::from_value(event)
+}
+
+/// Names in lower case, values of one name joined by commas; cookies apart.
+fn headers(head: &Parts) -> (Map<String, Value>, Vec<String>) {
+    let mut headers = Map::new();
+    let mut cookies = Vec::new();
+    for (name, value) in &head.headers {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        if name == http::header::COOKIE {
+            cookies.extend(value.split(';').map(|cookie| cookie.trim().to_owned()));
+        } else {
+            join(&mut headers, name.as_str().to_owned(), &value);
+        }
+    }
+    (headers, cookies)
+}
+
+fn query_parameters(query: &str) -> Map<String, Value> {
+    let mut parameters = Map::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let [name, value] = [name, value].map(|text| decoded(&text.replace('+', " ")));
+        join(&mut parameters, name, &value);
+    }
+    parameters
+}
+
+fn join(map: &mut Map<String, Value>, name: String, value: &str) {
+    match map.get_mut(&name) {
+        Some(Value::String(before)) => {
+            before.push(',');
+            before.push_str(value);
+        }
+        _ => {
+            map.insert(name, value.into());
+        }
+    }
+}
+
+/// As access logs write it: `12/Mar/2020:19:03:58 +0000`.
+fn clock_time(millis: u64) -> String {
+    i64::try_from(millis)
+        .ok()
+        .and_then(chrono::DateTime::from_timestamp_millis)
+        .map_or_else(String::new, |time| time.format("%d/%b/%Y:%H:%M:%S +0000").to_string())
+}

@@ -1,0 +1,55 @@
+//! A function's answer as an HTTP response.
+
+use aws_lambda_events::apigw::ApiGatewayV2httpResponse;
+use aws_lambda_events::encodings::Body as EventBody;
+use axum::body::Body;
+use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{CONTENT_TYPE, SET_COOKIE};
+use http::{HeaderValue, StatusCode};
+
+/// Why an answer is no HTTP response. The gateway answers 500 in its place.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ResponseError {
+    #[error("{0} is no HTTP status")]
+    Status(i64),
+    #[error("the body is said to be base64 and is not: {0}")]
+    Base64(#[from] base64::DecodeError),
+    #[error("a cookie is no header value")]
+    Cookie,
+}
+
+pub(crate) fn http(answer: ApiGatewayV2httpResponse) -> Result<Response, ResponseError> {
+    let status = u16::try_from(answer.status_code)
+        .ok()
+        .and_then(|status| StatusCode::from_u16(status).ok())
+        .ok_or(ResponseError::Status(answer.status_code))?;
+    let body = match answer.body {
+        Some(EventBody::Text(text)) if answer.is_base64_encoded => STANDARD.decode(text)?,
+        Some(EventBody::Text(text)) => text.into_bytes(),
+        Some(EventBody::Binary(bytes)) => bytes,
+        _ => Vec::new(),
+    };
+    let has_body = !body.is_empty();
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    let single = answer.headers.clone();
+    *headers = answer.headers;
+    for name in answer.multi_value_headers.keys() {
+        if single.contains_key(name) {
+            continue;
+        }
+        for value in answer.multi_value_headers.get_all(name) {
+            headers.append(name, value.clone());
+        }
+    }
+    for cookie in answer.cookies {
+        headers.append(SET_COOKIE, HeaderValue::try_from(cookie).map_err(|_| ResponseError::Cookie)?);
+    }
+    if has_body && !headers.contains_key(CONTENT_TYPE) {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    }
+    Ok(response)
+}

@@ -1,0 +1,330 @@
+//! The stand-ins started together, as `serve` and the tests use them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use aws_config::SdkConfig;
+use tokio::task::JoinHandle;
+
+use crate::dynamodb::{self, ACCESS_KEY, DynamoDb, DynamoDbError, REGION, Storage, TableError};
+use crate::folder::{Folder, FolderError, Server};
+use crate::gateway::{Gateway, GatewayError, Settings};
+use crate::invoke::{HttpFunction, StreamFunction};
+use crate::streams::{self, Mapping, Pace, Parts, StreamError, Wake};
+use crate::template::{Template, TemplateError};
+
+/// The tables' file in the data folder.
+const DATABASE: &str = "dynamodb.sqlite";
+
+/// How often old stream records are looked for.
+const UPKEEP: Duration = Duration::from_secs(60 * 60);
+
+/// What a machine is started with.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The template's text.
+    pub template: String,
+    /// Name of the stack, the first part of the tables' names.
+    pub stack_name: String,
+    /// The data folder; `None` keeps everything in memory.
+    pub data: Option<PathBuf>,
+    /// Where DynamoDB listens; port 0 takes any free one.
+    pub dynamodb_listen: SocketAddr,
+}
+
+impl Options {
+    /// Everything in memory, any free port.
+    #[must_use]
+    pub fn in_memory(template: impl Into<String>, stack_name: impl Into<String>) -> Self {
+        Options {
+            template: template.into(),
+            stack_name: stack_name.into(),
+            data: None,
+            dynamodb_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        }
+    }
+}
+
+/// A running machine: DynamoDB with the template's tables, and what was added to it.
+pub struct Machine {
+    template: Template,
+    folder: Option<Folder>,
+    dynamodb: DynamoDb,
+    sdk_config: SdkConfig,
+    gateways: Vec<Gateway>,
+    mappings: Vec<Mapping>,
+    wake: Wake,
+    upkeep: Option<JoinHandle<()>>,
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if let Some(upkeep) = self.upkeep.take() {
+            upkeep.abort();
+        }
+        self.mappings.iter().for_each(Mapping::halt);
+    }
+}
+
+impl Machine {
+    /// Opens the data folder, starts DynamoDB and makes the template's tables.
+    ///
+    /// # Errors
+    /// [`MachineError`]: the template, the folder, the database or a table is not as it must be.
+    pub async fn start(options: Options) -> Result<Self, MachineError> {
+        let template = Template::parse(&options.template, &options.stack_name)?;
+        let data = options.data;
+        let folder = tokio::task::spawn_blocking(move || data.as_deref().map(Folder::open).transpose())
+            .await
+            .map_err(|e| MachineError::Crashed(e.to_string()))??;
+        let storage = match &folder {
+            Some(folder) => Storage::File(folder.path().join(DATABASE)),
+            None => Storage::Memory,
+        };
+        let listen = options.dynamodb_listen;
+        // Opening a large file and starting a runtime both block.
+        let dynamodb = tokio::task::spawn_blocking(move || DynamoDb::start(storage, listen))
+            .await
+            .map_err(|e| MachineError::Crashed(e.to_string()))??;
+        let sdk_config = dynamodb::sdk_config(&dynamodb.endpoint_url());
+        dynamodb::create_tables(&aws_sdk_dynamodb::Client::new(&sdk_config), &template.tables).await?;
+        let upkeep =
+            folder.as_ref().map(|folder| tokio::spawn(upkeep(folder.path().to_owned(), template.clone())));
+        let (gateways, mappings) = (Vec::new(), Vec::new());
+        Ok(Machine {
+            template,
+            folder,
+            dynamodb,
+            sdk_config,
+            gateways,
+            mappings,
+            wake: Wake::default(),
+            upkeep,
+        })
+    }
+
+    /// What the template says.
+    #[must_use]
+    pub fn template(&self) -> &Template {
+        &self.template
+    }
+
+    /// The database, for its address and its bulk loading.
+    #[must_use]
+    pub fn dynamodb(&self) -> &DynamoDb {
+        &self.dynamodb
+    }
+
+    /// Configuration for SDK clients of this machine.
+    #[must_use]
+    pub fn sdk_config(&self) -> &SdkConfig {
+        &self.sdk_config
+    }
+
+    /// What a function's process would find in its environment here: the template's variables, and those that lead
+    /// an SDK client to this machine. `name` is the function's logical id or its binary.
+    #[must_use]
+    pub fn environment(&self, name: &str) -> Option<BTreeMap<String, String>> {
+        let mut environment = self.template.function(name)?.environment.clone();
+        for (key, value) in [
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
+            ("AWS_SECRET_ACCESS_KEY", ACCESS_KEY),
+            ("AWS_REGION", REGION),
+            ("AWS_ENDPOINT_URL_DYNAMODB", &self.dynamodb.endpoint_url()),
+        ] {
+            environment.insert(key.to_owned(), value.to_owned());
+        }
+        Some(environment)
+    }
+
+    /// Serves the template's routes on `address`, a loopback address, until the machine stops. `functions` holds the
+    /// handlers by logical id or binary. Answers the address that it listens on.
+    ///
+    /// # Errors
+    /// [`GatewayError`] when the address cannot be listened on or a route's function is not given.
+    pub async fn gateway(
+        &mut self,
+        address: SocketAddr,
+        functions: &HashMap<String, HttpFunction>,
+    ) -> Result<SocketAddr, GatewayError> {
+        let settings = Settings { wake: Some(self.wake.clone()), ..Settings::default() };
+        let gateway = Gateway::start(&self.template, functions, address, settings).await?;
+        let address = gateway.address();
+        self.gateways.push(gateway);
+        Ok(address)
+    }
+
+    /// Runs the template's mapping to a function, by logical id or binary, until the machine stops.
+    ///
+    /// # Errors
+    /// [`StreamError`] when the template has no such mapping or the stream cannot be read.
+    pub async fn mapping(
+        &mut self,
+        function: &str,
+        handler: StreamFunction,
+        pace: Pace,
+    ) -> Result<Mapping, StreamError> {
+        let missing = || StreamError::NoMapping { function: function.to_owned() };
+        let target = self.template.function(function).ok_or_else(missing)?;
+        let mapping =
+            self.template.mappings.iter().find(|m| m.function == target.logical_id).ok_or_else(missing)?;
+        let table = self.template.table(&mapping.table).ok_or_else(missing)?;
+        let started = Mapping::start(Parts {
+            client: aws_sdk_dynamodbstreams::Client::new(&self.sdk_config),
+            mapping: mapping.clone(),
+            table: table.clone(),
+            function: target.clone(),
+            handler,
+            folder: self.folder.as_ref().map(|folder| folder.path().to_owned()),
+            pace,
+            wake: self.wake.clone(),
+        })
+        .await?;
+        self.mappings.push(started.clone());
+        Ok(started)
+    }
+
+    /// Wakes this machine's mappings. Its gateways do so themselves after every request that may have written.
+    #[must_use]
+    pub fn wake(&self) -> &Wake {
+        &self.wake
+    }
+
+    /// Tells other processes where this one answers HTTP requests. Without a data folder there is nobody to tell.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`] when the folder cannot be written.
+    pub fn announce(&self, http: SocketAddr) -> Result<(), FolderError> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        folder.announce(&Server { pid: std::process::id(), http, dynamodb: self.dynamodb.address() })
+    }
+
+    /// Withdraws the announcement, lets running requests and batches finish and closes the storage.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`] when the announcement cannot be removed; everything is stopped all the same.
+    pub async fn stop(mut self) -> Result<(), FolderError> {
+        let withdrawn = self.folder.as_ref().map_or(Ok(()), Folder::withdraw);
+        for gateway in std::mem::take(&mut self.gateways) {
+            gateway.stop().await;
+        }
+        for mapping in std::mem::take(&mut self.mappings) {
+            mapping.stop().await;
+        }
+        self.dynamodb.stop().await;
+        withdrawn
+    }
+}
+
+/// Lets go of stream records that no mapping needs any more; the file would otherwise hold every change ever made.
+async fn upkeep(folder: PathBuf, template: Template) {
+    let mut hours = tokio::time::interval(UPKEEP);
+    loop {
+        hours.tick().await;
+        let (folder, template) = (folder.clone(), template.clone());
+        let trimmed = tokio::task::spawn_blocking(move || trim(&folder, &template, SystemTime::now())).await;
+        if let Ok(Err(e)) = trimmed {
+            tracing::warn!(error = %e, "old stream records could not be removed");
+        }
+    }
+}
+
+fn trim(folder: &Path, template: &Template, now: SystemTime) -> rusqlite::Result<()> {
+    for table in template.tables.iter().filter(|table| table.stream.is_some()) {
+        let mappings = template.mappings.iter().filter(|mapping| mapping.table == table.logical_id);
+        // A mapping that has not begun needs all of them.
+        let done: Option<Vec<u128>> = mappings.map(|mapping| streams::kept(folder, &mapping.name)).collect();
+        if let Some(done) = done.and_then(|done| done.into_iter().min()) {
+            dynamodb::trim(&folder.join(DATABASE), &table.name, done, now)?;
+        }
+    }
+    Ok(())
+}
+
+/// Why a machine cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum MachineError {
+    /// The template.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// The data folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The database.
+    #[error(transparent)]
+    DynamoDb(#[from] DynamoDbError),
+    /// A table.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// A thread of the machine's own ended with a panic.
+    #[error("a part of the local machine crashed: {0}")]
+    Crashed(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use aws_lambda_events::event::streams::DynamoDbEventResponse;
+    use aws_sdk_dynamodb::types::AttributeValue;
+
+    use super::*;
+    use crate::handler;
+
+    const TEMPLATE: &str = r#"
+Resources:
+  Orders:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      StreamSpecification: { StreamViewType: KEYS_ONLY }
+      AttributeDefinitions: [{ AttributeName: id, AttributeType: S }]
+      KeySchema: [{ AttributeName: id, KeyType: HASH }]
+  Tally:
+    Type: AWS::Serverless::Function
+    Metadata: { BuildProperties: { Binary: tally } }
+    Properties:
+      Events:
+        Orders:
+          Type: DynamoDB
+          Properties: { Stream: !GetAtt Orders.StreamArn, StartingPosition: TRIM_HORIZON }
+"#;
+
+    async fn put(machine: &Machine, id: &str) {
+        let put = aws_sdk_dynamodb::Client::new(machine.sdk_config()).put_item().table_name("t-Orders");
+        put.item("id", AttributeValue::S(id.to_owned())).send().await.unwrap();
+    }
+
+    fn records(folder: &Path) -> u32 {
+        let connection = rusqlite::Connection::open(folder.join(DATABASE)).unwrap();
+        connection.query_row("SELECT COUNT(*) FROM _stream_records", [], |row| row.get(0)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn old_stream_records_go_once_every_mapping_has_done_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options { data: Some(dir.path().to_owned()), ..Options::in_memory(TEMPLATE, "t") };
+        let mut machine = Machine::start(options).await.unwrap();
+        for id in 0..5 {
+            put(&machine, &id.to_string()).await;
+        }
+        let template = machine.template().clone();
+        let tomorrow = SystemTime::now() + Duration::from_secs(25 * 60 * 60);
+        trim(dir.path(), &template, tomorrow).unwrap();
+        assert_eq!(records(dir.path()), 5, "the mapping has not begun");
+
+        let function: StreamFunction = handler(|_| async { Ok(DynamoDbEventResponse::default()) });
+        let mapping = machine.mapping("tally", function, Pace::default()).await.unwrap();
+        mapping.drain().await.unwrap();
+        trim(dir.path(), &template, SystemTime::now()).unwrap();
+        assert_eq!(records(dir.path()), 5, "they are not a day old");
+        trim(dir.path(), &template, tomorrow).unwrap();
+        assert_eq!(records(dir.path()), 1, "the newest stays");
+
+        put(&machine, "after").await;
+        mapping.drain().await.unwrap();
+        assert_eq!(mapping.progress().delivered, 6);
+        machine.stop().await.unwrap();
+    }
+}

@@ -1,0 +1,289 @@
+//! Event source mappings: a table's stream, given to a function batch by batch as the template says.
+//!
+//! Each shard has one reader and as many lanes as the mapping's parallelization; records of one partition key take
+//! one lane, so that they stay in order. A lane has one batch under way. The checkpoint is the last record before
+//! which none is still under way, and it is kept after success, so a crash gives records again, and loses none.
+//!
+//! The embedded endpoint has one shard a table, and it never closes; shards that a stream gains later are not looked
+//! for.
+
+mod checkpoint;
+mod dead_letters;
+mod delivery;
+mod lane;
+mod reader;
+mod record;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_dynamodbstreams::Client;
+use aws_sdk_dynamodbstreams::error::DisplayErrorContext;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::invoke::StreamFunction;
+use crate::template::{Function, StartingPosition, StreamMapping, Table};
+
+pub(crate) use checkpoint::kept;
+pub use dead_letters::DeadLetters;
+
+use checkpoint::Checkpoints;
+use delivery::Delivery;
+
+/// How long a stop waits for batches that are under way.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Makes mappings look at their streams at once: whoever writes in the same process spares its records the wait.
+#[derive(Debug, Clone, Default)]
+pub struct Wake(watch::Sender<()>);
+
+impl Wake {
+    /// Wakes every mapping that listens.
+    pub fn wake(&self) {
+        self.0.send_replace(());
+    }
+}
+
+/// How often a mapping looks and how long it waits before it tries again. Lambda does not say its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Between looks at an idle stream.
+    pub poll: Duration,
+    /// Before the first retry; it doubles with every further one.
+    pub first_backoff: Duration,
+    /// The longest wait before a retry.
+    pub longest_backoff: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Pace {
+            poll: Duration::from_millis(100),
+            first_backoff: Duration::from_millis(50),
+            longest_backoff: Duration::from_secs(2),
+        }
+    }
+}
+
+/// How far a mapping has come since it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// Records that the function has taken.
+    pub delivered: u64,
+    /// Records that were given up.
+    pub given_up: u64,
+    /// Records that were read and are under way.
+    pub under_way: usize,
+}
+
+/// What a mapping is made of.
+pub(crate) struct Parts {
+    pub(crate) client: Client,
+    pub(crate) mapping: StreamMapping,
+    pub(crate) table: Table,
+    pub(crate) function: Function,
+    pub(crate) handler: StreamFunction,
+    /// The data folder; without one, checkpoints and dead letters are kept in memory.
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) pace: Pace,
+    pub(crate) wake: Wake,
+}
+
+/// A running mapping. Clones are handles to the same one.
+#[derive(Clone)]
+pub struct Mapping {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    name: String,
+    table: String,
+    stream_arn: String,
+    client: Client,
+    checkpoints: Arc<Checkpoints>,
+    dead_letters: Arc<DeadLetters>,
+    wake: Wake,
+    stop: watch::Sender<bool>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Mapping {
+    pub(crate) async fn start(parts: Parts) -> Result<Self, StreamError> {
+        let Parts { client, mapping, table, function, handler, folder, pace, wake } = parts;
+        if mapping.tumbling_window.is_some() {
+            return Err(StreamError::TumblingWindow { mapping: mapping.name });
+        }
+        let stream_arn = reader::stream_of(&client, &table.name).await?;
+        let shards = reader::shards(&client, &table.name, &stream_arn).await?;
+        let checkpoints = Checkpoints::open(folder.as_deref(), &mapping.name, &stream_arn)?;
+        if mapping.starting_position == StartingPosition::Latest {
+            for shard in &shards {
+                checkpoints.begin_after(&shard.id, shard.last)?;
+            }
+        }
+        let checkpoints = Arc::new(checkpoints);
+        let dead_letters = Arc::new(DeadLetters::open(folder.as_deref()));
+        let (stop, stopped) = watch::channel(false);
+        let shared = Arc::new(Shared {
+            name: mapping.name.clone(),
+            table: table.name.clone(),
+            stream_arn: stream_arn.clone(),
+            client: client.clone(),
+            checkpoints: Arc::clone(&checkpoints),
+            dead_letters: Arc::clone(&dead_letters),
+            wake: wake.clone(),
+            stop,
+            tasks: Mutex::new(Vec::new()),
+        });
+        let mut tasks = Vec::new();
+        for shard in shards {
+            let delivery = Arc::new(Delivery {
+                mapping: mapping.clone(),
+                function: function.clone(),
+                handler: handler.clone(),
+                stream_arn: stream_arn.clone(),
+                shard: shard.id.clone(),
+                pace,
+                checkpoints: Arc::clone(&checkpoints),
+                dead_letters: Arc::clone(&dead_letters),
+                stopped: stopped.clone(),
+                started: SystemTime::now(),
+            });
+            let mut lanes = Vec::new();
+            for _ in 0..mapping.parallelization {
+                let (lane, task) = lane::start(Arc::clone(&delivery));
+                lanes.push(lane);
+                tasks.push(task);
+            }
+            let reader = reader::Reader {
+                client: client.clone(),
+                stream_arn: stream_arn.clone(),
+                shard: shard.id,
+                partition_key: table.partition_key().to_owned(),
+                page: i32::try_from(mapping.batch_size.min(reader::LARGEST_PAGE)).unwrap_or(i32::MAX),
+                pace,
+                checkpoints: Arc::clone(&checkpoints),
+                lanes,
+                wake: wake.0.subscribe(),
+                stopped: stopped.clone(),
+            };
+            tasks.push(tokio::spawn(reader.run()));
+        }
+        *shared.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
+        Ok(Mapping { shared })
+    }
+
+    /// The mapping's name in the template.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// Waits until every record that the stream has now was taken by the function or given up.
+    ///
+    /// # Errors
+    /// [`StreamError`] when the stream cannot be described, or the mapping stops before.
+    pub async fn drain(&self) -> Result<(), StreamError> {
+        let shared = &self.shared;
+        for shard in reader::shards(&shared.client, &shared.table, &shared.stream_arn).await? {
+            let Some(last) = shard.last else { continue };
+            let mut changes = shared.checkpoints.changes();
+            let mut stopped = shared.stop.subscribe();
+            shared.wake.wake();
+            while shared.checkpoints.of(&shard.id).is_none_or(|done| done < last) {
+                tokio::select! {
+                    _ = changes.changed() => {}
+                    _ = stopped.wait_for(|stopped| *stopped) => {
+                        return Err(StreamError::Stopped { mapping: shared.name.clone() });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How far it has come since it started.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.shared.checkpoints.progress()
+    }
+
+    /// What the mapping gave up; with a data folder, what all its mappings ever gave up.
+    #[must_use]
+    pub fn dead_letters(&self) -> &DeadLetters {
+        &self.shared.dead_letters
+    }
+
+    /// Reads no more and lets the batches that are under way finish, for up to five seconds. What was read and not
+    /// begun is read again at the next start.
+    pub async fn stop(&self) {
+        self.halt();
+        let tasks = std::mem::take(&mut *self.shared.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let aborters: Vec<_> = tasks.iter().map(JoinHandle::abort_handle).collect();
+        if tokio::time::timeout(GRACE, futures::future::join_all(tasks)).await.is_err() {
+            tracing::warn!(
+                mapping = self.shared.name,
+                "batches were cut off; they are given again at the next start"
+            );
+            aborters.iter().for_each(tokio::task::AbortHandle::abort);
+        }
+    }
+}
+
+impl Mapping {
+    /// Begins to stop and does not wait for it.
+    pub(crate) fn halt(&self) {
+        self.shared.stop.send_replace(true);
+    }
+}
+
+/// Why a mapping cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamError {
+    /// The template has no such mapping.
+    #[error("the template maps no stream to {function}")]
+    NoMapping {
+        /// The function that was asked for.
+        function: String,
+    },
+    /// The table has no stream.
+    #[error("the table {table} has no stream")]
+    NoStream {
+        /// The table's name.
+        table: String,
+    },
+    /// The mapping carries state over windows.
+    #[error("{mapping}: TumblingWindowInSeconds has no stand-in on one machine")]
+    TumblingWindow {
+        /// The mapping's name.
+        mapping: String,
+    },
+    /// The endpoint refused.
+    #[error("the stream of {table} cannot be read: {reason}")]
+    Refused {
+        /// The table's name.
+        table: String,
+        /// What the SDK says.
+        reason: String,
+    },
+    /// The checkpoint cannot be kept.
+    #[error("the checkpoint {path} cannot be kept: {source}")]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// The mapping was stopped while somebody waited for it.
+    #[error("{mapping} was stopped")]
+    Stopped {
+        /// The mapping's name.
+        mapping: String,
+    },
+}
+
+fn refused(table: &str, error: &(dyn std::error::Error + 'static)) -> StreamError {
+    StreamError::Refused { table: table.to_owned(), reason: DisplayErrorContext(error).to_string() }
+}

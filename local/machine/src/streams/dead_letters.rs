@@ -1,0 +1,114 @@
+//! What mappings gave up, in the documents that Lambda sends to an on-failure destination.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Value, json};
+
+use super::record::Delivered;
+
+/// Notes about given-up records: one JSON document a line in the data folder's `dead-letters.jsonl`, or in memory.
+pub struct DeadLetters {
+    file: Option<PathBuf>,
+    /// Those in memory; with a file, what keeps lines whole.
+    memory: Mutex<Vec<Value>>,
+}
+
+/// Why records were given up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Condition {
+    RetryAttemptsExhausted,
+    RecordAgeExceeded,
+}
+
+impl Condition {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Condition::RetryAttemptsExhausted => "RetryAttemptsExhausted",
+            Condition::RecordAgeExceeded => "RecordAgeExceeded",
+        }
+    }
+}
+
+pub(crate) struct GivenUp<'a> {
+    pub(crate) condition: Condition,
+    pub(crate) function_arn: String,
+    pub(crate) request_id: &'a str,
+    pub(crate) invocations: u32,
+    pub(crate) crashed: bool,
+    pub(crate) stream_arn: &'a str,
+    pub(crate) shard: &'a str,
+    /// Never empty.
+    pub(crate) records: &'a [Delivered],
+}
+
+impl DeadLetters {
+    pub(crate) fn open(folder: Option<&Path>) -> Self {
+        DeadLetters { file: folder.map(|f| f.join("dead-letters.jsonl")), memory: Mutex::new(Vec::new()) }
+    }
+
+    /// All of them, oldest first.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn all(&self) -> std::io::Result<Vec<Value>> {
+        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(file) = &self.file else { return Ok(memory.clone()) };
+        match std::fs::read_to_string(file) {
+            Ok(text) => Ok(text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(e) => Err(e),
+        }
+    }
+
+    pub(crate) fn add(&self, given_up: &GivenUp<'_>) -> std::io::Result<()> {
+        let document = document(given_up);
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        match &self.file {
+            Some(file) => {
+                let mut file = std::fs::OpenOptions::new().create(true).append(true).open(file)?;
+                file.write_all(format!("{document}\n").as_bytes())?;
+                file.sync_data()
+            }
+            None => {
+                memory.push(document);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn document(given_up: &GivenUp<'_>) -> Value {
+    let time = |time: SystemTime, format| DateTime::<Utc>::from(time).to_rfc3339_opts(format, true);
+    let number = |record: Option<&Delivered>| record.map(|record| record.sequence.to_string());
+    let arrival = |record: Option<&Delivered>| record.map(|record| time(record.written, SecondsFormat::Secs));
+    let (first, last) = (given_up.records.first(), given_up.records.last());
+    let response = if given_up.crashed {
+        json!({ "statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled" })
+    } else {
+        json!({ "statusCode": 200, "executedVersion": "$LATEST" })
+    };
+    json!({
+        "requestContext": {
+            "requestId": given_up.request_id,
+            "functionArn": given_up.function_arn,
+            "condition": given_up.condition.name(),
+            "approximateInvokeCount": given_up.invocations,
+        },
+        "responseContext": response,
+        "version": "1.0",
+        "timestamp": time(SystemTime::now(), SecondsFormat::Millis),
+        "DDBStreamBatchInfo": {
+            "shardId": given_up.shard,
+            "startSequenceNumber": number(first),
+            "endSequenceNumber": number(last),
+            "approximateArrivalOfFirstRecord": arrival(first),
+            "approximateArrivalOfLastRecord": arrival(last),
+            "batchSize": given_up.records.len(),
+            "streamArn": given_up.stream_arn,
+        },
+    })
+}

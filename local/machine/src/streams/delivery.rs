@@ -1,0 +1,205 @@
+//! Gives a batch to the function until it is taken or given up, with Lambda's rules for what is tried again.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use aws_lambda_events::event::dynamodb::Event;
+use aws_lambda_events::event::streams::DynamoDbEventResponse;
+use tokio::sync::watch;
+
+use crate::invoke::{InvocationError, StreamFunction, invoke, request_id};
+use crate::template::{Function, StreamMapping};
+
+use super::Pace;
+use super::checkpoint::Checkpoints;
+use super::dead_letters::{Condition, DeadLetters, GivenUp};
+use super::record::Delivered;
+
+/// What a shard's lanes share.
+pub(crate) struct Delivery {
+    pub(crate) mapping: StreamMapping,
+    pub(crate) function: Function,
+    pub(crate) handler: StreamFunction,
+    pub(crate) stream_arn: String,
+    pub(crate) shard: String,
+    pub(crate) pace: Pace,
+    pub(crate) checkpoints: Arc<Checkpoints>,
+    pub(crate) dead_letters: Arc<DeadLetters>,
+    pub(crate) stopped: watch::Receiver<bool>,
+    /// When the mapping began to run.
+    pub(crate) started: SystemTime,
+}
+
+/// Records that are given to the function together.
+struct Batch {
+    records: Vec<Delivered>,
+    /// How often its first record was tried again. Halving does not count, nor what failed before other records.
+    retries: u32,
+    /// How often the function was called with its first record.
+    invocations: u32,
+    /// Whether the function's last answer was an error, and not a list of failed records.
+    crashed: bool,
+    request_id: String,
+}
+
+enum Outcome {
+    Taken,
+    /// The records before this one were taken.
+    FailedAt(usize),
+    Crashed,
+}
+
+impl Delivery {
+    /// Returns when every record was taken or given up, or the mapping is stopped.
+    pub(crate) async fn deliver(&self, records: Vec<Delivered>) {
+        let first = Batch { records, retries: 0, invocations: 0, crashed: false, request_id: String::new() };
+        let mut batches = VecDeque::from([first]);
+        while let Some(mut batch) = batches.pop_front() {
+            self.give_up_old(&mut batch).await;
+            if batch.records.is_empty() {
+                continue;
+            }
+            if *self.stopped.borrow() {
+                return;
+            }
+            match self.attempt(&mut batch).await {
+                Outcome::Taken => self.taken(&batch.records),
+                Outcome::FailedAt(0) | Outcome::Crashed => match self.after_failure(batch).await {
+                    Some(again) => again.into_iter().rev().for_each(|batch| batches.push_front(batch)),
+                    None => return,
+                },
+                Outcome::FailedAt(at) => {
+                    let rest = batch.records.split_off(at);
+                    self.taken(&batch.records);
+                    // Another record fails now than before: its tries are counted from here.
+                    batches.push_front(Batch { records: rest, retries: 0, invocations: 1, ..batch });
+                    if !self.pause(self.pace.first_backoff).await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn attempt(&self, batch: &mut Batch) -> Outcome {
+        batch.request_id = request_id();
+        batch.invocations = batch.invocations.saturating_add(1);
+        let mut event = Event::default();
+        event.records = batch.records.iter().map(|record| record.event.clone()).collect();
+        let answer = invoke(&self.function, &self.handler, event, &batch.request_id).await;
+        let outcome = match &answer {
+            Ok(answer) => self.judge(answer, &batch.records),
+            Err(e) => {
+                self.log(batch, e);
+                Outcome::Crashed
+            }
+        };
+        batch.crashed = matches!(outcome, Outcome::Crashed);
+        outcome
+    }
+
+    fn judge(&self, answer: &DynamoDbEventResponse, records: &[Delivered]) -> Outcome {
+        if !self.mapping.report_item_failures || answer.batch_item_failures.is_empty() {
+            return Outcome::Taken;
+        }
+        let mut first = records.len();
+        for failure in &answer.batch_item_failures {
+            let id = failure.item_identifier.as_deref().filter(|id| !id.is_empty());
+            let at = id.and_then(|id| {
+                records.iter().position(|r| r.event.change.sequence_number.as_deref() == Some(id))
+            });
+            match at {
+                Some(at) => first = first.min(at),
+                // As Lambda does with an id that is none of the batch: the whole batch counts as failed.
+                None => return Outcome::FailedAt(0),
+            }
+        }
+        Outcome::FailedAt(first)
+    }
+
+    /// What to give next of a batch whose first record failed; `None` when the mapping is stopped.
+    async fn after_failure(&self, mut batch: Batch) -> Option<Vec<Batch>> {
+        if self.mapping.bisect && batch.records.len() > 1 {
+            let records = batch.records.split_off(batch.records.len() / 2);
+            let request_id = batch.request_id.clone();
+            let second = Batch { records, retries: 0, invocations: 1, crashed: batch.crashed, request_id };
+            return Some(vec![batch, second]);
+        }
+        if self.mapping.maximum_retries.is_some_and(|most| batch.retries >= most) {
+            self.give_up(&batch, &batch.records, Condition::RetryAttemptsExhausted).await;
+            return Some(Vec::new());
+        }
+        let doublings = batch.retries.min(16);
+        batch.retries = batch.retries.saturating_add(1);
+        let wait = self.pace.first_backoff.saturating_mul(1 << doublings).min(self.pace.longest_backoff);
+        self.pause(wait).await.then(|| vec![batch])
+    }
+
+    async fn give_up_old(&self, batch: &mut Batch) {
+        let Some(oldest) = self.mapping.maximum_record_age.and_then(|age| SystemTime::now().checked_sub(age))
+        else {
+            return;
+        };
+        // On AWS a mapping always runs. Here the machine may have been off, and nobody tried in that time.
+        let old = batch.records.iter().take_while(|record| record.written.max(self.started) < oldest).count();
+        if old > 0 {
+            let rest = batch.records.split_off(old);
+            let old = std::mem::replace(&mut batch.records, rest);
+            self.give_up(batch, &old, Condition::RecordAgeExceeded).await;
+        }
+    }
+
+    async fn give_up(&self, batch: &Batch, records: &[Delivered], condition: Condition) {
+        tracing::error!(
+            mapping = self.mapping.name,
+            records = records.len(),
+            condition = condition.name(),
+            "records were given up"
+        );
+        if self.mapping.on_failure.is_some() {
+            let given_up = GivenUp {
+                condition,
+                function_arn: self.function.arn(),
+                request_id: &batch.request_id,
+                invocations: batch.invocations,
+                crashed: batch.crashed,
+                stream_arn: &self.stream_arn,
+                shard: &self.shard,
+                records,
+            };
+            // Without the note nobody would ever learn of them.
+            while let Err(e) = self.dead_letters.add(&given_up) {
+                tracing::error!(error = %e, "the dead letters cannot be written; trying again");
+                if !self.pause(self.pace.longest_backoff).await {
+                    return;
+                }
+            }
+        }
+        self.checkpoints.given_up(&self.shard, records.iter().map(|record| record.sequence));
+    }
+
+    fn taken(&self, records: &[Delivered]) {
+        self.checkpoints.taken(&self.shard, records.iter().map(|record| record.sequence));
+    }
+
+    /// Whether the mapping is still to go on after that time.
+    async fn pause(&self, time: Duration) -> bool {
+        let mut stopped = self.stopped.clone();
+        tokio::select! {
+            () = tokio::time::sleep(time) => true,
+            _ = stopped.wait_for(|stopped| *stopped) => false,
+        }
+    }
+
+    fn log(&self, batch: &Batch, error: &InvocationError) {
+        tracing::warn!(
+            mapping = self.mapping.name,
+            request_id = batch.request_id,
+            records = batch.records.len(),
+            invocations = batch.invocations,
+            error = %error,
+            "a batch failed"
+        );
+    }
+}

@@ -1,0 +1,169 @@
+//! The embedded DynamoDB: tables, durability, errors.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails there"
+)]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::types::AttributeValue;
+use nextbasket_machine::dynamodb::{DynamoDb, DynamoDbError, Storage, TableError, create_tables};
+use nextbasket_machine::template::Template;
+use nextbasket_machine::{ListenError, Machine, MachineError, Options};
+use support::{client, machine, put, put_many, template};
+
+fn on_disk(folder: &std::path::Path) -> Options {
+    Options { data: Some(folder.to_owned()), ..Options::in_memory(template(""), "t") }
+}
+
+#[tokio::test]
+async fn making_the_tables_again_changes_nothing() {
+    let machine = machine("").await;
+    let client = client(&machine);
+    put(&client, "anna", "1").await;
+    create_tables(&client, &machine.template().tables).await.unwrap();
+    assert_eq!(client.scan().table_name("t-orders").send().await.unwrap().count(), 1);
+    let ttl = client.describe_time_to_live().table_name("t-locks").send().await.unwrap();
+    assert_eq!(ttl.time_to_live_description().unwrap().attribute_name(), Some("expiresAt"));
+}
+
+#[tokio::test]
+async fn a_table_of_another_shape_is_refused() {
+    let machine = machine("").await;
+    for (from, to, wanted) in [
+        ("AttributeName: order,", "AttributeName: number,", "key"),
+        ("ProjectionType: ALL", "ProjectionType: KEYS_ONLY", "set of indexes"),
+        ("NEW_AND_OLD_IMAGES", "NEW_IMAGE", "stream"),
+    ] {
+        let other = Template::parse(&template("").replace(from, to), "t").unwrap();
+        match create_tables(&client(&machine), &other.tables).await {
+            Err(TableError::OtherShape { table, part }) => {
+                assert_eq!((table.as_str(), part), ("t-orders", wanted));
+            }
+            other => panic!("{to}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_folder_keeps_its_items_over_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Machine::start(on_disk(dir.path())).await.unwrap();
+    put(&client(&first), "anna", "1").await;
+    first.announce("127.0.0.1:1".parse().unwrap()).unwrap();
+    first.stop().await.unwrap();
+    assert!(!dir.path().join("server.json").exists());
+    let second = Machine::start(on_disk(dir.path())).await.unwrap();
+    assert_eq!(client(&second).scan().table_name("t-orders").send().await.unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn a_folder_has_one_machine_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let _first = Machine::start(on_disk(dir.path())).await.unwrap();
+    let second = Machine::start(on_disk(dir.path())).await.err().unwrap();
+    assert!(matches!(second, MachineError::Folder(_)), "{second}");
+}
+
+#[tokio::test]
+async fn a_write_costs_the_same_after_many_stream_records() {
+    let machine = machine("").await;
+    let client = client(&machine);
+    // The quickest of some tells the cost apart from what else the machine does.
+    let quickest = async |n: u32| {
+        let mut times = Vec::new();
+        for i in 0..n {
+            let begin = Instant::now();
+            put(&client, "anna", &i.to_string()).await;
+            times.push(begin.elapsed());
+        }
+        times.into_iter().min().unwrap()
+    };
+    let early = quickest(50).await;
+    let begin = Instant::now();
+    put_many(&client, 10_000).await;
+    let bulk = begin.elapsed();
+    let late = quickest(50).await;
+    println!("put: {early:?} at first, {late:?} after 10,000; 10,000 in batches of 25: {bulk:?}");
+    // Without the index it would be 5 ms more.
+    assert!(late < early * 2 + Duration::from_millis(1), "{early:?} became {late:?}");
+}
+
+#[tokio::test]
+async fn bulk_loading_can_be_turned_on_and_off_and_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let machine = Machine::start(on_disk(dir.path())).await.unwrap();
+    machine.dynamodb().set_bulk_loading(true).unwrap();
+    put_many(&client(&machine), 500).await;
+    machine.dynamodb().set_bulk_loading(false).unwrap();
+    put(&client(&machine), "anna", "1").await;
+    drop(machine);
+    let again = Machine::start(on_disk(dir.path())).await.unwrap();
+    let count =
+        client(&again).scan().table_name("t-orders").select("COUNT".into()).send().await.unwrap().count();
+    assert_eq!(count, 501);
+}
+
+#[test]
+fn an_address_that_cannot_be_had_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let refused = DynamoDb::start(Storage::Memory, address).err().unwrap();
+    assert!(matches!(refused, DynamoDbError::Listen(ListenError::Taken { .. })));
+    assert!(refused.to_string().contains(&address.to_string()), "{refused}");
+    let open = DynamoDb::start(Storage::Memory, "0.0.0.0:0".parse().unwrap()).err().unwrap();
+    assert!(matches!(open, DynamoDbError::Listen(ListenError::NotLoopback { .. })), "{open}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("dynamodb.sqlite");
+    std::fs::write(&file, "this is a text and no database at all ".repeat(100)).unwrap();
+    let refused = DynamoDb::start(Storage::File(file), "127.0.0.1:0".parse().unwrap()).err().unwrap();
+    assert!(matches!(refused, DynamoDbError::Open { .. }), "{refused}");
+}
+
+/// Needs root for a small file system of its own; says so where it is not to be had.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_full_disk_is_an_error_and_no_hang() {
+    let dir = tempfile::tempdir().unwrap();
+    let mount = |args: &[&str]| {
+        std::process::Command::new(args[0])
+            .args(&args[1..])
+            .arg(dir.path())
+            .output()
+            .is_ok_and(|o| o.status.success())
+    };
+    if !mount(&["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs"]) {
+        println!("skipped: no small file system can be mounted here");
+        return;
+    }
+    let machine = Machine::start(on_disk(&dir.path().join("data"))).await.unwrap();
+    let client = client(&machine);
+    let begin = Instant::now();
+    let refused = loop {
+        let item = client.put_item().table_name("t-orders");
+        let item = item
+            .item("user", AttributeValue::S("anna".to_owned()))
+            .item("order", AttributeValue::S(format!("{:?}", begin.elapsed())))
+            .item("lines", AttributeValue::S("x".repeat(50_000)));
+        if let Err(e) = item.send().await {
+            break e;
+        }
+    };
+    println!("after {:?}: {:?} {:?}", begin.elapsed(), refused.code(), refused.message());
+    let read = client.scan().table_name("t-orders").send().await;
+    machine.stop().await.unwrap();
+    assert!(mount(&["umount"]));
+    assert!(begin.elapsed() < Duration::from_secs(10));
+    assert!(refused.code().is_some(), "{refused:?}");
+    assert!(read.unwrap().count() > 0, "what was written before can still be read");
+}

@@ -1,0 +1,166 @@
+//! The catalogue, ready to be bought from.
+
+use std::collections::{BTreeMap, HashMap};
+
+use nextbasket_domain::{Category, Currency, Line, Money, Product, ProductId};
+
+use crate::calendar::Calendar;
+use crate::catalogue::{Item, SHELVES, Season, Stock};
+use crate::dice::Dice;
+use crate::pairs::{PAIRS, Pair};
+use crate::personas::Picks;
+
+/// Products that are gone have not been sold for so many days.
+const GONE_DAYS: u32 = 45;
+/// New products are known for so many days.
+const NEW_DAYS: u32 = 3;
+
+/// A product's place in the catalogue.
+pub(crate) type Place = usize;
+
+pub(crate) struct Goods {
+    places: HashMap<&'static str, Place>,
+    shelves: HashMap<&'static str, Vec<Place>>,
+    pairs: HashMap<Place, Vec<(&'static Pair, Place)>>,
+    goods: Vec<Good>,
+}
+
+struct Good {
+    shelf: &'static str,
+    item: &'static Item,
+    product_id: ProductId,
+    price: Option<Money>,
+}
+
+impl Goods {
+    pub(crate) fn new() -> Self {
+        let currency = Currency::parse("EUR").ok();
+        let goods: Vec<Good> = SHELVES
+            .iter()
+            .flat_map(|(shelf, items)| items.iter().map(move |item| (*shelf, item)))
+            .filter_map(|(shelf, item)| {
+                let price = currency.and_then(|currency| Money::new(i64::from(item.cents), currency).ok());
+                Some(Good { shelf, item, product_id: ProductId::parse(item.id).ok()?, price })
+            })
+            .collect();
+        let places: HashMap<_, _> =
+            goods.iter().enumerate().map(|(place, good)| (good.item.id, place)).collect();
+        let mut shelves: HashMap<_, Vec<Place>> = HashMap::new();
+        for (place, good) in goods.iter().enumerate() {
+            shelves.entry(good.shelf).or_default().push(place);
+        }
+        let mut pairs: HashMap<_, Vec<_>> = HashMap::new();
+        for pair in PAIRS {
+            for from in pair.from {
+                if let (Some(from), Some(to)) = (places.get(from), places.get(pair.to)) {
+                    pairs.entry(*from).or_default().push((pair, *to));
+                }
+            }
+        }
+        Self { places, shelves, pairs, goods }
+    }
+
+    pub(crate) fn place(&self, id: &str) -> Option<Place> {
+        self.places.get(id).copied()
+    }
+
+    /// Whether the product is on sale on a day.
+    pub(crate) fn is_sold(&self, place: Place, day: u32, calendar: &Calendar) -> bool {
+        self.goods.get(place).is_some_and(|good| match good.item.stock {
+            Stock::Sold => true,
+            Stock::Gone => day + GONE_DAYS < calendar.days(),
+            Stock::New => false,
+        })
+    }
+
+    /// How much the product is wanted in a month, in tenths of the usual.
+    pub(crate) fn season(&self, place: Place, month: u32) -> u32 {
+        self.goods.get(place).map_or(0, |good| good.item.season.pull(month))
+    }
+
+    /// Something from the shelves that one looks at, by the season.
+    pub(crate) fn browse(
+        &self,
+        looks_at: Picks,
+        day: u32,
+        calendar: &Calendar,
+        dice: &mut Dice,
+    ) -> Option<Place> {
+        let month = calendar.month(day);
+        let mut weights = Vec::with_capacity(self.goods.len());
+        for (shelf, weight) in looks_at {
+            for place in self.shelves.get(shelf).into_iter().flatten() {
+                let Some(good) = self.goods.get(*place).filter(|_| self.is_sold(*place, day, calendar))
+                else {
+                    continue;
+                };
+                weights.push((*place, weight * u32::from(good.item.pull) * good.item.season.pull(month)));
+            }
+        }
+        dice.pick(weights.iter().copied())
+    }
+
+    /// What buying the product leads to.
+    pub(crate) fn pairs(&self, place: Place) -> &[(&'static Pair, Place)] {
+        self.pairs.get(&place).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    pub(crate) fn line(&self, place: Place, quantity: u32) -> Option<Line> {
+        let good = self.goods.get(place)?;
+        Some(Line { product_id: good.product_id.clone(), quantity, unit_price: good.price })
+    }
+
+    pub(crate) fn products(&self, calendar: &Calendar) -> Vec<Product> {
+        let newest = calendar.days_ago(NEW_DAYS).unwrap_or_default();
+        let product = |good: &Good| {
+            let seasonal = (good.item.season != Season::Always).then_some("Seasonal");
+            let names = std::iter::once(good.shelf).chain(seasonal);
+            Product {
+                product_id: good.product_id.clone(),
+                name: good.item.name.to_owned(),
+                categories: names.filter_map(|name| Category::parse(name).ok()).collect(),
+                price: good.price,
+                available: good.item.stock != Stock::Gone,
+                attributes: BTreeMap::new(),
+                updated_at: calendar.start(if good.item.stock == Stock::New { newest } else { 0 }),
+            }
+        };
+        self.goods.iter().map(product).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::heroes::HEROES;
+    use crate::personas::{PERSONAS, VISITOR_LOOKS_AT};
+
+    #[test]
+    fn every_product_that_is_spoken_of_is_in_the_catalogue() {
+        let goods = Goods::new();
+        let items: usize = SHELVES.iter().map(|(_, items)| items.len()).sum();
+        assert_eq!((goods.goods.len(), goods.places.len()), (items, items));
+        let habits = PERSONAS.iter().flat_map(|persona| persona.habits).flat_map(|habit| habit.picks);
+        let starts = PERSONAS.iter().flat_map(|persona| persona.starts);
+        let pairs = PAIRS.iter().flat_map(|pair| pair.from.iter().chain([&pair.to]));
+        let heroes = HEROES.iter().flat_map(|hero| hero.routines).flat_map(|routine| routine.items);
+        let ids = habits.chain(starts).chain(heroes).map(|(id, _)| id).chain(pairs);
+        for id in ids {
+            assert!(goods.place(id).is_some(), "{id}");
+        }
+        for (shelf, _) in PERSONAS.iter().flat_map(|persona| persona.looks_at).chain(VISITOR_LOOKS_AT) {
+            assert!(SHELVES.iter().any(|(name, _)| name == shelf), "{shelf}");
+        }
+    }
+
+    #[test]
+    fn nothing_leads_back_to_itself() {
+        fn leads(from: &str, to: &str, steps: usize) -> bool {
+            let mut next = PAIRS.iter().filter(|pair| pair.from.contains(&from));
+            steps > 0 && next.any(|pair| pair.to == to || leads(pair.to, to, steps - 1))
+        }
+        for pair in PAIRS {
+            assert!(!leads(pair.to, pair.to, 8), "{}", pair.to);
+        }
+    }
+}

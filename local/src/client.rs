@@ -1,0 +1,77 @@
+//! The HTTP API as a client of it.
+
+use std::net::SocketAddr;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::{Method, Request, StatusCode};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+
+use crate::Failure;
+
+/// What may stand in a path segment or a query value as it is.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Escapes an id for a path or a query.
+#[must_use]
+pub fn escape(text: &str) -> String {
+    utf8_percent_encode(text, PLAIN).to_string()
+}
+
+/// A client of one server.
+#[derive(Debug, Clone)]
+pub struct Api {
+    client: Client<HttpConnector, Full<Bytes>>,
+    address: SocketAddr,
+}
+
+impl Api {
+    /// A client of the server at this address.
+    #[must_use]
+    pub fn new(address: SocketAddr) -> Self {
+        Self { client: Client::builder(TokioExecutor::new()).build_http(), address }
+    }
+
+    /// Asks, and takes the JSON of an answer of 2xx.
+    ///
+    /// # Errors
+    /// [`Failure::Answer`] with the problem's detail for any other status; [`Failure::Other`] without an answer.
+    pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", self.address))
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(body)))
+            .map_err(Failure::other)?;
+        let response =
+            self.client.request(request).await.map_err(|error| {
+                Failure::Other(format!("no answer from http://{}: {error}", self.address))
+            })?;
+        let status = response.status();
+        let bytes = response.into_body().collect().await.map_err(Failure::other)?.to_bytes();
+        let answer = if bytes.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&bytes).map_err(Failure::other)?
+        };
+        if status.is_success() { Ok(answer) } else { Err(problem(status, &answer)) }
+    }
+
+    /// Asks with GET.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub async fn get(&self, path: &str) -> Result<Value, Failure> {
+        self.call(Method::GET, path, None).await
+    }
+}
+
+fn problem(status: StatusCode, answer: &Value) -> Failure {
+    let detail = ["detail", "message"].iter().find_map(|name| answer.get(name)?.as_str());
+    Failure::Answer(detail.map_or_else(|| format!("the server answered {status}"), str::to_owned))
+}

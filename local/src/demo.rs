@@ -1,0 +1,63 @@
+//! `demo`: a generated coffee shop, trained, asked once, then served.
+
+use std::collections::HashMap;
+
+use nextbasket_domain::Clock;
+use nextbasket_recommender::Params;
+use serde_json::Value;
+
+use crate::cli::{Demo, Kind};
+use crate::client::Api;
+use crate::serve::until_stopped;
+use crate::system::{Settings, System};
+use crate::{Failure, ask, import, table, train};
+
+/// How many of the shopper's purchases are shown.
+const SHOWN: usize = 5;
+
+/// Shows the demo.
+///
+/// # Errors
+/// [`Failure`] if the system does not start or cannot stop in order.
+pub async fn run(options: &Demo) -> Result<(), Failure> {
+    let system = System::start(Settings { listen: options.listen, ..Settings::on_any_port(None) }).await?;
+    let shop = nextbasket_shop::generate(options.seed, Clock::system().now(), nextbasket_shop::Size::DEMO);
+    let names: HashMap<String, String> =
+        shop.products.iter().map(|product| (product.product_id.to_string(), product.name.clone())).collect();
+    println!(
+        "A coffee shop, generated: {} products, {} purchases in a year.",
+        shop.products.len(),
+        shop.purchases.len()
+    );
+    import::write(system.tables(), &shop.purchases, &shop.products, Kind::Products, &mut std::io::sink())
+        .await?;
+    system.drain().await?;
+    let trained = train::train(system.tables(), Params::default(), None).await?;
+    println!("{}", train::sentence(&trained));
+    let api = Api::new(system.address());
+    let user = nextbasket_shop::HEROES.first().map_or("ada", |hero| hero.user);
+    let purchases = api.get(&format!("/users/{user}/purchases?limit={SHOWN}")).await?;
+    let items = purchases.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
+    println!("\nWhat {user} bought last:");
+    println!("{}", table::purchases(&items, &|id| names.get(id).cloned().unwrap_or_else(|| id.to_owned())));
+    println!("\nRecommended for {user}:");
+    ask::print(&api.get(&format!("/users/{user}/recommendations?limit=8")).await?);
+    if !options.once {
+        print_what_to_try(&system, user);
+        until_stopped().await?;
+    }
+    system.stop().await
+}
+
+fn print_what_to_try(system: &System, user: &str) {
+    let url = format!("http://{}", system.address());
+    println!("\nServing at {url}. Try:");
+    println!("  curl -s {url}/users/{user}/recommendations");
+    println!(
+        "  curl -s -X POST {url}/purchases -d '{{\"purchaseId\":\"try-1\",\"userId\":\"{user}\",\"lines\":[{{\"productId\":\"matcha-ceremonial-30g\",\"quantity\":1}}]}}'"
+    );
+    println!("  curl -s {url}/users/{user}/recommendations   # knows it already");
+    println!("  curl -s {url}/products/coffee-espresso-1kg/related");
+    println!("  curl -s {url}/products/popular");
+    println!("Stop with Ctrl-C.");
+}

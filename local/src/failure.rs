@@ -1,0 +1,105 @@
+//! Why a command ends, in a sentence that says what to do, and its exit code.
+
+use std::process::ExitCode;
+
+use nextbasket_importer::ImportError;
+use nextbasket_machine::MachineError;
+use nextbasket_machine::folder::FolderError;
+use nextbasket_machine::gateway::GatewayError;
+use nextbasket_machine::streams::StreamError;
+use nextbasket_tables::TableError;
+use nextbasket_training::TrainingError;
+
+/// Why a command ends.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The command was used wrongly: exit code 2.
+    #[error("{0}")]
+    Usage(String),
+    /// A file cannot be read.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A file's content cannot be used.
+    #[error("{path}: {source}")]
+    Import {
+        /// The file.
+        path: String,
+        /// Why.
+        source: ImportError,
+    },
+    /// The machine does not start.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+    /// The data folder is not as it must be.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The HTTP API does not start.
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
+    /// A stream mapping fails.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// A table cannot be read or written.
+    #[error("{}", table_advice(.0))]
+    Table(#[from] TableError),
+    /// There is no new model.
+    #[error("{}", training_advice(.0))]
+    Training(#[from] TrainingError),
+    /// The API answered with an error.
+    #[error("{0}")]
+    Answer(String),
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Failure {
+    /// Anything that no caller tells apart.
+    pub fn other(error: impl ToString) -> Self {
+        Self::Other(error.to_string())
+    }
+
+    /// 2 for wrong use, 1 for everything else.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(if matches!(self, Self::Usage(_)) { 2 } else { 1 })
+    }
+}
+
+impl From<nextbasket_tables::ConfigError> for Failure {
+    fn from(error: nextbasket_tables::ConfigError) -> Self {
+        Self::other(error)
+    }
+}
+
+impl From<lambda_runtime::Error> for Failure {
+    fn from(error: lambda_runtime::Error) -> Self {
+        Self::other(error)
+    }
+}
+
+/// The embedded database says only in words that it could not write.
+fn table_advice(error: &TableError) -> String {
+    let words = error.to_string();
+    if words.contains("disk is full") || words.contains("No space left") {
+        "the disk of the data folder is full: make room and run the command again; what was written before stays"
+            .to_owned()
+    } else {
+        words
+    }
+}
+
+fn training_advice(error: &TrainingError) -> String {
+    match error {
+        TrainingError::NoPurchases => {
+            "there are no purchases to train on: run `nextbasket import FILE --data DIR` first".to_owned()
+        }
+        TrainingError::Table(error) => table_advice(error),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,29 @@
+//! The `nextbasket` command.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use nextbasket::cli::{Cli, Command, Demo};
+use nextbasket::{Failure, ask, demo, import, serve, train};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Cli::parse().command.unwrap_or(Command::Demo(Demo::default()))).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("nextbasket: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Demo(options) => demo::run(&options).await,
+        Command::Serve(options) => serve::run(options).await,
+        Command::Import(options) => import::run(&options).await,
+        Command::Train(options) => train::run(&options).await,
+        Command::Recommend(options) => ask::recommend(&options).await,
+        Command::Related(options) => ask::related(&options).await,
+    }
+}

@@ -1,0 +1,164 @@
+//! The machine with our functions on it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::Client;
+use nextbasket_domain::{Clock, Random};
+use nextbasket_http::{AuthMode, Metrics, Service};
+use nextbasket_machine::streams::{Mapping, Pace};
+use nextbasket_machine::template::Template;
+use nextbasket_machine::{HttpFunction, Machine, Options, StreamFunction, handler};
+use nextbasket_tables::{TableNames, Tables};
+
+use crate::Failure;
+
+/// The template that is deployed is the one that is run here.
+const TEMPLATE: &str = include_str!("../../template.yaml");
+
+/// The first part of the tables' names here.
+const STACK: &str = "nextbasket";
+
+/// Where a system keeps its data and listens.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The data folder; `None` keeps everything in memory.
+    pub data: Option<PathBuf>,
+    /// The HTTP API's address.
+    pub listen: SocketAddr,
+    /// The embedded DynamoDB's address.
+    pub dynamodb_listen: SocketAddr,
+}
+
+impl Settings {
+    /// On any free port of loopback, with the data in this folder (`None`: in memory).
+    #[must_use]
+    pub fn on_any_port(data: Option<PathBuf>) -> Self {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self { data, listen: any, dynamodb_listen: any }
+    }
+}
+
+/// A running system.
+pub struct System {
+    machine: Machine,
+    address: SocketAddr,
+    mappings: Vec<Mapping>,
+    tables: Tables,
+}
+
+impl System {
+    /// Starts the database, the HTTP API and the stream mappings. Other commands find it once it has started.
+    ///
+    /// # Errors
+    /// [`Failure`] if the folder, an address or the template is not as it must be.
+    pub async fn start(settings: Settings) -> Result<Self, Failure> {
+        let mut machine = Machine::start(Options {
+            template: TEMPLATE.to_owned(),
+            stack_name: STACK.to_owned(),
+            data: settings.data,
+            dynamodb_listen: settings.dynamodb_listen,
+        })
+        .await?;
+        let tables = Tables::new(Client::new(machine.sdk_config()), table_names()?);
+        let address = machine.gateway(settings.listen, &http_functions(&tables)?).await?;
+        let mut mappings = Vec::new();
+        for (function, consumer) in stream_functions(&tables)? {
+            mappings.push(machine.mapping(function, consumer, Pace::default()).await?);
+        }
+        machine.announce(address)?;
+        Ok(Self { machine, address, mappings, tables })
+    }
+
+    /// Where the HTTP API listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The machine below.
+    #[must_use]
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// The tables.
+    #[must_use]
+    pub fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    /// Waits until everything written so far has gone through the stream mappings.
+    ///
+    /// # Errors
+    /// [`Failure`] if a stream cannot be read.
+    pub async fn drain(&self) -> Result<(), Failure> {
+        for mapping in &self.mappings {
+            mapping.drain().await?;
+        }
+        Ok(())
+    }
+
+    /// Stops everything; nothing that was acknowledged is lost.
+    ///
+    /// # Errors
+    /// [`Failure`] if the folder cannot be left in order.
+    pub async fn stop(self) -> Result<(), Failure> {
+        Ok(self.machine.stop().await?)
+    }
+}
+
+/// The tables' names, as the template gives them to the functions.
+///
+/// # Errors
+/// [`Failure`] if the template cannot be read.
+pub fn table_names() -> Result<TableNames, Failure> {
+    let template = Template::parse(TEMPLATE, STACK).map_err(Failure::other)?;
+    let environments: BTreeMap<String, String> =
+        template.functions.into_iter().flat_map(|function| function.environment).collect();
+    Ok(TableNames::from_lookup(|variable| environments.get(variable).cloned()))
+}
+
+fn http_functions(tables: &Tables) -> Result<HashMap<String, HttpFunction>, Failure> {
+    let service = Service { auth: AuthMode::Iam, metrics: Metrics::off() };
+    let clock = Clock::system();
+    let random = Random::system().map_err(|error| Failure::other(format!("no random numbers: {error}")))?;
+    let purchases = Arc::new(purchases::State::new(service.clone(), tables, clock.clone())?);
+    let products = Arc::new(products::State::new(service.clone(), tables, clock.clone())?);
+    let recommendations = Arc::new(recommendations::State::new(service, tables, clock, random)?);
+    let functions: [(&str, HttpFunction); 3] = [
+        (
+            "purchases",
+            handler(move |event| {
+                let state = purchases.clone();
+                async move { purchases::handle(&state, event).await }
+            }),
+        ),
+        (
+            "products",
+            handler(move |event| {
+                let state = products.clone();
+                async move { products::handle(&state, event).await }
+            }),
+        ),
+        (
+            "recommendations",
+            handler(move |event| {
+                let state = recommendations.clone();
+                async move { recommendations::handle(&state, event).await }
+            }),
+        ),
+    ];
+    Ok(functions.into_iter().map(|(name, function)| (name.to_owned(), function)).collect())
+}
+
+fn stream_functions(tables: &Tables) -> Result<[(&'static str, StreamFunction); 1], Failure> {
+    let state = Arc::new(purchase_history::State::new(Metrics::off(), tables, Clock::system())?);
+    let consumer: StreamFunction = handler(move |event| {
+        let state = state.clone();
+        async move { purchase_history::handle(&state, event).await }
+    });
+    Ok([("purchase-history", consumer)])
+}

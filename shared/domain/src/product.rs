@@ -1,0 +1,166 @@
+//! A product of the catalogue.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::{IdError, Money, ProductId, Timestamp, UserId};
+
+/// The longest name, in bytes of UTF-8.
+pub const MAX_NAME_BYTES: usize = 1_024;
+/// The most categories of one product.
+pub const MAX_CATEGORIES: usize = 10;
+/// The longest category, in bytes of UTF-8.
+pub const MAX_CATEGORY_BYTES: usize = 128;
+/// The most attributes of one product.
+pub const MAX_ATTRIBUTES: usize = 50;
+/// The longest attribute value, in bytes of UTF-8.
+pub const MAX_ATTRIBUTE_BYTES: usize = 1_024;
+
+/// Why a part of a product is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ProductError {
+    /// The text breaks a rule that ids have too.
+    #[error(transparent)]
+    Text(#[from] IdError),
+    /// The text is too long.
+    #[error("must be at most {limit} bytes of UTF-8")]
+    TooLong {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// A category is named twice.
+    #[error("must not name a category twice")]
+    Repeated,
+    /// There are too many of them.
+    #[error("must be at most {limit}")]
+    TooMany {
+        /// The limit.
+        limit: usize,
+    },
+}
+
+/// A category by its name: 1 to [`MAX_CATEGORY_BYTES`] bytes without control characters.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Category(Arc<str>);
+
+impl Category {
+    /// Takes a name within the limits.
+    ///
+    /// # Errors
+    /// [`ProductError`] names the limit.
+    pub fn parse(text: &str) -> Result<Self, ProductError> {
+        UserId::parse(text)?;
+        if text.len() > MAX_CATEGORY_BYTES {
+            return Err(ProductError::TooLong { limit: MAX_CATEGORY_BYTES });
+        }
+        Ok(Self(Arc::from(text)))
+    }
+
+    /// The name as the shop wrote it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Category {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &*self.0)
+    }
+}
+
+impl fmt::Display for Category {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for Category {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Category {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+/// A product as the catalogue holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Product {
+    /// Its id.
+    pub product_id: ProductId,
+    /// What a shopper reads: up to [`MAX_NAME_BYTES`] bytes.
+    pub name: String,
+    /// Where it stands in the shop: up to [`MAX_CATEGORIES`], none twice.
+    pub categories: Vec<Category>,
+    /// Its price, if the shop tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price: Option<Money>,
+    /// Whether it may be recommended.
+    pub available: bool,
+    /// What else the shop wants back with it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
+    /// When it was written last.
+    pub updated_at: Timestamp,
+}
+
+impl Product {
+    /// A name: 1 to [`MAX_NAME_BYTES`] bytes without control characters.
+    ///
+    /// # Errors
+    /// [`ProductError`] names the limit.
+    pub fn check_name(name: &str) -> Result<(), ProductError> {
+        if name.is_empty() {
+            return Err(IdError::Empty.into());
+        }
+        if name.len() > MAX_NAME_BYTES {
+            return Err(ProductError::TooLong { limit: MAX_NAME_BYTES });
+        }
+        if name.chars().any(char::is_control) {
+            return Err(IdError::Control.into());
+        }
+        Ok(())
+    }
+
+    /// Categories: at most [`MAX_CATEGORIES`], none twice.
+    ///
+    /// # Errors
+    /// [`ProductError`] names the limit.
+    pub fn check_categories(categories: &[Category]) -> Result<(), ProductError> {
+        if categories.len() > MAX_CATEGORIES {
+            return Err(ProductError::TooMany { limit: MAX_CATEGORIES });
+        }
+        let mut sorted: Vec<_> = categories.iter().collect();
+        sorted.sort_unstable();
+        if sorted.array_windows().any(|[a, b]| a == b) {
+            return Err(ProductError::Repeated);
+        }
+        Ok(())
+    }
+
+    /// Attributes: at most [`MAX_ATTRIBUTES`], names as ids, values up to [`MAX_ATTRIBUTE_BYTES`] bytes.
+    ///
+    /// # Errors
+    /// [`ProductError`] names the limit.
+    pub fn check_attributes(attributes: &BTreeMap<String, String>) -> Result<(), ProductError> {
+        if attributes.len() > MAX_ATTRIBUTES {
+            return Err(ProductError::TooMany { limit: MAX_ATTRIBUTES });
+        }
+        for (name, value) in attributes {
+            UserId::parse(name)?;
+            if value.len() > MAX_ATTRIBUTE_BYTES {
+                return Err(ProductError::TooLong { limit: MAX_ATTRIBUTE_BYTES });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,118 @@
+//! What went wrong, as the client may know it.
+
+use std::error::Error;
+
+use nextbasket_tables::TableError;
+
+/// What went wrong, as the client may know it: a status, a stable code, a sentence and the field, if one is to
+/// blame. The cause is for the log.
+#[derive(Debug, thiserror::Error)]
+#[error("{status} {code}: {detail}")]
+pub struct ApiError {
+    pub(crate) status: u16,
+    pub(crate) code: &'static str,
+    pub(crate) detail: String,
+    pub(crate) field: Option<String>,
+    pub(crate) retry_after: Option<u32>,
+    #[source]
+    pub(crate) cause: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl ApiError {
+    fn new(status: u16, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), field: None, retry_after: None, cause: None }
+    }
+
+    /// The status it is answered with.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Names the field to blame: a path such as `lines[0].quantity`, or a parameter's name.
+    #[must_use]
+    pub fn at(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// 400 `invalid_field`: the field holds something that it may not. `problem` completes "«field» …".
+    pub fn invalid(field: impl Into<String>, problem: impl std::fmt::Display) -> Self {
+        let field = field.into();
+        Self::new(400, "invalid_field", format!("{field} {problem}")).at(field)
+    }
+
+    /// 400 `missing_field`.
+    pub fn missing(field: impl Into<String>) -> Self {
+        let field = field.into();
+        Self::new(400, "missing_field", format!("{field} is required")).at(field)
+    }
+
+    /// 400 `unknown_field`: a field or parameter that does not exist here.
+    pub fn unknown(field: impl Into<String>) -> Self {
+        let field = field.into();
+        Self::new(400, "unknown_field", format!("{field} is not known here")).at(field)
+    }
+
+    /// 400 `invalid_json`: the body is not JSON.
+    pub fn invalid_json(detail: impl Into<String>) -> Self {
+        Self::new(400, "invalid_json", detail).at("body")
+    }
+
+    /// 400 `invalid_cursor`: not a cursor of this list.
+    #[must_use]
+    pub fn invalid_cursor() -> Self {
+        Self::new(400, "invalid_cursor", "cursor is not one that this list gave out").at("cursor")
+    }
+
+    /// 400 `expired_cursor`: the list has changed so that it cannot be continued.
+    pub fn expired_cursor(detail: impl Into<String>) -> Self {
+        Self::new(400, "expired_cursor", detail).at("cursor")
+    }
+
+    /// 401 `unauthorized`: nobody is named by the request.
+    #[must_use]
+    pub fn unauthorized() -> Self {
+        Self::new(401, "unauthorized", "the request names no caller that this API knows")
+    }
+
+    /// 403 `forbidden`.
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(403, "forbidden", detail)
+    }
+
+    /// 404 with a code of its own, such as `product_not_found`.
+    pub fn not_found(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(404, code, detail)
+    }
+
+    /// 409 with a code of its own, such as `purchase_differs`.
+    pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(409, code, detail)
+    }
+
+    /// 413 `body_too_large`.
+    #[must_use]
+    pub fn body_too_large(limit: usize) -> Self {
+        Self::new(413, "body_too_large", format!("body must be at most {limit} bytes")).at("body")
+    }
+
+    /// 500 `internal`: ours to mend; the cause goes to the log.
+    pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let mut error = Self::new(500, "internal", "something went wrong on our side");
+        error.cause = Some(cause.into());
+        error
+    }
+}
+
+impl From<TableError> for ApiError {
+    fn from(cause: TableError) -> Self {
+        if !cause.is_transient() {
+            return Self::internal(cause);
+        }
+        let mut error = Self::new(503, "unavailable", "the tables are busy; try again in a moment");
+        error.retry_after = Some(1);
+        error.cause = Some(Box::new(cause));
+        error
+    }
+}

@@ -1,0 +1,172 @@
+//! Which of a file's columns stand for which of ours.
+
+use std::str::FromStr;
+
+use crate::columns::{Column, Kind};
+use crate::error::ImportError;
+use crate::names::{akin, folded, nearest, shown};
+
+/// Why a text is no mapping.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MappingError {
+    /// A part without `=`, or with nothing on one side of it.
+    #[error("\"{0}\" is not of the form ours=theirs, such as user_id=CustomerID")]
+    Form(String),
+    /// The left side is none of ours.
+    #[error("there is no {name}; {}the left side is one of {}", hint(.nearest.as_deref()), listed(Column::ALL.map(Column::name)))]
+    Unknown {
+        /// What stands there.
+        name: String,
+        /// The one of ours that it is closest to.
+        nearest: Option<String>,
+    },
+    /// One of ours is given twice.
+    #[error("{0} is given twice")]
+    Twice(&'static str),
+}
+
+fn hint(nearest: Option<&str>) -> String {
+    nearest.map(|name| format!("perhaps {name}? ")).unwrap_or_default()
+}
+
+fn listed(names: impl IntoIterator<Item = &'static str>) -> String {
+    names.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+/// Which of a file's columns stand for which of ours: `user_id=CustomerID,product_id=StockCode`.
+///
+/// A column that is mapped is found under that name alone, written exactly so. The others are found under
+/// their own names, whatever the case and the punctuation (`User ID`, `userId`), and under the API's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mapping(Vec<(Column, String)>);
+
+impl FromStr for Mapping {
+    type Err = MappingError;
+
+    fn from_str(text: &str) -> Result<Self, MappingError> {
+        let mut pairs: Vec<(Column, String)> = Vec::new();
+        for part in text.split(',').filter(|part| !part.trim().is_empty()) {
+            let (ours, theirs) =
+                part.split_once('=').ok_or_else(|| MappingError::Form(part.trim().to_owned()))?;
+            let (ours, theirs) = (ours.trim(), theirs.trim());
+            if ours.is_empty() || theirs.is_empty() {
+                return Err(MappingError::Form(part.trim().to_owned()));
+            }
+            let column = Column::ALL.into_iter().find(|column| folded(column.name()) == folded(ours));
+            let Some(column) = column else {
+                let names = Column::ALL.map(|column| column.name().to_owned());
+                let nearest = nearest(ours, &names).map(str::to_owned);
+                return Err(MappingError::Unknown { name: ours.to_owned(), nearest });
+            };
+            if pairs.iter().any(|(other, _)| *other == column) {
+                return Err(MappingError::Twice(column.name()));
+            }
+            pairs.push((column, theirs.to_owned()));
+        }
+        Ok(Self(pairs))
+    }
+}
+
+impl Mapping {
+    /// Refuses columns that a file of this kind does not have.
+    pub(crate) fn check(&self, kind: Kind) -> Result<(), ImportError> {
+        match self.0.iter().find(|(column, _)| !Column::of(kind).any(|own| own == *column)) {
+            None => Ok(()),
+            Some((column, _)) => Err(ImportError::NotOfKind {
+                column: *column,
+                takes: listed(Column::of(kind).map(Column::name)),
+            }),
+        }
+    }
+
+    /// What a file's column called `name` stands for: more than one of ours if they are mapped so.
+    pub(crate) fn columns_of(&self, name: &str, kind: Kind) -> Vec<Column> {
+        let folded = folded(name);
+        Column::of(kind)
+            .filter(|column| match self.theirs(*column) {
+                Some(theirs) => theirs == name,
+                None => column.understood(kind).contains(&folded.as_str()),
+            })
+            .collect()
+    }
+
+    /// The file's name for a column of ours, if it is mapped.
+    pub(crate) fn theirs(&self, column: Column) -> Option<&str> {
+        self.0.iter().find(|(ours, _)| *ours == column).map(|(_, theirs)| theirs.as_str())
+    }
+
+    /// Refuses a file that lacks a mapped column or a required one.
+    pub(crate) fn check_presence(
+        &self,
+        kind: Kind,
+        present: impl Fn(Column) -> bool,
+        names: &[String],
+    ) -> Result<(), ImportError> {
+        let has = || names.iter().map(|name| shown(name)).collect::<Vec<_>>();
+        for (column, theirs) in &self.0 {
+            if !present(*column) {
+                let nearest = nearest(theirs, names).map(shown);
+                return Err(ImportError::NoSuchColumn {
+                    column: *column,
+                    name: theirs.clone(),
+                    has: has(),
+                    nearest,
+                });
+            }
+        }
+        if Column::required(kind).iter().all(|column| present(*column)) {
+            return Ok(());
+        }
+        let missing = Column::required(kind).iter().copied().filter(|column| !present(*column)).collect();
+        Err(ImportError::MissingColumns { missing, has: has(), mapping: self.guess(kind, &present, names) })
+    }
+
+    /// A mapping that may be what the user wants.
+    fn guess(&self, kind: Kind, present: &impl Fn(Column) -> bool, names: &[String]) -> String {
+        let used = |name: &str| !self.columns_of(name, kind).is_empty();
+        let mut left: Vec<String> = names.iter().filter(|name| !used(name)).cloned().collect();
+        let mut pairs: Vec<String> =
+            self.0.iter().map(|(column, theirs)| format!("{column}={theirs}")).collect();
+        for column in Column::of(kind).filter(|column| !present(*column)) {
+            match akin(column.akin(), &left).map(str::to_owned) {
+                Some(name) => {
+                    pairs.push(format!("{column}={}", shown(&name)));
+                    left.retain(|other| *other != name);
+                }
+                None if Column::required(kind).contains(&column) => pairs.push(format!("{column}=NAME")),
+                None => {}
+            }
+        }
+        pairs.join(",")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mapping_is_ours_and_theirs() {
+        let mapping: Mapping = "user_id=CustomerID, product_id = Stock Code".parse().unwrap();
+        assert_eq!(mapping.columns_of("CustomerID", Kind::Purchases), [Column::UserId]);
+        assert_eq!(mapping.columns_of("Stock Code", Kind::Purchases), [Column::ProductId]);
+        assert_eq!(mapping.columns_of("user_id", Kind::Purchases), []);
+        assert_eq!(mapping.columns_of("User ID", Kind::Purchases), []);
+        assert_eq!(mapping.columns_of("Unit Price", Kind::Purchases), [Column::Price]);
+    }
+
+    #[test]
+    fn one_column_may_stand_for_two() {
+        let mapping: Mapping = "timestamp=day,basket_id=day".parse().unwrap();
+        assert_eq!(mapping.columns_of("day", Kind::Purchases), [Column::Timestamp, Column::BasketId]);
+    }
+
+    #[test]
+    fn a_wrong_mapping_says_what_is_wrong() {
+        let wrong = |text: &str| text.parse::<Mapping>().unwrap_err().to_string();
+        insta::assert_snapshot!(wrong("user_id"), @r#""user_id" is not of the form ours=theirs, such as user_id=CustomerID"#);
+        insta::assert_snapshot!(wrong("user_id="), @r#""user_id=" is not of the form ours=theirs, such as user_id=CustomerID"#);
+        insta::assert_snapshot!(wrong("usr_id=x"), @"there is no usr_id; perhaps user_id? the left side is one of user_id, product_id, timestamp, quantity, price, currency, product_name, basket_id, recommendation_id, categories, available, attributes");
+        insta::assert_snapshot!(wrong("price=a,price=b"), @"price is given twice");
+    }
+}

@@ -1,0 +1,375 @@
+//! A file's records, one after the other, and where each one stands.
+
+use std::cell::Cell;
+use std::collections::{BTreeSet, HashMap};
+use std::io::{self, Read};
+use std::rc::Rc;
+
+use serde_json::{Map, Value};
+
+use crate::columns::{Column, Kind};
+use crate::delimited::{Delimited, delimiter_of};
+use crate::error::ImportError;
+use crate::foreign::refuse_foreign;
+use crate::lines::{Line, Lines, MAX_RECORD_BYTES};
+use crate::mapping::Mapping;
+use crate::names::shown;
+use crate::refusal::{Fault, Reason};
+use crate::row::Row;
+use crate::source;
+use crate::summary::{FileForm, Progress};
+
+/// The most lines of one CSV record: a quote that is never closed then costs that many lines' reading, not the file's.
+const MAX_RECORD_LINES: u32 = 100;
+
+/// The most columns that are remembered as ignored: JSON lines may all have keys of their own.
+const MAX_IGNORED: usize = 100;
+
+/// What the next record came to.
+pub(crate) enum Next {
+    /// A record, to be had from [`Records::row`].
+    Record,
+    /// A record that cannot be read.
+    Fault(Fault),
+    /// The file broke off, in the middle of a record if there is a fault.
+    Broken(io::Error, Option<Fault>),
+    End,
+}
+
+struct Csv {
+    delimited: Delimited,
+    names: Vec<String>,
+    /// Which field is which column.
+    wanted: Vec<(usize, Column)>,
+}
+
+#[derive(Default)]
+struct Json {
+    object: Map<String, Value>,
+    /// What each key that was seen stands for.
+    known: HashMap<String, Vec<Column>>,
+    ignored: BTreeSet<String>,
+}
+
+enum Form {
+    Csv(Box<Csv>),
+    Json(Box<Json>),
+}
+
+/// The record that was read last, as it stands in the file.
+struct Place<'r> {
+    lines: Lines<'r>,
+    raw: Vec<u8>,
+    line: u64,
+}
+
+pub(crate) struct Records<'r> {
+    kind: Kind,
+    mapping: Mapping,
+    place: Place<'r>,
+    form: Form,
+    file_form: FileForm,
+    bytes_read: Rc<Cell<u64>>,
+}
+
+impl<'r> Records<'r> {
+    /// Looks at the first line and says what the file is.
+    pub(crate) fn open(reader: impl Read + 'r, kind: Kind, mapping: &Mapping) -> Result<Self, ImportError> {
+        mapping.check(kind)?;
+        let source = source::open(reader).map_err(ImportError::Read)?;
+        let mut lines = Lines::new(source.bytes);
+        let mut first = Vec::new();
+        loop {
+            first.clear();
+            match lines.read(&mut first) {
+                Line::Whole if first.trim_ascii().is_empty() => {}
+                Line::Whole => break,
+                Line::TooLong => {
+                    refuse_foreign(&first)?;
+                    return Err(ImportError::Unsupported {
+                        is: "has a first line longer than a megabyte",
+                        advice: "a CSV or JSON Lines file is needed",
+                    });
+                }
+                Line::Broken(error) => return Err(ImportError::Read(error)),
+                Line::End => return Err(ImportError::Empty),
+            }
+        }
+        refuse_foreign(&first)?;
+        let text = first.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&first);
+        if text.trim_ascii().is_empty() {
+            return Err(ImportError::Empty);
+        }
+        let delimiter = delimiter_of(text);
+        let json = text.trim_ascii_start().starts_with(b"{");
+        lines.give_back(text, None);
+        let mut place = Place { lines, raw: Vec::new(), line: 0 };
+        let form = match json {
+            true => Form::Json(Box::default()),
+            false => Form::Csv(Box::new(read_header(&mut place, delimiter, kind, mapping)?)),
+        };
+        let file_form = FileForm { gzip: source.gzip, delimiter: (!json).then_some(char::from(delimiter)) };
+        Ok(Self { kind, mapping: mapping.clone(), place, form, file_form, bytes_read: source.bytes_read })
+    }
+
+    /// Reads the next record.
+    pub(crate) fn next(&mut self) -> Next {
+        match &mut self.form {
+            Form::Csv(csv) => self.place.next_delimited(&mut csv.delimited, Some(csv.names.len())),
+            Form::Json(json) => json.next(&mut self.place, &self.mapping, self.kind),
+        }
+    }
+
+    /// The cells of the record that was read.
+    pub(crate) fn row(&self) -> Row<'_> {
+        match &self.form {
+            Form::Json(json) => self.row_of(&json.object),
+            Form::Csv(csv) => {
+                let mut row = Row::default();
+                let text = std::str::from_utf8(csv.delimited.bytes()).unwrap_or_default();
+                for (field, column) in &csv.wanted {
+                    row.set_text(*column, text.get(csv.delimited.range(*field)).unwrap_or_default());
+                }
+                row
+            }
+        }
+    }
+
+    /// The cells of a JSON object within the record: a line of a purchase.
+    pub(crate) fn row_of<'a>(&'a self, object: &'a Map<String, Value>) -> Row<'a> {
+        let mut row = Row::default();
+        if let Form::Json(json) = &self.form {
+            for (key, value) in object {
+                for column in json.known.get(key).into_iter().flatten() {
+                    row.set_json(*column, value);
+                }
+            }
+            if self.kind == Kind::Purchases {
+                row.lines = object.get("lines").and_then(Value::as_array).map(Vec::as_slice);
+            }
+        }
+        row
+    }
+
+    /// The file's own name for a column.
+    pub(crate) fn name_of(&self, column: Column) -> &str {
+        let own = match &self.form {
+            Form::Csv(csv) => {
+                let field = csv.wanted.iter().find(|(_, own)| *own == column);
+                field.and_then(|(field, _)| csv.names.get(*field)).map(String::as_str)
+            }
+            Form::Json(json) => {
+                let is =
+                    |key: &&String| json.known.get(*key).is_some_and(|columns| columns.contains(&column));
+                keys_of(&json.object).find(is).map(String::as_str).or_else(|| self.mapping.theirs(column))
+            }
+        };
+        own.unwrap_or(column.name())
+    }
+
+    /// The columns that stand for none of ours.
+    pub(crate) fn ignored(&self) -> Vec<String> {
+        match &self.form {
+            Form::Json(json) => json.ignored.iter().map(|name| shown(name)).collect(),
+            Form::Csv(csv) => {
+                let wanted = |field: usize| csv.wanted.iter().any(|(own, _)| *own == field);
+                let unwanted = csv.names.iter().enumerate().filter(|(field, _)| !wanted(*field));
+                unwanted.map(|(_, name)| shown(name)).take(MAX_IGNORED).collect()
+            }
+        }
+    }
+
+    /// Refuses a JSON file none of whose lines had a column that is mapped, or required. That of a CSV file is
+    /// known from its first line.
+    pub(crate) fn check_presence(&self, taken: u64) -> Result<(), ImportError> {
+        let Form::Json(json) = &self.form else { return Ok(()) };
+        if json.known.is_empty() && json.ignored.is_empty() {
+            return Ok(());
+        }
+        let mut names: Vec<String> = json.known.keys().cloned().collect();
+        names.extend(json.ignored.iter().cloned());
+        names.sort_unstable();
+        let seen = |column| json.known.values().any(|columns| columns.contains(&column));
+        let present = |column: Column| seen(column) || (taken > 0 && self.mapping.theirs(column).is_none());
+        self.mapping.check_presence(self.kind, present, &names)
+    }
+
+    /// The line in the file that the record starts at, from one.
+    pub(crate) fn line(&self) -> u64 {
+        self.place.line
+    }
+
+    /// The record as it stands in the file.
+    pub(crate) fn raw(&self) -> &[u8] {
+        &self.place.raw
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        Progress { bytes_read: self.bytes_read.get(), lines: self.place.lines.number() }
+    }
+
+    pub(crate) fn file_form(&self) -> FileForm {
+        self.file_form
+    }
+}
+
+/// Reads the names of the columns.
+fn read_header(
+    place: &mut Place<'_>,
+    delimiter: u8,
+    kind: Kind,
+    mapping: &Mapping,
+) -> Result<Csv, ImportError> {
+    let unreadable = |advice| ImportError::Unsupported { is: "has no readable first line", advice };
+    let mut delimited = Delimited::new(delimiter);
+    match place.next_delimited(&mut delimited, None) {
+        Next::Record => {}
+        Next::Fault(_) => return Err(unreadable("the first line must name the columns, in UTF-8")),
+        Next::Broken(error, _) => return Err(ImportError::Read(error)),
+        Next::End => return Err(ImportError::Empty),
+    }
+    if place.raw.iter().filter(|byte| **byte == b'\r').count() > 1 {
+        return Err(unreadable("its lines end in carriage returns alone; write it with line feeds"));
+    }
+    let text = String::from_utf8_lossy(delimited.bytes()).into_owned();
+    let name = |field| text.get(delimited.range(field)).unwrap_or_default().trim().to_owned();
+    let names: Vec<String> = (0..delimited.field_count()).map(name).collect();
+    let mut wanted: Vec<(usize, Column)> = Vec::new();
+    for (field, name) in names.iter().enumerate() {
+        for column in mapping.columns_of(name, kind) {
+            let other = wanted.iter().find(|(_, taken)| *taken == column);
+            if let Some(other) = other.and_then(|(field, _)| names.get(*field)) {
+                let (first, second) = (shown(other), shown(name));
+                return Err(ImportError::AmbiguousColumn { column, first, second });
+            }
+            wanted.push((field, column));
+        }
+    }
+    mapping.check_presence(kind, |column| wanted.iter().any(|(_, own)| *own == column), &names)?;
+    Ok(Csv { delimited, names, wanted })
+}
+
+impl Place<'_> {
+    /// Reads the first line of a record; `None` is a line to go on with.
+    fn next_line(&mut self) -> Option<Next> {
+        loop {
+            self.raw.clear();
+            let read = self.lines.read(&mut self.raw);
+            self.line = self.lines.number();
+            return match read {
+                Line::Whole if self.raw.trim_ascii().is_empty() => continue,
+                Line::Whole => None,
+                Line::TooLong => Some(Next::Fault(Fault::of_record(
+                    Reason::TooLong,
+                    format!("a line must be at most {MAX_RECORD_BYTES} bytes long"),
+                ))),
+                Line::Broken(error) => {
+                    let fault = (!self.raw.is_empty()).then(|| {
+                        Fault::of_record(
+                            Reason::CutOff,
+                            "the file breaks off here, so this line may not be whole",
+                        )
+                    });
+                    Some(Next::Broken(error, fault))
+                }
+                Line::End => Some(Next::End),
+            };
+        }
+    }
+
+    fn next_delimited(&mut self, delimited: &mut Delimited, fields: Option<usize>) -> Next {
+        if let Some(next) = self.next_line() {
+            return next;
+        }
+        let first_end = self.raw.len();
+        let mut fed = 0;
+        let mut count = 1;
+        let mut after = None;
+        delimited.start();
+        let mut closed = true;
+        while !delimited.feed(self.raw.get(fed..).unwrap_or_default()) {
+            fed = self.raw.len();
+            if count == MAX_RECORD_LINES || fed >= MAX_RECORD_BYTES {
+                closed = false;
+                break;
+            }
+            match self.lines.read(&mut self.raw) {
+                Line::Whole => count += 1,
+                other => {
+                    if !matches!(other, Line::End) {
+                        after = Some((other, self.raw.split_off(fed)));
+                    }
+                    closed = false;
+                    break;
+                }
+            }
+        }
+        let wrong = fields.filter(|expected| *expected != delimited.field_count());
+        let stray = count > 1 && !delimited.is_strict(&self.raw);
+        if closed && wrong.is_none() && !stray {
+            // Of the whole record: two halves of a character in two fields are none.
+            return match std::str::from_utf8(&self.raw) {
+                Ok(_) => Next::Record,
+                Err(_) => Next::Fault(Fault::of_record(Reason::InvalidUtf8, "the text is not UTF-8")),
+            };
+        }
+        // A stray quote swallows the lines up to the next one: the first is given up, the others are read again.
+        self.lines.give_back(self.raw.get(first_end..).unwrap_or_default(), after);
+        self.raw.truncate(first_end);
+        Next::Fault(match wrong {
+            Some(expected) if closed && count == 1 => Fault::of_record(
+                Reason::WrongFieldCount,
+                format!(
+                    "the line has {} fields, the first line of the file has {expected}",
+                    delimited.field_count()
+                ),
+            ),
+            _ => Fault::of_record(
+                Reason::UnclosedQuote,
+                "a quote is opened here and not closed where its field ends",
+            ),
+        })
+    }
+}
+
+/// The keys of a record and of a whole purchase's lines.
+fn keys_of(object: &Map<String, Value>) -> impl Iterator<Item = &String> {
+    let lines = object.get("lines").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    object.keys().chain(lines.iter().filter_map(Value::as_object).flat_map(Map::keys))
+}
+
+impl Json {
+    fn next(&mut self, place: &mut Place<'_>, mapping: &Mapping, kind: Kind) -> Next {
+        if let Some(next) = place.next_line() {
+            return next;
+        }
+        let Ok(text) = std::str::from_utf8(&place.raw) else {
+            return Next::Fault(Fault::of_record(Reason::InvalidUtf8, "the text is not UTF-8"));
+        };
+        match serde_json::from_str(text) {
+            Ok(Value::Object(object)) => self.object = object,
+            Ok(_) => {
+                return Next::Fault(Fault::of_record(Reason::BadJson, "each line must be one JSON object"));
+            }
+            Err(error) => {
+                let message = error.to_string().replace("at line 1 column", "at character");
+                return Next::Fault(Fault::of_record(
+                    Reason::BadJson,
+                    format!("the line is not JSON: {message}"),
+                ));
+            }
+        }
+        for key in keys_of(&self.object) {
+            if self.known.contains_key(key) || self.ignored.contains(key) {
+                continue;
+            }
+            let columns = mapping.columns_of(key, kind);
+            if !columns.is_empty() {
+                self.known.insert(key.clone(), columns);
+            } else if key != "lines" && self.ignored.len() < MAX_IGNORED {
+                self.ignored.insert(key.clone());
+            }
+        }
+        Next::Record
+    }
+}

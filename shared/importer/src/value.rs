@@ -1,0 +1,184 @@
+//! Cells to the domain's values.
+
+use std::borrow::{Borrow, Cow};
+use std::collections::HashSet;
+use std::hash::Hash;
+
+use nextbasket_domain::time::DAY_MS;
+use nextbasket_domain::{Currency, IdError, Line, Money, Timestamp};
+use serde_json::{Map, Value};
+
+use crate::columns::Column;
+use crate::options::{Options, TimeFormat};
+use crate::price::{self, Price};
+use crate::refusal::{Fault, Reason};
+use crate::row::Row;
+
+/// Ids that were seen, so that a million lines of one product share one text.
+#[derive(Debug)]
+pub(crate) struct Ids<T>(HashSet<T>);
+
+impl<T: Clone + Eq + Hash + Borrow<str>> Ids<T> {
+    pub(crate) fn new() -> Self {
+        Self(HashSet::new())
+    }
+
+    /// The id of the cell, if it has one.
+    pub(crate) fn parse(
+        &mut self,
+        row: &Row<'_>,
+        column: Column,
+        reason: Reason,
+        parse: impl Fn(&str) -> Result<T, IdError>,
+    ) -> Result<Option<T>, Fault> {
+        let Some(text) = row.text(column)? else { return Ok(None) };
+        if let Some(known) = self.0.get(&*text) {
+            return Ok(Some(known.clone()));
+        }
+        let id = parse(&text).map_err(|error| Fault::of_cell(reason, column, format!("{column} {error}")))?;
+        self.0.insert(id.clone());
+        Ok(Some(id))
+    }
+}
+
+/// Reads times. Lines that follow each other often have the same one, which is then read once.
+#[derive(Debug)]
+pub(crate) struct Times {
+    format: TimeFormat,
+    latest: Timestamp,
+    last: Option<(String, Timestamp)>,
+}
+
+impl Times {
+    pub(crate) fn new(options: &Options) -> Self {
+        Self { format: options.time_format.clone(), latest: options.now.plus_millis(DAY_MS), last: None }
+    }
+
+    pub(crate) fn parse(&mut self, row: &Row<'_>) -> Result<Timestamp, Fault> {
+        const COLUMN: Column = Column::Timestamp;
+        let text = row
+            .text(COLUMN)?
+            .ok_or_else(|| Fault::of_cell(Reason::MissingTime, COLUMN, "there is no time"))?;
+        if let Some((last, time)) = &self.last
+            && *last == *text
+        {
+            return Ok(*time);
+        }
+        let time = self.format.parse(&text).map_err(|error| {
+            let message = match &self.format {
+                TimeFormat::Usual => format!("{COLUMN} {error}"),
+                TimeFormat::Pattern(pattern) => {
+                    format!("{COLUMN} must be a time from 1970 on, of the form {pattern}")
+                }
+            };
+            Fault::of_cell(Reason::BadTime, COLUMN, message)
+        })?;
+        if time > self.latest {
+            return Err(Fault::of_cell(Reason::FutureTime, COLUMN, "the time is more than a day ahead"));
+        }
+        self.last = Some((text.into_owned(), time));
+        Ok(time)
+    }
+}
+
+/// A quantity from one on; one if there is none.
+pub(crate) fn quantity(row: &Row<'_>) -> Result<u32, Fault> {
+    const COLUMN: Column = Column::Quantity;
+    let Some(text) = row.text(COLUMN)? else { return Ok(1) };
+    // Spreadsheets write 6 as 6.0 where a cell of the column is empty.
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let number = match whole.parse::<i64>() {
+        Ok(number) if fraction.bytes().all(|digit| digit == b'0') => number,
+        _ => {
+            return Err(Fault::of_cell(
+                Reason::BadQuantity,
+                COLUMN,
+                format!("{COLUMN} must be a whole number"),
+            ));
+        }
+    };
+    if number < 0 {
+        let message = "a negative quantity is a cancellation or a return, not a purchase";
+        return Err(Fault::of_cell(Reason::Cancellation, COLUMN, message));
+    }
+    Line::quantity(number)
+        .map_err(|error| Fault::of_cell(Reason::BadQuantity, COLUMN, format!("{COLUMN} {error}")))
+}
+
+/// The price of one, or nothing if the cell is empty.
+pub(crate) fn price(row: &Row<'_>, currency: Currency) -> Result<Option<Price>, Fault> {
+    if let Some(object) = row.object(Column::Price) {
+        return Ok(Some(price_of_object(object)));
+    }
+    let Some(text) = row.text(Column::Price)? else { return Ok(None) };
+    let currency = match row.text(Column::Currency)? {
+        None => currency,
+        Some(code) => match Currency::parse(&code.to_ascii_uppercase()) {
+            Ok(currency) => currency,
+            Err(_) => return Ok(Some(Price::Unreadable)),
+        },
+    };
+    Ok(Some(price::parse(&text, currency)))
+}
+
+/// The API's form: minor units and a currency.
+fn price_of_object(object: &Map<String, Value>) -> Price {
+    let amount = object.get("amount").and_then(Value::as_i64);
+    let currency = object.get("currency").and_then(Value::as_str).and_then(|code| Currency::parse(code).ok());
+    match (amount, currency) {
+        (Some(..0), _) => Price::Negative,
+        (Some(0), Some(currency)) => Price::Zero(currency),
+        (Some(amount), Some(currency)) => {
+            Money::new(amount, currency).map_or(Price::Unreadable, Price::Exact)
+        }
+        _ => Price::Unreadable,
+    }
+}
+
+/// A name within the catalogue's limits: what breaks them is taken out or cut off. Nothing if nothing is left.
+pub(crate) fn tidy_name(text: &str) -> Option<Cow<'_, str>> {
+    use nextbasket_domain::product::MAX_NAME_BYTES;
+    let mut name = Cow::Borrowed(text.trim());
+    if name.chars().any(char::is_control) {
+        let spaced: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        name = Cow::Owned(spaced.trim().to_owned());
+    }
+    if name.len() > MAX_NAME_BYTES {
+        name =
+            Cow::Owned(name.get(..name.floor_char_boundary(MAX_NAME_BYTES)).unwrap_or_default().to_owned());
+    }
+    (!name.is_empty()).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_brought_within_its_limits() {
+        assert_eq!(tidy_name(" WHITE\tLANTERN\n").unwrap(), "WHITE LANTERN");
+        assert_eq!(tidy_name("\u{1}\u{2}"), None);
+        let long = "é".repeat(1_000);
+        let name = tidy_name(&long).unwrap();
+        assert_eq!(name.len(), 1_024);
+        nextbasket_domain::Product::check_name(&name).unwrap();
+    }
+
+    #[test]
+    fn a_quantity_is_a_whole_number_from_one_on() {
+        let read = |text: &str| {
+            let mut row = Row::default();
+            row.set_text(Column::Quantity, text);
+            quantity(&row).map_err(|fault| fault.reason)
+        };
+        assert_eq!(read("6"), Ok(6));
+        assert_eq!(read("6.0"), Ok(6));
+        assert_eq!(read("+6"), Ok(6));
+        assert_eq!(read(""), Ok(1));
+        assert_eq!(read("-1"), Err(Reason::Cancellation));
+        assert_eq!(read("-9999999999"), Err(Reason::Cancellation));
+        for bad in ["0", "1000001", "0.5", "-0.5", "six", "1e3", "99999999999999999999", "6,0"] {
+            assert_eq!(read(bad), Err(Reason::BadQuantity), "{bad}");
+        }
+    }
+}

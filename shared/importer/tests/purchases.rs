@@ -1,0 +1,315 @@
+//! What lines of a file come to as purchases.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests"
+)]
+
+mod common;
+
+use common::{HEADER, options, read, read_lines, read_with, reasons};
+use nextbasket_domain::Purchase;
+use nextbasket_importer::{Pattern, TimeFormat};
+
+fn shown(purchases: &[Purchase]) -> Vec<String> {
+    let line = |line: &nextbasket_domain::Line| {
+        let price = line.unit_price.map(|price| format!("@{}{:?}", price.amount(), price.currency()));
+        format!("{}x{}{}", line.quantity, line.product_id, price.unwrap_or_default())
+    };
+    let purchase = |p: &Purchase| {
+        let lines: Vec<_> = p.lines.iter().map(line).collect();
+        format!("{} {} {} {}", p.purchased_at, p.user_id, p.purchase_id, lines.join(" "))
+    };
+    purchases.iter().map(purchase).collect()
+}
+
+#[test]
+fn lines_of_one_basket_are_one_purchase_wherever_they_stand() {
+    let (import, refused) = read_lines(
+        "ada,beans,2011-01-01T10:05:00,1,9.90,Beans,b1\n\
+         bob,milk,2011-01-01T09:00:00,2,1.20,Milk,b2\n\
+         ada,filters,2011-01-01T10:04:00,1,3.5,Filters,b1\n\
+         bob,milk,2011-01-01T11:00:00,1,1.20,Milk,b1\n",
+    );
+    assert_eq!(refused, "");
+    assert_eq!(
+        shown(&import.purchases),
+        [
+            "2011-01-01T09:00:00.000Z bob b2 2xmilk@120GBP",
+            "2011-01-01T10:04:00.000Z ada b1 1xbeans@990GBP 1xfilters@350GBP",
+            "2011-01-01T11:00:00.000Z bob b1 1xmilk@120GBP",
+        ]
+    );
+}
+
+#[test]
+fn the_same_product_at_the_same_price_is_one_line() {
+    let (import, _) = read_lines(
+        "ada,beans,2011-01-01,1,9.90,,b1\n\
+         ada,beans,2011-01-01,2,9.9,,b1\n\
+         ada,beans,2011-01-01,1,8.90,,b1\n\
+         ada,beans,2011-01-01,1,,,b1\n",
+    );
+    assert_eq!(
+        shown(&import.purchases),
+        ["2011-01-01T00:00:00.000Z ada b1 3xbeans@990GBP 1xbeans@890GBP 1xbeans"]
+    );
+    assert_eq!((import.summary.taken, import.summary.merged), (4, 1));
+}
+
+#[test]
+fn without_a_basket_a_time_is_one_purchase() {
+    let (import, _) = read(
+        "user_id,product_id,timestamp\n\
+         ada,beans,2011-01-01\nada,milk,2011-01-01 00:00\nada,milk,2011-01-02\nbob,milk,2011-01-01\n",
+    );
+    assert_eq!(
+        shown(&import.purchases),
+        [
+            "2011-01-01T00:00:00.000Z ada 2011-01-01T00:00:00.000Z 1xbeans 1xmilk",
+            "2011-01-01T00:00:00.000Z bob 2011-01-01T00:00:00.000Z 1xmilk",
+            "2011-01-02T00:00:00.000Z ada 2011-01-02T00:00:00.000Z 1xmilk",
+        ]
+    );
+}
+
+#[test]
+fn the_order_of_lines_does_not_change_which_purchases_there_are() {
+    let lines = ["ada,a,2011-01-02,1,,,b1\n", "bob,b,2011-01-01,1,,,b2\n", "cy,c,2011-01-01,1,,,b3\n"];
+    let forth = read_lines(&lines.concat()).0;
+    let back = read_lines(&lines.iter().rev().copied().collect::<String>()).0;
+    assert_eq!(forth.purchases, back.purchases);
+    assert_eq!(forth.products, back.products);
+}
+
+#[test]
+fn every_refused_line_says_where_why_and_what() {
+    let long = "x".repeat(257);
+    let (import, refused) = read_lines(&format!(
+        "ada,beans,2011-01-01,1,9.90,Beans,b1\n\
+         ,beans,2011-01-01,1,9.90,Beans,b2\n\
+         NULL,beans,2011-01-01,1,9.90,Beans,b2\n\
+         ada,,2011-01-01,1,9.90,Beans,b3\n\
+         ada,beans,01/02/2011,1,9.90,Beans,b4\n\
+         ada,beans,,1,9.90,Beans,b4\n\
+         ada,beans,1969-12-31,1,9.90,Beans,b4\n\
+         ada,beans,2012-01-04,1,9.90,Beans,b4\n\
+         ada,beans,2011-01-01,-1,9.90,Beans,C5\n\
+         ada,beans,2011-01-01,0,9.90,Beans,b6\n\
+         ada,beans,2011-01-01,1.5,9.90,Beans,b6\n\
+         ada,beans,2011-01-01,1,-9.90,Beans,b7\n\
+         {long},beans,2011-01-01,1,9.90,Beans,b8\n\
+         ada,be\u{1}ans,2011-01-01,1,9.90,Beans,b8\n\
+         ada,beans,2011-01-01,1,9.90,Beans,{long}\n\
+         ada,beans,2011-01-01,1,9.90,Beans\n"
+    ));
+    assert_eq!(import.summary.taken, 1);
+    assert_eq!(
+        reasons(&refused),
+        [
+            "3 missing_user user_id",
+            "4 missing_user user_id",
+            "5 missing_product product_id",
+            "6 bad_time timestamp",
+            "7 missing_time timestamp",
+            "8 bad_time timestamp",
+            "9 future_time timestamp",
+            "10 cancellation quantity",
+            "11 bad_quantity quantity",
+            "12 bad_quantity quantity",
+            "13 negative_price price",
+            "14 bad_user user_id",
+            "15 bad_product product_id",
+            "16 bad_basket basket_id",
+            "17 wrong_field_count -",
+        ]
+    );
+    let line = |number: usize| refused.lines().nth(number - 3).unwrap();
+    insta::assert_snapshot!(line(3), @r#"{"line":3,"reason":"missing_user","field":"user_id","message":"there is no user","record":",beans,2011-01-01,1,9.90,Beans,b2"}"#);
+    insta::assert_snapshot!(line(6), @r#"{"line":6,"reason":"bad_time","field":"timestamp","message":"timestamp must be a date and time as in RFC 3339, such as 2026-05-17T09:30:00Z","record":"ada,beans,01/02/2011,1,9.90,Beans,b4"}"#);
+    insta::assert_snapshot!(line(8), @r#"{"line":8,"reason":"bad_time","field":"timestamp","message":"timestamp must be from 1970 on","record":"ada,beans,1969-12-31,1,9.90,Beans,b4"}"#);
+    insta::assert_snapshot!(line(10), @r#"{"line":10,"reason":"cancellation","field":"quantity","message":"a negative quantity is a cancellation or a return, not a purchase","record":"ada,beans,2011-01-01,-1,9.90,Beans,C5"}"#);
+    insta::assert_snapshot!(line(15), @r#"{"line":15,"reason":"bad_product","field":"product_id","message":"product_id must not hold control characters","record":"ada,be\u0001ans,2011-01-01,1,9.90,Beans,b8"}"#);
+    insta::assert_snapshot!(line(17), @r#"{"line":17,"reason":"wrong_field_count","message":"the line has 6 fields, the first line of the file has 7","record":"ada,beans,2011-01-01,1,9.90,Beans"}"#);
+}
+
+#[test]
+fn a_strange_price_does_not_cost_the_purchase() {
+    let (import, refused) = read_lines(
+        "ada,a,2011-01-01,1,\"11,062.06\",,b1\n\
+         ada,b,2011-01-01,1,38970.00,,b1\n\
+         ada,c,2011-01-01,1,0.0,,b1\n\
+         ada,d,2011-01-01,1,1.005,,b1\n\
+         ada,e,2011-01-01,1,on request,,b1\n\
+         ada,f,2011-01-01,1,,,b1\n\
+         ada,g,2011-01-01,1,NaN,,b1\n",
+    );
+    assert_eq!(refused, "");
+    assert_eq!(
+        shown(&import.purchases),
+        ["2011-01-01T00:00:00.000Z ada b1 1xa@1106206GBP 1xb@3897000GBP 1xc 1xd@101GBP 1xe 1xf 1xg"]
+    );
+    let prices = import.summary.prices;
+    assert_eq!((prices.zero, prices.rounded, prices.unreadable), (1, 1, 1));
+}
+
+#[test]
+fn a_line_may_name_its_currency() {
+    let (import, _) = read(
+        "user_id,product_id,timestamp,price,currency\n\
+         ada,a,2011-01-01,5,JPY\nada,b,2011-01-01,5,eur\nada,c,2011-01-01,5,\nada,d,2011-01-01,5,euro\n",
+    );
+    assert_eq!(
+        shown(&import.purchases),
+        ["2011-01-01T00:00:00.000Z ada 2011-01-01T00:00:00.000Z 1xa@5JPY 1xb@500EUR 1xc@500GBP 1xd"]
+    );
+}
+
+#[test]
+fn a_purchase_takes_a_thousand_lines() {
+    let lines: String = (0..1_002).map(|i| format!("ada,p{i},2011-01-01,1,,,b1\n")).collect();
+    let (import, refused) = read_lines(&lines);
+    assert_eq!(import.purchases[0].lines.len(), 1_000);
+    assert_eq!(reasons(&refused), ["1002 purchase_full -", "1003 purchase_full -"]);
+}
+
+#[test]
+fn quantities_that_are_too_many_together_are_refused() {
+    let (import, refused) = read_lines("ada,a,2011-01-01,1000000,,,b1\nada,a,2011-01-01,1,,,b1\n");
+    assert_eq!(import.purchases[0].lines[0].quantity, 1_000_000);
+    assert_eq!(reasons(&refused), ["3 bad_quantity quantity"]);
+}
+
+#[test]
+fn products_are_found_with_their_newest_name_and_price() {
+    let (import, _) = read_lines(
+        "ada,a,2011-01-03,1,3,New,b3\n\
+         ada,a,2011-01-01,1,1,Old,b1\n\
+         ada,a,2011-01-04,1,0,,b4\n\
+         bob,b,2011-01-01,1,,,b5\n\
+         bob,\"c\",2011-01-01,1,,\"Two\nlines\",b5\n\
+         ,d,2011-01-01,1,,Nobody's,b6\n",
+    );
+    let products: Vec<_> = import
+        .products
+        .iter()
+        .map(|p| format!("{} {} {:?} {}", p.product_id, p.name, p.price.map(|p| p.amount()), p.updated_at))
+        .collect();
+    assert_eq!(
+        products,
+        [
+            "a New Some(300) 2011-01-04T00:00:00.000Z",
+            "b b None 2011-01-01T00:00:00.000Z",
+            "c Two lines None 2011-01-01T00:00:00.000Z",
+        ]
+    );
+    assert_eq!(import.summary.unnamed_products, 1);
+}
+
+#[test]
+fn codes_without_a_digit_are_taken_and_named_unless_they_are_skipped() {
+    let products: String = (0..20).map(|i| format!("ada,8512{i}A,2011-01-01,1,,,b{i}\n")).collect();
+    let services =
+        "ada,POST,2011-01-01,1,,,b1\nbob,POST,2011-01-01,1,,,b1\nada,BANK CHARGES,2011-01-01,1,,,b2\n";
+    let text = format!("{HEADER}{products}{services}");
+    let (import, _) = read(&text);
+    assert_eq!(import.summary.taken, 23);
+    let named: Vec<_> = import
+        .summary
+        .service_like
+        .iter()
+        .map(|code| format!("{} {}", code.product_id, code.lines))
+        .collect();
+    assert_eq!(named, ["POST 2", "BANK CHARGES 1"]);
+
+    let mut options = options();
+    options.skip_products = Pattern::list("POST,BANK*");
+    let (import, refused) = read_with(text.as_bytes(), &options).unwrap();
+    assert_eq!(import.summary.taken, 20);
+    assert_eq!(
+        reasons(&refused),
+        ["22 skipped_product product_id", "23 skipped_product product_id", "24 skipped_product product_id"]
+    );
+    assert!(import.summary.service_like.is_empty());
+}
+
+#[test]
+fn a_shop_with_words_for_codes_sells_no_services() {
+    let (import, _) = read_lines("ada,beans,2011-01-01,1,,,b1\nada,milk,2011-01-01,1,,,b1\n");
+    assert!(import.summary.service_like.is_empty());
+}
+
+#[test]
+fn times_are_read_as_the_shop_writes_them() {
+    let text = "user_id,product_id,timestamp\nada,a,1/12/2010 8:26\n";
+    let mut options = options();
+    options.time_format = "%d/%m/%Y %H:%M".parse::<TimeFormat>().unwrap();
+    let (import, _) = read_with(text.as_bytes(), &options).unwrap();
+    assert_eq!(import.purchases[0].purchased_at.to_string(), "2010-12-01T08:26:00.000Z");
+    insta::assert_snapshot!(read(text).1, @r#"{"line":2,"reason":"bad_time","field":"timestamp","message":"timestamp must be a date and time as in RFC 3339, such as 2026-05-17T09:30:00Z","record":"ada,a,1/12/2010 8:26"}"#);
+}
+
+#[test]
+fn the_summary_reads_as_a_sentence() {
+    let (import, _) = read(
+        "user_id,product_id,timestamp,quantity,price,product_name,basket_id,country\n\
+         ada,a1,2011-01-01,1,1.00,A,b1,UK\n\
+         ada,a1,2011-01-01,1,1.00,A,b1,UK\n\
+         ada,a2,2011-02-01,1,0,B,b2,UK\n\
+         bob,a3,2011-02-01,1,x,,b2,UK\n\
+         bob,a3,2011-02-01,-1,1.001,,C2,UK\n\
+         ,a3,2011-02-01,-1,1.001,,C2,UK\n\
+         ,a3,2011-02-01,-1,1.001,,C2,UK\n",
+    );
+    insta::assert_snapshot!(import.summary, @"
+    7 records read (CSV)
+               4 taken: 3 purchases of 2 users, 3 products, 2011-01-01 to 2011-02-01
+               3 refused
+                       2 missing_user
+                       1 cancellation
+               1 added to a line with the same product and price
+               1 taken without a price: it is zero
+               1 taken without a price: it is no number
+               1 not named in the file: the product's id stands for its name
+    columns not used: country
+    ");
+    insta::assert_json_snapshot!(import.summary, @r#"
+    {
+      "kind": "purchases",
+      "form": {
+        "gzip": false,
+        "delimiter": ","
+      },
+      "lines": 8,
+      "records": 7,
+      "taken": 4,
+      "refused": {
+        "missing_user": 2,
+        "cancellation": 1
+      },
+      "purchases": 3,
+      "users": 2,
+      "products": 3,
+      "period": [
+        "2011-01-01T00:00:00.000Z",
+        "2011-02-01T00:00:00.000Z"
+      ],
+      "merged": 1,
+      "skippedLines": 0,
+      "prices": {
+        "zero": 1,
+        "unreadable": 1,
+        "rounded": 0
+      },
+      "unnamedProducts": 1,
+      "ignoredColumns": [
+        "country"
+      ],
+      "serviceLike": [],
+      "endedEarly": null
+    }
+    "#);
+}

@@ -1,0 +1,141 @@
+//! Adding counts up: in any order and grouping, with the same result.
+
+use super::pairs::Sparse;
+use super::totals::ProductTotals;
+use super::{PairCounts, Totals};
+
+/// Why two counts cannot be added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MergeError {
+    /// Other products, parameters or newest purchase time.
+    #[error("the counts come from different training runs")]
+    OtherRun,
+    /// Pair counts are merged block of products by block of products.
+    #[error("the counts are of different blocks of products")]
+    OtherProducts,
+    /// More than the integers hold.
+    #[error("the counts add up to more than can be kept exactly")]
+    Overflow,
+}
+
+/// Sums that refuse to wrap around.
+pub(crate) trait Sum: Copy {
+    fn sum(self, other: Self) -> Option<Self>;
+}
+
+impl Sum for u32 {
+    fn sum(self, other: Self) -> Option<Self> {
+        self.checked_add(other)
+    }
+}
+
+impl Sum for u64 {
+    fn sum(self, other: Self) -> Option<Self> {
+        self.checked_add(other)
+    }
+}
+
+impl Sum for (u64, u32) {
+    fn sum(self, other: Self) -> Option<Self> {
+        Some((self.0.sum(other.0)?, self.1.sum(other.1)?))
+    }
+}
+
+fn add<T: Sum>(into: &mut T, other: T) -> Result<(), MergeError> {
+    *into = into.sum(other).ok_or(MergeError::Overflow)?;
+    Ok(())
+}
+
+impl Totals {
+    /// Adds the sums of other users.
+    ///
+    /// # Errors
+    /// The two are not of one training run, or a sum overflows.
+    pub fn merge(mut self, other: &Self) -> Result<Self, MergeError> {
+        if self.stamp != other.stamp || self.products.len() != other.products.len() {
+            return Err(MergeError::OtherRun);
+        }
+        add(&mut self.users, other.users)?;
+        add(&mut self.baskets, other.baskets)?;
+        for (sum, &more) in self.basket_weights.iter_mut().zip(&other.basket_weights) {
+            add(sum, more)?;
+        }
+        for (sums, more) in self.products.iter_mut().zip(&other.products) {
+            sums.merge(more)?;
+        }
+        Ok(self)
+    }
+}
+
+impl ProductTotals {
+    fn merge(&mut self, other: &Self) -> Result<(), MergeError> {
+        for (sum, &more) in self.popularity.iter_mut().zip(&other.popularity) {
+            add(sum, more)?;
+        }
+        add(&mut self.transitions, other.transitions)?;
+        add(&mut self.repeat_chances, other.repeat_chances)?;
+        add(&mut self.repeats, other.repeats)?;
+        add(&mut self.baskets, other.baskets)?;
+        add(&mut self.buyers, other.buyers)?;
+        self.first_ms = self.first_ms.min(other.first_ms);
+        self.last_ms = self.last_ms.max(other.last_ms);
+        Ok(())
+    }
+}
+
+impl PairCounts {
+    /// Adds the counts of other users for the same products.
+    ///
+    /// # Errors
+    /// The two are not of one training run or of other products, or a sum overflows.
+    pub fn merge(&self, other: &Self) -> Result<Self, MergeError> {
+        if self.stamp != other.stamp {
+            return Err(MergeError::OtherRun);
+        }
+        if self.products != other.products {
+            return Err(MergeError::OtherProducts);
+        }
+        Ok(Self {
+            stamp: self.stamp,
+            products: self.products.clone(),
+            next: self.next.merge(&other.next)?,
+            together: self.together.merge(&other.together)?,
+            similar: self.similar.merge(&other.similar)?,
+        })
+    }
+}
+
+impl<V: Sum> Sparse<V> {
+    fn merge(&self, other: &Self) -> Result<Self, MergeError> {
+        let mut merged = Self::new();
+        for ((left, left_values), (right, right_values)) in self.rows().zip(other.rows()) {
+            let mut left = left.iter().zip(left_values).peekable();
+            let mut right = right.iter().zip(right_values).peekable();
+            loop {
+                let (neighbour, value) = match (left.peek(), right.peek()) {
+                    (Some(&(&l, &v)), Some(&(&r, &w))) if l == r => {
+                        left.next();
+                        right.next();
+                        (l, v.sum(w).ok_or(MergeError::Overflow)?)
+                    }
+                    (Some(&(&l, &v)), Some(&(&r, _))) if l < r => {
+                        left.next();
+                        (l, v)
+                    }
+                    (Some(&(&l, &v)), None) => {
+                        left.next();
+                        (l, v)
+                    }
+                    (_, Some(&(&r, &w))) => {
+                        right.next();
+                        (r, w)
+                    }
+                    (None, None) => break,
+                };
+                merged.push(neighbour, value);
+            }
+            merged.end_row();
+        }
+        Ok(merged)
+    }
+}

@@ -1,0 +1,189 @@
+//! How good a list of recommendations is, judged by what was bought next.
+
+mod baselines;
+
+pub use baselines::{global_personal_top, global_top, personal_top};
+
+use crate::product::ProductIx;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// List lengths that are judged.
+pub const CUTOFFS: [usize; 3] = [5, 10, 20];
+
+/// Means over users, for one list length k.
+///
+/// Definitions after Li et al., "A Next Basket Recommendation Reality Check" (TOIS 2023), except that nDCG's ideal
+/// is the best that k places allow.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Quality {
+    /// The list length.
+    pub k: usize,
+    /// Share of the bought products that are in the list.
+    pub recall: f64,
+    /// Σ over hits of 1/log2(place + 1), divided by the same of min(k, bought) hits in a row.
+    pub ndcg: f64,
+    /// Share of the users with at least one hit.
+    pub hit_rate: f64,
+    /// Recall of products that the user had bought before, over users who bought such.
+    pub repeat_recall: f64,
+    /// Recall of products new to the user, over users who bought such.
+    pub explore_recall: f64,
+}
+
+/// A report over all users.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// How many users were judged.
+    pub users: u64,
+    /// One entry per length in [`CUTOFFS`].
+    pub at: Vec<Quality>,
+    /// Different products in the lists, up to the longest length.
+    pub coverage: usize,
+}
+
+/// Takes users one by one. Users who bought nothing are not judged.
+#[derive(Debug, Clone, Default)]
+pub struct Evaluation {
+    users: u64,
+    sums: [Sums; CUTOFFS.len()],
+    recommended: BTreeSet<ProductIx>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Sums {
+    recall: f64,
+    ndcg: f64,
+    hits: f64,
+    repeat: Mean,
+    explore: Mean,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Mean {
+    sum: f64,
+    count: f64,
+}
+
+impl Mean {
+    fn add(&mut self, hits: usize, of: usize) {
+        if of > 0 {
+            self.sum += hits as f64 / of as f64;
+            self.count += 1.0;
+        }
+    }
+
+    fn value(self) -> f64 {
+        if self.count > 0.0 { self.sum / self.count } else { 0.0 }
+    }
+}
+
+impl Evaluation {
+    /// No users yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Judges one user's list, best first and without repetitions, by what was bought. `known` says whether the
+    /// user had bought a product before.
+    pub fn add(
+        &mut self,
+        list: &[ProductIx],
+        bought: &BTreeSet<ProductIx>,
+        known: impl Fn(ProductIx) -> bool,
+    ) {
+        if bought.is_empty() {
+            return;
+        }
+        self.users += 1;
+        let repeats = bought.iter().filter(|&&product| known(product)).count();
+        for (sums, k) in self.sums.iter_mut().zip(CUTOFFS) {
+            let hits = || list.iter().take(k).zip(1u32..).filter(|(product, _)| bought.contains(product));
+            let count = hits().count();
+            let repeated = hits().filter(|&(&product, _)| known(product)).count();
+            let gain: f64 = hits().map(|(_, place)| gain(place)).sum();
+            let ideal: f64 = (1u32..).take(k.min(bought.len())).map(self::gain).sum();
+            sums.recall += count as f64 / bought.len() as f64;
+            sums.ndcg += gain / ideal;
+            sums.hits += if count > 0 { 1.0 } else { 0.0 };
+            sums.repeat.add(repeated, repeats);
+            sums.explore.add(count - repeated, bought.len() - repeats);
+        }
+        self.recommended.extend(list.iter().take(CUTOFFS.into_iter().max().unwrap_or(0)));
+    }
+
+    /// The means over the users so far; zeros without any.
+    pub fn report(&self) -> Report {
+        let mean = |sum: f64| if self.users > 0 { sum / self.users as f64 } else { 0.0 };
+        let quality = |(sums, k): (&Sums, usize)| Quality {
+            k,
+            recall: mean(sums.recall),
+            ndcg: mean(sums.ndcg),
+            hit_rate: mean(sums.hits),
+            repeat_recall: sums.repeat.value(),
+            explore_recall: sums.explore.value(),
+        };
+        Report {
+            users: self.users,
+            at: self.sums.iter().zip(CUTOFFS).map(quality).collect(),
+            coverage: self.recommended.len(),
+        }
+    }
+}
+
+fn gain(place: u32) -> f64 {
+    1.0 / f64::from(place + 1).log2()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn products(numbers: impl IntoIterator<Item = u32>) -> Vec<ProductIx> {
+        numbers.into_iter().map(ProductIx::new).collect()
+    }
+
+    #[test]
+    fn measures_are_those_worked_out_by_hand() {
+        let mut evaluation = Evaluation::new();
+        // Hits at places 1, 3 and 7; 1 and 7 were bought before, 3 and 50 are new.
+        let bought = products([1, 3, 7, 50]).into_iter().collect();
+        evaluation.add(&products(1..=20), &bought, |product| matches!(product.get(), 1 | 7));
+        let report = evaluation.report();
+        let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} {b}");
+        let ideal = 1.0 + 1.0 / 3f64.log2() + 0.5 + 1.0 / 5f64.log2();
+        let [five, ten, _] = report.at[..] else { panic!("three lengths") };
+        near(five.recall, 0.5);
+        near(five.ndcg, 1.5 / ideal);
+        near(five.repeat_recall, 0.5);
+        near(five.explore_recall, 0.5);
+        near(ten.recall, 0.75);
+        near(ten.ndcg, (1.5 + 1.0 / 3.0) / ideal);
+        near(ten.repeat_recall, 1.0);
+        near(ten.hit_rate, 1.0);
+        assert_eq!((report.users, report.coverage), (1, 20));
+    }
+
+    #[test]
+    fn the_ideal_has_no_more_hits_than_the_list_has_places() {
+        let mut evaluation = Evaluation::new();
+        let bought = products(1..=30).into_iter().collect();
+        evaluation.add(&products(1..=20), &bought, |_| false);
+        let report = evaluation.report();
+        assert!(report.at.iter().all(|quality| (quality.ndcg - 1.0).abs() < 1e-12));
+        assert!((report.at[1].recall - 1.0 / 3.0).abs() < 1e-12);
+        assert_eq!(report.at[1].repeat_recall, 0.0);
+    }
+
+    #[test]
+    fn a_user_with_an_empty_list_counts_as_a_miss_and_one_who_bought_nothing_not_at_all() {
+        let mut evaluation = Evaluation::new();
+        evaluation.add(&[], &products([1]).into_iter().collect(), |_| false);
+        evaluation.add(&products([1]), &BTreeSet::new(), |_| false);
+        evaluation.add(&products([1]), &products([1]).into_iter().collect(), |_| false);
+        let report = evaluation.report();
+        assert_eq!((report.users, report.at[0].hit_rate, report.coverage), (2, 0.5, 1));
+    }
+}

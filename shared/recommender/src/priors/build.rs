@@ -1,0 +1,156 @@
+//! Priors out of merged sums.
+
+use super::{Categories, Column, MINUTE_MS, Priors};
+use crate::counts::{ProductTotals, Totals};
+use crate::fixed::{from_fixed, narrow};
+use crate::params::Params;
+use crate::product::Catalogue;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
+
+/// Added to the chances of a repeat purchase: seldom bought products lean towards 0.
+const REPEAT_SHRINKAGE: f64 = 10.0;
+/// No product's relative repeat rate counts as less.
+const LEAST_REPEAT_RATE: f64 = 0.05;
+/// Added to the recent popularity, so that what did not sell lately keeps a factor.
+const TREND_OFFSET: f64 = 0.001;
+
+/// Where in the sums per half-life the trend's stands; the windows come before it.
+const TREND: usize = 5;
+
+impl Priors {
+    /// Priors of the products of `catalogue`, out of sums over all users. `categories` names the categories of a
+    /// product id, in any order.
+    pub fn new(
+        catalogue: &Catalogue,
+        totals: &Totals,
+        params: &Params,
+        now_ms: i64,
+        categories: &dyn Fn(&str) -> Vec<String>,
+    ) -> Self {
+        let products = &totals.products;
+        let share = |window: usize| -> Vec<f64> {
+            let all = totals.basket_weights.get(window).map_or(0.0, |&weight| from_fixed(weight));
+            let part = |p: &ProductTotals| p.popularity.get(window).map_or(0.0, |&weight| from_fixed(weight));
+            products.iter().map(|p| if all > 0.0 { part(p) / all } else { 0.0 }).collect()
+        };
+        let rates: Vec<f64> = products
+            .iter()
+            .map(|p| from_fixed(p.repeats) / (from_fixed(p.repeat_chances) + REPEAT_SHRINKAGE))
+            .collect();
+        let mean_repeat_rate = mean(&rates, products.iter().map(|p| from_fixed(p.repeat_chances)));
+        let factors = repurchase_factors(products, &rates, mean_repeat_rate, &share(TREND), params);
+        let minutes =
+            |ms: i64| u32::try_from(now_ms.saturating_sub(ms).max(0) / MINUTE_MS).unwrap_or(u32::MAX);
+        Self::assemble(Parts {
+            params: params.clone(),
+            now_ms,
+            users: totals.users,
+            baskets: totals.baskets,
+            mean_repeat_rate,
+            catalogue: catalogue.clone(),
+            popularity: [0, 1, 2, 3, 4].map(|at| Column::new(&share(at), if at == 4 { 3 } else { 2 })),
+            factor: Column::new(&factors, 2),
+            repeat_rate: Column::new(&rates, 2),
+            product_baskets: products.iter().map(|p| p.baskets).collect(),
+            buyers: products.iter().map(|p| p.buyers).collect(),
+            first_sale: products.iter().map(|p| minutes(p.first_ms)).collect(),
+            last_sale: products.iter().map(|p| minutes(p.last_ms.max(p.first_ms))).collect(),
+            categories: Categories::new(catalogue, categories),
+        })
+    }
+
+    pub(super) fn assemble(parts: Parts) -> Self {
+        let [.., scoring] = &parts.popularity;
+        let scoring = scoring.singles();
+        let factors = parts.factor.singles();
+        Self {
+            params: parts.params,
+            now_ms: parts.now_ms,
+            users: parts.users,
+            baskets: parts.baskets,
+            mean_repeat_rate: parts.mean_repeat_rate,
+            catalogue: parts.catalogue,
+            popularity: parts.popularity,
+            factor: parts.factor,
+            repeat_rate: parts.repeat_rate,
+            product_baskets: parts.product_baskets,
+            buyers: parts.buyers,
+            first_sale: parts.first_sale,
+            last_sale: parts.last_sale,
+            categories: parts.categories,
+            scoring,
+            factors,
+            ranked: [const { OnceLock::new() }; super::WINDOWS],
+        }
+    }
+}
+
+/// Everything that is stored of [`Priors`].
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) params: Params,
+    pub(super) now_ms: i64,
+    pub(super) users: u64,
+    pub(super) baskets: u64,
+    pub(super) mean_repeat_rate: f64,
+    pub(super) catalogue: Catalogue,
+    pub(super) popularity: [Column; super::WINDOWS],
+    pub(super) factor: Column,
+    pub(super) repeat_rate: Column,
+    pub(super) product_baskets: Vec<u32>,
+    pub(super) buyers: Vec<u32>,
+    pub(super) first_sale: Vec<u32>,
+    pub(super) last_sale: Vec<u32>,
+    pub(super) categories: Categories,
+}
+
+fn mean(values: &[f64], weights: impl Iterator<Item = f64>) -> f64 {
+    let (sum, all) = values.iter().zip(weights).fold((0.0, 0.0), |(s, a), (v, w)| (s + v * w, a + w));
+    if all > 0.0 { sum / all } else { 0.0 }
+}
+
+/// `f_i = (rate_i / mean)^q · (recent popularity_i + 0.001)^θ`, mean 1 over purchases if θ is not 0.
+/// Without any repeat purchase every rate counts as the mean.
+fn repurchase_factors(
+    products: &[ProductTotals],
+    rates: &[f64],
+    mean_rate: f64,
+    recent: &[f64],
+    params: &Params,
+) -> Vec<f64> {
+    let relative = |rate: f64| if mean_rate > 0.0 { rate / mean_rate } else { 1.0 };
+    let mut factors: Vec<f64> = rates
+        .iter()
+        .zip(recent)
+        .map(|(&rate, &popularity)| {
+            relative(rate).max(LEAST_REPEAT_RATE).powf(params.repurchase_power)
+                * (popularity + TREND_OFFSET).powf(params.trend_power)
+        })
+        .collect();
+    if params.trend_power != 0.0 {
+        let mean = mean(&factors, products.iter().map(|p| f64::from(p.baskets)));
+        if mean > 0.0 {
+            factors.iter_mut().for_each(|factor| *factor /= mean);
+        }
+    }
+    factors
+}
+
+impl Categories {
+    fn new(catalogue: &Catalogue, of: &dyn Fn(&str) -> Vec<String>) -> Self {
+        let listed: Vec<BTreeSet<String>> = catalogue.ids().map(|id| of(id).into_iter().collect()).collect();
+        let mut codes: BTreeMap<&str, u32> = listed.iter().flatten().map(|name| (name.as_str(), 0)).collect();
+        codes.values_mut().zip(0u32..).for_each(|(code, number)| *code = number);
+        let mut categories = Self {
+            names: codes.keys().map(|&name| name.to_owned()).collect(),
+            starts: vec![0],
+            codes: Vec::new(),
+        };
+        for names in &listed {
+            categories.codes.extend(names.iter().filter_map(|name| codes.get(name.as_str())));
+            categories.starts.push(narrow(categories.codes.len()));
+        }
+        categories
+    }
+}

@@ -1,0 +1,231 @@
+//! What an answer needs to know of every product, whoever asks.
+
+mod build;
+mod codec;
+mod column;
+
+pub use codec::PieceTooSmall;
+
+use crate::params::Params;
+use crate::product::{Catalogue, ProductIx};
+use column::Column;
+use std::sync::OnceLock;
+
+/// Over which time popularity is counted. Each is an exponential half-life, back from the newest purchase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Window {
+    /// A day.
+    Day,
+    /// Seven days.
+    Week,
+    /// Thirty days.
+    Month,
+    /// No half-life: the share of all baskets.
+    AllTime,
+    /// The half-life that the score uses, [`Params::popularity_half_life_days`].
+    Scoring,
+}
+
+const WINDOWS: usize = 5;
+
+impl Window {
+    const fn at(self) -> usize {
+        match self {
+            Self::Day => 0,
+            Self::Week => 1,
+            Self::Month => 2,
+            Self::AllTime => 3,
+            Self::Scoring => 4,
+        }
+    }
+}
+
+/// All products of a model with their popularity, repeat rate, first and last sale, counts and categories.
+///
+/// Values are quantised when the model is built, so a model just trained and the same model read back answer alike.
+#[derive(Debug, Clone)]
+pub struct Priors {
+    params: Params,
+    now_ms: i64,
+    users: u64,
+    baskets: u64,
+    mean_repeat_rate: f64,
+    catalogue: Catalogue,
+    popularity: [Column; WINDOWS],
+    factor: Column,
+    repeat_rate: Column,
+    product_baskets: Vec<u32>,
+    buyers: Vec<u32>,
+    /// Minutes before `now_ms`.
+    first_sale: Vec<u32>,
+    last_sale: Vec<u32>,
+    categories: Categories,
+    /// The two columns that every candidate is scored with, ready to use.
+    scoring: Vec<f32>,
+    factors: Vec<f32>,
+    ranked: [OnceLock<Vec<ProductIx>>; WINDOWS],
+}
+
+/// Category names, each once, and the numbers of each product's.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Categories {
+    names: Vec<String>,
+    starts: Vec<u32>,
+    codes: Vec<u32>,
+}
+
+impl PartialEq for Priors {
+    fn eq(&self, other: &Self) -> bool {
+        let header = |p: &Self| (p.now_ms, p.users, p.baskets, p.mean_repeat_rate.to_bits());
+        header(self) == header(other)
+            && self.params == other.params
+            && self.catalogue == other.catalogue
+            && self.popularity == other.popularity
+            && self.factor == other.factor
+            && self.repeat_rate == other.repeat_rate
+            && self.product_baskets == other.product_baskets
+            && self.buyers == other.buyers
+            && self.first_sale == other.first_sale
+            && self.last_sale == other.last_sale
+            && self.categories == other.categories
+    }
+}
+
+impl Priors {
+    /// The parameters the model was counted with.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// The newest purchase the model has seen, in milliseconds: ages count back from here.
+    pub fn now_ms(&self) -> i64 {
+        self.now_ms
+    }
+
+    /// How many users the model was counted over.
+    pub fn users(&self) -> u64 {
+        self.users
+    }
+
+    /// How many baskets the model was counted over.
+    pub fn baskets(&self) -> u64 {
+        self.baskets
+    }
+
+    /// How many products there are.
+    pub fn len(&self) -> usize {
+        self.catalogue.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The products, numbered.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// The number of a product id.
+    pub fn index_of(&self, id: &str) -> Option<ProductIx> {
+        self.catalogue.index_of(id)
+    }
+
+    /// The id of a product; empty for a number of another model.
+    pub fn id(&self, product: ProductIx) -> &str {
+        self.catalogue.id(product)
+    }
+
+    /// Share of the window's baskets that hold the product.
+    pub fn popularity(&self, product: ProductIx, window: Window) -> f64 {
+        self.column(window).get(product.at())
+    }
+
+    /// All products by falling popularity; equal ones by id. Sorted at the first call for a window.
+    pub fn popular(&self, window: Window) -> &[ProductIx] {
+        let order = || self.column(window).order().into_iter().map(ProductIx::new).collect();
+        self.ranked.get(window.at()).map_or(&[], |ranked| ranked.get_or_init(order))
+    }
+
+    /// f_i: how much more or less often than others the product is bought again.
+    pub fn repurchase_factor(&self, product: ProductIx) -> f64 {
+        self.factor.get(product.at())
+    }
+
+    /// Share of its purchases that are followed by another within the user's next 3 baskets, shrunk.
+    pub fn repeat_rate(&self, product: ProductIx) -> f64 {
+        self.repeat_rate.get(product.at())
+    }
+
+    /// The mean of [`Self::repeat_rate`] over purchases.
+    pub fn mean_repeat_rate(&self) -> f64 {
+        self.mean_repeat_rate
+    }
+
+    /// Baskets that hold the product.
+    pub fn product_baskets(&self, product: ProductIx) -> u32 {
+        self.product_baskets.get(product.at()).copied().unwrap_or(0)
+    }
+
+    /// Users who bought the product.
+    pub fn buyers(&self, product: ProductIx) -> u32 {
+        self.buyers.get(product.at()).copied().unwrap_or(0)
+    }
+
+    /// When the product was first sold, to the minute.
+    pub fn first_sale_ms(&self, product: ProductIx) -> Option<i64> {
+        self.sale_ms(&self.first_sale, product)
+    }
+
+    /// When the product was last sold, to the minute.
+    pub fn last_sale_ms(&self, product: ProductIx) -> Option<i64> {
+        self.sale_ms(&self.last_sale, product)
+    }
+
+    /// The product's categories, by name.
+    pub fn categories(&self, product: ProductIx) -> impl Iterator<Item = &str> {
+        self.category_codes(product).iter().filter_map(|&code| self.category_name(code))
+    }
+
+    /// The numbers of the product's categories, ascending.
+    pub fn category_codes(&self, product: ProductIx) -> &[u32] {
+        match self.categories.starts.get(product.at()..product.at().saturating_add(2)) {
+            Some(&[start, end]) => self.categories.codes.get(start as usize..end as usize).unwrap_or(&[]),
+            _ => &[],
+        }
+    }
+
+    /// The number of a category.
+    pub fn category_code(&self, name: &str) -> Option<u32> {
+        self.categories.names.binary_search_by(|n| n.as_str().cmp(name)).ok().map(crate::fixed::narrow)
+    }
+
+    /// The name of a category.
+    pub fn category_name(&self, code: u32) -> Option<&str> {
+        self.categories.names.get(code as usize).map(String::as_str)
+    }
+
+    /// Popularity in the scoring window and f, for every product.
+    pub(crate) fn scoring(&self) -> (&[f32], &[f32]) {
+        (&self.scoring, &self.factors)
+    }
+
+    fn sale_ms(&self, minutes: &[u32], product: ProductIx) -> Option<i64> {
+        let before = i64::from(*minutes.get(product.at())?) * MINUTE_MS;
+        (self.product_baskets(product) > 0).then(|| self.now_ms.saturating_sub(before))
+    }
+
+    fn column(&self, window: Window) -> &Column {
+        let [day, week, month, all_time, scoring] = &self.popularity;
+        match window {
+            Window::Day => day,
+            Window::Week => week,
+            Window::Month => month,
+            Window::AllTime => all_time,
+            Window::Scoring => scoring,
+        }
+    }
+}
+
+const MINUTE_MS: i64 = 60_000;

@@ -1,0 +1,247 @@
+//! One client for the four tables, made from the environment as the functions find it.
+
+use std::env;
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnConsumedCapacity, WriteRequest};
+use aws_smithy_http_client::tls;
+
+use crate::history::HistoryTable;
+use crate::item::Item;
+use crate::model::ModelTable;
+use crate::products::ProductsTable;
+use crate::purchases::PurchasesTable;
+use crate::{TableError, capacity};
+
+/// An environment variable that a function needs and did not find.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the environment variable {variable} must name a table")]
+pub struct ConfigError {
+    /// Its name.
+    pub variable: &'static str,
+}
+
+/// The names of the tables. A function that has no business with a table has no name for it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TableNames {
+    /// From `PRODUCTS_TABLE`.
+    pub products: Option<String>,
+    /// From `PURCHASES_TABLE`.
+    pub purchases: Option<String>,
+    /// From `HISTORY_TABLE`.
+    pub history: Option<String>,
+    /// From `MODEL_TABLE`.
+    pub model: Option<String>,
+}
+
+impl TableNames {
+    /// Reads the names with `lookup`, which is [`from_env`](Self::from_env)'s or a test's.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
+        let named = |variable: &str| lookup(variable).filter(|name| !name.is_empty());
+        Self {
+            products: named("PRODUCTS_TABLE"),
+            purchases: named("PURCHASES_TABLE"),
+            history: named("HISTORY_TABLE"),
+            model: named("MODEL_TABLE"),
+        }
+    }
+
+    /// Reads the names from the environment.
+    #[must_use]
+    pub fn from_env() -> Self {
+        Self::from_lookup(|variable| env::var(variable).ok())
+    }
+}
+
+/// The tables that a program may touch, behind one client.
+#[derive(Debug, Clone)]
+pub struct Tables {
+    client: Client,
+    names: TableNames,
+}
+
+impl Tables {
+    /// The tables of these names, reached through this client.
+    #[must_use]
+    pub fn new(client: Client, names: TableNames) -> Self {
+        Self { client, names }
+    }
+
+    /// The tables that the environment names, in the region, with the credentials and at the endpoint that it
+    /// gives (`AWS_ENDPOINT_URL_DYNAMODB` for a local one).
+    pub async fn from_env() -> Self {
+        Self::new(Client::new(&sdk_config().await), TableNames::from_env())
+    }
+
+    /// The catalogue.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if it has no name.
+    pub fn products(&self) -> Result<ProductsTable, ConfigError> {
+        let name = named(&self.names.products, "PRODUCTS_TABLE")?;
+        Ok(ProductsTable::new(self.client.clone(), name))
+    }
+
+    /// The purchases.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if they have no name.
+    pub fn purchases(&self) -> Result<PurchasesTable, ConfigError> {
+        let name = named(&self.names.purchases, "PURCHASES_TABLE")?;
+        Ok(PurchasesTable::new(self.client.clone(), name))
+    }
+
+    /// The histories.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if they have no name.
+    pub fn history(&self) -> Result<HistoryTable, ConfigError> {
+        let name = named(&self.names.history, "HISTORY_TABLE")?;
+        Ok(HistoryTable::new(self.client.clone(), name))
+    }
+
+    /// The model.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if it has no name.
+    pub fn model(&self) -> Result<ModelTable, ConfigError> {
+        let name = named(&self.names.model, "MODEL_TABLE")?;
+        Ok(ModelTable::new(self.client.clone(), name))
+    }
+}
+
+fn named(name: &Option<String>, variable: &'static str) -> Result<String, ConfigError> {
+    name.clone().ok_or(ConfigError { variable })
+}
+
+/// How every client of ours is set up: TLS by rustls with ring, attempts that end before a function does, and
+/// retries that start small, since DynamoDB answers in milliseconds.
+pub async fn sdk_config() -> SdkConfig {
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+        .build_https();
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .retry_config(
+            RetryConfig::standard().with_max_attempts(5).with_initial_backoff(Duration::from_millis(25)),
+        )
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(Duration::from_secs(2))
+                .operation_attempt_timeout(Duration::from_secs(4))
+                .operation_timeout(Duration::from_secs(12))
+                .build(),
+        )
+        .load()
+        .await
+}
+
+/// Writes up to 25 requests and, until all are taken, what DynamoDB left unprocessed, with growing pauses.
+pub(crate) async fn write_batch(
+    client: &Client,
+    table: &str,
+    mut requests: Vec<WriteRequest>,
+) -> Result<(), TableError> {
+    for attempt in 0..UNPROCESSED_ATTEMPTS {
+        let output = client
+            .batch_write_item()
+            .request_items(table, requests)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await
+            .map_err(|error| TableError::from_sdk(table, error))?;
+        capacity::write(output.consumed_capacity());
+        requests = output.unprocessed_items.and_then(|mut left| left.remove(table)).unwrap_or_default();
+        if requests.is_empty() {
+            return Ok(());
+        }
+        pause(attempt).await;
+    }
+    Err(unprocessed(table, requests.len()))
+}
+
+/// Reads items by key, up to 100 a call, and asks again for what DynamoDB left unprocessed. Eventually
+/// consistent; items that are not there are left out.
+pub(crate) async fn read_batch(
+    client: &Client,
+    table: &str,
+    keys: Vec<Item>,
+) -> Result<Vec<Item>, TableError> {
+    let mut items = Vec::with_capacity(keys.len());
+    let refused =
+        |error: BuildError| TableError::Refused { table: table.to_owned(), reason: error.to_string() };
+    for chunk in keys.chunks(100) {
+        let mut wanted =
+            Some(KeysAndAttributes::builder().set_keys(Some(chunk.to_vec())).build().map_err(refused)?);
+        for attempt in 0..UNPROCESSED_ATTEMPTS {
+            let Some(keys) = wanted.take() else { break };
+            let output = client
+                .batch_get_item()
+                .request_items(table, keys)
+                .return_consumed_capacity(ReturnConsumedCapacity::Total)
+                .send()
+                .await
+                .map_err(|error| TableError::from_sdk(table, error))?;
+            capacity::read(output.consumed_capacity());
+            items.extend(output.responses.and_then(|mut tables| tables.remove(table)).unwrap_or_default());
+            wanted = output.unprocessed_keys.and_then(|mut left| left.remove(table));
+            if wanted.is_some() {
+                pause(attempt).await;
+            }
+        }
+        if let Some(left) = wanted {
+            return Err(unprocessed(table, left.keys.len()));
+        }
+    }
+    Ok(items)
+}
+
+/// Reads the whole table with `segments` parallel scans, and gives each item to `take`, in no order. Eventually
+/// consistent.
+pub(crate) async fn scan(
+    client: &Client,
+    table: &str,
+    segments: usize,
+    take: impl Fn(Item) -> Result<(), TableError>,
+) -> Result<(), TableError> {
+    let take = &take;
+    let scans = (0..segments).map(|segment| async move {
+        let mut start = None;
+        loop {
+            let output = client
+                .scan()
+                .table_name(table)
+                .segment(i32::try_from(segment).unwrap_or(0))
+                .total_segments(i32::try_from(segments).unwrap_or(1))
+                .set_exclusive_start_key(start)
+                .return_consumed_capacity(ReturnConsumedCapacity::Total)
+                .send()
+                .await
+                .map_err(|error| TableError::from_sdk(table, error))?;
+            capacity::read(&output.consumed_capacity);
+            for item in output.items.unwrap_or_default() {
+                take(item)?;
+            }
+            start = output.last_evaluated_key;
+            if start.is_none() {
+                return Ok(());
+            }
+        }
+    });
+    futures::future::try_join_all(scans).await.map(|_| ())
+}
+
+const UNPROCESSED_ATTEMPTS: u32 = 8;
+
+async fn pause(attempt: u32) {
+    tokio::time::sleep(Duration::from_millis(20 << attempt.min(6))).await;
+}
+
+fn unprocessed(table: &str, left: usize) -> TableError {
+    TableError::Throttled { table: table.to_owned(), reason: format!("{left} items were left unprocessed") }
+}

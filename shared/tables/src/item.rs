@@ -1,0 +1,109 @@
+//! Items to values and back, with errors that name the table, the key and the attribute.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use crate::TableError;
+
+/// An item as the SDK has it.
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+pub(crate) fn number(value: impl ToString) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+pub(crate) fn bytes(value: Vec<u8>) -> AttributeValue {
+    AttributeValue::B(Blob::new(value))
+}
+
+/// Reads one item's attributes.
+pub(crate) struct Reader<'a> {
+    pub table: &'a str,
+    /// Names the item in errors.
+    pub key: String,
+    pub item: Item,
+}
+
+impl Reader<'_> {
+    pub(crate) fn corrupt(&self, attribute: &'static str, problem: impl Into<String>) -> TableError {
+        TableError::Corrupt {
+            table: self.table.to_owned(),
+            key: self.key.clone(),
+            attribute,
+            problem: problem.into(),
+        }
+    }
+
+    fn missing(&self, attribute: &'static str, kind: &str) -> TableError {
+        self.corrupt(attribute, format!("is missing or not {kind}"))
+    }
+
+    pub(crate) fn text(&mut self, attribute: &'static str) -> Result<String, TableError> {
+        match self.item.remove(attribute) {
+            Some(AttributeValue::S(text)) => Ok(text),
+            _ => Err(self.missing(attribute, "a string")),
+        }
+    }
+
+    /// A text that the domain parses.
+    pub(crate) fn parsed<T, E: std::fmt::Display>(
+        &mut self,
+        attribute: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<T, TableError> {
+        let text = self.text(attribute)?;
+        parse(&text).map_err(|error| self.corrupt(attribute, error.to_string()))
+    }
+
+    pub(crate) fn number<T: std::str::FromStr>(&mut self, attribute: &'static str) -> Result<T, TableError> {
+        match self.item.remove(attribute) {
+            Some(AttributeValue::N(digits)) => digits
+                .parse()
+                .map_err(|_| self.corrupt(attribute, format!("holds {digits}, out of its range"))),
+            _ => Err(self.missing(attribute, "a number")),
+        }
+    }
+
+    pub(crate) fn bytes(&mut self, attribute: &'static str) -> Result<Vec<u8>, TableError> {
+        match self.item.remove(attribute) {
+            Some(AttributeValue::B(blob)) => Ok(blob.into_inner()),
+            _ => Err(self.missing(attribute, "binary")),
+        }
+    }
+
+    pub(crate) fn truth(&mut self, attribute: &'static str) -> Result<bool, TableError> {
+        match self.item.remove(attribute) {
+            Some(AttributeValue::Bool(truth)) => Ok(truth),
+            _ => Err(self.missing(attribute, "a boolean")),
+        }
+    }
+
+    pub(crate) fn list(&mut self, attribute: &'static str) -> Result<Vec<AttributeValue>, TableError> {
+        match self.item.remove(attribute) {
+            Some(AttributeValue::L(list)) => Ok(list),
+            _ => Err(self.missing(attribute, "a list")),
+        }
+    }
+
+    pub(crate) fn map(&mut self, attribute: &'static str) -> Result<Item, TableError> {
+        match self.item.remove(attribute) {
+            Some(AttributeValue::M(map)) => Ok(map),
+            _ => Err(self.missing(attribute, "a map")),
+        }
+    }
+
+    /// Reads the attribute with `read` if it is there.
+    pub(crate) fn optional<T>(
+        &mut self,
+        attribute: &'static str,
+        read: impl FnOnce(&mut Self, &'static str) -> Result<T, TableError>,
+    ) -> Result<Option<T>, TableError> {
+        if self.item.contains_key(attribute) { read(self, attribute).map(Some) } else { Ok(None) }
+    }
+}

@@ -1,0 +1,328 @@
+//! The model table: two slots of neighbour rows and priors, and the pointer to the live one.
+//!
+//! A training takes the next version and the idle slot, writes that slot's rows, and publishes by one conditional
+//! update of the pointer. A row is live if it stands in the pointer's slot under the pointer's version; anything
+//! else is a leftover that a later training overwrites, so nothing has to be collected. A training that was
+//! overtaken by another one can neither publish nor overwrite the other's rows: each write is bound to the version.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, ReturnValue};
+use futures::{StreamExt, TryStreamExt};
+use nextbasket_domain::{ProductId, Timestamp};
+
+use crate::client::read_batch;
+use crate::item::{Item, Reader, bytes, number, text};
+use crate::{TableError, capacity};
+
+const PRODUCT_ID: &str = "productId";
+const SLOT: &str = "slot";
+const VERSION: &str = "version";
+const NAME: &str = "name";
+const ROW: &str = "row";
+const PRIORS: &str = "priors";
+const CHUNKS: &str = "chunks";
+const TRAINED_AT: &str = "trainedAt";
+const LATEST_VERSION: &str = "latestVersion";
+
+/// The key of the pointer and of the priors. They stand under slots of their own (`current`, `a.priors.0`, …), so
+/// a product of this id is no conflict.
+const MODEL: &str = "model";
+const CURRENT: &str = "current";
+
+/// How many rows are written at a time.
+const WRITERS: usize = 32;
+
+/// One of the two places that a model can stand in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Slot {
+    /// The first.
+    A,
+    /// The second.
+    B,
+}
+
+impl Slot {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::A => "a",
+            Self::B => "b",
+        }
+    }
+
+    fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        match text {
+            "a" => Ok(Self::A),
+            "b" => Ok(Self::B),
+            _ => Err("is neither a nor b"),
+        }
+    }
+
+    fn priors(self, chunk: usize) -> String {
+        format!("{}.priors.{chunk}", self.as_str())
+    }
+}
+
+/// Which model is live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pointer {
+    /// Its version: 1 for the first training, and so on.
+    pub version: u64,
+    /// Where it stands.
+    pub slot: Slot,
+    /// How many items its priors are cut into.
+    pub chunks: usize,
+    /// When it was published.
+    pub trained_at: Timestamp,
+}
+
+/// A model being written: its version and its slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Draft {
+    /// The version that it will have.
+    pub version: u64,
+    slot: Slot,
+}
+
+/// A product's neighbours, packed, and its name at the time of the training.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelRow {
+    /// Whose neighbours they are.
+    pub product_id: ProductId,
+    /// Its name, to explain an answer without a further read; none if the catalogue did not know it.
+    pub name: Option<String>,
+    /// The neighbours.
+    pub row: Vec<u8>,
+}
+
+/// The model table.
+#[derive(Debug, Clone)]
+pub struct ModelTable {
+    client: Client,
+    name: String,
+}
+
+impl ModelTable {
+    pub(crate) fn new(client: Client, name: String) -> Self {
+        Self { client, name }
+    }
+
+    /// The live model, if there is one. Eventually consistent.
+    ///
+    /// # Errors
+    /// [`TableError`] if DynamoDB does not answer or the item is not a pointer.
+    pub async fn pointer(&self) -> Result<Option<Pointer>, TableError> {
+        let output = self
+            .client
+            .get_item()
+            .table_name(&self.name)
+            .set_key(Some(key(MODEL, CURRENT)))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await
+            .map_err(|error| TableError::from_sdk(&self.name, error))?;
+        capacity::read(&output.consumed_capacity);
+        match output.item {
+            Some(item) => self.pointer_from(item),
+            None => Ok(None),
+        }
+    }
+
+    /// `None` while only drafts have been begun.
+    fn pointer_from(&self, item: Item) -> Result<Option<Pointer>, TableError> {
+        let mut reader = Reader { table: &self.name, key: format!("{MODEL}/{CURRENT}"), item };
+        let Some(version) = reader.optional(VERSION, Reader::number)? else { return Ok(None) };
+        Ok(Some(Pointer {
+            version,
+            slot: reader.parsed(SLOT_OF_MODEL, Slot::parse)?,
+            chunks: reader.number(CHUNKS)?,
+            trained_at: reader.parsed(TRAINED_AT, Timestamp::parse)?,
+        }))
+    }
+
+    /// The priors of the live model, in their chunks' order; `None` if it was replaced meanwhile.
+    ///
+    /// # Errors
+    /// [`TableError`] if DynamoDB does not answer or an item is not of the expected form.
+    pub async fn priors(&self, pointer: &Pointer) -> Result<Option<Vec<Vec<u8>>>, TableError> {
+        let reads = (0..pointer.chunks).map(|chunk| async move {
+            let slot = pointer.slot.priors(chunk);
+            let output = self
+                .client
+                .get_item()
+                .table_name(&self.name)
+                .set_key(Some(key(MODEL, &slot)))
+                .return_consumed_capacity(ReturnConsumedCapacity::Total)
+                .send()
+                .await
+                .map_err(|error| TableError::from_sdk(&self.name, error))?;
+            capacity::read(&output.consumed_capacity);
+            let Some(item) = output.item else { return Ok(None) };
+            let mut reader = Reader { table: &self.name, key: format!("{MODEL}/{slot}"), item };
+            let live = reader.number::<u64>(VERSION)? == pointer.version;
+            if live { reader.bytes(PRIORS).map(Some) } else { Ok(None) }
+        });
+        let chunks = futures::future::try_join_all(reads).await?;
+        Ok(chunks.into_iter().collect())
+    }
+
+    /// The live rows of these products, in no order; those without one are left out. Eventually consistent.
+    ///
+    /// # Errors
+    /// [`TableError`] if DynamoDB does not answer or an item is not a row.
+    pub async fn rows(&self, pointer: &Pointer, ids: &[ProductId]) -> Result<Vec<ModelRow>, TableError> {
+        let keys = ids.iter().map(|id| key(id.as_str(), pointer.slot.as_str())).collect();
+        let mut rows = Vec::with_capacity(ids.len());
+        for item in read_batch(&self.client, &self.name, keys).await? {
+            let mut reader = Reader { table: &self.name, key: format!("{:?}", item.get(PRODUCT_ID)), item };
+            let product_id = reader.parsed(PRODUCT_ID, ProductId::parse)?;
+            reader.key = product_id.to_string();
+            if reader.number::<u64>(VERSION)? == pointer.version {
+                let name = reader.optional(NAME, Reader::text)?;
+                rows.push(ModelRow { product_id, name, row: reader.bytes(ROW)? });
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Begins a model: takes the next version and the idle slot. Trainings that began before it are overtaken.
+    ///
+    /// # Errors
+    /// [`TableError`] if DynamoDB does not take it.
+    pub async fn begin(&self) -> Result<Draft, TableError> {
+        // A retry after a lost response skips a version, which does no harm.
+        let output = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(key(MODEL, CURRENT)))
+            .update_expression("ADD latestVersion :one")
+            .expression_attribute_values(":one", number(1))
+            .return_values(ReturnValue::AllNew)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await
+            .map_err(|error| TableError::from_sdk(&self.name, error))?;
+        capacity::write(&output.consumed_capacity);
+        let item = output.attributes.unwrap_or_default();
+        let mut reader = Reader { table: &self.name, key: format!("{MODEL}/{CURRENT}"), item: item.clone() };
+        let version = reader.number(LATEST_VERSION)?;
+        let slot = self.pointer_from(item)?.map_or(Slot::A, |live| live.slot.other());
+        Ok(Draft { version, slot })
+    }
+
+    /// Writes rows of the draft; `written` is called after each.
+    ///
+    /// # Errors
+    /// [`TableError::Overtaken`] if another training wrote one of them since, and as for any write.
+    pub async fn put_rows(
+        &self,
+        draft: &Draft,
+        rows: impl IntoIterator<Item = ModelRow>,
+        written: impl Fn(),
+    ) -> Result<(), TableError> {
+        let written = &written;
+        futures::stream::iter(rows)
+            .map(|row| async move {
+                let mut item = key(row.product_id.as_str(), draft.slot.as_str());
+                item.insert(ROW.to_owned(), bytes(row.row));
+                if let Some(name) = row.name {
+                    item.insert(NAME.to_owned(), text(name));
+                }
+                self.put_draft(draft, item).await?;
+                written();
+                Ok(())
+            })
+            .buffer_unordered(WRITERS)
+            .try_collect()
+            .await
+    }
+
+    /// Writes the priors of the draft and makes it the live model.
+    ///
+    /// # Errors
+    /// [`TableError::Overtaken`] if another training began since, and as for any write.
+    pub async fn publish(
+        &self,
+        draft: &Draft,
+        priors: Vec<Vec<u8>>,
+        now: Timestamp,
+    ) -> Result<Pointer, TableError> {
+        let pointer =
+            Pointer { version: draft.version, slot: draft.slot, chunks: priors.len(), trained_at: now };
+        for (chunk, priors) in priors.into_iter().enumerate() {
+            let mut item = key(MODEL, &draft.slot.priors(chunk));
+            item.insert(PRIORS.to_owned(), bytes(priors));
+            self.put_draft(draft, item).await?;
+        }
+        let result = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(key(MODEL, CURRENT)))
+            .update_expression("SET version = :version, liveSlot = :slot, chunks = :chunks, trainedAt = :now")
+            .condition_expression("latestVersion = :version")
+            .expression_attribute_values(":version", number(pointer.version))
+            .expression_attribute_values(":slot", text(pointer.slot.as_str()))
+            .expression_attribute_values(":chunks", number(pointer.chunks))
+            .expression_attribute_values(":now", text(pointer.trained_at.to_string()))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await;
+        match result {
+            Ok(output) => {
+                capacity::write(&output.consumed_capacity);
+                Ok(pointer)
+            }
+            Err(error) => Err(self.overtaken(draft, error)),
+        }
+    }
+
+    async fn put_draft(&self, draft: &Draft, mut item: Item) -> Result<(), TableError> {
+        item.insert(VERSION.to_owned(), number(draft.version));
+        let result = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(version) OR version <= :version")
+            .expression_attribute_values(":version", number(draft.version))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await;
+        match result {
+            Ok(output) => {
+                capacity::write(&output.consumed_capacity);
+                Ok(())
+            }
+            Err(error) => Err(self.overtaken(draft, error)),
+        }
+    }
+
+    fn overtaken<E>(&self, draft: &Draft, error: aws_sdk_dynamodb::error::SdkError<E>) -> TableError
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        if error.code() == Some("ConditionalCheckFailedException") {
+            TableError::Overtaken { version: draft.version }
+        } else {
+            TableError::from_sdk(&self.name, error)
+        }
+    }
+}
+
+/// The pointer's slot has a name of its own, since `slot` is the table's sort key.
+const SLOT_OF_MODEL: &str = "liveSlot";
+
+fn key(product: &str, slot: &str) -> HashMap<String, AttributeValue> {
+    HashMap::from([(PRODUCT_ID.to_owned(), text(product)), (SLOT.to_owned(), text(slot))])
+}

@@ -1,0 +1,318 @@
+//! The purchases table: the truth, one item a purchase.
+//!
+//! Key `userId` / `purchaseId`, so that writing a purchase twice is one conditional put. The local index `byTime`
+//! on `purchasedAt` gives a user's newest first, strongly consistent.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::query::QueryOutput;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, DeleteRequest, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure, WriteRequest,
+};
+use nextbasket_domain::{
+    Currency, HISTORY_BASKETS, Line, Money, ProductId, Purchase, PurchaseId, RecommendationId, Timestamp,
+    UserId,
+};
+
+use crate::client::scan;
+use crate::item::{Item, Reader, number, text};
+use crate::{TableError, capacity};
+
+const BY_TIME: &str = "byTime";
+const USER_ID: &str = "userId";
+const PURCHASE_ID: &str = "purchaseId";
+const PURCHASED_AT: &str = "purchasedAt";
+const LINES: &str = "lines";
+const RECOMMENDATION_ID: &str = "recommendationId";
+const PRODUCT_ID: &str = "productId";
+const QUANTITY: &str = "quantity";
+const UNIT_PRICE: &str = "unitPrice";
+const AMOUNT: &str = "amount";
+const CURRENCY: &str = "currency";
+
+/// What became of a purchase that was to be recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recorded {
+    /// It was not there and is now.
+    New,
+    /// A purchase of this user and id was there, and stays as it is.
+    Before(Box<Purchase>),
+}
+
+/// Where a page of a user's purchases ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The last purchase of the page.
+    pub purchase_id: PurchaseId,
+    /// Its time.
+    pub purchased_at: Timestamp,
+}
+
+/// The purchases table.
+#[derive(Debug, Clone)]
+pub struct PurchasesTable {
+    client: Client,
+    name: String,
+}
+
+impl PurchasesTable {
+    pub(crate) fn new(client: Client, name: String) -> Self {
+        Self { client, name }
+    }
+
+    /// Records the purchase unless one of the same user and id is there: one conditional put.
+    ///
+    /// After a lost response the caller finds its own purchase under [`Recorded::Before`].
+    ///
+    /// # Errors
+    /// [`TableError`] if DynamoDB does not take it or what is there cannot be read.
+    pub async fn record(&self, purchase: &Purchase) -> Result<Recorded, TableError> {
+        let result = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(to_item(purchase)))
+            .condition_expression("attribute_not_exists(userId)")
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await;
+        match result {
+            Ok(output) => {
+                capacity::write(&output.consumed_capacity);
+                Ok(Recorded::New)
+            }
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(failed)) => {
+                    let item = failed.item().cloned().unwrap_or_default();
+                    Ok(Recorded::Before(Box::new(from_item(&self.name, item)?)))
+                }
+                _ => Err(TableError::from_sdk(&self.name, error)),
+            },
+        }
+    }
+
+    /// Removes the purchase; nothing happens if it is not there.
+    ///
+    /// # Errors
+    /// [`TableError`] if DynamoDB does not take it.
+    pub async fn remove(&self, user: &UserId, purchase: &PurchaseId) -> Result<(), TableError> {
+        let output = self
+            .client
+            .delete_item()
+            .table_name(&self.name)
+            .key(USER_ID, text(user.as_str()))
+            .key(PURCHASE_ID, text(purchase.as_str()))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await
+            .map_err(|error| TableError::from_sdk(&self.name, error))?;
+        capacity::write(&output.consumed_capacity);
+        Ok(())
+    }
+
+    /// A page of the user's purchases, newest first, strongly consistent, and where it ended if there are more.
+    ///
+    /// # Errors
+    /// [`TableError`] if DynamoDB does not answer or an item is not a purchase.
+    pub async fn page(
+        &self,
+        user: &UserId,
+        limit: usize,
+        after: Option<&Place>,
+    ) -> Result<(Vec<Purchase>, Option<Place>), TableError> {
+        let mut purchases: Vec<Purchase> = Vec::new();
+        let mut start = after.map(|place| place_key(user, place));
+        loop {
+            let wanted = limit - purchases.len();
+            let output = self.query_newest(user, wanted, start).await?;
+            for item in output.items.unwrap_or_default() {
+                purchases.push(from_item(&self.name, item)?);
+            }
+            start = output.last_evaluated_key;
+            if start.is_none() || purchases.len() >= limit {
+                break;
+            }
+        }
+        let end = purchases
+            .last()
+            .filter(|_| start.is_some())
+            .map(|last| Place { purchase_id: last.purchase_id.clone(), purchased_at: last.purchased_at });
+        Ok((purchases, end))
+    }
+
+    /// The user's newest purchases, as many as a history holds, strongly consistent.
+    ///
+    /// # Errors
+    /// [`TableError`] if DynamoDB does not answer or an item is not a purchase.
+    pub async fn newest(&self, user: &UserId) -> Result<Vec<Purchase>, TableError> {
+        Ok(self.page(user, HISTORY_BASKETS, None).await?.0)
+    }
+
+    async fn query_newest(
+        &self,
+        user: &UserId,
+        limit: usize,
+        start: Option<Item>,
+    ) -> Result<QueryOutput, TableError> {
+        let output = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .index_name(BY_TIME)
+            .key_condition_expression("userId = :user")
+            .expression_attribute_values(":user", text(user.as_str()))
+            .scan_index_forward(false)
+            .consistent_read(true)
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .set_exclusive_start_key(start)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await
+            .map_err(|error| TableError::from_sdk(&self.name, error))?;
+        capacity::read(&output.consumed_capacity);
+        Ok(output)
+    }
+
+    /// Removes all purchases of the user and tells how many there were. Safe to call again after it was cut off.
+    ///
+    /// # Errors
+    /// [`TableError`] if DynamoDB does not take it; some may be gone by then.
+    pub async fn remove_all(&self, user: &UserId) -> Result<usize, TableError> {
+        let mut removed = 0;
+        let mut start = None;
+        loop {
+            let output = self
+                .client
+                .query()
+                .table_name(&self.name)
+                .key_condition_expression("userId = :user")
+                .expression_attribute_values(":user", text(user.as_str()))
+                .projection_expression("userId, purchaseId")
+                .consistent_read(true)
+                .set_exclusive_start_key(start)
+                .return_consumed_capacity(ReturnConsumedCapacity::Total)
+                .send()
+                .await
+                .map_err(|error| TableError::from_sdk(&self.name, error))?;
+            capacity::read(&output.consumed_capacity);
+            let keys = output.items.unwrap_or_default();
+            removed += keys.len();
+            for keys in keys.chunks(25) {
+                self.delete_batch(keys).await?;
+            }
+            start = output.last_evaluated_key;
+            if start.is_none() {
+                return Ok(removed);
+            }
+        }
+    }
+
+    async fn delete_batch(&self, keys: &[Item]) -> Result<(), TableError> {
+        let mut requests = Vec::with_capacity(keys.len());
+        for key in keys {
+            let delete = DeleteRequest::builder().set_key(Some(key.clone())).build().map_err(|error| {
+                TableError::Refused { table: self.name.clone(), reason: error.to_string() }
+            })?;
+            requests.push(WriteRequest::builder().delete_request(delete).build());
+        }
+        crate::client::write_batch(&self.client, &self.name, requests).await
+    }
+
+    /// Reads the whole table with `segments` parallel scans, and gives each purchase to `take`, in no order.
+    /// Eventually consistent.
+    ///
+    /// # Errors
+    /// [`TableError`] if DynamoDB does not answer or an item is not a purchase.
+    pub async fn scan(&self, segments: usize, take: impl Fn(Purchase)) -> Result<(), TableError> {
+        scan(&self.client, &self.name, segments, |item| {
+            take(from_item(&self.name, item)?);
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// The user that a stream record of this table is about, from its keys.
+#[must_use]
+pub fn user_of_keys(keys: &serde_dynamo::Item) -> Option<UserId> {
+    match keys.get(USER_ID)? {
+        serde_dynamo::AttributeValue::S(user) => UserId::parse(user).ok(),
+        _ => None,
+    }
+}
+
+fn place_key(user: &UserId, place: &Place) -> Item {
+    HashMap::from([
+        (USER_ID.to_owned(), text(user.as_str())),
+        (PURCHASE_ID.to_owned(), text(place.purchase_id.as_str())),
+        (PURCHASED_AT.to_owned(), text(place.purchased_at.to_string())),
+    ])
+}
+
+pub(crate) fn money_to_value(money: &Money) -> AttributeValue {
+    AttributeValue::M(HashMap::from([
+        (AMOUNT.to_owned(), number(money.amount())),
+        (CURRENCY.to_owned(), text(money.currency().as_str())),
+    ]))
+}
+
+pub(crate) fn money_from_value(
+    reader: &mut Reader<'_>,
+    attribute: &'static str,
+) -> Result<Money, TableError> {
+    let item = reader.map(attribute)?;
+    let mut inner = Reader { table: reader.table, key: reader.key.clone(), item };
+    let currency = inner.parsed(CURRENCY, Currency::parse)?;
+    let amount = inner.number(AMOUNT)?;
+    Money::new(amount, currency).map_err(|error| inner.corrupt(AMOUNT, error.to_string()))
+}
+
+fn to_item(purchase: &Purchase) -> Item {
+    let lines = purchase.lines.iter().map(|line| {
+        let mut map = HashMap::from([
+            (PRODUCT_ID.to_owned(), text(line.product_id.as_str())),
+            (QUANTITY.to_owned(), number(line.quantity)),
+        ]);
+        if let Some(price) = &line.unit_price {
+            map.insert(UNIT_PRICE.to_owned(), money_to_value(price));
+        }
+        AttributeValue::M(map)
+    });
+    let mut item = HashMap::from([
+        (USER_ID.to_owned(), text(purchase.user_id.as_str())),
+        (PURCHASE_ID.to_owned(), text(purchase.purchase_id.as_str())),
+        (PURCHASED_AT.to_owned(), text(purchase.purchased_at.to_string())),
+        (LINES.to_owned(), AttributeValue::L(lines.collect())),
+    ]);
+    if let Some(id) = &purchase.recommendation_id {
+        item.insert(RECOMMENDATION_ID.to_owned(), text(id.as_str()));
+    }
+    item
+}
+
+fn from_item(table: &str, item: Item) -> Result<Purchase, TableError> {
+    let key = format!("{:?}/{:?}", item.get(USER_ID), item.get(PURCHASE_ID));
+    let mut reader = Reader { table, key, item };
+    let user_id = reader.parsed(USER_ID, UserId::parse)?;
+    let purchase_id = reader.parsed(PURCHASE_ID, PurchaseId::parse)?;
+    reader.key = format!("{user_id}/{purchase_id}");
+    let purchased_at = reader.parsed(PURCHASED_AT, Timestamp::parse)?;
+    let recommendation_id =
+        reader.optional(RECOMMENDATION_ID, |r, a| r.parsed(a, RecommendationId::parse))?;
+    let mut lines = Vec::new();
+    for value in reader.list(LINES)? {
+        let AttributeValue::M(item) = value else {
+            return Err(reader.corrupt(LINES, "holds a line that is not a map"));
+        };
+        let mut line = Reader { table, key: reader.key.clone(), item };
+        lines.push(Line {
+            product_id: line.parsed(PRODUCT_ID, ProductId::parse)?,
+            quantity: line.number(QUANTITY)?,
+            unit_price: line.optional(UNIT_PRICE, money_from_value)?,
+        });
+    }
+    Ok(Purchase { purchase_id, user_id, purchased_at, lines, recommendation_id })
+}

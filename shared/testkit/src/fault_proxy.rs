@@ -1,0 +1,158 @@
+//! A proxy in front of a DynamoDB endpoint that makes faults, counts calls and measures capacity.
+
+mod capacity;
+mod forward;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::task::JoinHandle;
+
+pub use capacity::Capacity;
+
+/// What happens to a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// Answered with `ProvisionedThroughputExceededException` and not applied.
+    Throttle,
+    /// Answered with 500 and not applied.
+    ServerError,
+    /// The connection ends; not applied.
+    DropBefore,
+    /// Applied, then the connection ends without an answer.
+    DropAfter,
+    /// Applied, and half of the answer arrives.
+    Truncate,
+    /// Applied after a while.
+    Delay(Duration),
+    /// Of a `BatchWriteItem` or `BatchGetItem`, half of each table's items are done and the others come back as
+    /// unprocessed; of one, none is done.
+    Unprocessed,
+}
+
+/// A running proxy. It is gone when this is dropped.
+pub struct FaultProxy {
+    address: SocketAddr,
+    state: Arc<State>,
+    server: JoinHandle<()>,
+}
+
+pub(crate) struct State {
+    upstream: String,
+    client: forward::Client,
+    book: Mutex<Book>,
+}
+
+#[derive(Default)]
+struct Book {
+    calls: BTreeMap<String, u64>,
+    rules: Vec<Rule>,
+    capacity: Capacity,
+}
+
+struct Rule {
+    operation: String,
+    calls: RangeInclusive<u64>,
+    fault: Fault,
+}
+
+impl FaultProxy {
+    /// Listens on a free port in front of `upstream`, such as `http://127.0.0.1:8000`.
+    pub async fn start(upstream: &str) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let state = Arc::new(State {
+            upstream: upstream.to_owned(),
+            client: forward::client(),
+            book: Mutex::default(),
+        });
+        let shared = Arc::clone(&state);
+        let server = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                stream.set_nodelay(true).expect("a TCP connection");
+                let state = Arc::clone(&shared);
+                tokio::spawn(async move {
+                    let service = service_fn(move |request| forward::answer(Arc::clone(&state), request));
+                    // A dropped connection ends here with an error, as it should.
+                    let _dropped =
+                        http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                });
+            }
+        });
+        FaultProxy { address, state, server }
+    }
+
+    /// The URL for clients.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Configuration for SDK clients that go through the proxy.
+    #[must_use]
+    pub fn sdk_config(&self) -> aws_config::SdkConfig {
+        nextbasket_machine::dynamodb::sdk_config(&self.url())
+    }
+
+    /// A client of the tables that goes through the proxy.
+    #[must_use]
+    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        aws_sdk_dynamodb::Client::new(&self.sdk_config())
+    }
+
+    /// Makes the fault at some of the operation's next calls: `1..=1` is the next one, `2..=3` the two after it.
+    /// `*` stands for any operation. Calls that a client makes again count, too.
+    pub fn inject(&self, operation: &str, calls: RangeInclusive<u64>, fault: Fault) {
+        let mut book = self.state.book.lock().unwrap();
+        let before = book.calls.get(operation).copied().unwrap_or(0);
+        let calls = calls.start().saturating_add(before)..=calls.end().saturating_add(before);
+        book.rules.push(Rule { operation: operation.to_owned(), calls, fault });
+    }
+
+    /// Ends all faults.
+    pub fn heal(&self) {
+        self.state.book.lock().unwrap().rules.clear();
+    }
+
+    /// How often an operation was called; `*` counts all.
+    #[must_use]
+    pub fn calls(&self, operation: &str) -> u64 {
+        self.state.book.lock().unwrap().calls.get(operation).copied().unwrap_or(0)
+    }
+
+    /// What calls have consumed since the last time this was asked. Clients need not ask for it themselves.
+    #[must_use]
+    pub fn take_capacity(&self) -> Capacity {
+        std::mem::take(&mut self.state.book.lock().unwrap().capacity)
+    }
+}
+
+impl Drop for FaultProxy {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl State {
+    /// Counts a call and gives its fault, if there is one for it.
+    fn count(&self, operation: &str) -> Option<Fault> {
+        let mut book = self.book.lock().unwrap();
+        let mut number = |name: &str| {
+            let count = book.calls.entry(name.to_owned()).or_default();
+            *count += 1;
+            *count
+        };
+        let (of_all, of_this) = (number("*"), number(operation));
+        let hit = book.rules.iter().find(|rule| {
+            (rule.operation == operation && rule.calls.contains(&of_this))
+                || (rule.operation == "*" && rule.calls.contains(&of_all))
+        });
+        hit.map(|rule| rule.fault.clone())
+    }
+}

@@ -1,0 +1,153 @@
+//! One call through the proxy.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Bytes, Frame, Incoming};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Map, Value, json};
+
+use super::{Fault, State, capacity};
+
+/// Why a connection ends without a whole answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection was dropped on purpose")]
+pub(crate) struct Dropped;
+
+pub(crate) type Client = hyper_util::client::legacy::Client<HttpConnector, Full<Bytes>>;
+
+type Body = BoxBody<Bytes, Dropped>;
+
+pub(crate) fn client() -> Client {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector)
+}
+
+/// Counts the call, makes its fault and measures what it consumed. An error ends the connection.
+pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Body>, Dropped> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| Dropped)?.to_bytes();
+    let target = head.headers.get("x-amz-target").and_then(|t| t.to_str().ok()).unwrap_or_default();
+    let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+    let fault = state.count(&operation);
+    let mut event: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let mut held_back = None;
+    match &fault {
+        Some(Fault::Throttle) => {
+            return Ok(refusal(StatusCode::BAD_REQUEST, "ProvisionedThroughputExceededException"));
+        }
+        Some(Fault::ServerError) => {
+            return Ok(refusal(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"));
+        }
+        Some(Fault::DropBefore) => return Err(Dropped),
+        Some(Fault::Delay(time)) => tokio::time::sleep(*time).await,
+        Some(Fault::Unprocessed) => held_back = hold_back(&operation, &mut event),
+        Some(Fault::DropAfter | Fault::Truncate) | None => {}
+    }
+    if let Some((name, items)) = &held_back
+        && event.get("RequestItems").and_then(Value::as_object).is_some_and(Map::is_empty)
+    {
+        let body = match *name {
+            "UnprocessedKeys" => json!({ "Responses": {}, *name: items }),
+            name => json!({ name: items }),
+        };
+        return Ok(whole(StatusCode::OK, &body));
+    }
+    let sent = match &mut event {
+        Value::Object(fields) if capacity::metered(&operation) => {
+            fields.entry("ReturnConsumedCapacity").or_insert("TOTAL".into());
+            Bytes::from(event.to_string())
+        }
+        _ => body,
+    };
+    let mut forwarded = Request::builder().method(head.method).uri(format!("{}{}", state.upstream, head.uri));
+    for (name, value) in &head.headers {
+        if name != hyper::header::CONTENT_LENGTH && name != hyper::header::HOST {
+            forwarded = forwarded.header(name, value);
+        }
+    }
+    let forwarded = forwarded.body(Full::new(sent)).expect("the request was one");
+    let answer = state.client.request(forwarded).await.expect("the endpoint behind the proxy answers");
+    let (head, body) = answer.into_parts();
+    let mut body = body.collect().await.expect("the endpoint behind the proxy answers").to_bytes();
+    let mut parsed: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    state.book.lock().unwrap().capacity.add(&operation, &parsed);
+    if fault == Some(Fault::DropAfter) {
+        return Err(Dropped);
+    }
+    if let (Some((name, items)), Value::Object(fields)) = (held_back, &mut parsed) {
+        fields.insert(name.to_owned(), items);
+        body = Bytes::from(parsed.to_string());
+    }
+    let mut response = Response::builder().status(head.status);
+    for (name, value) in &head.headers {
+        if name != hyper::header::CONTENT_LENGTH && name != "x-amz-crc32" {
+            response = response.header(name, value);
+        }
+    }
+    let response = response.header(hyper::header::CONTENT_LENGTH, body.len());
+    let body = if fault == Some(Fault::Truncate) { half(&body) } else { full(body) };
+    Ok(response.body(body).expect("the answer was one"))
+}
+
+/// Takes half of each table's items out of a batch: under which name they come back, and they themselves.
+fn hold_back(operation: &str, event: &mut Value) -> Option<(&'static str, Value)> {
+    let name = match operation {
+        "BatchWriteItem" => "UnprocessedItems",
+        "BatchGetItem" => "UnprocessedKeys",
+        _ => panic!("{operation} knows no unprocessed items"),
+    };
+    let tables = event.get_mut("RequestItems")?.as_object_mut()?;
+    let mut held = Map::new();
+    for (table, request) in tables.iter_mut() {
+        let list = match request.get_mut("Keys") {
+            Some(keys) => keys,
+            None => &mut *request,
+        };
+        let items = list.as_array_mut()?;
+        let rest = items.split_off(items.len() / 2);
+        let mut unprocessed = request.clone();
+        match unprocessed.get_mut("Keys") {
+            Some(keys) => *keys = rest.into(),
+            None => unprocessed = rest.into(),
+        }
+        held.insert(table.clone(), unprocessed);
+    }
+    tables.retain(|_, request| {
+        let list = request.get("Keys").unwrap_or(request);
+        list.as_array().is_some_and(|items| !items.is_empty())
+    });
+    Some((name, Value::Object(held)))
+}
+
+fn refusal(status: StatusCode, name: &str) -> Response<Body> {
+    let body = json!({
+        "__type": format!("com.amazonaws.dynamodb.v20120810#{name}"),
+        "message": "made by the fault proxy",
+    });
+    whole(status, &body)
+}
+
+fn whole(status: StatusCode, body: &Value) -> Response<Body> {
+    Response::builder()
+        .status(status)
+        .header("content-type", "application/x-amz-json-1.0")
+        .body(full(Bytes::from(body.to_string())))
+        .expect("a response")
+}
+
+fn full(bytes: Bytes) -> Body {
+    Full::new(bytes).map_err(|e: Infallible| match e {}).boxed()
+}
+
+/// Half of the body; then the connection ends.
+fn half(bytes: &Bytes) -> Body {
+    let half = bytes.slice(..bytes.len() / 2);
+    let frames = [Ok(Frame::data(half)), Err(Dropped)];
+    BodyExt::boxed(StreamBody::new(futures::stream::iter(frames)))
+}

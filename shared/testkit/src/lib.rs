@@ -1,0 +1,25 @@
+//! What tests of several crates share: a started system, real binaries, faults in the transport.
+//!
+//! For tests only: what cannot go on panics with a sentence, so that a test reads without error handling.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`stack`] | the template's tables in memory, with clients |
+//! | [`function_process`] | a function's own binary, invoked as Lambda does |
+//! | [`fault_proxy`] | faults on the way to an endpoint, calls counted, capacity measured |
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails there"
+)]
+#![allow(clippy::missing_panics_doc, reason = "everything here panics where a test cannot go on")]
+
+pub mod fault_proxy;
+pub mod function_process;
+pub mod stack;
+
+pub use fault_proxy::{Capacity, Fault, FaultProxy};
+pub use function_process::{FunctionError, FunctionProcess};
+pub use stack::TestStack;
