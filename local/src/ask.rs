@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use nextbasket_domain::{ProductId, UserId};
 use serde_json::Value;
 
 use crate::Failure;
@@ -15,6 +16,7 @@ use crate::table;
 /// # Errors
 /// [`Failure`] if the folder cannot be used or the API refuses.
 pub async fn recommend(options: &Recommend) -> Result<(), Failure> {
+    UserId::parse(&options.user).map_err(|error| Failure::Usage(format!("USER {error}")))?;
     let category =
         options.category.as_deref().map_or(String::new(), |name| format!("&category={}", escape(name)));
     let path = format!("/users/{}/recommendations?limit={}{category}", escape(&options.user), options.limit);
@@ -26,6 +28,7 @@ pub async fn recommend(options: &Recommend) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure`] if the folder cannot be used or the API refuses.
 pub async fn related(options: &Related) -> Result<(), Failure> {
+    ProductId::parse(&options.product).map_err(|error| Failure::Usage(format!("PRODUCT {error}")))?;
     let (product, kind) = (escape(&options.product), escape(&options.kind));
     let path = format!("/products/{product}/related?kind={kind}&limit={}", options.limit);
     show(&options.data.data, &path, options.json).await
@@ -38,8 +41,12 @@ async fn show(data: &Path, path: &str, json: bool) -> Result<(), Failure> {
             data.display()
         )));
     }
-    let place = Place::open(data).await?;
-    let answer = Api::new(place.address()).get(path).await;
+    let mut place = Place::open(data).await?;
+    let answer = async {
+        place.catch_up(|_| ()).await?;
+        Api::new(place.address()).get(path).await
+    }
+    .await;
     place.close().await?;
     let answer = answer?;
     if json {

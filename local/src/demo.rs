@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::cli::{Demo, Kind};
 use crate::client::Api;
+use crate::progress::Progress;
 use crate::serve::until_stopped;
 use crate::system::{Settings, System};
 use crate::{Failure, ask, import, table, train};
@@ -20,7 +21,9 @@ const SHOWN: usize = 5;
 /// # Errors
 /// [`Failure`] if the system does not start or cannot stop in order.
 pub async fn run(options: &Demo) -> Result<(), Failure> {
-    let system = System::start(Settings { listen: options.listen, ..Settings::on_any_port(None) }).await?;
+    let mut system =
+        System::start_without_mappings(Settings { listen: options.listen, ..Settings::on_any_port(None) })
+            .await?;
     let shop = nextbasket_shop::generate(options.seed, Clock::system().now(), nextbasket_shop::Size::DEMO);
     let names: HashMap<String, String> =
         shop.products.iter().map(|product| (product.product_id.to_string(), product.name.clone())).collect();
@@ -31,7 +34,10 @@ pub async fn run(options: &Demo) -> Result<(), Failure> {
     );
     import::write(system.tables(), &shop.purchases, &shop.products, Kind::Products, &mut std::io::sink())
         .await?;
-    system.drain().await?;
+    system.follow().await?;
+    let bar = Progress::new("Updating histories", shop.purchases.len() as u64, false);
+    system.drain(|delivered| bar.set(delivered)).await?;
+    bar.finish("done");
     let trained = train::train(system.tables(), Params::default(), None).await?;
     println!("{}", train::sentence(&trained));
     let api = Api::new(system.address());

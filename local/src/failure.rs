@@ -33,10 +33,10 @@ pub enum Failure {
         source: ImportError,
     },
     /// The machine does not start.
-    #[error(transparent)]
+    #[error("{}", with_advice(.0))]
     Machine(#[from] MachineError),
     /// The data folder is not as it must be.
-    #[error(transparent)]
+    #[error("{}", with_advice(.0))]
     Folder(#[from] FolderError),
     /// The HTTP API does not start.
     #[error(transparent)]
@@ -45,7 +45,7 @@ pub enum Failure {
     #[error(transparent)]
     Stream(#[from] StreamError),
     /// A table cannot be read or written.
-    #[error("{}", table_advice(.0))]
+    #[error("{}", with_advice(.0))]
     Table(#[from] TableError),
     /// There is no new model.
     #[error("{}", training_advice(.0))]
@@ -54,7 +54,7 @@ pub enum Failure {
     #[error("{0}")]
     Answer(String),
     /// Anything else.
-    #[error("{0}")]
+    #[error("{}", with_advice(.0))]
     Other(String),
 }
 
@@ -83,8 +83,8 @@ impl From<lambda_runtime::Error> for Failure {
     }
 }
 
-/// The embedded database says only in words that it could not write.
-fn table_advice(error: &TableError) -> String {
+/// That a disk is full arrives in many wrappings, all with the words of the database or of the system.
+fn with_advice(error: &impl std::fmt::Display) -> String {
     let words = error.to_string();
     if words.contains("disk is full") || words.contains("No space left") {
         "the disk of the data folder is full: make room and run the command again; what was written before stays"
@@ -99,7 +99,6 @@ fn training_advice(error: &TrainingError) -> String {
         TrainingError::NoPurchases => {
             "there are no purchases to train on: run `nextbasket import FILE --data DIR` first".to_owned()
         }
-        TrainingError::Table(error) => table_advice(error),
-        other => other.to_string(),
+        other => with_advice(other),
     }
 }

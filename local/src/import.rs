@@ -49,8 +49,8 @@ impl Written {
 pub async fn run(options: &cli::Import) -> Result<(), Failure> {
     let settings = settings(options)?;
     let file = open(&options.file)?;
-    let place = Place::open(&options.data.data).await?;
-    let result = import(options, &settings, file, &place).await;
+    let mut place = Place::open(&options.data.data).await?;
+    let result = import(options, &settings, file, &mut place).await;
     place.close().await?;
     let (summary, written, refused_path) = result?;
     report(options, &summary, written, &refused_path)?;
@@ -95,7 +95,7 @@ async fn import(
     options: &cli::Import,
     settings: &Options,
     file: File,
-    place: &Place,
+    place: &mut Place,
 ) -> Result<(Summary, Written, PathBuf), Failure> {
     let refused_path = refused_path(options)?;
     let size = file.metadata().map_err(named(&options.file))?.len();
@@ -121,7 +121,7 @@ async fn import(
     ));
     place.bulk_loading(true)?;
     let written = match write(place.tables(), &purchases, &products, options.kind, &mut refused).await {
-        Ok(written) => follow(place, &purchases, written.new_purchases > 0).await.map(|()| written),
+        Ok(written) => follow(place, &purchases, written.new_purchases).await.map(|()| written),
         Err(error) => Err(error),
     };
     place.bulk_loading(false)?;
@@ -201,33 +201,27 @@ pub async fn write(
     Ok(written)
 }
 
-/// Waits until the histories know the purchases.
-async fn follow(place: &Place, purchases: &[Purchase], changed: bool) -> Result<(), Failure> {
-    if !changed {
+/// Waits until the histories know the purchases, of which so many are new.
+async fn follow(place: &mut Place, purchases: &[Purchase], new: u64) -> Result<(), Failure> {
+    if new == 0 {
         return Ok(());
     }
-    match place {
-        Place::Own(system) => {
-            let bar = Progress::new("Updating histories", 0, false);
-            system.drain().await?;
-            bar.finish("done");
-        }
+    let mut users: Vec<_> = purchases.iter().map(|purchase| &purchase.user_id).collect();
+    users.sort_unstable();
+    users.dedup();
+    let bar = Progress::new("Updating histories", new, false);
+    if let Place::Attached { tables, .. } = place {
         // The server's own consumer does the same at the same time; the later of the two finds nothing to change.
-        Place::Attached { tables, .. } => {
-            let mut users: Vec<_> = purchases.iter().map(|purchase| &purchase.user_id).collect();
-            users.sort_unstable();
-            users.dedup();
-            let bar = Progress::new("Updating histories", users.len() as u64, false);
-            let (history, table) = (tables.history()?, tables.purchases()?);
-            let refreshed =
-                futures::stream::iter(users).map(async |user| history.refresh(user, &table).await);
-            let mut refreshed = refreshed.buffer_unordered(WRITERS);
-            while refreshed.try_next().await?.is_some() {
-                bar.inc();
-            }
-            bar.finish("done");
+        bar.set_total(users.len() as u64);
+        let (history, table) = (tables.history()?, tables.purchases()?);
+        let refreshed = futures::stream::iter(&users).map(async |user| history.refresh(user, &table).await);
+        let mut refreshed = refreshed.buffer_unordered(WRITERS);
+        while refreshed.try_next().await?.is_some() {
+            bar.inc();
         }
     }
+    place.catch_up(|delivered| bar.set(delivered)).await?;
+    bar.finish(format!("{} users", users.len()));
     Ok(())
 }
 

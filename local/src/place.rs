@@ -34,7 +34,7 @@ impl Place {
             let client = Client::new(&sdk_config(&format!("http://{}", server.dynamodb)));
             return Ok(Self::Attached { tables: Tables::new(client, table_names()?), server });
         }
-        Ok(Self::Own(System::start(Settings::on_any_port(Some(data.to_owned()))).await?))
+        Ok(Self::Own(System::start_without_mappings(Settings::on_any_port(Some(data.to_owned()))).await?))
     }
 
     /// The HTTP API's address.
@@ -52,6 +52,21 @@ impl Place {
         match self {
             Self::Attached { tables, .. } => tables,
             Self::Own(system) => system.tables(),
+        }
+    }
+
+    /// Waits, on a machine of the command's own, until all histories know all purchases, also those that an earlier
+    /// command was killed over. A server sees to that itself. `delivered` is told how many changes have been followed.
+    ///
+    /// # Errors
+    /// [`Failure`] if a stream cannot be read.
+    pub async fn catch_up(&mut self, delivered: impl Fn(u64)) -> Result<(), Failure> {
+        match self {
+            Self::Attached { .. } => Ok(()),
+            Self::Own(system) => {
+                system.follow().await?;
+                system.drain(delivered).await
+            }
         }
     }
 

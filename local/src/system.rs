@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use nextbasket_domain::{Clock, Random};
@@ -55,6 +56,16 @@ impl System {
     /// # Errors
     /// [`Failure`] if the folder, an address or the template is not as it must be.
     pub async fn start(settings: Settings) -> Result<Self, Failure> {
+        let mut system = Self::start_without_mappings(settings).await?;
+        system.follow().await?;
+        Ok(system)
+    }
+
+    /// As [`start`](Self::start), but the streams wait until [`follow`](Self::follow).
+    ///
+    /// # Errors
+    /// [`Failure`] if the folder, an address or the template is not as it must be.
+    pub async fn start_without_mappings(settings: Settings) -> Result<Self, Failure> {
         let mut machine = Machine::start(Options {
             template: TEMPLATE.to_owned(),
             stack_name: STACK.to_owned(),
@@ -64,12 +75,20 @@ impl System {
         .await?;
         let tables = Tables::new(Client::new(machine.sdk_config()), table_names()?);
         let address = machine.gateway(settings.listen, &http_functions(&tables)?).await?;
-        let mut mappings = Vec::new();
-        for (function, consumer) in stream_functions(&tables)? {
-            mappings.push(machine.mapping(function, consumer, Pace::default()).await?);
-        }
         machine.announce(address)?;
-        Ok(Self { machine, address, mappings, tables })
+        Ok(Self { machine, address, mappings: Vec::new(), tables })
+    }
+
+    /// Starts the stream mappings, from where they ended the last time. Whoever writes much starts them after that:
+    /// a history is then folded for some thousand changes at once.
+    ///
+    /// # Errors
+    /// [`Failure`] if a stream cannot be read.
+    pub async fn follow(&mut self) -> Result<(), Failure> {
+        for (function, consumer) in stream_functions(&self.tables)? {
+            self.mappings.push(self.machine.mapping(function, consumer, Pace::default()).await?);
+        }
+        Ok(())
     }
 
     /// Where the HTTP API listens.
@@ -90,13 +109,22 @@ impl System {
         &self.tables
     }
 
-    /// Waits until everything written so far has gone through the stream mappings.
+    /// Waits until everything written so far has gone through the stream mappings; `delivered` is told now and then
+    /// how many records have.
     ///
     /// # Errors
     /// [`Failure`] if a stream cannot be read.
-    pub async fn drain(&self) -> Result<(), Failure> {
+    pub async fn drain(&self, delivered: impl Fn(u64)) -> Result<(), Failure> {
         for mapping in &self.mappings {
-            mapping.drain().await?;
+            let drained = mapping.drain();
+            tokio::pin!(drained);
+            let mut tick = tokio::time::interval(Duration::from_millis(200));
+            loop {
+                tokio::select! {
+                    result = &mut drained => break result?,
+                    _ = tick.tick() => delivered(mapping.progress().delivered),
+                }
+            }
         }
         Ok(())
     }

@@ -70,8 +70,10 @@ pub(crate) async fn fill(
         let missing = ask.limit - items.len();
         // Exactly what is missing first, since as a rule everything is available; then more at a time.
         chunk = if chunk == 0 { missing } else { (chunk * 2).max(missing) }.min(MOST_CARDS);
-        let best = rank(place.ranked + chunk);
-        used_up = best.len() < place.ranked + chunk;
+        // A cursor can be made up, with any place in it.
+        let wanted = place.ranked.saturating_add(chunk);
+        let best = rank(wanted);
+        used_up = best.len() < wanted;
         let next = best.get(place.ranked..).unwrap_or_default();
         let ids: Vec<ProductId> =
             next.iter().map(|ranked| ranked.id.clone()).filter(|id| !shown.contains(id)).collect();

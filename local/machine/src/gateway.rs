@@ -155,6 +155,9 @@ async fn answer(
     request: Request,
 ) -> Response {
     let (head, body) = request.into_parts();
+    if !router::is_encoded(head.uri.path()) {
+        return message(StatusCode::BAD_REQUEST, "Bad Request");
+    }
     let Some(matched) = front.router.find(&head.method, head.uri.path()) else {
         return message(StatusCode::NOT_FOUND, "Not Found");
     };

@@ -127,6 +127,13 @@ fn parameters<'a>(pattern: &'a [Segment], segments: &[&str]) -> Vec<(&'a str, St
     found
 }
 
+/// Whether each percent sign begins an escape and the whole is UTF-8 when decoded.
+pub(crate) fn is_encoded(path: &str) -> bool {
+    let escape =
+        |after: &str| after.as_bytes().get(..2).is_some_and(|pair| pair.iter().all(u8::is_ascii_hexdigit));
+    path.split('%').skip(1).all(escape) && percent_decode_str(path).decode_utf8().is_ok()
+}
+
 /// A piece of a path, decoded; bytes that are no UTF-8 become replacement characters.
 pub(crate) fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()

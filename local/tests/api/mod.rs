@@ -1,0 +1,125 @@
+//! What the tests of the HTTP API share: a system with a shop in it, asked as its clients do.
+
+#![allow(dead_code, reason = "each test of the API uses its part of it")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
+
+use std::collections::BTreeMap;
+use std::num::NonZero;
+
+use aws_sdk_dynamodb::Client as DynamoDb;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::{Method, Request};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use nextbasket::system::{Settings, System};
+use nextbasket_domain::{Clock, Timestamp};
+use nextbasket_recommender::Params;
+use nextbasket_shop::Size;
+use nextbasket_tables::Tables;
+use serde_json::Value;
+
+/// What a client sees of an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// Names in lower case.
+    pub(crate) headers: BTreeMap<String, String>,
+    /// `None`: there is none.
+    pub(crate) body: Option<Value>,
+}
+
+impl Answer {
+    /// The body's text under a pointer such as `/code`; nothing if there is none.
+    pub(crate) fn text(&self, pointer: &str) -> &str {
+        self.body.as_ref().and_then(|body| body.pointer(pointer)?.as_str()).unwrap_or_default()
+    }
+
+    /// The cursor of a page that has one.
+    pub(crate) fn cursor(&self) -> String {
+        assert_ne!(self.text("/cursor"), "", "{self:?}");
+        self.text("/cursor").to_owned()
+    }
+}
+
+/// A whole system in memory.
+pub(crate) struct World {
+    pub(crate) system: System,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+impl World {
+    /// With empty tables.
+    pub(crate) async fn empty() -> Self {
+        let system = System::start(Settings::on_any_port(None)).await.unwrap();
+        Self { system, client: Client::builder(TokioExecutor::new()).build_http() }
+    }
+
+    /// With a small shop's products and purchases; nothing is trained yet.
+    pub(crate) async fn with_shop() -> Self {
+        let world = Self::empty().await;
+        let end = Timestamp::parse("2026-06-01T00:00:00Z").unwrap();
+        let shop = nextbasket_shop::generate(7, end, Size { shoppers: 20, days: 200 });
+        let (products, purchases) = (world.tables().products().unwrap(), world.tables().purchases().unwrap());
+        for product in &shop.products {
+            products.put_new(product).await.unwrap();
+        }
+        for purchase in &shop.purchases {
+            purchases.record(purchase).await.unwrap();
+        }
+        world.system.drain(|_| ()).await.unwrap();
+        world
+    }
+
+    pub(crate) fn tables(&self) -> &Tables {
+        self.system.tables()
+    }
+
+    /// Trains a model and makes it the live one.
+    pub(crate) async fn train(&self) {
+        let threads = NonZero::new(2).unwrap();
+        let trained =
+            nextbasket_training::run(self.tables(), Params::default(), threads, &Clock::system(), &|_| ())
+                .await;
+        assert!(trained.unwrap().products > 0);
+    }
+
+    /// Sends a request; the target is a path with a query, percent-encoded.
+    pub(crate) async fn send(&self, method: &str, target: &str, body: impl Into<Bytes>) -> Answer {
+        let request = Request::builder()
+            .method(Method::from_bytes(method.as_bytes()).unwrap())
+            .uri(format!("http://{}{target}", self.system.address()))
+            .header("content-type", "application/json")
+            .body(Full::new(body.into()))
+            .unwrap();
+        let (head, body) = self.client.request(request).await.unwrap().into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let headers = head.headers.iter().map(|(name, value)| {
+            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        });
+        Answer {
+            status: head.status.as_u16(),
+            headers: headers.collect(),
+            body: (!bytes.is_empty()).then(|| serde_json::from_slice(&bytes).unwrap()),
+        }
+    }
+
+    /// Every item of every table, in an order of its own.
+    pub(crate) async fn items(&self) -> Vec<String> {
+        let machine = self.system.machine();
+        let client = DynamoDb::new(machine.sdk_config());
+        let mut items = Vec::new();
+        for table in &machine.template().tables {
+            let mut pages = client.scan().table_name(&table.name).into_paginator().send();
+            while let Some(page) = pages.next().await {
+                for item in page.unwrap().items() {
+                    let sorted: BTreeMap<_, _> = item.iter().collect();
+                    items.push(format!("{} {sorted:?}", table.name));
+                }
+            }
+        }
+        items.sort_unstable();
+        items
+    }
+}

@@ -1,0 +1,381 @@
+//! Every operation's answers, held against `openapi.yaml`: success, and each error that it promises.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails there")]
+
+mod api;
+#[path = "api/contract.rs"]
+mod contract;
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use aws_sdk_dynamodb::Client;
+use lambda_runtime::{Context, LambdaEvent};
+use nextbasket_domain::{Clock, Random};
+use nextbasket_http::{AuthMode, Metrics, Service};
+use nextbasket_tables::{TableNames, Tables};
+use nextbasket_testkit::{Fault, FaultProxy};
+use serde_json::{Value, json};
+
+use api::{Answer, World};
+use contract::Contract;
+
+/// How long a new model may take to be in use on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const ASKS: [&str; 3] = ["recommendForUser", "relatedProducts", "popularProducts"];
+
+/// A target of each operation, and a body that it takes.
+fn example(operation: &str) -> (&'static str, Value) {
+    match operation {
+        "recordPurchase" => (
+            "/purchases",
+            json!({
+                "purchaseId": "order-1001",
+                "userId": "ada",
+                "purchasedAt": "2026-05-31T08:15:28+02:00",
+                "lines": [
+                    { "productId": "coffee-espresso-1kg", "quantity": 1, "unitPrice": { "amount": 1890, "currency": "EUR" } },
+                    { "productId": "Käse 1/2 kg", "quantity": 2 },
+                ],
+                "recommendationId": "cart.1.9f86d081884c7d659a2feaa0c55ad015",
+            }),
+        ),
+        "listPurchases" => ("/users/ada/purchases", Value::Null),
+        "cancelPurchase" => ("/users/ada/purchases/order-1001", Value::Null),
+        "eraseUser" => ("/users/nobody", Value::Null),
+        "recommendForUser" => ("/users/ada/recommendations", Value::Null),
+        "recommendForBasket" => {
+            ("/recommendations", json!({ "userId": "ada", "basket": ["coffee-espresso-1kg"] }))
+        }
+        "relatedProducts" => ("/products/coffee-espresso-1kg/related", Value::Null),
+        "popularProducts" => ("/products/popular", Value::Null),
+        "listProducts" => ("/products", Value::Null),
+        "getProduct" => ("/products/coffee-espresso-1kg", Value::Null),
+        "putProduct" => (
+            "/products/K%C3%A4se%201%2F2%20kg",
+            json!({
+                "name": "Käse, 1/2 kg",
+                "categories": ["Cheese", "Breakfast"],
+                "price": { "amount": 1250, "currency": "EUR" },
+                "available": true,
+                "attributes": { "milk": "sheep" },
+            }),
+        ),
+        "deleteProduct" => ("/products/K%C3%A4se%201%2F2%20kg", Value::Null),
+        other => panic!("an operation without an example: {other}"),
+    }
+}
+
+struct Session {
+    world: World,
+    contract: Contract,
+}
+
+impl Session {
+    /// Asks, holds the answer against the contract and expects this status.
+    async fn ask(&mut self, operation: &str, query: &str, body: &Value, status: u16) -> Answer {
+        let (target, _) = example(operation);
+        self.ask_at(operation, &format!("{target}{query}"), body, status).await
+    }
+
+    async fn ask_at(&mut self, operation: &str, target: &str, body: &Value, status: u16) -> Answer {
+        let sent = if body.is_null() { String::new() } else { body.to_string() };
+        self.send(operation, target, sent, status).await
+    }
+
+    async fn send(&mut self, operation: &str, target: &str, body: String, status: u16) -> Answer {
+        let method = self.contract.route(operation).split(' ').next().unwrap().to_owned();
+        let answer = self.world.send(&method, target, body).await;
+        assert_eq!(answer.status, status, "{operation} {target}: {answer:#?}");
+        self.contract.check(operation, &answer);
+        answer
+    }
+
+    async fn refused(&mut self, operation: &str, query: &str, body: &Value, code: &str) {
+        let answer = self.ask(operation, query, body, 400).await;
+        assert_eq!(answer.text("/code"), code, "{operation}{query} {body}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_answers_as_the_contract_says_and_every_promise_of_it_is_seen() {
+    let contract = Contract::read();
+    let mut client = Session { world: World::with_shop().await, contract };
+    let routes: BTreeSet<String> =
+        client.world.system.machine().template().routes.iter().map(|route| route.key.clone()).collect();
+    assert_eq!(routes, client.contract.routes(), "the template's routes are the contract's operations");
+
+    products(&mut client).await;
+    purchases(&mut client).await;
+    recommendations(&mut client).await;
+    wrong_parameters(&mut client).await;
+    wrong_bodies(&mut client).await;
+    our_own_failures(&mut client).await;
+
+    let unseen = client.contract.unseen();
+    assert!(unseen.is_empty(), "promised and not seen: {unseen:#?}");
+}
+
+async fn products(client: &mut Session) {
+    let (_, body) = example("putProduct");
+    client.ask("getProduct", "", &Value::Null, 200).await;
+    client.ask("putProduct", "", &body, 201).await;
+    let put = client.ask("putProduct", "", &body, 200).await;
+    let (target, _) = example("putProduct");
+    let got = client.ask_at("getProduct", target, &Value::Null, 200).await;
+    assert_eq!(got.body, put.body);
+    let mut found = 0;
+    let mut cursor = String::new();
+    loop {
+        let page = client.ask("listProducts", &format!("?limit=100{cursor}"), &Value::Null, 200).await;
+        found += page.body.as_ref().unwrap()["items"].as_array().unwrap().len();
+        if page.text("/cursor").is_empty() {
+            break;
+        }
+        cursor = format!("&cursor={}", page.cursor());
+    }
+    assert!(found > 100, "{found} products");
+    let cheese = client.ask("listProducts", "?category=Cheese", &Value::Null, 200).await;
+    assert_eq!(cheese.body.unwrap()["items"].as_array().unwrap().len(), 1);
+    client.ask("deleteProduct", "", &Value::Null, 204).await;
+    client.ask("deleteProduct", "", &Value::Null, 204).await;
+    client.ask_at("getProduct", target, &Value::Null, 404).await;
+}
+
+async fn purchases(client: &mut Session) {
+    let (_, mut body) = example("recordPurchase");
+    let new = client.ask("recordPurchase", "", &body, 201).await;
+    let again = client.ask("recordPurchase", "", &body, 200).await;
+    assert_eq!(again.body, new.body);
+    body["lines"][0]["quantity"] = json!(7);
+    client.ask("recordPurchase", "", &body, 409).await;
+    client.ask("recordPurchase", "", &json!({
+        "purchaseId": "least", "userId": "ada", "lines": [{ "productId": "descaler", "quantity": 1, "unitPrice": null }],
+        "purchasedAt": null, "recommendationId": null,
+    }), 201).await;
+    let first = client.ask("listPurchases", "?limit=1", &Value::Null, 200).await;
+    let second =
+        client.ask("listPurchases", &format!("?limit=2&cursor={}", first.cursor()), &Value::Null, 200).await;
+    assert_eq!(first.text("/items/0/purchaseId"), "least");
+    assert_eq!(second.text("/items/0/purchaseId"), "order-1001");
+    client.ask_at("listPurchases", "/users/nobody/purchases", &Value::Null, 200).await;
+    client.ask("cancelPurchase", "", &Value::Null, 204).await;
+    client.ask("eraseUser", "", &Value::Null, 202).await;
+    client.world.system.drain(|_| ()).await.unwrap();
+}
+
+async fn recommendations(client: &mut Session) {
+    // Before the first training there is no model, and there are answers.
+    for operation in ASKS {
+        let answer = client.ask(operation, "?limit=5", &Value::Null, 200).await;
+        let body = answer.body.unwrap();
+        assert!(body["modelVersion"].is_null() && body["items"].as_array().unwrap().len() == 5, "{body:#}");
+    }
+    client.world.train().await;
+    let before = until(client, "recommendForUser", "?limit=2", |answer| {
+        answer.status == 200 && answer.body.as_ref().unwrap()["modelVersion"] == 1
+    })
+    .await;
+    client.ask_at("relatedProducts", "/products/no%20such/related", &Value::Null, 404).await;
+    for query in
+        ["?kind=together&limit=100", "?kind=similar&scenario=page", "?category=Coffee&exclude=descaler"]
+    {
+        client.ask("relatedProducts", query, &Value::Null, 200).await;
+    }
+    for window in ["day", "week", "month", "all"] {
+        client.ask("popularProducts", &format!("?window={window}&limit=100"), &Value::Null, 200).await;
+    }
+    for user in ["ada", "grace", "user-0001", "user-0002", "nobody"] {
+        client
+            .ask_at(
+                "recommendForUser",
+                &format!("/users/{user}/recommendations?limit=100"),
+                &Value::Null,
+                200,
+            )
+            .await;
+    }
+    for body in [
+        json!({}),
+        json!({ "basket": ["coffee-espresso-1kg", "no such"], "limit": 100 }),
+        json!({ "userId": "grace", "filter": { "categories": ["Coffee"], "available": false, "exclude": ["descaler"] } }),
+        json!({
+            "userId": null, "boost": [{ "category": "Coffee", "factor": 2 }, { "productId": "descaler", "factor": 0.5 }],
+            "pin": ["coffee-espresso-1kg"], "scenario": "cart", "filter": { "available": null }, "cursor": null,
+        }),
+    ] {
+        client.contract.admits("recommendForBasket", &body).unwrap();
+        client.ask("recommendForBasket", "", &body, 200).await;
+    }
+    // The list of one model cannot be continued with the next.
+    let basket = client.ask("recommendForBasket", "", &json!({ "basket": ["descaler"] }), 200).await;
+    let mut lists = vec![("recommendForUser", before)];
+    for operation in ["relatedProducts", "popularProducts"] {
+        lists.push((operation, client.ask(operation, "?limit=2", &Value::Null, 200).await));
+    }
+    for (operation, first) in &lists {
+        client.ask(operation, &format!("?limit=2&cursor={}", first.cursor()), &Value::Null, 200).await;
+    }
+    client.world.train().await;
+    for (operation, first) in &lists {
+        let next = format!("?limit=2&cursor={}", first.cursor());
+        let expired = until(client, operation, &next, |answer| answer.status == 400).await;
+        assert_eq!(expired.text("/code"), "expired_cursor");
+    }
+    let body = json!({ "basket": ["descaler"], "cursor": basket.cursor() });
+    client.refused("recommendForBasket", "", &body, "expired_cursor").await;
+}
+
+/// Asks until the answer is as it shall become; every answer on the way is held against the contract.
+async fn until(client: &mut Session, operation: &str, query: &str, done: impl Fn(&Answer) -> bool) -> Answer {
+    let started = Instant::now();
+    loop {
+        let (target, _) = example(operation);
+        let answer = client.world.send("GET", &format!("{target}{query}"), "").await;
+        client.contract.check(operation, &answer);
+        if done(&answer) {
+            return answer;
+        }
+        assert!(started.elapsed() < PATIENCE, "{operation}{query}: {answer:#?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn wrong_parameters(client: &mut Session) {
+    for route in client.contract.routes() {
+        let operation = client.contract.operation(&route).to_owned();
+        let (_, body) = example(&operation);
+        client.refused(&operation, "?colour=red", &body, "unknown_field").await;
+    }
+    for operation in ASKS.into_iter().chain(["listPurchases", "listProducts"]) {
+        client.refused(operation, "?limit=0", &Value::Null, "invalid_field").await;
+        client.refused(operation, "?cursor=x", &Value::Null, "invalid_cursor").await;
+    }
+    for (operation, target) in [
+        ("cancelPurchase", "/users/ada/purchases/a%00b"),
+        ("eraseUser", "/users/a%0Ab"),
+        ("getProduct", "/products/a%7Fb"),
+        ("deleteProduct", "/products/a%C2%85b"),
+        ("putProduct", "/products/%0D"),
+        // API Gateway's own answer.
+        ("getProduct", "/products/100%"),
+    ] {
+        client.ask_at(operation, target, &example(operation).1, 400).await;
+    }
+}
+
+async fn wrong_bodies(client: &mut Session) {
+    for (operation, without) in [
+        ("recordPurchase", json!({})),
+        ("putProduct", json!({})),
+        ("recommendForBasket", json!({ "boost": [{ "category": "Coffee" }] })),
+    ] {
+        let (target, mut body) = example(operation);
+        client.send(operation, target, "{".to_owned(), 400).await;
+        client.refused(operation, "", &without, "missing_field").await;
+        body["colour"] = json!("red");
+        client.refused(operation, "", &body, "unknown_field").await;
+        client.refused(operation, "", &json!([]), "invalid_field").await;
+        for size in [262_145, 10 * 1024 * 1024 + 1] {
+            client.send(operation, target, " ".repeat(size), 413).await;
+        }
+    }
+    client.refused("recommendForBasket", "", &json!({ "cursor": "x" }), "invalid_cursor").await;
+}
+
+/// What no client of a healthy system on one machine sees: asked of the functions themselves.
+async fn our_own_failures(client: &mut Session) {
+    let machine = client.world.system.machine();
+    let names = nextbasket::system::table_names().unwrap();
+    let proxy = FaultProxy::start(&machine.dynamodb().endpoint_url()).await;
+    proxy.inject("*", 1..=u64::MAX, Fault::Throttle);
+    let throttled = Tables::new(proxy.dynamodb(), names.clone());
+    let gone = TableNames::from_lookup(|variable| Some(format!("no-{variable}")));
+    let missing = Tables::new(Client::new(machine.sdk_config()), gone);
+    let healthy = Tables::new(Client::new(machine.sdk_config()), names);
+    let admin = json!({ "jwt": { "claims": { "sub": "shop", "scope": "nextbasket/admin" } } });
+    let other = json!({ "jwt": { "claims": { "sub": "mallory" } } });
+    let (throttled, missing, healthy) =
+        (Functions::on(&throttled), Functions::on(&missing), Functions::on(&healthy));
+    for route in client.contract.routes() {
+        let operation = client.contract.operation(&route).to_owned();
+        for (functions, authorizer, status) in [
+            (&healthy, &Value::Null, 401),
+            (&healthy, &other, 403),
+            (&throttled, &admin, 503),
+            (&missing, &admin, 500),
+        ] {
+            let answer = functions.invoke(&route, &operation, authorizer).await;
+            // The catalogue and what is popular are for every caller.
+            let open = status == 403 && answer.status == 200;
+            assert!(open || answer.status == status, "{route}: {answer:#?}");
+            assert_eq!(answer.text("/detail").contains("DynamoDB"), false, "{answer:#?}");
+            client.contract.check(&operation, &answer);
+        }
+    }
+}
+
+struct Functions {
+    purchases: purchases::State,
+    products: products::State,
+    recommendations: recommendations::State,
+}
+
+impl Functions {
+    fn on(tables: &Tables) -> Self {
+        let service = Service { auth: AuthMode::Jwt, metrics: Metrics::off() };
+        let (clock, random) = (Clock::system(), Random::new(|| 4));
+        Self {
+            purchases: purchases::State::new(service.clone(), tables, clock.clone()).unwrap(),
+            products: products::State::new(service.clone(), tables, clock.clone()).unwrap(),
+            recommendations: recommendations::State::new(service, tables, clock, random).unwrap(),
+        }
+    }
+
+    async fn invoke(&self, route: &str, operation: &str, authorizer: &Value) -> Answer {
+        let (_, body) = example(operation);
+        let event = json!({
+            "routeKey": route,
+            "rawQueryString": "",
+            "pathParameters": { "userId": "ada", "purchaseId": "order-1001", "productId": "coffee-espresso-1kg" },
+            "requestContext": {
+                "requestId": "4f3c8a52",
+                "authorizer": authorizer,
+                "http": { "method": route.split(' ').next() },
+            },
+            "body": (!body.is_null()).then(|| body.to_string()),
+        });
+        let event = LambdaEvent::new(serde_json::from_value(event).unwrap(), Context::default());
+        let response = match operation {
+            "recordPurchase" | "listPurchases" | "cancelPurchase" | "eraseUser" => {
+                purchases::handle(&self.purchases, event).await
+            }
+            "listProducts" | "getProduct" | "putProduct" | "deleteProduct" => {
+                products::handle(&self.products, event).await
+            }
+            _ => recommendations::handle(&self.recommendations, event).await,
+        };
+        let response = serde_json::to_value(response.unwrap()).unwrap();
+        let headers = response["headers"].as_object().unwrap().iter();
+        Answer {
+            status: u16::try_from(response["statusCode"].as_u64().unwrap()).unwrap(),
+            headers: headers
+                .map(|(name, value)| (name.to_lowercase(), value.as_str().unwrap().to_owned()))
+                .collect(),
+            body: response["body"].as_str().map(|body| serde_json::from_str(body).unwrap()),
+        }
+    }
+}
+
+#[test]
+fn the_examples_of_the_contract_are_as_their_schemas_say() {
+    let contract = Contract::read();
+    assert!(contract.check_examples() >= 8);
+    for operation in ["recordPurchase", "putProduct", "recommendForBasket"] {
+        let (_, mut body) = example(operation);
+        contract.admits(operation, &body).unwrap();
+        body["colour"] = json!("red");
+        contract.admits(operation, &body).unwrap_err();
+    }
+}

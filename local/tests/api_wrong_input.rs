@@ -1,0 +1,510 @@
+//! Wrong requests over all routes: each is refused by a code and a field, and nothing is written.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails there")]
+
+mod api;
+
+use api::{Answer, World};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+/// What a refused request must look like.
+struct Wrong {
+    request: &'static str,
+    body: String,
+    status: u16,
+    code: &'static str,
+    field: &'static str,
+}
+
+fn wrong(request: &'static str, body: impl ToString, code: &'static str, field: &'static str) -> Wrong {
+    Wrong { request, body: body.to_string(), status: 400, code, field }
+}
+
+fn purchase() -> Value {
+    json!({
+        "purchaseId": "p1",
+        "userId": "ada",
+        "purchasedAt": "2026-05-31T08:15:28Z",
+        "lines": [
+            { "productId": "descaler", "quantity": 1, "unitPrice": { "amount": 790, "currency": "EUR" } },
+            { "productId": "coffee-espresso-1kg", "quantity": 2 },
+        ],
+        "recommendationId": "r1",
+    })
+}
+
+fn product() -> Value {
+    json!({
+        "name": "Descaler", "categories": ["Care", "Coffee"], "price": { "amount": 790, "currency": "EUR" },
+        "available": true, "attributes": { "volume": "250 ml" },
+    })
+}
+
+fn basket() -> Value {
+    json!({
+        "userId": "ada", "basket": ["descaler"], "limit": 5,
+        "filter": { "categories": ["Coffee"], "available": true, "exclude": ["milk"] },
+        "boost": [{ "category": "Coffee", "factor": 1.5 }, { "productId": "milk", "factor": 0 }],
+        "pin": ["coffee-espresso-1kg"], "scenario": "cart",
+    })
+}
+
+/// The body with the value under the pointer in place of what is there.
+fn with(mut body: Value, pointer: &str, value: Value) -> Value {
+    let (parent, name) = pointer.rsplit_once('/').unwrap();
+    match body.pointer_mut(parent).unwrap() {
+        Value::Array(list) => list[name.parse::<usize>().unwrap()] = value,
+        parent => parent[name] = value,
+    }
+    body
+}
+
+fn without(mut body: Value, name: &str) -> Value {
+    body.as_object_mut().unwrap().remove(name).unwrap();
+    body
+}
+
+fn ids(number: usize) -> Value {
+    (0..number).map(|n| json!(format!("p{n}"))).collect()
+}
+
+fn lines(number: usize, id: &str) -> Value {
+    (0..number).map(|n| json!({ "productId": format!("{id}{n}"), "quantity": 1 })).collect()
+}
+
+const POST: &str = "POST /purchases";
+const PUT: &str = "PUT /products/descaler";
+const ASK: &str = "POST /recommendations";
+
+fn bodies() -> Vec<Wrong> {
+    let long = "x".repeat(257);
+    let set = |pointer: &str, value: Value| with(purchase(), pointer, value);
+    let describe = |pointer: &str, value: Value| with(product(), pointer, value);
+    let asked = |pointer: &str, value: Value| with(basket(), pointer, value);
+    let soon = nextbasket_domain::Clock::system().now().plus_millis(90_000_000);
+    vec![
+        wrong(POST, "", "invalid_json", "body"),
+        wrong(POST, "purchase", "invalid_json", "body"),
+        wrong(POST, "{\"purchaseId\":\"p1\"", "invalid_json", "body"),
+        wrong(POST, format!("{} {{}}", purchase()), "invalid_json", "body"),
+        wrong(POST, purchase().to_string().replace("790", "NaN"), "invalid_json", "body"),
+        wrong(POST, purchase().to_string().replace("790", "Infinity"), "invalid_json", "body"),
+        wrong(POST, purchase().to_string().replace("790", "1e999"), "invalid_json", "body"),
+        wrong(POST, json!([purchase()]), "invalid_field", "body"),
+        wrong(POST, "null", "invalid_field", "body"),
+        wrong(POST, without(purchase(), "purchaseId"), "missing_field", "purchaseId"),
+        wrong(POST, without(purchase(), "userId"), "missing_field", "userId"),
+        wrong(POST, without(purchase(), "lines"), "missing_field", "lines"),
+        wrong(POST, set("/lines/0", json!({ "productId": "a" })), "missing_field", "lines[0].quantity"),
+        wrong(POST, set("/total", json!(5)), "unknown_field", "total"),
+        wrong(POST, set("/lines/1/colour", json!("red")), "unknown_field", "lines[1].colour"),
+        wrong(POST, set("/lines/0/unitPrice/vat", json!(19)), "unknown_field", "lines[0].unitPrice.vat"),
+        wrong(POST, set("/purchaseId", json!("")), "invalid_field", "purchaseId"),
+        wrong(POST, set("/purchaseId", json!(1001)), "invalid_field", "purchaseId"),
+        wrong(POST, set("/userId", json!(long)), "invalid_field", "userId"),
+        wrong(POST, set("/userId", json!("a\nb")), "invalid_field", "userId"),
+        wrong(POST, set("/userId", Value::Null), "invalid_field", "userId"),
+        wrong(POST, set("/recommendationId", json!("\u{85}")), "invalid_field", "recommendationId"),
+        wrong(POST, set("/purchasedAt", json!("1969-12-31T23:59:59Z")), "invalid_field", "purchasedAt"),
+        wrong(POST, set("/purchasedAt", json!(soon)), "invalid_field", "purchasedAt"),
+        wrong(POST, set("/purchasedAt", json!("2026-05-31")), "invalid_field", "purchasedAt"),
+        wrong(POST, set("/purchasedAt", json!("2026-02-30T00:00:00Z")), "invalid_field", "purchasedAt"),
+        wrong(POST, set("/purchasedAt", json!(1_780_000_000)), "invalid_field", "purchasedAt"),
+        wrong(POST, set("/lines", json!([])), "invalid_field", "lines"),
+        wrong(POST, set("/lines", json!({})), "invalid_field", "lines"),
+        wrong(POST, set("/lines", lines(1001, "p")), "invalid_field", "lines"),
+        wrong(POST, set("/lines", lines(850, &"x".repeat(240))), "invalid_field", "lines"),
+        wrong(POST, set("/lines/0", json!("descaler")), "invalid_field", "lines[0]"),
+        wrong(POST, set("/lines/1/productId", json!("")), "invalid_field", "lines[1].productId"),
+        wrong(POST, set("/lines/1/quantity", json!(0)), "invalid_field", "lines[1].quantity"),
+        wrong(POST, set("/lines/1/quantity", json!(-1)), "invalid_field", "lines[1].quantity"),
+        wrong(POST, set("/lines/1/quantity", json!(1.5)), "invalid_field", "lines[1].quantity"),
+        wrong(POST, set("/lines/1/quantity", json!("2")), "invalid_field", "lines[1].quantity"),
+        wrong(POST, set("/lines/1/quantity", json!(1_000_001)), "invalid_field", "lines[1].quantity"),
+        wrong(POST, set("/lines/1/quantity", json!(u64::MAX)), "invalid_field", "lines[1].quantity"),
+        wrong(
+            POST,
+            set("/lines/0/unitPrice/amount", json!(-1)),
+            "invalid_field",
+            "lines[0].unitPrice.amount",
+        ),
+        wrong(
+            POST,
+            set("/lines/0/unitPrice/amount", json!(7.9)),
+            "invalid_field",
+            "lines[0].unitPrice.amount",
+        ),
+        wrong(
+            POST,
+            set("/lines/0/unitPrice/currency", json!("euro")),
+            "invalid_field",
+            "lines[0].unitPrice.currency",
+        ),
+        wrong(
+            POST,
+            set("/lines/0/unitPrice/currency", json!("eur")),
+            "invalid_field",
+            "lines[0].unitPrice.currency",
+        ),
+        wrong(
+            POST,
+            format!("{{\"userId\":\"ada\",{}", &purchase().to_string()[1..]),
+            "invalid_field",
+            "userId",
+        ),
+        wrong("POST /purchases?dryRun=true", purchase(), "unknown_field", "dryRun"),
+        Wrong { status: 413, ..wrong(POST, " ".repeat(262_145), "body_too_large", "body") },
+        Wrong {
+            status: 409,
+            ..wrong(POST, set("/purchaseId", json!("taken")), "purchase_differs", "purchaseId")
+        },
+        wrong(PUT, "", "invalid_json", "body"),
+        wrong(PUT, "[]", "invalid_field", "body"),
+        wrong(PUT, without(product(), "name"), "missing_field", "name"),
+        wrong(PUT, describe("/productId", json!("descaler")), "unknown_field", "productId"),
+        wrong(PUT, describe("/updatedAt", json!("2026-01-01T00:00:00Z")), "unknown_field", "updatedAt"),
+        wrong(PUT, describe("/name", json!("")), "invalid_field", "name"),
+        wrong(PUT, describe("/name", json!("x".repeat(1025))), "invalid_field", "name"),
+        wrong(PUT, describe("/categories", json!("Coffee")), "invalid_field", "categories"),
+        wrong(PUT, describe("/categories", ids(11)), "invalid_field", "categories"),
+        wrong(PUT, describe("/categories", json!(["a", "b", "a"])), "invalid_field", "categories"),
+        wrong(PUT, describe("/categories", json!(["a", ""])), "invalid_field", "categories[1]"),
+        wrong(PUT, describe("/categories", json!(["x".repeat(129)])), "invalid_field", "categories[0]"),
+        wrong(PUT, describe("/price/amount", json!(18.9)), "invalid_field", "price.amount"),
+        wrong(PUT, describe("/price", json!({ "amount": 1 })), "missing_field", "price.currency"),
+        wrong(PUT, describe("/available", json!("yes")), "invalid_field", "available"),
+        wrong(PUT, describe("/attributes/volume", json!(250)), "invalid_field", "attributes.volume"),
+        wrong(PUT, describe("/attributes/a\u{7}", json!("")), "invalid_field", "attributes"),
+        wrong("PUT /products/descaler?force", product(), "unknown_field", "force"),
+        Wrong { status: 413, ..wrong(PUT, "x".repeat(300_000), "body_too_large", "body") },
+        wrong("PUT /products/a%00b", product(), "invalid_field", "productId"),
+        wrong(ASK, "{", "invalid_json", "body"),
+        wrong(ASK, "\"cart\"", "invalid_field", "body"),
+        wrong(ASK, asked("/colour", json!(1)), "unknown_field", "colour"),
+        wrong(ASK, asked("/filter/colour", json!(1)), "unknown_field", "filter.colour"),
+        wrong(ASK, asked("/userId", json!("")), "invalid_field", "userId"),
+        wrong(ASK, asked("/basket", ids(101)), "invalid_field", "basket"),
+        wrong(ASK, asked("/basket/0", json!(7)), "invalid_field", "basket[0]"),
+        wrong(ASK, asked("/limit", json!(0)), "invalid_field", "limit"),
+        wrong(ASK, asked("/limit", json!(101)), "invalid_field", "limit"),
+        wrong(ASK, asked("/limit", json!("5")), "invalid_field", "limit"),
+        wrong(ASK, asked("/filter/available", json!(1)), "invalid_field", "filter.available"),
+        wrong(ASK, asked("/filter/exclude", ids(101)), "invalid_field", "filter.exclude"),
+        wrong(ASK, asked("/filter/categories", ids(101)), "invalid_field", "filter.categories"),
+        wrong(ASK, asked("/boost/0/factor", json!(-1)), "invalid_field", "boost[0].factor"),
+        wrong(ASK, asked("/boost/1/factor", json!(100.5)), "invalid_field", "boost[1].factor"),
+        wrong(ASK, asked("/boost/0/productId", json!("both")), "invalid_field", "boost[0]"),
+        wrong(ASK, asked("/boost/0", json!({ "factor": 1 })), "invalid_field", "boost[0]"),
+        wrong(ASK, asked("/boost/0", json!({ "category": "Coffee" })), "missing_field", "boost[0].factor"),
+        wrong(ASK, asked("/pin", ids(21)), "invalid_field", "pin"),
+        wrong(ASK, asked("/scenario", json!("my cart")), "invalid_field", "scenario"),
+        wrong(ASK, asked("/cursor", json!("")), "invalid_cursor", "cursor"),
+        wrong("POST /recommendations?limit=5", basket(), "unknown_field", "limit"),
+        Wrong { status: 413, ..wrong(ASK, "x".repeat(262_145), "body_too_large", "body") },
+    ]
+}
+
+fn targets() -> Vec<Wrong> {
+    let bad = |request, field| wrong(request, "", "invalid_field", field);
+    let unknown = |request, field| wrong(request, "", "unknown_field", field);
+    let cursor = |request| wrong(request, "", "invalid_cursor", "cursor");
+    vec![
+        bad("GET /users/ada/purchases?limit=0", "limit"),
+        bad("GET /users/ada/purchases?limit=101", "limit"),
+        bad("GET /users/ada/purchases?limit=abc", "limit"),
+        bad("GET /users/ada/purchases?limit=", "limit"),
+        bad("GET /users/ada/purchases?limit=-5", "limit"),
+        bad("GET /users/ada/purchases?limit=99999999999999999999", "limit"),
+        bad("GET /users/ada/purchases?limit=5&limit=5", "limit"),
+        bad("GET /users/ada/purchases?limit=%zz", "limit"),
+        unknown("GET /users/ada/purchases?category=Coffee", "category"),
+        cursor("GET /users/ada/purchases?cursor=AAAA"),
+        cursor("GET /users/ada/purchases?cursor="),
+        bad("GET /users/a%00b/purchases", "userId"),
+        bad("DELETE /users/ada/purchases/a%0Ab", "purchaseId"),
+        bad("DELETE /users/%C2%85/purchases/p1", "userId"),
+        unknown("DELETE /users/ada/purchases/kept?force=1", "force"),
+        unknown("DELETE /users/ada?dryRun=true", "dryRun"),
+        bad("DELETE /users/a%09", "userId"),
+        bad("GET /users/%7F/recommendations", "userId"),
+        bad("GET /users/ada/recommendations?limit=1.5", "limit"),
+        bad("GET /users/ada/recommendations?category=", "category"),
+        bad("GET /users/ada/recommendations?category=%FF", "category"),
+        bad("GET /users/ada/recommendations?category=a&category=b", "category"),
+        bad("GET /users/ada/recommendations?exclude=a&exclude=", "exclude"),
+        bad("GET /users/ada/recommendations?scenario=my%20cart", "scenario"),
+        unknown("GET /users/ada/recommendations?window=day", "window"),
+        unknown("GET /users/ada/recommendations?Limit=5", "Limit"),
+        cursor("GET /users/ada/recommendations?cursor=%F0%9F%A5%96"),
+        bad("GET /products/descaler/related?kind=alike", "kind"),
+        bad("GET /products/descaler/related?kind=", "kind"),
+        bad("GET /products/a%1Fb/related", "productId"),
+        Wrong { status: 404, ..wrong("GET /products/no/related", "", "product_not_found", "productId") },
+        bad("GET /products/popular?window=year", "window"),
+        bad("GET /products/popular?limit=1000", "limit"),
+        unknown("GET /products/popular?kind=together", "kind"),
+        bad("GET /products?category=a%0Ab", "category"),
+        bad("GET /products?100%=x", "query"),
+        unknown("GET /products?exclude=a", "exclude"),
+        cursor("GET /products?cursor=eyJ2IjoxfQ"),
+        Wrong { status: 404, ..wrong("GET /products/no", "", "product_not_found", "productId") },
+        unknown("GET /products/descaler?fields=name", "fields"),
+        bad("GET /products/%C2%9F", "productId"),
+        unknown("DELETE /products/descaler?all", "all"),
+        bad("DELETE /products/%01", "productId"),
+    ]
+}
+
+/// A system with little in it, all of it settled.
+async fn settled() -> World {
+    let world = World::empty().await;
+    for n in 0..4 {
+        let stored = world.send("PUT", &format!("/products/descaler{n}"), product().to_string()).await;
+        assert_eq!(stored.status, 201);
+        for user in ["ada", "grace"] {
+            let body = with(with(purchase(), "/purchaseId", json!(format!("o{n}"))), "/userId", json!(user));
+            assert_eq!(world.send("POST", "/purchases", body.to_string()).await.status, 201);
+        }
+    }
+    for body in [with(purchase(), "/lines/0/quantity", json!(9)), purchase()] {
+        let id = if body == purchase() { "kept" } else { "taken" };
+        let body = with(body, "/purchaseId", json!(id));
+        assert_eq!(world.send("POST", "/purchases", body.to_string()).await.status, 201);
+    }
+    assert_eq!(world.send("PUT", "/products/descaler", product().to_string()).await.status, 201);
+    world.system.drain(|_| ()).await.unwrap();
+    world
+}
+
+async fn send(world: &World, request: &str, body: &str) -> Answer {
+    let (method, target) = request.split_once(' ').unwrap();
+    world.send(method, target, body.to_owned()).await
+}
+
+async fn unchanged(world: &World, before: &[String]) {
+    world.system.drain(|_| ()).await.unwrap();
+    assert_eq!(world.items().await, before);
+}
+
+fn assert_problem(answer: &Answer, status: u16, code: &str, field: &str, of: &str) {
+    let found = (answer.status, answer.text("/code"), answer.text("/field"));
+    assert_eq!(found, (status, code, field), "{of}: {answer:#?}");
+    assert_eq!(answer.headers["content-type"], "application/problem+json", "{of}");
+    assert!(answer.text("/detail").len() < 1_000, "{of}: {answer:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_request_is_refused_by_code_and_field_and_writes_nothing() {
+    let world = settled().await;
+    let before = world.items().await;
+    let cases: Vec<Wrong> = bodies().into_iter().chain(targets()).collect();
+    assert!(cases.len() >= 100);
+    for Wrong { request, body, status, code, field } in &cases {
+        let answer = send(&world, request, body).await;
+        let of: String = format!("{request} {body}").chars().take(300).collect();
+        assert_problem(&answer, *status, code, field, &of);
+    }
+    let path = format!("/products/{}", "x".repeat(257));
+    for method in ["GET", "PUT", "DELETE"] {
+        let answer = world.send(method, &path, product().to_string()).await;
+        assert_problem(&answer, 400, "invalid_field", "productId", method);
+    }
+    let many: Vec<String> = (0..101).map(|n| format!("exclude=p{n}")).collect();
+    let answer = send(&world, &format!("GET /products/popular?{}", many.join("&")), "").await;
+    assert_problem(&answer, 400, "invalid_field", "exclude", "101 products to exclude");
+    unchanged(&world, &before).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_route_takes_or_no_path_can_be_is_refused_by_the_gateway() {
+    let world = settled().await;
+    let before = world.items().await;
+    for (request, status) in [
+        ("GET /", 404),
+        ("GET /purchases", 404),
+        ("PUT /purchases", 404),
+        ("PATCH /products/descaler", 404),
+        ("POST /products/descaler", 404),
+        ("DELETE /products", 404),
+        ("DELETE /users/ada/purchases", 404),
+        ("DELETE /users//purchases/kept", 404),
+        ("GET /users//recommendations", 404),
+        ("GET /products//related", 404),
+        ("DELETE /users/", 404),
+        ("GET /products/descaler/related/more", 404),
+        ("DELETE /products/100%", 400),
+        ("PUT /products/%FF", 400),
+        ("DELETE /users/%zz", 400),
+        ("GET /users/%C3/purchases", 400),
+    ] {
+        let answer = send(&world, request, "{}").await;
+        assert_eq!(answer.status, status, "{request}: {answer:#?}");
+        assert!(!answer.text("/message").is_empty(), "{request}");
+        assert_eq!(answer.headers["content-type"], "application/json", "{request}");
+    }
+    unchanged(&world, &before).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_is_good_for_its_own_list_alone() {
+    let world = settled().await;
+    let before = world.items().await;
+    let lists = [
+        "/users/ada/purchases",
+        "/users/grace/purchases",
+        "/users/ada/recommendations",
+        "/users/grace/recommendations",
+        "/products/descaler/related",
+        "/products/descaler/related?kind=similar",
+        "/products/descaler1/related",
+        "/products/popular",
+        "/products/popular?window=day",
+        "/products",
+        "/products?category=Care",
+        "/products?category=Coffee",
+    ];
+    let page = |list: &str, more: &str| format!("{list}{}{more}", if list.contains('?') { "&" } else { "?" });
+    let mut cursors = Vec::new();
+    for list in lists {
+        cursors.push(world.send("GET", &page(list, "limit=1"), "").await.cursor());
+    }
+    for (own, cursor) in lists.iter().zip(&cursors) {
+        for list in lists {
+            let answer = world.send("GET", &page(list, &format!("limit=1&cursor={cursor}")), "").await;
+            if list == *own {
+                assert_eq!(answer.status, 200, "{list}: {answer:#?}");
+            } else {
+                assert_problem(&answer, 400, "invalid_cursor", "cursor", &format!("{own} in {list}"));
+            }
+        }
+    }
+    unchanged(&world, &before).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_that_somebody_made_up_is_a_place_or_an_error_of_theirs() {
+    let world = settled().await;
+    let before = world.items().await;
+    for list in ["/users/ada/purchases", "/users/ada/recommendations", "/products/popular", "/products"] {
+        let cursor = world.send("GET", &format!("{list}?limit=1"), "").await.cursor();
+        let own: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(&cursor).unwrap()).unwrap();
+        let mut dice = Dice(list.len() as u64);
+        for round in 0..150 {
+            let mut made_up = own.clone();
+            for _ in 0..=round % 3 {
+                mutate(&mut made_up["at"], &mut dice);
+            }
+            let text = URL_SAFE_NO_PAD.encode(made_up.to_string());
+            let answer = world.send("GET", &format!("{list}?limit=1&cursor={text}"), "").await;
+            assert!(answer.status < 500, "{list} {made_up}: {answer:#?}");
+        }
+    }
+    unchanged(&world, &before).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_change_to_a_valid_body_makes_the_system_fail() {
+    let world = settled().await;
+    // Of a purchase before it the history may just be following; what is told is written at once.
+    let told = async || {
+        let items = world.items().await;
+        items.into_iter().filter(|item| !item.starts_with("nextbasket-history")).collect::<Vec<_>>()
+    };
+    let mut before = told().await;
+    for seed in 0..400 {
+        let mut dice = Dice(seed);
+        let (request, mut body) = match dice.below(3) {
+            0 => (POST, with(purchase(), "/purchaseId", json!(format!("seed{seed}")))),
+            1 => (PUT, product()),
+            _ => (ASK, basket()),
+        };
+        for _ in 0..=dice.below(3) {
+            mutate(&mut body, &mut dice);
+        }
+        let mut text = body.to_string().into_bytes();
+        if dice.below(4) == 0 {
+            let at = dice.below(text.len());
+            text[at] = u8::try_from(dice.below(256)).unwrap();
+        }
+        let (method, target) = request.split_once(' ').unwrap();
+        let answer = world.send(method, target, text.clone()).await;
+        let of = || format!("seed {seed}: {request} {}", String::from_utf8_lossy(&text));
+        assert!(answer.status < 500, "{}: {answer:#?}", of());
+        let after = told().await;
+        if answer.status >= 400 {
+            assert!(
+                !answer.text("/code").is_empty() && !answer.text("/field").is_empty(),
+                "{}: {answer:#?}",
+                of()
+            );
+            assert_eq!(after, before, "{}", of());
+        }
+        before = after;
+    }
+}
+
+/// A sequence that a seed gives (splitmix64).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((mixed ^ (mixed >> 31)) % u64::try_from(limit.max(1)).unwrap()).unwrap()
+    }
+}
+
+/// Something that a careless or malicious client might send.
+fn anything(dice: &mut Dice) -> Value {
+    match dice.below(15) {
+        0 => Value::Null,
+        1 => json!(true),
+        2 => json!(0),
+        3 => json!(-1),
+        4 => json!(1.5),
+        5 => json!(u64::MAX),
+        6 => json!(i64::MIN),
+        7 => json!(1e300),
+        8 => json!(""),
+        9 => json!("x".repeat(dice.below(3_000))),
+        10 => json!("\u{0}\u{7f}\u{85}"),
+        11 => json!("💶 'OR 1=1 #{}$"),
+        12 => json!([]),
+        13 => json!({}),
+        _ => json!([[[{ "a": [null] }]]]),
+    }
+}
+
+/// Changes, removes, repeats or adds one value anywhere in the JSON.
+fn mutate(value: &mut Value, dice: &mut Dice) {
+    let deeper = dice.below(4) != 0;
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            let at = dice.below(map.len());
+            let name = map.keys().nth(at).unwrap().clone();
+            match dice.below(6) {
+                _ if deeper => mutate(&mut map[&name], dice),
+                0 => drop(map.remove(&name)),
+                1 => drop(map.insert(format!("{name}x"), anything(dice))),
+                _ => map[&name] = anything(dice),
+            }
+        }
+        Value::Array(list) if !list.is_empty() => {
+            let at = dice.below(list.len());
+            match dice.below(6) {
+                _ if deeper => mutate(&mut list[at], dice),
+                0 => drop(list.remove(at)),
+                1 => {
+                    let again = list[at].clone();
+                    list.extend(std::iter::repeat_n(again, dice.below(1_200)));
+                }
+                _ => list[at] = anything(dice),
+            }
+        }
+        value => *value = anything(dice),
+    }
+}

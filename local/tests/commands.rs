@@ -1,0 +1,153 @@
+//! The commands on a data folder: what they do, and that it lasts.
+
+mod command;
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use command::{Server, fail, run, shop_csv, succeed};
+use hyper::Method;
+use serde_json::{Value, json};
+
+#[test]
+fn a_shop_is_imported_trained_and_asked_over_restarts() {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = shop_csv(folder.path());
+    let data = folder.path().join("data");
+    let (csv, data) = (csv.to_str().unwrap(), data.to_str().unwrap());
+
+    let first = succeed(&["import", csv, "--data", data]);
+    assert!(first.contains("new purchases (0 were there already)"), "{first}");
+    let again = succeed(&["import", csv, "--data", data]);
+    assert!(again.contains("Nothing changed: everything in"), "{again}");
+    let report: Value = serde_json::from_str(&succeed(&["import", csv, "--data", data, "--json"])).unwrap();
+    assert_eq!(report["written"]["newPurchases"], 0);
+    assert!(report["written"]["knownPurchases"].as_u64().unwrap() > 100);
+    assert_eq!(report["refusedFile"], Value::Null);
+
+    let before = succeed(&["recommend", "ada", "--data", data]);
+    assert!(before.contains("There is no model yet"), "{before}");
+    let trained = succeed(&["train", "--data", data]);
+    assert!(trained.starts_with("Model 1 is live: "), "{trained}");
+    let answer: Value =
+        serde_json::from_str(&succeed(&["recommend", "ada", "--data", data, "--json"])).unwrap();
+    assert_eq!(answer["modelVersion"], 1);
+    assert_eq!(answer["items"].as_array().unwrap().len(), 10);
+    assert_eq!(answer["items"][0]["reasons"][0]["kind"], "boughtAgain");
+    let table = succeed(&["recommend", "ada", "--data", data, "--limit", "3"]);
+    assert!(table.contains("You bought it in"), "{table}");
+    let related = succeed(&["related", "coffee-espresso-1kg", "--data", data, "--kind", "similar"]);
+    assert!(related.contains(" shoppers bought “"), "{related}");
+    assert!(succeed(&["train", "--data", data]).starts_with("Model 2 is live: "));
+}
+
+#[test]
+fn what_a_file_holds_that_is_no_purchase_is_refused_by_line_and_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = folder.path().join("lines.csv");
+    let lines = [
+        "user_id,product_id,timestamp,quantity,price,product_name,basket_id",
+        "ada,beans,2026-01-01T10:00:00,1,19.90,Beans,b1",
+        ",beans,2026-01-01T10:00:00,1,19.90,Beans,b2",
+        "ada,beans,2026-01-02T10:00:00,-1,19.90,Beans,b3",
+        "ada,beans,yesterday,1,19.90,Beans,b4",
+    ];
+    fs::write(&csv, lines.join("\n")).unwrap();
+    let data = folder.path().join("data");
+    let (csv, data) = (csv.to_str().unwrap(), data.to_str().unwrap());
+    let out = succeed(&["import", csv, "--data", data]);
+    assert!(out.contains("1 new purchases"), "{out}");
+    let refused = fs::read_to_string(format!("{data}/refused/lines.csv.jsonl")).unwrap();
+    let refused: Vec<Value> = refused.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let found: Vec<_> =
+        refused.iter().map(|r| (r["line"].as_u64().unwrap(), r["reason"].as_str().unwrap())).collect();
+    assert_eq!(found, [(3, "missing_user"), (4, "cancellation"), (5, "bad_time")]);
+
+    // The same basket with other content does not replace what is there.
+    fs::write(csv, lines[..2].join("\n").replace("19.90", "21.90")).unwrap();
+    let out = succeed(&["import", csv, "--data", data]);
+    assert!(out.contains("1 purchases differ from what is stored"), "{out}");
+    assert!(
+        fs::read_to_string(format!("{data}/refused/lines.csv.jsonl")).unwrap().contains("purchase_differs")
+    );
+}
+
+#[tokio::test]
+async fn commands_work_through_the_server_that_has_the_folder_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = shop_csv(folder.path());
+    let data = folder.path().join("data");
+    let (csv, data) = (csv.to_str().unwrap(), data.to_str().unwrap());
+    let server = Server::start(&["--data", data]);
+    let (_, out, err) = run(&["import", csv, "--data", data]);
+    assert!(out.contains("new purchases (0 were there already)"), "{out}\n{err}");
+    succeed(&["train", "--data", data]);
+    let through: Value =
+        serde_json::from_str(&succeed(&["recommend", "ada", "--data", data, "--json"])).unwrap();
+    let direct = server.api().get("/users/ada/recommendations").await.unwrap();
+    assert_eq!(through["items"], direct["items"]);
+    let refused = fail(&["serve", "--data", data, "--listen", "127.0.0.1:0"], 1);
+    assert!(refused.contains("is in use by the server at http://") && refused.contains(data), "{refused}");
+    assert!(server.stop());
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_outlives_a_kill_and_reaches_the_history() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let data = data.to_str().unwrap();
+    let server = Server::start(&["--data", data]);
+    let api = server.api();
+    api.call(Method::PUT, "/products/beans", Some(&json!({ "name": "Beans" }))).await.unwrap();
+    for n in 0..20 {
+        let purchase = json!({
+            "purchaseId": format!("p{n}"), "userId": "ada", "lines": [{ "productId": "beans", "quantity": 1 }],
+        });
+        api.call(Method::POST, "/purchases", Some(&purchase)).await.unwrap();
+    }
+    server.kill();
+    let answer: Value =
+        serde_json::from_str(&succeed(&["recommend", "ada", "--data", data, "--json"])).unwrap();
+    assert_eq!(answer["items"][0]["reasons"][0]["times"], 20, "{answer}");
+    let server = Server::start(&["--data", data]);
+    let purchases = server.api().get("/users/ada/purchases?limit=100").await.unwrap();
+    assert_eq!(purchases["items"].as_array().unwrap().len(), 20);
+}
+
+/// How long until a purchase shows in its user's recommendations, over HTTP and through the stream.
+#[tokio::test]
+async fn a_purchase_is_part_of_the_answer_within_two_seconds() {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = shop_csv(folder.path());
+    let data = folder.path().join("data");
+    let (csv, data) = (csv.to_str().unwrap(), data.to_str().unwrap());
+    succeed(&["import", csv, "--data", data]);
+    succeed(&["train", "--data", data]);
+    let server = Server::start(&["--data", data]);
+    let api = server.api();
+    let mut waits = Vec::new();
+    for n in 0..10_u32 {
+        let user = format!("newcomer-{n}");
+        let purchase = json!({
+            "purchaseId": "p1", "userId": user, "lines": [{ "productId": "matcha-ceremonial-30g", "quantity": 1 }],
+        });
+        let path = format!("/users/{user}/recommendations");
+        let cold = api.get(&path).await.unwrap();
+        assert_eq!(cold["items"][0]["reasons"][0]["kind"], "popular");
+        api.call(Method::POST, "/purchases", Some(&purchase)).await.unwrap();
+        let posted = Instant::now();
+        loop {
+            let answer = api.get(&path).await.unwrap();
+            if answer["items"].as_array().unwrap().iter().any(|item| {
+                item["productId"] == "matcha-ceremonial-30g" && item["reasons"][0]["kind"] == "boughtAgain"
+            }) {
+                break;
+            }
+            assert!(posted.elapsed() < Duration::from_secs(2), "{n}: not after {:?}", posted.elapsed());
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        waits.push(posted.elapsed());
+    }
+    waits.sort();
+    println!("a purchase showed after {:?} (median of {}), {:?} at most", waits[5], waits.len(), waits[9]);
+}
