@@ -60,7 +60,7 @@ pub enum Failure {
 
 impl Failure {
     /// Anything that no caller tells apart.
-    pub fn other(error: impl ToString) -> Self {
+    pub fn other(error: impl std::fmt::Display) -> Self {
         Self::Other(error.to_string())
     }
 

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use futures::{StreamExt, TryStreamExt};
 use nextbasket_domain::{Clock, Currency, Product, Purchase};
 use nextbasket_importer::{Mapping, Options, Pattern, Summary, read_products, read_purchases};
+use nextbasket_tables::products::ProductsTable;
 use nextbasket_tables::purchases::Recorded;
 use nextbasket_tables::{TableError, Tables};
 use serde_json::json;
@@ -32,13 +33,15 @@ pub struct Written {
     pub differing_purchases: u64,
     /// Products that are new.
     pub new_products: u64,
-    /// Products that were there already; they stay as they are.
+    /// Products of a catalogue that were there and are now as the file says.
+    pub changed_products: u64,
+    /// Products that were there already and stay as they are.
     pub known_products: u64,
 }
 
 impl Written {
     fn nothing(&self) -> bool {
-        self.new_purchases == 0 && self.new_products == 0
+        self.new_purchases + self.new_products + self.changed_products == 0
     }
 }
 
@@ -139,6 +142,22 @@ fn refused_path(options: &cli::Import) -> Result<PathBuf, Failure> {
     Ok(folder.join(format!("{name}.jsonl")))
 }
 
+enum Put {
+    New,
+    Changed,
+    Known,
+}
+
+/// Writes the product unless the catalogue has it just so, but for the time of the change.
+async fn put_if_other(table: &ProductsTable, product: &Product) -> Result<Put, TableError> {
+    if let Some(before) = table.get(&product.product_id).await?
+        && (Product { updated_at: before.updated_at, ..product.clone() }) == before
+    {
+        return Ok(Put::Known);
+    }
+    Ok(if table.put(product).await? { Put::New } else { Put::Changed })
+}
+
 /// Writes products, then purchases, many at a time.
 ///
 /// # Errors
@@ -155,20 +174,24 @@ pub async fn write(
     let bar = Progress::new("Writing products", products.len() as u64, false);
     let results = futures::stream::iter(products).map(async |product| match kind {
         // A catalogue says how a product is now; a purchase only that it was there.
-        Kind::Products => table.put(product).await,
-        Kind::Purchases => table.put_new(product).await,
+        Kind::Products => put_if_other(&table, product).await,
+        Kind::Purchases => Ok(if table.put_new(product).await? { Put::New } else { Put::Known }),
     });
     let mut results = results.buffer_unordered(WRITERS);
-    while let Some(new) = results.try_next().await? {
-        if new {
-            written.new_products += 1
-        } else {
-            written.known_products += 1
-        }
+    while let Some(put) = results.try_next().await? {
+        let count = match put {
+            Put::New => &mut written.new_products,
+            Put::Changed => &mut written.changed_products,
+            Put::Known => &mut written.known_products,
+        };
+        *count += 1;
         bar.inc();
     }
     drop(results);
-    bar.finish(format!("{} new, {} known", written.new_products, written.known_products));
+    bar.finish(format!(
+        "{} new, {} changed, {} known",
+        written.new_products, written.changed_products, written.known_products
+    ));
     if purchases.is_empty() {
         return Ok(written);
     }
@@ -241,8 +264,12 @@ fn report(options: &cli::Import, summary: &Summary, written: Written, refused: &
         println!("Nothing changed: everything in {} was there already.", options.file.display());
     } else {
         println!(
-            "Now there: {} new purchases ({} were there already), {} new products ({} were there already).",
-            written.new_purchases, written.known_purchases, written.new_products, written.known_products
+            "Now there: {} new purchases ({} were there already), {} new and {} changed products ({} were there already).",
+            written.new_purchases,
+            written.known_purchases,
+            written.new_products,
+            written.changed_products,
+            written.known_products
         );
     }
     if written.differing_purchases > 0 {

@@ -21,7 +21,7 @@ pub enum Place {
         tables: Tables,
     },
     /// Nobody has it open; the command runs the system itself for as long as it takes.
-    Own(System),
+    Own(Box<System>),
 }
 
 impl Place {
@@ -34,7 +34,8 @@ impl Place {
             let client = Client::new(&sdk_config(&format!("http://{}", server.dynamodb)));
             return Ok(Self::Attached { tables: Tables::new(client, table_names()?), server });
         }
-        Ok(Self::Own(System::start_without_mappings(Settings::on_any_port(Some(data.to_owned()))).await?))
+        let settings = Settings::on_any_port(Some(data.to_owned()));
+        Ok(Self::Own(Box::new(System::start_without_mappings(settings).await?)))
     }
 
     /// The HTTP API's address.

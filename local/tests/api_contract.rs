@@ -1,6 +1,11 @@
 //! Every operation's answers, held against `openapi.yaml`: success, and each error that it promises.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails there")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails there"
+)]
 
 mod api;
 #[path = "api/contract.rs"]
@@ -310,7 +315,7 @@ async fn our_own_failures(client: &mut Session) {
             // The catalogue and what is popular are for every caller.
             let open = status == 403 && answer.status == 200;
             assert!(open || answer.status == status, "{route}: {answer:#?}");
-            assert_eq!(answer.text("/detail").contains("DynamoDB"), false, "{answer:#?}");
+            assert!(!answer.text("/detail").contains("Exception"), "{answer:#?}");
             client.contract.check(&operation, &answer);
         }
     }

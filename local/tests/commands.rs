@@ -72,6 +72,22 @@ fn what_a_file_holds_that_is_no_purchase_is_refused_by_line_and_reason() {
     );
 }
 
+#[test]
+fn a_catalogue_is_imported_and_only_its_changes_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("catalogue.jsonl");
+    let beans = json!({ "productId": "beans", "name": "Beans", "categories": ["coffee", "whole"] });
+    let filters =
+        json!({ "productId": "filters", "name": "Filters", "price": { "amount": 299, "currency": "EUR" } });
+    fs::write(&file, format!("{beans}\n{filters}\n")).unwrap();
+    let data = folder.path().join("data");
+    let import = ["import", file.to_str().unwrap(), "--data", data.to_str().unwrap(), "--kind", "products"];
+    assert!(succeed(&import).contains("2 new and 0 changed products"));
+    assert!(succeed(&import).contains("Nothing changed"));
+    fs::write(&file, format!("{}\n{filters}\n", beans.to_string().replace("whole", "ground"))).unwrap();
+    assert!(succeed(&import).contains("0 new and 1 changed products (1 were there already)"));
+}
+
 #[tokio::test]
 async fn commands_work_through_the_server_that_has_the_folder_open() {
     let folder = tempfile::tempdir().unwrap();

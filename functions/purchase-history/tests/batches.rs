@@ -1,5 +1,16 @@
 //! The consumer against a real endpoint: whatever a stream does to a batch, the histories end the same.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    reason = "a test that cannot go on fails there"
+)]
+
 use std::collections::HashMap;
 use std::sync::Arc;
 

@@ -1,15 +1,15 @@
 //! The function's binary: wiring alone.
 
-use lambda_runtime::{Error, run, service_fn, tracing};
+use lambda_runtime::{Error, run, service_fn};
 use nextbasket_domain::{Clock, Random};
-use nextbasket_http::Service;
+use nextbasket_http::{Service, logging};
 use nextbasket_tables::Tables;
 use recommendations::{State, handle};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    tracing::init_default_subscriber();
-    let tables = Tables::from_env().await;
+    logging::init();
+    let tables = Tables::from_env();
     let state = State::new(Service::from_env()?, &tables, Clock::system(), Random::system()?)?;
     state.warm_up().await;
     run(service_fn(|event| handle(&state, event))).await

@@ -1,12 +1,18 @@
 //! What the tests of the HTTP API share: a system with a shop in it, asked as its clients do.
 
 #![allow(dead_code, reason = "each test of the API uses its part of it")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails there"
+)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 
 use aws_sdk_dynamodb::Client as DynamoDb;
+use aws_sdk_dynamodb::types::AttributeValue;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{Method, Request};
@@ -105,21 +111,31 @@ impl World {
         }
     }
 
-    /// Every item of every table, in an order of its own.
-    pub(crate) async fn items(&self) -> Vec<String> {
+    /// Every item of every table, as text.
+    pub(crate) async fn items(&self) -> BTreeSet<String> {
         let machine = self.system.machine();
         let client = DynamoDb::new(machine.sdk_config());
-        let mut items = Vec::new();
+        let mut items = BTreeSet::new();
         for table in &machine.template().tables {
             let mut pages = client.scan().table_name(&table.name).into_paginator().send();
             while let Some(page) = pages.next().await {
-                for item in page.unwrap().items() {
-                    let sorted: BTreeMap<_, _> = item.iter().collect();
-                    items.push(format!("{} {sorted:?}", table.name));
+                for item in page.unwrap().items.unwrap_or_default() {
+                    items.insert(format!("{} {}", table.name, text(&AttributeValue::M(item))));
                 }
             }
         }
-        items.sort_unstable();
         items
+    }
+}
+
+/// The value with its maps in order.
+fn text(value: &AttributeValue) -> String {
+    match value {
+        AttributeValue::M(map) => {
+            let sorted: BTreeMap<_, _> = map.iter().map(|(name, value)| (name, text(value))).collect();
+            format!("{sorted:?}")
+        }
+        AttributeValue::L(list) => format!("{:?}", list.iter().map(text).collect::<Vec<_>>()),
+        other => format!("{other:?}"),
     }
 }

@@ -6,6 +6,7 @@
 //! * [`error`]: [`ApiError`], one mapping from what went wrong to status, code and a message fit for the client
 //! * [`respond`]: JSON answers and problem details (RFC 9457)
 //! * [`cursor`]: opaque, versioned places in a list
+//! * [`logging`]: logs as JSON lines
 //! * [`metrics`]: the embedded metric format
 //!
 //! It guarantees that no answer carries an internal cause, and that what is wrong with a request is named by
@@ -14,6 +15,7 @@
 pub mod caller;
 pub mod cursor;
 pub mod error;
+pub mod logging;
 pub mod metrics;
 pub mod request;
 pub mod respond;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use nextbasket_domain::Clock;
 use serde_json::{Map, Value, json};
 
-/// The namespace of our metrics.
-pub const NAMESPACE: &str = "nextbasket";
+/// The namespace of metrics where `METRICS_NAMESPACE` names none.
+const NAMESPACE: &str = "nextbasket";
 
 /// A metric's unit, as CloudWatch names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,7 @@ pub enum Unit {
 /// Where metrics go.
 #[derive(Clone)]
 pub struct Metrics {
+    namespace: Arc<str>,
     clock: Clock,
     sink: Arc<dyn Fn(&str) + Send + Sync>,
 }
@@ -34,10 +35,12 @@ impl std::fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    /// To standard output, where Lambda's log agent finds them.
+    /// To standard output, where Lambda's log agent finds them, under the namespace of `METRICS_NAMESPACE`: a name for
+    /// each stack, so that two in one account do not mix.
     #[must_use]
     pub fn stdout() -> Self {
-        Self::new(Clock::system(), |line| {
+        let namespace = std::env::var("METRICS_NAMESPACE").unwrap_or_else(|_| NAMESPACE.to_owned());
+        Self::new(&namespace, Clock::system(), |line| {
             // A closed standard output is no reason to fail a request.
             let _ = writeln!(std::io::stdout().lock(), "{line}");
         })
@@ -46,12 +49,12 @@ impl Metrics {
     /// Nowhere.
     #[must_use]
     pub fn off() -> Self {
-        Self::new(Clock::system(), |_| ())
+        Self::new(NAMESPACE, Clock::system(), |_| ())
     }
 
     /// To a sink of the caller's own, a line at a time.
-    pub fn new(clock: Clock, sink: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self { clock, sink: Arc::new(sink) }
+    pub fn new(namespace: &str, clock: Clock, sink: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self { namespace: namespace.into(), clock, sink: Arc::new(sink) }
     }
 
     /// Writes one record: metrics under dimensions, and further properties to search by.
@@ -71,7 +74,7 @@ impl Metrics {
             "_aws".to_owned(),
             json!({
                 "Timestamp": self.clock.now().as_millis(),
-                "CloudWatchMetrics": [{ "Namespace": NAMESPACE, "Dimensions": [names], "Metrics": definitions }],
+                "CloudWatchMetrics": [{ "Namespace": &*self.namespace, "Dimensions": [names], "Metrics": definitions }],
             }),
         );
         for (name, value) in dimensions.iter().chain(properties) {
@@ -81,5 +84,36 @@ impl Metrics {
             record.insert((*name).to_owned(), json!(value));
         }
         (self.sink)(&Value::Object(record).to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nextbasket_domain::Timestamp;
+    use std::sync::Mutex;
+
+    #[test]
+    fn a_record_is_one_line_that_cloudwatch_reads() {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let sink = lines.clone();
+        let metrics = Metrics::new("shop", Clock::new(|| Timestamp::from_millis(7).unwrap()), move |line| {
+            sink.lock().unwrap().push(line.to_owned());
+        });
+        metrics.put(&[("Route", "GET /x")], &[("Latency", 1.5, Unit::Milliseconds)], &[("requestId", "r")]);
+        let lines = lines.lock().unwrap();
+        assert_eq!(
+            serde_json::from_str::<Value>(&lines[0]).unwrap(),
+            json!({
+                "_aws": { "Timestamp": 7, "CloudWatchMetrics": [{
+                    "Namespace": "shop",
+                    "Dimensions": [["Route"]],
+                    "Metrics": [{ "Name": "Latency", "Unit": "Milliseconds" }],
+                }] },
+                "Route": "GET /x",
+                "Latency": 1.5,
+                "requestId": "r",
+            })
+        );
     }
 }

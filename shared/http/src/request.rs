@@ -98,8 +98,8 @@ fn field_error(path: &str, error: &serde_json::Error) -> ApiError {
         return ApiError::invalid_json(format!("body is not JSON: {error}"));
     }
     let words = error.to_string();
-    let words = words.rsplit_once(" at line ").map_or(words.as_str(), |(words, _)| words);
-    let parent = if path == "." { "" } else { path };
+    let words = short(words.rsplit_once(" at line ").map_or(words.as_str(), |(words, _)| words));
+    let parent = if path == "." { "" } else { short(path) };
     let named = |prefix: &str| {
         let name = words.strip_prefix(prefix)?.split('`').next()?;
         // The path may or may not hold the field already, depending on where the error arose.
@@ -118,6 +118,11 @@ fn field_error(path: &str, error: &serde_json::Error) -> ApiError {
             if words.starts_with("must ") { words.to_owned() } else { format!("is not valid: {words}") };
         ApiError::invalid(field, problem)
     }
+}
+
+/// As much of a client's own words as an answer gives back.
+fn short(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(300)).unwrap_or(text)
 }
 
 /// A query's parameters, decoded.
@@ -285,6 +290,10 @@ mod tests {
             let error = parse_json::<Body>(body.as_bytes()).unwrap_err();
             assert_eq!((error.code, error.field.as_deref()), (code, Some(field)), "{body}: {error}");
             assert_eq!(error.status, 400);
+        }
+        let long = "é".repeat(10_000);
+        for body in [format!(r#"{{"{long}":1}}"#), format!(r#"{{"purchaseId":"p","lines":"{long}"}}"#)] {
+            assert!(parse_json::<Body>(body.as_bytes()).unwrap_err().detail.len() < 1_000);
         }
         let large = format!(r#"{{"purchaseId":"{}","lines":[]}}"#, "x".repeat(MAX_BODY_BYTES));
         assert_eq!(parse_json::<Body>(large.as_bytes()).unwrap_err().status, 413);

@@ -1,14 +1,18 @@
 //! One client for the four tables, made from the environment as the functions find it.
 
 use std::env;
+use std::fmt;
 use std::time::Duration;
 
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::SharedCredentialsProvider;
 use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnConsumedCapacity, WriteRequest};
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_http_client::tls;
 
 use crate::history::HistoryTable;
@@ -19,11 +23,18 @@ use crate::purchases::PurchasesTable;
 use crate::{TableError, capacity};
 
 /// An environment variable that a function needs and did not find.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the environment variable {variable} must name a table")]
 pub struct ConfigError {
     /// Its name.
     pub variable: &'static str,
+}
+
+/// As `Display`: it is what a `main` prints that ends with this error.
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// The names of the tables. A function that has no business with a table has no name for it.
@@ -74,8 +85,9 @@ impl Tables {
 
     /// The tables that the environment names, in the region, with the credentials and at the endpoint that it
     /// gives (`AWS_ENDPOINT_URL_DYNAMODB` for a local one).
-    pub async fn from_env() -> Self {
-        Self::new(Client::new(&sdk_config().await), TableNames::from_env())
+    #[must_use]
+    pub fn from_env() -> Self {
+        Self::new(Client::new(&function_config()), TableNames::from_env())
     }
 
     /// The catalogue.
@@ -119,14 +131,22 @@ fn named(name: &Option<String>, variable: &'static str) -> Result<String, Config
     name.clone().ok_or(ConfigError { variable })
 }
 
-/// How every client of ours is set up: TLS by rustls with ring, attempts that end before a function does, and
-/// retries that start small, since DynamoDB answers in milliseconds.
-pub async fn sdk_config() -> SdkConfig {
+/// How a function's client is set up: TLS by rustls with ring, attempts that end before a function does, retries
+/// that start small, since DynamoDB answers in milliseconds.
+///
+/// Credentials, region and endpoint come from the variables that Lambda sets. The SDK's own chain of providers would
+/// look there first too; what else it can do (profiles, STS, container credentials) would be a megabyte of binary.
+fn function_config() -> SdkConfig {
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
         .build_https();
-    aws_config::defaults(BehaviorVersion::latest())
+    let named = |variable: &str| env::var(variable).ok().filter(|value| !value.is_empty());
+    let config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
+        .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
         .http_client(http)
+        .region(named("AWS_REGION").map(Region::new))
         .retry_config(
             RetryConfig::standard().with_max_attempts(5).with_initial_backoff(Duration::from_millis(25)),
         )
@@ -136,9 +156,11 @@ pub async fn sdk_config() -> SdkConfig {
                 .operation_attempt_timeout(Duration::from_secs(4))
                 .operation_timeout(Duration::from_secs(12))
                 .build(),
-        )
-        .load()
-        .await
+        );
+    match named("AWS_ENDPOINT_URL_DYNAMODB") {
+        Some(url) => config.endpoint_url(url).build(),
+        None => config.build(),
+    }
 }
 
 /// Writes up to 25 requests and, until all are taken, what DynamoDB left unprocessed, with growing pauses.

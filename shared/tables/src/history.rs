@@ -5,8 +5,6 @@
 //! byte: the item holds nothing that does not follow from the purchases. Its `version` is a digest of the
 //! baskets.
 
-use std::fmt::Write;
-
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
@@ -15,7 +13,7 @@ use nextbasket_domain::{Basket, UserId};
 use sha2::{Digest, Sha256};
 
 use crate::history_codec::{pack, unpack};
-use crate::item::{Item, Reader, bytes, text};
+use crate::item::{Item, Reader, bytes, hashed, hexadecimal, text};
 use crate::purchases::PurchasesTable;
 use crate::{TableError, capacity};
 
@@ -51,7 +49,7 @@ impl HistoryTable {
         let Some(stored) = self.get(user, false).await? else { return Ok(Vec::new()) };
         unpack(&stored.baskets).ok_or_else(|| TableError::Corrupt {
             table: self.name.clone(),
-            key: user.to_string(),
+            key: hashed(user.as_str()),
             attribute: BASKETS,
             problem: "is not a packed history of this version of the program".to_owned(),
         })
@@ -79,7 +77,11 @@ impl HistoryTable {
                 None => self.remove_if(user, stored).await?,
             };
         }
-        Err(TableError::Contended { table: self.name.clone(), key: user.to_string(), attempts: ATTEMPTS })
+        Err(TableError::Contended {
+            table: self.name.clone(),
+            key: hashed(user.as_str()),
+            attempts: ATTEMPTS,
+        })
     }
 
     /// Removes the user's history, whatever it says; nothing happens if there is none.
@@ -113,7 +115,7 @@ impl HistoryTable {
             .map_err(|error| TableError::from_sdk(&self.name, error))?;
         capacity::read(&output.consumed_capacity);
         let Some(item) = output.item else { return Ok(None) };
-        let mut reader = Reader { table: &self.name, key: user.to_string(), item };
+        let mut reader = Reader { table: &self.name, key: hashed(user.as_str()), item };
         Ok(Some(Stored { version: reader.text(VERSION)?, baskets: reader.bytes(BASKETS)? }))
     }
 
@@ -171,10 +173,5 @@ impl HistoryTable {
 
 /// The first 128 bits of the SHA-256 of the packed baskets, in hexadecimal.
 fn version(baskets: &[u8]) -> String {
-    let digest = Sha256::digest(baskets);
-    let mut version = String::with_capacity(32);
-    for byte in digest.iter().take(16) {
-        let _ = write!(version, "{byte:02x}");
-    }
-    version
+    hexadecimal(&Sha256::digest(baskets), 16)
 }

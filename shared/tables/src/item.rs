@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
+use sha2::{Digest, Sha256};
 
 use crate::TableError;
 
@@ -14,12 +15,26 @@ pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
 }
 
-pub(crate) fn number(value: impl ToString) -> AttributeValue {
+pub(crate) fn number(value: impl std::fmt::Display) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
 pub(crate) fn bytes(value: Vec<u8>) -> AttributeValue {
     AttributeValue::B(Blob::new(value))
+}
+
+/// A user as errors and so logs name them: the first 64 bits of the SHA-256 of the id, in hexadecimal.
+pub(crate) fn hashed(user: &str) -> String {
+    hexadecimal(&Sha256::digest(user), 8)
+}
+
+pub(crate) fn hexadecimal(digest: &[u8], bytes: usize) -> String {
+    use std::fmt::Write;
+    let mut text = String::with_capacity(2 * bytes);
+    for byte in digest.iter().take(bytes) {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 /// Reads one item's attributes.

@@ -218,7 +218,7 @@ impl ProductsTable {
             );
             start = output.last_evaluated_key;
             if start.is_none() || products.len() >= limit {
-                return Ok((products, start.and_then(place)));
+                return Ok((products, start.as_ref().and_then(place)));
             }
         }
     }
@@ -249,7 +249,7 @@ impl ProductsTable {
             }
             start = output.last_evaluated_key;
             if start.is_none() || products.len() >= limit {
-                return Ok((products, start.and_then(place)));
+                return Ok((products, start.as_ref().and_then(place)));
             }
         }
     }
@@ -375,7 +375,7 @@ fn pointers(product: Option<&Product>) -> BTreeMap<String, &Category> {
     further.map(|(id, category)| (format!("{id}{POINTER}{category}"), category)).collect()
 }
 
-fn place(key: Item) -> Option<Place> {
+fn place(key: &Item) -> Option<Place> {
     match key.get(PRODUCT_ID) {
         Some(AttributeValue::S(key)) => Some(Place(key.clone())),
         _ => None,

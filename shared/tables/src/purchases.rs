@@ -17,7 +17,7 @@ use nextbasket_domain::{
 };
 
 use crate::client::scan;
-use crate::item::{Item, Reader, number, text};
+use crate::item::{Item, Reader, hashed, number, text};
 use crate::{TableError, capacity};
 
 const BY_TIME: &str = "byTime";
@@ -113,7 +113,9 @@ impl PurchasesTable {
         Ok(())
     }
 
-    /// A page of the user's purchases, newest first, strongly consistent, and where it ended if there are more.
+    /// A page of the user's purchases, newest first, strongly consistent, and where it ended if there are more. It
+    /// ends before the limit where DynamoDB's own page does, at 1 MB: an answer made of it is then within what a
+    /// function may answer.
     ///
     /// # Errors
     /// [`TableError`] if DynamoDB does not answer or an item is not a purchase.
@@ -123,22 +125,15 @@ impl PurchasesTable {
         limit: usize,
         after: Option<&Place>,
     ) -> Result<(Vec<Purchase>, Option<Place>), TableError> {
-        let mut purchases: Vec<Purchase> = Vec::new();
-        let mut start = after.map(|place| place_key(user, place));
-        loop {
-            let wanted = limit - purchases.len();
-            let output = self.query_newest(user, wanted, start).await?;
-            for item in output.items.unwrap_or_default() {
-                purchases.push(from_item(&self.name, item)?);
-            }
-            start = output.last_evaluated_key;
-            if start.is_none() || purchases.len() >= limit {
-                break;
-            }
-        }
+        let start = after.map(|place| place_key(user, place));
+        let output = self.query_newest(user, limit, start).await?;
+        let more = output.last_evaluated_key.is_some();
+        let items = output.items.unwrap_or_default().into_iter();
+        let purchases: Vec<Purchase> =
+            items.map(|item| from_item(&self.name, item)).collect::<Result<_, _>>()?;
         let end = purchases
             .last()
-            .filter(|_| start.is_some())
+            .filter(|_| more)
             .map(|last| Place { purchase_id: last.purchase_id.clone(), purchased_at: last.purchased_at });
         Ok((purchases, end))
     }
@@ -148,7 +143,13 @@ impl PurchasesTable {
     /// # Errors
     /// [`TableError`] if DynamoDB does not answer or an item is not a purchase.
     pub async fn newest(&self, user: &UserId) -> Result<Vec<Purchase>, TableError> {
-        Ok(self.page(user, HISTORY_BASKETS, None).await?.0)
+        let (mut newest, mut end) = self.page(user, HISTORY_BASKETS, None).await?;
+        while let Some(after) = end.filter(|_| newest.len() < HISTORY_BASKETS) {
+            let (more, next) = self.page(user, HISTORY_BASKETS - newest.len(), Some(&after)).await?;
+            newest.extend(more);
+            end = next;
+        }
+        Ok(newest)
     }
 
     async fn query_newest(
@@ -294,11 +295,10 @@ fn to_item(purchase: &Purchase) -> Item {
 }
 
 fn from_item(table: &str, item: Item) -> Result<Purchase, TableError> {
-    let key = format!("{:?}/{:?}", item.get(USER_ID), item.get(PURCHASE_ID));
-    let mut reader = Reader { table, key, item };
+    let mut reader = Reader { table, key: format!("{:?}", item.get(PURCHASE_ID)), item };
     let user_id = reader.parsed(USER_ID, UserId::parse)?;
     let purchase_id = reader.parsed(PURCHASE_ID, PurchaseId::parse)?;
-    reader.key = format!("{user_id}/{purchase_id}");
+    reader.key = format!("{}/{purchase_id}", hashed(user_id.as_str()));
     let purchased_at = reader.parsed(PURCHASED_AT, Timestamp::parse)?;
     let recommendation_id =
         reader.optional(RECOMMENDATION_ID, |r, a| r.parsed(a, RecommendationId::parse))?;

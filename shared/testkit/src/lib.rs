@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`stack`] | the template's tables in memory, with clients |
 //! | [`function_process`] | a function's own binary, invoked as Lambda does |
+//! | [`events`] | the repository's example events, and what a function answers them |
 //! | [`fault_proxy`] | faults on the way to an endpoint, calls counted, capacity measured |
 
 #![allow(
@@ -16,6 +17,7 @@
 )]
 #![allow(clippy::missing_panics_doc, reason = "everything here panics where a test cannot go on")]
 
+pub mod events;
 pub mod fault_proxy;
 pub mod function_process;
 pub mod stack;

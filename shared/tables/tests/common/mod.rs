@@ -1,5 +1,15 @@
 //! The tables of a fresh stack, and purchases to put into them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    reason = "a test that cannot go on fails there"
+)]
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its share")]
 
 use aws_sdk_dynamodb::Client;
