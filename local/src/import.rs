@@ -3,7 +3,6 @@
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 use futures::{StreamExt, TryStreamExt};
 use nextbasket_domain::{Clock, Currency, Product, Purchase};
@@ -134,6 +133,11 @@ async fn import(
 
 fn refused_path(options: &cli::Import) -> Result<PathBuf, Failure> {
     if let Some(path) = &options.refused {
+        if fs::canonicalize(path)
+            .is_ok_and(|path| fs::canonicalize(&options.file).is_ok_and(|file| file == path))
+        {
+            return Err(Failure::Usage("--refused names the file that is imported; name another".to_owned()));
+        }
         return Ok(path.clone());
     }
     let folder = options.data.data.join("refused");
@@ -167,7 +171,7 @@ pub async fn write(
     purchases: &[Purchase],
     products: &[Product],
     kind: Kind,
-    refused: &mut (dyn Write + Send),
+    refused: &mut dyn Write,
 ) -> Result<Written, Failure> {
     let mut written = Written::default();
     let table = tables.products()?;
@@ -196,7 +200,6 @@ pub async fn write(
         return Ok(written);
     }
     let table = tables.purchases()?;
-    let refused = Mutex::new(refused);
     let bar = Progress::new("Writing purchases", purchases.len() as u64, false);
     let results = futures::stream::iter(purchases).map(async |purchase| {
         let recorded = table.record(purchase).await?;
@@ -214,7 +217,6 @@ pub async fn write(
                     "text": "the table has a purchase of this user and id with other content",
                     "raw": purchase,
                 });
-                let mut refused = refused.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 writeln!(refused, "{line}").map_err(Failure::other)?;
             }
         }

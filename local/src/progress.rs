@@ -2,23 +2,29 @@
 
 use std::borrow::Cow;
 use std::io::IsTerminal;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// How often a line is printed where there is no terminal.
+const EVERY: Duration = Duration::from_secs(5);
 
 /// A bar for one step of a command.
 pub struct Progress {
     bar: ProgressBar,
     what: &'static str,
-    plain: bool,
+    /// Without a terminal: when a line was printed last.
+    plain: Option<Mutex<Instant>>,
 }
 
 impl Progress {
     /// A bar of `total` units; `bytes` shows them as such.
     #[must_use]
     pub fn new(what: &'static str, total: u64, bytes: bool) -> Self {
-        let plain = !std::io::stderr().is_terminal();
-        let target = if plain { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let plain = (!std::io::stderr().is_terminal()).then(|| Mutex::new(Instant::now()));
+        let target =
+            if plain.is_some() { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(Some(total), target).with_prefix(what);
         let form = if bytes {
             "{prefix:<22} {bar:30} {bytes}/{total_bytes} {eta}"
@@ -35,6 +41,7 @@ impl Progress {
     /// So many units are done.
     pub fn set(&self, done: u64) {
         self.bar.set_position(done);
+        self.now_and_then();
     }
 
     /// There are so many units after all.
@@ -45,13 +52,23 @@ impl Progress {
     /// One more is done.
     pub fn inc(&self) {
         self.bar.inc(1);
+        self.now_and_then();
+    }
+
+    fn now_and_then(&self) {
+        let Some(last) = &self.plain else { return };
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.elapsed() >= EVERY {
+            *last = Instant::now();
+            eprintln!("{}: {} of {}", self.what, self.bar.position(), self.bar.length().unwrap_or_default());
+        }
     }
 
     /// The step is over; `result` says what came of it.
     pub fn finish(self, result: impl Into<Cow<'static, str>>) {
         let result = result.into();
         self.bar.finish_and_clear();
-        if self.plain {
+        if self.plain.is_some() {
             eprintln!("{}: {result}", self.what);
         } else {
             eprintln!("{:<22} {result}", self.what);

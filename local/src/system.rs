@@ -58,10 +58,12 @@ impl System {
     pub async fn start(settings: Settings) -> Result<Self, Failure> {
         let mut system = Self::start_without_mappings(settings).await?;
         system.follow().await?;
+        system.machine.announce(system.address)?;
         Ok(system)
     }
 
-    /// As [`start`](Self::start), but the streams wait until [`follow`](Self::follow).
+    /// As [`start`](Self::start), but the streams wait until [`follow`](Self::follow), and other commands do not find
+    /// it: it is one command's own and ends with it.
     ///
     /// # Errors
     /// [`Failure`] if the folder, an address or the template is not as it must be.
@@ -75,7 +77,6 @@ impl System {
         .await?;
         let tables = Tables::new(Client::new(machine.sdk_config()), table_names()?);
         let address = machine.gateway(settings.listen, &http_functions(&tables)?).await?;
-        machine.announce(address)?;
         Ok(Self { machine, address, mappings: Vec::new(), tables })
     }
 

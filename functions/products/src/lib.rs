@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use lambda_runtime::LambdaEvent;
+use nextbasket_domain::object;
 use nextbasket_domain::{Category, Clock, Money, Product, ProductId};
-use nextbasket_http::{ApiError, Request, Service, cursor, json, no_content, service};
+use nextbasket_http::{ApiError, Page, Request, Service, cursor, json, no_content, service};
 use nextbasket_tables::Tables;
 use nextbasket_tables::products::{Place, ProductsTable};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// What the function keeps between invocations.
 #[derive(Debug, Clone)]
@@ -25,6 +26,14 @@ impl State {
     /// If a table has no name.
     pub fn new(service: Service, tables: &Tables, clock: Clock) -> Result<Self, lambda_runtime::Error> {
         Ok(Self { service, products: tables.products()?, clock })
+    }
+
+    /// Opens the connection before the first request, while the sandbox has a full CPU. A failure is left to the
+    /// first request to report.
+    pub async fn warm_up(&self) {
+        if let Ok(nothing) = ProductId::parse("-") {
+            let _ = self.products.get(&nothing).await;
+        }
     }
 }
 
@@ -66,6 +75,7 @@ struct Description {
     name: String,
     #[serde(default)]
     categories: Vec<Category>,
+    #[serde(default, deserialize_with = "object::optional")]
     price: Option<Money>,
     #[serde(default = "yes")]
     available: bool,
@@ -104,13 +114,6 @@ async fn delete(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2http
     request.query(&[])?;
     state.products.remove(&id).await?;
     Ok(no_content(204))
-}
-
-#[derive(Serialize)]
-struct Page {
-    items: Vec<Product>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cursor: Option<String>,
 }
 
 async fn list(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {

@@ -11,5 +11,6 @@ async fn main() -> Result<(), Error> {
     logging::init();
     let tables = Tables::from_env();
     let state = State::new(Metrics::stdout(), &tables, Clock::system())?;
+    state.warm_up().await;
     run(service_fn(|event| handle(&state, event))).await
 }

@@ -5,13 +5,14 @@
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use lambda_runtime::LambdaEvent;
+use nextbasket_domain::object;
 use nextbasket_domain::time::DAY_MS;
 use nextbasket_domain::{Clock, Line, Purchase, PurchaseId, RecommendationId, Timestamp, UserId};
-use nextbasket_http::{ApiError, Request, Service, cursor, json, no_content, service};
+use nextbasket_http::{ApiError, Page, Request, Service, cursor, json, no_content, service};
 use nextbasket_tables::Tables;
 use nextbasket_tables::history::HistoryTable;
 use nextbasket_tables::purchases::{Place, PurchasesTable, Recorded};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// What the function keeps between invocations.
 #[derive(Debug, Clone)]
@@ -29,6 +30,14 @@ impl State {
     /// If a table has no name.
     pub fn new(service: Service, tables: &Tables, clock: Clock) -> Result<Self, lambda_runtime::Error> {
         Ok(Self { service, purchases: tables.purchases()?, history: tables.history()?, clock })
+    }
+
+    /// Opens the connection before the first request, while the sandbox has a full CPU. A failure is left to the
+    /// first request to report.
+    pub async fn warm_up(&self) {
+        if let Ok(nobody) = UserId::parse("-") {
+            let _ = self.purchases.page(&nobody, 1, None).await;
+        }
     }
 }
 
@@ -58,6 +67,7 @@ struct NewPurchase {
     purchase_id: PurchaseId,
     user_id: UserId,
     purchased_at: Option<Timestamp>,
+    #[serde(deserialize_with = "object::many")]
     lines: Vec<Line>,
     recommendation_id: Option<RecommendationId>,
 }
@@ -94,13 +104,6 @@ async fn record(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2http
         )
         .at("purchaseId")),
     }
-}
-
-#[derive(Serialize)]
-struct Page {
-    items: Vec<Purchase>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cursor: Option<String>,
 }
 
 async fn list(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {

@@ -31,7 +31,7 @@ pub(crate) struct Item {
     pub categories: Vec<Category>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price: Option<Money>,
-    /// What the list is ordered by; to six decimals.
+    /// What the product is ranked by among those of the same source; to six decimals.
     pub score: f64,
     /// Strongest first, at least one.
     pub reasons: Vec<Reason>,

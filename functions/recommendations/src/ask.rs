@@ -1,8 +1,9 @@
 //! What a request asks for, parsed.
 
+use nextbasket_domain::object;
 use nextbasket_domain::{Category, Product, ProductId, UserId};
 use nextbasket_http::request::Limit;
-use nextbasket_http::{ApiError, Query};
+use nextbasket_http::{ApiError, Query, cursor};
 use serde::Deserialize;
 
 /// The most products that one request may name in a list.
@@ -80,6 +81,12 @@ impl Ask {
         })
     }
 
+    /// What the list depends on beside its name, in few characters: filters, boosts, pins, and the cart.
+    pub(crate) fn digest(&self, cart: &[ProductId]) -> String {
+        let Self { categories, exclude, with_unavailable, boosts, pinned, .. } = self;
+        cursor::digest(&format!("{:?}", (categories, exclude, with_unavailable, boosts, pinned, cart)))
+    }
+
     /// Whether the product as it is now may be shown.
     pub(crate) fn admits(&self, product: &Product) -> bool {
         (product.available || self.with_unavailable)
@@ -105,9 +112,9 @@ pub(crate) struct CartBody {
     basket: Vec<ProductId>,
     #[serde(default)]
     limit: Limit,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object::one")]
     filter: FilterBody,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object::many")]
     boost: Vec<BoostBody>,
     #[serde(default)]
     pin: Vec<ProductId>,

@@ -12,17 +12,30 @@ use crate::answer::{Answer, Item};
 use crate::ask::Ask;
 use crate::reason::Reason;
 
-/// A product of a ranking.
+/// A product of a ranking. `why` becomes reasons only if it is shown.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Ranked {
+pub(crate) struct Ranked<W> {
     pub id: ProductId,
     pub score: f64,
-    pub reasons: Vec<Reason>,
+    pub why: W,
 }
 
-/// How many cards are read at once when products of the ranking turn out not to be available.
-const MOST_CARDS: usize = 100;
-/// How many pages of the catalogue one answer may look through for available products.
+/// How a list is ranked and explained.
+pub(crate) trait Ranking {
+    /// What a reason is made of.
+    type Why;
+
+    /// The best `n`, fewer only if there are no more; a larger `n` gives the same beginning.
+    fn best(&self, n: usize) -> Vec<Ranked<Self::Why>>;
+
+    /// Why the product is where it is, the strongest reason first.
+    fn reasons(&self, why: &Self::Why) -> Vec<Reason>;
+}
+
+/// How many cards of a ranking one answer may read when most of them turn out not to be available.
+const MOST_CARDS: usize = 300;
+/// How many products of the catalogue are looked at in a call, and in how many calls.
+const CATALOGUE_PAGE: usize = 100;
 const MOST_PAGES: usize = 20;
 
 /// Where a list goes on.
@@ -31,74 +44,57 @@ const MOST_PAGES: usize = 20;
 struct Place {
     recommendation_id: String,
     model_version: Option<u64>,
+    /// How many of the pinned products have been looked at.
+    pinned: usize,
     /// How much of the ranking has been looked at.
     ranked: usize,
-    /// How far the catalogue has been looked through, once the ranking is used up.
+    /// How far the catalogue has been looked through, once the ranking is used up; empty at its beginning.
     catalogue: Option<String>,
+}
+
+/// What an answer is filled with.
+struct Filling<'a> {
+    state: &'a State,
+    ask: &'a Ask,
+    /// What is not to be shown (again).
+    shown: HashSet<ProductId>,
+    items: Vec<Item>,
+    place: Place,
 }
 
 /// Fills an answer to the ask.
 ///
-/// `rank(n)` gives the best n of the ranking, fewer only if there are no more; a larger n gives the same beginning.
-/// `never` holds what must not be shown whatever the source, such as the products of the cart. `list` names the
-/// list, so that its cursors are good for it alone.
-pub(crate) async fn fill(
+/// `never` holds what must not be shown whatever the source, such as the products of the cart. `list` names the list;
+/// its cursors are good for it and the same ask alone.
+pub(crate) async fn fill<R: Ranking>(
     state: &State,
     ask: &Ask,
     list: &str,
     model_version: Option<u64>,
     never: &[ProductId],
-    rank: impl Fn(usize) -> Vec<Ranked>,
+    ranking: &R,
 ) -> Result<Answer, ApiError> {
-    let mut place = begin(state, ask, list, model_version)?;
-    let mut items = Vec::with_capacity(ask.limit);
-    let mut shown: HashSet<ProductId> =
-        never.iter().chain(&ask.exclude).chain(&ask.pinned).cloned().collect();
-    if ask.cursor.is_none() && !ask.pinned.is_empty() {
-        for card in state.cards.get(&ask.pinned).await?.iter().take(ask.limit) {
-            if ask.admits(card)
-                && !never.contains(&card.product_id)
-                && !ask.exclude.contains(&card.product_id)
-            {
-                items.push(Item::new(card, 0.0, vec![Reason::pinned()]));
-            }
-        }
+    let list = format!("{list}/{}", ask.digest(never));
+    let mut filling = Filling {
+        state,
+        ask,
+        shown: never.iter().chain(&ask.exclude).cloned().collect(),
+        items: Vec::with_capacity(ask.limit),
+        place: begin(state, ask, &list, model_version)?,
+    };
+    filling.take_pinned().await?;
+    filling.shown.extend(ask.pinned.iter().cloned());
+    let mut more = filling.place.catalogue.is_none() && filling.take_ranked(ranking).await?;
+    if !more {
+        more = filling.take_catalogue(ranking).await?;
     }
-    let mut used_up = place.catalogue.is_some();
-    let mut chunk = 0;
-    while items.len() < ask.limit && !used_up {
-        let missing = ask.limit - items.len();
-        // Exactly what is missing first, since as a rule everything is available; then more at a time.
-        chunk = if chunk == 0 { missing } else { (chunk * 2).max(missing) }.min(MOST_CARDS);
-        // A cursor can be made up, with any place in it.
-        let wanted = place.ranked.saturating_add(chunk);
-        let best = rank(wanted);
-        used_up = best.len() < wanted;
-        let next = best.get(place.ranked..).unwrap_or_default();
-        let ids: Vec<ProductId> =
-            next.iter().map(|ranked| ranked.id.clone()).filter(|id| !shown.contains(id)).collect();
-        let mut cards = state.cards.get(&ids).await?.into_iter().peekable();
-        for ranked in next {
-            if items.len() == ask.limit {
-                used_up = false;
-                break;
-            }
-            place.ranked += 1;
-            let Some(card) = cards.next_if(|card| card.product_id == ranked.id) else { continue };
-            if ask.admits(&card) && shown.insert(ranked.id.clone()) {
-                items.push(Item::new(&card, ranked.score, ranked.reasons.clone()));
-            }
-        }
-    }
-    let mut more = !used_up;
-    if used_up && items.len() < ask.limit {
-        shown.extend(rank(usize::MAX).into_iter().map(|ranked| ranked.id));
-        more = from_catalogue(state, ask, &mut place, &mut shown, &mut items).await?;
-    } else if used_up {
-        more = true;
-    }
-    let cursor = if more { Some(cursor::encode(list, &place)?) } else { None };
-    Ok(Answer { recommendation_id: place.recommendation_id, model_version, items, cursor })
+    let cursor = if more { Some(cursor::encode(&list, &filling.place)?) } else { None };
+    Ok(Answer {
+        recommendation_id: filling.place.recommendation_id,
+        model_version,
+        items: filling.items,
+        cursor,
+    })
 }
 
 fn begin(state: &State, ask: &Ask, list: &str, model_version: Option<u64>) -> Result<Place, ApiError> {
@@ -111,7 +107,7 @@ fn begin(state: &State, ask: &Ask, list: &str, model_version: Option<u64>) -> Re
             state.random.draw(),
             state.random.draw()
         );
-        return Ok(Place { recommendation_id, model_version, ranked: 0, catalogue: None });
+        return Ok(Place { recommendation_id, model_version, pinned: 0, ranked: 0, catalogue: None });
     };
     let place: Place = cursor::decode(list, text)?;
     if place.model_version != model_version {
@@ -120,39 +116,94 @@ fn begin(state: &State, ask: &Ask, list: &str, model_version: Option<u64>) -> Re
     Ok(place)
 }
 
-/// Goes on with available products that the ranking does not know; tells whether there may be more.
-async fn from_catalogue(
-    state: &State,
-    ask: &Ask,
-    place: &mut Place,
-    shown: &mut HashSet<ProductId>,
-    items: &mut Vec<Item>,
-) -> Result<bool, ApiError> {
-    // One category has an index; several are picked out of the whole catalogue.
-    let category = match ask.categories.as_slice() {
-        [category] => Some(category),
-        _ => None,
-    };
-    let mut after = match place.catalogue.as_deref().filter(|text| !text.is_empty()) {
-        Some(text) => Some(CataloguePlace::parse(text).ok_or_else(ApiError::invalid_cursor)?),
-        None => None,
-    };
-    for _ in 0..MOST_PAGES {
-        let missing = ask.limit - items.len();
-        let (products, end) = state.cards.table.page(category, missing, after.as_ref()).await?;
-        for product in products {
-            if ask.admits(&product) && shown.insert(product.product_id.clone()) {
-                items.push(Item::new(&product.into(), 0.0, vec![Reason::catalogue()]));
+impl Filling<'_> {
+    fn missing(&self) -> usize {
+        self.ask.limit - self.items.len()
+    }
+
+    async fn take_pinned(&mut self) -> Result<(), ApiError> {
+        let pinned = self.ask.pinned.get(self.place.pinned..).unwrap_or_default();
+        if pinned.is_empty() {
+            return Ok(());
+        }
+        let cards = self.state.cards.get(pinned).await?;
+        for id in pinned {
+            if self.missing() == 0 {
+                break;
+            }
+            self.place.pinned += 1;
+            if let Some(card) = cards.iter().find(|card| card.product_id == *id)
+                && self.ask.admits(card)
+                && self.shown.insert(id.clone())
+            {
+                self.items.push(Item::new(card, 0.0, vec![Reason::pinned()]));
             }
         }
-        place.catalogue = Some(end.as_ref().map_or(String::new(), |end| end.as_str().to_owned()));
-        after = end;
-        if after.is_none() {
-            return Ok(false);
-        }
-        if items.len() >= ask.limit {
-            return Ok(true);
-        }
+        Ok(())
     }
-    Ok(true)
+
+    /// Tells whether the list is full: if not, the ranking is used up, or too little of it is available to go on.
+    async fn take_ranked<R: Ranking>(&mut self, ranking: &R) -> Result<bool, ApiError> {
+        let mut best = ranking.best(self.place.ranked.saturating_add(self.missing()));
+        let (mut read, mut extra) = (0, 0);
+        while self.missing() > 0 && read < MOST_CARDS {
+            // Exactly what is missing first, since as a rule everything is available; then some more each time.
+            let chunk = (self.missing() + extra).min(MOST_CARDS - read);
+            extra = if extra == 0 { 2 } else { extra * 2 };
+            let wanted = self.place.ranked.saturating_add(chunk);
+            if best.len() < wanted && read > 0 {
+                best = ranking.best(self.place.ranked.saturating_add(MOST_CARDS));
+            }
+            let next = best.get(self.place.ranked..wanted.min(best.len())).unwrap_or_default();
+            if next.is_empty() {
+                return Ok(false);
+            }
+            let ids: Vec<ProductId> =
+                next.iter().map(|ranked| ranked.id.clone()).filter(|id| !self.shown.contains(id)).collect();
+            let mut cards = self.state.cards.get(&ids).await?.into_iter().peekable();
+            for ranked in next {
+                if self.missing() == 0 {
+                    break;
+                }
+                self.place.ranked += 1;
+                let Some(card) = cards.next_if(|card| card.product_id == ranked.id) else { continue };
+                if self.ask.admits(&card) && self.shown.insert(ranked.id.clone()) {
+                    self.items.push(Item::new(&card, ranked.score, ranking.reasons(&ranked.why)));
+                }
+            }
+            read += ids.len().max(1);
+        }
+        Ok(self.missing() == 0)
+    }
+
+    /// Goes on with products of the catalogue that the ranking has not shown; tells whether there may be more.
+    async fn take_catalogue<R: Ranking>(&mut self, ranking: &R) -> Result<bool, ApiError> {
+        self.shown.extend(ranking.best(self.place.ranked).into_iter().map(|ranked| ranked.id));
+        // One category has an index; several are picked out of the whole catalogue.
+        let category = match self.ask.categories.as_slice() {
+            [category] => Some(category),
+            _ => None,
+        };
+        let mut after = match self.place.catalogue.as_deref().filter(|text| !text.is_empty()) {
+            Some(text) => Some(CataloguePlace::parse(text).ok_or_else(ApiError::invalid_cursor)?),
+            None => None,
+        };
+        for _ in 0..MOST_PAGES {
+            let page = self.state.cards.table.page(category, CATALOGUE_PAGE, after.as_ref()).await?;
+            let (products, end) = page;
+            for product in products {
+                if self.missing() == 0 {
+                    return Ok(true);
+                }
+                self.place.catalogue = Some(CataloguePlace::of(&product, category).as_str().to_owned());
+                if self.ask.admits(&product) && self.shown.insert(product.product_id.clone()) {
+                    self.items.push(Item::new(&product.into(), 0.0, vec![Reason::catalogue()]));
+                }
+            }
+            after = end;
+            let Some(end) = &after else { return Ok(false) };
+            self.place.catalogue = Some(end.as_str().to_owned());
+        }
+        Ok(true)
+    }
 }

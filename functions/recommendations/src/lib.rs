@@ -1,7 +1,7 @@
 //! Recommendations: `GET /users/{userId}/recommendations`, `POST /recommendations`,
 //! `GET /products/{productId}/related` and `GET /products/popular`.
 //!
-//! * [`ask`](self): what a request asks for, parsed (`ask.rs`)
+//! * what a request asks for, parsed (`ask.rs`)
 //! * the live model and its cached rows (`live_model.rs`), the cached product cards (`cards.rs`)
 //! * one user's or cart's ranking (`ranking.rs`), products the model has not seen (`unmodelled.rs`)
 //! * from a ranking to an answer: filter, fill, explain (`fill.rs`, `reason.rs`, `answer.rs`)

@@ -58,6 +58,8 @@ impl Models {
         Ok(model)
     }
 
+    /// A model that cannot be read (of another version of the program, say) is as good as the one before, or none:
+    /// an answer without it is better than no answer.
     async fn read(&self, known: Option<Arc<LiveModel>>) -> Result<Option<Arc<LiveModel>>, ApiError> {
         for _ in 0..ATTEMPTS {
             let Some(pointer) = self.table.pointer().await? else { return Ok(None) };
@@ -65,11 +67,19 @@ impl Models {
                 return Ok(Some(known.clone()));
             }
             if let Some(chunks) = self.table.priors(&pointer).await? {
-                let priors = Priors::decode(&chunks).map_err(ApiError::internal)?;
-                return Ok(Some(Arc::new(LiveModel { pointer, priors, rows: Mutex::default() })));
+                match Priors::decode(&chunks) {
+                    Ok(priors) => {
+                        return Ok(Some(Arc::new(LiveModel { pointer, priors, rows: Mutex::default() })));
+                    }
+                    Err(error) => {
+                        tracing::error!(version = pointer.version, %error, "the model cannot be read: train again");
+                        return Ok(known);
+                    }
+                }
             }
         }
-        Err(ApiError::internal("the model was replaced each time that it was read"))
+        tracing::warn!("the model was replaced each time that it was read");
+        Ok(known)
     }
 
     /// The rows of those of the products that have one: one batch read for what is not in memory.
@@ -100,9 +110,12 @@ impl Models {
         let ids: Vec<ProductId> =
             missing.iter().filter_map(|&product| ProductId::parse(model.priors.id(product)).ok()).collect();
         for row in self.table.rows(&model.pointer, &ids).await? {
-            let rows = ProductRows::decode(&row.row).map_err(ApiError::internal)?;
-            if let Some(product) = model.priors.index_of(row.product_id.as_str()) {
-                found.insert(product, Arc::new(Row { name: row.name, rows }));
+            match (ProductRows::decode(&row.row), model.priors.index_of(row.product_id.as_str())) {
+                (Ok(rows), Some(product)) => {
+                    found.insert(product, Arc::new(Row { name: row.name, rows }));
+                }
+                (Err(error), _) => tracing::error!(%error, "a row of the model cannot be read: train again"),
+                (Ok(_), None) => {}
             }
         }
         let mut kept = model.rows.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,5 +1,7 @@
 //! What is popular now: the whole shop's ranking, with no user.
 
+use std::sync::Arc;
+
 use nextbasket_domain::ProductId;
 use nextbasket_http::ApiError;
 use nextbasket_recommender::{Priors, ProductIx, Window};
@@ -7,7 +9,8 @@ use nextbasket_recommender::{Priors, ProductIx, Window};
 use crate::State;
 use crate::answer::Answer;
 use crate::ask::Ask;
-use crate::fill::{Ranked, fill};
+use crate::fill::{Ranked, Ranking, fill};
+use crate::live_model::LiveModel;
 use crate::ranking::{category_codes, in_categories};
 use crate::reason::Reason;
 
@@ -30,22 +33,35 @@ pub(crate) async fn answer(state: &State, window: Window, ask: &Ask) -> Result<A
     let model = state.models.live().await?;
     let list = format!("popular/{window:?}");
     let version = model.as_ref().map(|model| model.pointer.version);
-    let rank = |n: usize| {
-        let Some(model) = &model else { return Vec::new() };
-        let wanted = category_codes(&model.priors, ask);
-        let popular = model.priors.popular(window).iter().copied();
+    fill(state, ask, &list, version, &[], &Popular { model, window, ask }).await
+}
+
+struct Popular<'a> {
+    /// `None` before the first training.
+    model: Option<Arc<LiveModel>>,
+    window: Window,
+    ask: &'a Ask,
+}
+
+impl Ranking for Popular<'_> {
+    /// The share of baskets.
+    type Why = f64;
+
+    fn best(&self, n: usize) -> Vec<Ranked<f64>> {
+        let Some(model) = &self.model else { return Vec::new() };
+        let wanted = category_codes(&model.priors, self.ask);
+        let popular = model.priors.popular(self.window).iter().copied();
         let fits = popular.filter(|&product| in_categories(&model.priors, wanted.as_deref(), product));
-        fits.filter_map(|product| ranked(&model.priors, window, product)).take(n).collect()
-    };
-    fill(state, ask, &list, version, &[], rank).await
+        fits.filter_map(|product| ranked(&model.priors, self.window, product)).take(n).collect()
+    }
+
+    fn reasons(&self, popularity: &f64) -> Vec<Reason> {
+        vec![Reason::popular(*popularity, self.window)]
+    }
 }
 
 /// The product, by the share of baskets that hold it.
-pub(crate) fn ranked(priors: &Priors, window: Window, product: ProductIx) -> Option<Ranked> {
+pub(crate) fn ranked(priors: &Priors, window: Window, product: ProductIx) -> Option<Ranked<f64>> {
     let score = priors.popularity(product, window);
-    Some(Ranked {
-        id: ProductId::parse(priors.id(product)).ok()?,
-        score,
-        reasons: vec![Reason::popular(score)],
-    })
+    Some(Ranked { id: ProductId::parse(priors.id(product)).ok()?, score, why: score })
 }

@@ -1,22 +1,23 @@
 //! One user's or cart's ranking.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use nextbasket_domain::{Basket, ProductId, Timestamp, UserId};
 use nextbasket_http::ApiError;
 use nextbasket_recommender::{
-    ANCHORS, Anchor, History, NeighbourRow, Priors, ProductIx, Recommendation, Request, Scorer, Scratch,
+    ANCHORS, Anchor, History, Priors, ProductIx, Recommendation, Request, Scorer, Scratch, Window,
 };
+use nextbasket_tables::TableError;
 
 use crate::State;
 use crate::answer::Answer;
 use crate::ask::{Ask, BoostTarget};
-use crate::fill::{Ranked, fill};
+use crate::fill::{Ranked, Ranking, fill};
 use crate::live_model::{LiveModel, Row};
 use crate::reason::{Evidence, Reason};
-use crate::unmodelled;
+use crate::unmodelled::{self, Bought};
 
 /// How many of the cart's newest products are asked for their neighbours.
 const CART_ROWS: usize = 8;
@@ -37,7 +38,14 @@ pub(crate) async fn answer(
 ) -> Result<Answer, ApiError> {
     let baskets = async {
         match user {
-            Some(user) => state.history.baskets(user).await.map_err(ApiError::from),
+            Some(user) => match state.history.baskets(user).await {
+                // An answer without the user's own part is better than none.
+                Err(error @ TableError::Corrupt { .. }) => {
+                    tracing::error!(%error, "a history cannot be read");
+                    Ok(Vec::new())
+                }
+                baskets => baskets.map_err(ApiError::from),
+            },
             None => Ok(Vec::new()),
         }
     };
@@ -45,18 +53,42 @@ pub(crate) async fn answer(
     let list = format!("recommendations/{}", user.map_or("", UserId::as_str));
     let unmodelled = unmodelled::rank(&baskets, model.as_ref().map(|model| &model.priors));
     let Some(model) = model else {
-        let rank = |n| boosted(unmodelled.clone(), ask, None, n);
-        return fill(state, ask, &list, None, cart, rank).await;
+        return fill(state, ask, &list, None, cart, &Unmodelled { unmodelled, ask }).await;
     };
-    let question = Question::new(state, &model, &baskets, cart, ask).await?;
-    let rank = |n| question.rank(&unmodelled, n);
-    fill(state, ask, &list, Some(model.pointer.version), cart, rank).await
+    let question = Question::new(state, &model, &baskets, cart, unmodelled, ask).await?;
+    fill(state, ask, &list, Some(model.pointer.version), cart, &question).await
+}
+
+/// The ranking before the first training.
+struct Unmodelled<'a> {
+    unmodelled: Vec<Ranked<Bought>>,
+    ask: &'a Ask,
+}
+
+impl Ranking for Unmodelled<'_> {
+    type Why = Bought;
+
+    fn best(&self, n: usize) -> Vec<Ranked<Bought>> {
+        boosted(self.unmodelled.clone(), self.ask, None, n)
+    }
+
+    fn reasons(&self, bought: &Bought) -> Vec<Reason> {
+        vec![Reason::bought_again(bought.times, bought.of_purchases, bought.last)]
+    }
+}
+
+/// Why a product is in a user's ranking.
+#[derive(Clone)]
+enum Why {
+    Modelled(Box<Recommendation>),
+    Unmodelled(Bought),
 }
 
 /// All that a ranking is computed from.
 struct Question<'a> {
     model: &'a LiveModel,
     ask: &'a Ask,
+    unmodelled: Vec<Ranked<Bought>>,
     history: History,
     anchors: Vec<Anchor>,
     cart: Vec<ProductIx>,
@@ -72,12 +104,18 @@ impl<'a> Question<'a> {
         model: &'a LiveModel,
         baskets: &[Basket],
         cart: &[ProductId],
+        unmodelled: Vec<Ranked<Bought>>,
         ask: &'a Ask,
     ) -> Result<Self, ApiError> {
         let priors = &model.priors;
         let known =
             |ids: &[ProductId]| ids.iter().filter_map(|id| priors.index_of(id.as_str())).collect::<Vec<_>>();
-        let cart = known(cart);
+        let mut cart = known(cart);
+        // Of one that is named twice the later place counts: the newest are the ones whose rows are read.
+        let mut seen = HashSet::new();
+        cart.reverse();
+        cart.retain(|&product| seen.insert(product));
+        cart.reverse();
         let cart_rows = cart.get(cart.len().saturating_sub(CART_ROWS)..).unwrap_or_default();
         let history = History::new(
             priors,
@@ -94,6 +132,7 @@ impl<'a> Question<'a> {
         Ok(Self {
             model,
             ask,
+            unmodelled,
             history,
             anchors,
             cart,
@@ -103,33 +142,17 @@ impl<'a> Question<'a> {
         })
     }
 
-    /// The best `n`, the products that the model has not seen among them.
-    fn rank(&self, unmodelled: &[Ranked], n: usize) -> Vec<Ranked> {
-        let everything = !self.ask.boosts.is_empty();
-        let ranked = self.score(if everything { usize::MAX } else { n });
-        let mut merged = Vec::with_capacity(ranked.len() + unmodelled.len());
-        let mut others = unmodelled.iter().cloned().peekable();
-        for ranked in ranked {
-            while let Some(other) = others.next_if(|other| other.score >= ranked.score) {
-                merged.push(other);
-            }
-            merged.push(ranked);
-        }
-        merged.extend(others);
-        boosted(merged, self.ask, Some(&self.model.priors), n)
-    }
-
-    fn score(&self, limit: usize) -> Vec<Ranked> {
+    fn score(&self, limit: usize) -> Vec<Recommendation> {
         let priors = &self.model.priors;
         let row = |product: ProductIx| self.rows.get(&product).map(Arc::as_ref);
         let fits = |product: ProductIx| in_categories(priors, self.categories.as_deref(), product);
-        let recommendations = SCRATCH.with_borrow_mut(|scratch| {
+        SCRATCH.with_borrow_mut(|scratch| {
             Scorer::new(priors).score(
                 scratch,
                 &Request {
                     history: &self.history,
                     anchors: &self.anchors,
-                    next_row: &|product| row(product).map(|row| &row.rows.next as &NeighbourRow),
+                    next_row: &|product| row(product).map(|row| &row.rows.next),
                     cart: &self.cart,
                     together_row: &|product| row(product).map(|row| &row.rows.together),
                     exclude: &self.exclude,
@@ -137,20 +160,13 @@ impl<'a> Question<'a> {
                     limit: limit.min(priors.len()),
                 },
             )
-        });
-        recommendations.iter().filter_map(|recommendation| self.ranked(recommendation)).collect()
-    }
-
-    fn ranked(&self, recommendation: &Recommendation) -> Option<Ranked> {
-        let id = ProductId::parse(self.model.priors.id(recommendation.product)).ok()?;
-        Some(Ranked { id, score: recommendation.total, reasons: self.reasons(recommendation) })
+        })
     }
 
     /// What makes up the score, the largest part first.
-    fn reasons(&self, recommendation: &Recommendation) -> Vec<Reason> {
+    fn parts(&self, recommendation: &Recommendation) -> Vec<Reason> {
         let parts = &recommendation.parts;
-        let popularity =
-            || self.model.priors.popularity(recommendation.product, nextbasket_recommender::Window::Scoring);
+        let popularity = || self.model.priors.popularity(recommendation.product, Window::Scoring);
         let mut reasons = Vec::new();
         if let Some(bought) = recommendation.bought {
             let last = Timestamp::EPOCH.plus_millis(bought.time_ms);
@@ -165,7 +181,7 @@ impl<'a> Question<'a> {
                 Reason::bought_together(self.evidence(&recommendation.together_reasons)),
             ));
         }
-        reasons.push((parts.popular, Reason::popular(popularity())));
+        reasons.push((parts.popular, Reason::popular(popularity(), Window::Scoring)));
         reasons.sort_by(|(a, _), (b, _)| b.total_cmp(a));
         let total = recommendation.total.max(f64::MIN_POSITIVE);
         let shares = reasons.into_iter().map(|(part, reason)| reason.with_share(part / total));
@@ -189,6 +205,45 @@ impl<'a> Question<'a> {
     }
 }
 
+impl Ranking for Question<'_> {
+    type Why = Why;
+
+    /// The products that the model has not seen stand among the others by their scores.
+    fn best(&self, n: usize) -> Vec<Ranked<Why>> {
+        let everything = !self.ask.boosts.is_empty();
+        let recommendations = self.score(if everything { usize::MAX } else { n });
+        let mut others = self.unmodelled.iter().peekable();
+        let mut merged = Vec::with_capacity(recommendations.len() + self.unmodelled.len());
+        let unmodelled = |other: &Ranked<Bought>| Ranked {
+            id: other.id.clone(),
+            score: other.score,
+            why: Why::Unmodelled(other.why),
+        };
+        for recommendation in recommendations {
+            let Ok(id) = ProductId::parse(self.model.priors.id(recommendation.product)) else { continue };
+            while let Some(other) = others.next_if(|other| other.score >= recommendation.total) {
+                merged.push(unmodelled(other));
+            }
+            merged.push(Ranked {
+                id,
+                score: recommendation.total,
+                why: Why::Modelled(Box::new(recommendation)),
+            });
+        }
+        merged.extend(others.map(unmodelled));
+        boosted(merged, self.ask, Some(&self.model.priors), n)
+    }
+
+    fn reasons(&self, why: &Why) -> Vec<Reason> {
+        match why {
+            Why::Modelled(recommendation) => self.parts(recommendation),
+            Why::Unmodelled(bought) => {
+                vec![Reason::bought_again(bought.times, bought.of_purchases, bought.last)]
+            }
+        }
+    }
+}
+
 /// The codes of the wanted categories that the model knows; `None` if any category will do.
 pub(crate) fn category_codes(priors: &Priors, ask: &Ask) -> Option<Vec<u32>> {
     let codes = ask.categories.iter().filter_map(|category| priors.category_code(category.as_str()));
@@ -200,7 +255,7 @@ pub(crate) fn in_categories(priors: &Priors, wanted: Option<&[u32]>, product: Pr
 }
 
 /// Applies the boosts and cuts to the best `n`.
-fn boosted(mut ranked: Vec<Ranked>, ask: &Ask, priors: Option<&Priors>, n: usize) -> Vec<Ranked> {
+fn boosted<W>(mut ranked: Vec<Ranked<W>>, ask: &Ask, priors: Option<&Priors>, n: usize) -> Vec<Ranked<W>> {
     if !ask.boosts.is_empty() {
         for ranked in &mut ranked {
             let product = priors.and_then(|priors| Some((priors, priors.index_of(ranked.id.as_str())?)));

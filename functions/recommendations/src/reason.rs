@@ -1,6 +1,7 @@
 //! Where a product in an answer comes from, with the evidence.
 
 use nextbasket_domain::{ProductId, Timestamp};
+use nextbasket_recommender::Window;
 use serde::Serialize;
 
 /// Where a product in an answer comes from.
@@ -83,9 +84,12 @@ impl Reason {
         Self::new(Kind::Catalogue, "From the catalogue".to_owned())
     }
 
-    /// `popularity`: the share of recent baskets that hold it.
-    pub(crate) fn popular(popularity: f64) -> Self {
-        Self::new(Kind::Popular, format!("In {:.1} % of recent purchases", popularity * 100.0))
+    /// `popularity`: the share of the window's baskets that hold it.
+    pub(crate) fn popular(popularity: f64, window: Window) -> Self {
+        let percent = popularity * 100.0;
+        let percent = if percent < 0.1 { "under 0.1".to_owned() } else { format!("{percent:.1}") };
+        let which = if window == Window::AllTime { "all" } else { "recent" };
+        Self::new(Kind::Popular, format!("In {percent} % of {which} purchases"))
     }
 
     pub(crate) fn bought_again(times: u32, purchases: u32, last: Timestamp) -> Self {
@@ -166,7 +170,8 @@ mod tests {
                 Reason::bought_by_same_shoppers(vec![evidence("Beans", 3)]),
                 "3 shoppers bought “Beans” too, at another time",
             ),
-            (Reason::popular(0.0314), "In 3.1 % of recent purchases"),
+            (Reason::popular(0.0314, Window::Week), "In 3.1 % of recent purchases"),
+            (Reason::popular(0.0003, Window::AllTime), "In under 0.1 % of all purchases"),
         ] {
             assert_eq!(reason.text, text);
         }

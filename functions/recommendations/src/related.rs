@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::slice;
+use std::sync::Arc;
 
 use nextbasket_domain::ProductId;
 use nextbasket_http::ApiError;
@@ -10,7 +11,7 @@ use nextbasket_recommender::{NeighbourRow, ProductIx, Window};
 use crate::State;
 use crate::answer::Answer;
 use crate::ask::Ask;
-use crate::fill::{Ranked, fill};
+use crate::fill::{Ranked, Ranking, fill};
 use crate::live_model::{LiveModel, Row};
 use crate::popular;
 use crate::ranking::{category_codes, in_categories};
@@ -76,44 +77,72 @@ pub(crate) async fn answer(
     }
     let list = format!("related/{kind:?}/{product}");
     let never = slice::from_ref(product);
-    let Some(model) = model else { return fill(state, ask, &list, None, never, |_| Vec::new()).await };
-    let row = match ix {
-        Some(ix) => state.models.rows(&model, &[ix]).await?.remove(&ix),
-        None => None,
+    let row = match (&model, ix) {
+        (Some(model), Some(ix)) => state.models.rows(model, &[ix]).await?.remove(&ix),
+        _ => None,
     };
-    let rank = |n| rank(&model, product, row.as_deref(), kind, ask, n);
-    fill(state, ask, &list, Some(model.pointer.version), never, rank).await
+    let version = model.as_ref().map(|model| model.pointer.version);
+    let related = RelatedTo { model, product, row, kind, ask };
+    fill(state, ask, &list, version, never, &related).await
 }
 
-fn rank(
-    model: &LiveModel,
-    product: &ProductId,
-    row: Option<&Row>,
+struct RelatedTo<'a> {
+    /// `None` before the first training.
+    model: Option<Arc<LiveModel>>,
+    product: &'a ProductId,
+    row: Option<Arc<Row>>,
     kind: Kind,
-    ask: &Ask,
-    n: usize,
-) -> Vec<Ranked> {
-    let priors = &model.priors;
-    let wanted = category_codes(priors, ask);
-    let mut seen: HashSet<ProductIx> = priors.index_of(product.as_str()).into_iter().collect();
-    let mut ranked = Vec::new();
-    for kind in [kind, kind.other()] {
-        for neighbour in row.into_iter().flat_map(|row| kind.row(row).iter()) {
-            if seen.insert(neighbour.product) && in_categories(priors, wanted.as_deref(), neighbour.product) {
-                let Ok(id) = ProductId::parse(priors.id(neighbour.product)) else { continue };
-                let name = row.and_then(|row| row.name.clone()).unwrap_or_else(|| product.to_string());
-                let evidence = Evidence { product_id: product.clone(), name, count: neighbour.evidence };
-                let score = f64::from(neighbour.score);
-                ranked.push(Ranked { id, score, reasons: vec![kind.reason(evidence)] });
+    ask: &'a Ask,
+}
+
+/// Why a product is in the list.
+enum Why {
+    /// A neighbour of this kind, with so many baskets or shoppers.
+    Neighbour(Kind, u32),
+    /// In this share of baskets.
+    Popular(f64),
+}
+
+impl Ranking for RelatedTo<'_> {
+    type Why = Why;
+
+    fn best(&self, n: usize) -> Vec<Ranked<Why>> {
+        let Some(model) = &self.model else { return Vec::new() };
+        let priors = &model.priors;
+        let wanted = category_codes(priors, self.ask);
+        let fits = |product| in_categories(priors, wanted.as_deref(), product);
+        let mut seen: HashSet<ProductIx> = priors.index_of(self.product.as_str()).into_iter().collect();
+        let mut ranked = Vec::new();
+        for kind in [self.kind, self.kind.other()] {
+            for neighbour in self.row.iter().flat_map(|row| kind.row(row).iter()) {
+                if seen.insert(neighbour.product)
+                    && fits(neighbour.product)
+                    && let Ok(id) = ProductId::parse(priors.id(neighbour.product))
+                {
+                    let why = Why::Neighbour(kind, neighbour.evidence);
+                    ranked.push(Ranked { id, score: f64::from(neighbour.score), why });
+                }
             }
         }
+        let popular = priors.popular(Window::Scoring).iter().copied();
+        let others = popular.filter(|product| !seen.contains(product) && fits(*product));
+        let others = others.filter_map(|product| popular::ranked(priors, Window::Scoring, product));
+        ranked.truncate(n);
+        let missing = n - ranked.len();
+        let popular =
+            |other: Ranked<f64>| Ranked { id: other.id, score: other.score, why: Why::Popular(other.why) };
+        ranked.extend(others.take(missing).map(popular));
+        ranked
     }
-    let popular = priors.popular(Window::Scoring).iter().copied();
-    let others = popular
-        .filter(|product| !seen.contains(product) && in_categories(priors, wanted.as_deref(), *product));
-    let missing = n.saturating_sub(ranked.len());
-    ranked
-        .extend(others.filter_map(|product| popular::ranked(priors, Window::Scoring, product)).take(missing));
-    ranked.truncate(n);
-    ranked
+
+    fn reasons(&self, why: &Why) -> Vec<Reason> {
+        match why {
+            Why::Neighbour(kind, count) => {
+                let name = self.row.as_ref().and_then(|row| row.name.clone());
+                let name = name.unwrap_or_else(|| self.product.to_string());
+                vec![kind.reason(Evidence { product_id: self.product.clone(), name, count: *count })]
+            }
+            Why::Popular(popularity) => vec![Reason::popular(*popularity, Window::Scoring)],
+        }
+    }
 }

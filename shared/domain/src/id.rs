@@ -14,28 +14,29 @@ pub enum IdError {
     /// The text has no characters.
     #[error("must not be empty")]
     Empty,
-    /// The text is longer than [`MAX_ID_BYTES`].
-    #[error("must be at most 256 bytes of UTF-8, not {bytes}")]
+    /// The text is too long.
+    #[error("must be at most {limit} bytes of UTF-8, not {bytes}")]
     TooLong {
         /// Its length.
         bytes: usize,
+        /// The most that it may have.
+        limit: usize,
     },
     /// The text holds a control character (Unicode category Cc).
     #[error("must not hold control characters")]
     Control,
 }
 
-/// 1 to [`MAX_ID_BYTES`] bytes of UTF-8 without control characters. Spaces, slashes and umlauts are fine:
-/// real SKUs have them.
+/// 1 to `limit` bytes of UTF-8 without control characters. Spaces, slashes and umlauts are fine: real SKUs have them.
 ///
 /// # Errors
 /// [`IdError`] names the limit that the text breaks.
-fn checked(text: &str) -> Result<(), IdError> {
+pub(crate) fn check_text(text: &str, limit: usize) -> Result<(), IdError> {
     if text.is_empty() {
         return Err(IdError::Empty);
     }
-    if text.len() > MAX_ID_BYTES {
-        return Err(IdError::TooLong { bytes: text.len() });
+    if text.len() > limit {
+        return Err(IdError::TooLong { bytes: text.len(), limit });
     }
     if text.chars().any(char::is_control) {
         return Err(IdError::Control);
@@ -55,7 +56,7 @@ macro_rules! id {
             /// # Errors
             /// [`IdError`] names the limit that the text breaks.
             pub fn parse(text: &str) -> Result<Self, IdError> {
-                checked(text)?;
+                check_text(text, MAX_ID_BYTES)?;
                 Ok(Self(Arc::from(text)))
             }
 
@@ -145,7 +146,7 @@ mod tests {
     #[test]
     fn empty_long_and_control_texts_are_refused_by_name() {
         assert_eq!(UserId::parse(""), Err(IdError::Empty));
-        assert_eq!(UserId::parse(&"é".repeat(129)), Err(IdError::TooLong { bytes: 258 }));
+        assert_eq!(UserId::parse(&"é".repeat(129)), Err(IdError::TooLong { bytes: 258, limit: 256 }));
         for text in ["a\nb", "\u{0}", "a\u{7f}", "\u{85}"] {
             assert_eq!(UserId::parse(text), Err(IdError::Control), "{text:?}");
         }

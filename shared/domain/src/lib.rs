@@ -6,6 +6,7 @@
 //! * [`id`]: [`UserId`], [`ProductId`], [`PurchaseId`], [`RecommendationId`]
 //! * [`money`]: [`Money`] in minor units, [`Currency`]
 //! * [`time`]: [`Timestamp`] in UTC milliseconds, [`Clock`]
+//! * [`object`]: JSON objects that are objects
 //! * [`random`]: [`Random`] bits
 //! * [`purchase`]: [`Purchase`], [`Line`]
 //! * [`product`]: [`Product`], [`Category`]
@@ -16,6 +17,7 @@
 pub mod history;
 pub mod id;
 pub mod money;
+pub mod object;
 pub mod product;
 pub mod purchase;
 pub mod random;

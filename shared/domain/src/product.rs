@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{IdError, Money, ProductId, Timestamp, UserId};
+use crate::id::{MAX_ID_BYTES, check_text};
+use crate::{IdError, Money, ProductId, Timestamp};
 
 /// The longest name, in bytes of UTF-8.
 pub const MAX_NAME_BYTES: usize = 1_024;
@@ -18,6 +19,9 @@ pub const MAX_CATEGORY_BYTES: usize = 128;
 pub const MAX_ATTRIBUTES: usize = 50;
 /// The longest attribute value, in bytes of UTF-8.
 pub const MAX_ATTRIBUTE_BYTES: usize = 1_024;
+
+/// The most bytes that all attributes may have together, so that a page of a hundred products fits in an answer.
+pub const MAX_ATTRIBUTES_BYTES: usize = 32_768;
 
 /// Why a part of a product is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -52,10 +56,7 @@ impl Category {
     /// # Errors
     /// [`ProductError`] names the limit.
     pub fn parse(text: &str) -> Result<Self, ProductError> {
-        UserId::parse(text)?;
-        if text.len() > MAX_CATEGORY_BYTES {
-            return Err(ProductError::TooLong { limit: MAX_CATEGORY_BYTES });
-        }
+        check_text(text, MAX_CATEGORY_BYTES)?;
         Ok(Self(Arc::from(text)))
     }
 
@@ -119,16 +120,7 @@ impl Product {
     /// # Errors
     /// [`ProductError`] names the limit.
     pub fn check_name(name: &str) -> Result<(), ProductError> {
-        if name.is_empty() {
-            return Err(IdError::Empty.into());
-        }
-        if name.len() > MAX_NAME_BYTES {
-            return Err(ProductError::TooLong { limit: MAX_NAME_BYTES });
-        }
-        if name.chars().any(char::is_control) {
-            return Err(IdError::Control.into());
-        }
-        Ok(())
+        Ok(check_text(name, MAX_NAME_BYTES)?)
     }
 
     /// Categories: at most [`MAX_CATEGORIES`], none twice.
@@ -155,8 +147,12 @@ impl Product {
         if attributes.len() > MAX_ATTRIBUTES {
             return Err(ProductError::TooMany { limit: MAX_ATTRIBUTES });
         }
+        let bytes: usize = attributes.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if bytes > MAX_ATTRIBUTES_BYTES {
+            return Err(ProductError::TooLong { limit: MAX_ATTRIBUTES_BYTES });
+        }
         for (name, value) in attributes {
-            UserId::parse(name)?;
+            check_text(name, MAX_ID_BYTES)?;
             if value.len() > MAX_ATTRIBUTE_BYTES {
                 return Err(ProductError::TooLong { limit: MAX_ATTRIBUTE_BYTES });
             }

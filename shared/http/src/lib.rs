@@ -25,5 +25,5 @@ pub use caller::{AuthMode, Caller};
 pub use error::ApiError;
 pub use metrics::Metrics;
 pub use request::{Query, Request};
-pub use respond::{json, no_content};
+pub use respond::{Page, json, no_content};
 pub use service::Service;

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use nextbasket_domain::object::Object;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
@@ -79,12 +80,8 @@ fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     if bytes.trim_ascii().is_empty() {
         return Err(ApiError::invalid_json("a JSON body is required"));
     }
-    // Serde would also take a struct's fields from an array.
-    if bytes.trim_ascii_start().first() == Some(&b'[') {
-        return Err(ApiError::invalid("body", "must be a JSON object"));
-    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+    let Object(value) = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
         field_error(&path, error.inner())
     })?;
@@ -243,6 +240,7 @@ mod tests {
     #[allow(dead_code, reason = "only whether it parses matters")]
     struct Body {
         purchase_id: PurchaseId,
+        #[serde(deserialize_with = "nextbasket_domain::object::many")]
         lines: Vec<Line>,
         #[serde(default)]
         limit: Limit,
@@ -284,6 +282,12 @@ mod tests {
                 r#"{"purchaseId":"p","lines":[{"productId":"a","quantity":1,"unitPrice":{"amount":1,"currency":"eur"}}]}"#,
                 "invalid_field",
                 "lines[0].unitPrice.currency",
+            ),
+            (r#"{"purchaseId":"p","lines":[["a",1]]}"#, "invalid_field", "lines[0]"),
+            (
+                r#"{"purchaseId":"p","lines":[{"productId":"a","quantity":1,"unitPrice":[1,"EUR"]}]}"#,
+                "invalid_field",
+                "lines[0].unitPrice",
             ),
             (r#"{"purchaseId":"p","lines":[],"limit":101}"#, "invalid_field", "limit"),
         ] {

@@ -17,6 +17,16 @@ pub fn json(status: u16, body: &impl Serialize) -> Result<ApiGatewayV2httpRespon
     Ok(response(status, "application/json", Some(body)))
 }
 
+/// A page of a list.
+#[derive(Debug, Serialize)]
+pub struct Page<T> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// Where the list goes on, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
 /// An answer without a body.
 #[must_use]
 pub fn no_content(status: u16) -> ApiGatewayV2httpResponse {

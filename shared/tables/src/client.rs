@@ -131,8 +131,8 @@ fn named(name: &Option<String>, variable: &'static str) -> Result<String, Config
     name.clone().ok_or(ConfigError { variable })
 }
 
-/// How a function's client is set up: TLS by rustls with ring, attempts that end before a function does, retries
-/// that start small, since DynamoDB answers in milliseconds.
+/// How a function's client is set up: TLS by rustls with ring, attempts and retries that are short, since DynamoDB
+/// answers in milliseconds, so that a few calls that fail end before the function's own time does.
 ///
 /// Credentials, region and endpoint come from the variables that Lambda sets. The SDK's own chain of providers would
 /// look there first too; what else it can do (profiles, STS, container credentials) would be a megabyte of binary.
@@ -152,9 +152,9 @@ fn function_config() -> SdkConfig {
         )
         .timeout_config(
             TimeoutConfig::builder()
-                .connect_timeout(Duration::from_secs(2))
-                .operation_attempt_timeout(Duration::from_secs(4))
-                .operation_timeout(Duration::from_secs(12))
+                .connect_timeout(Duration::from_secs(1))
+                .operation_attempt_timeout(Duration::from_secs(1))
+                .operation_timeout(Duration::from_secs(3))
                 .build(),
         );
     match named("AWS_ENDPOINT_URL_DYNAMODB") {

@@ -18,7 +18,7 @@ pub(crate) fn pack(mut baskets: &[Basket]) -> Vec<u8> {
         if bytes.len() <= MAX_BYTES {
             return bytes;
         }
-        // A purchase's ids are at most 200,000 bytes, so a single basket always fits.
+        // A purchase's ids are at most 100,000 bytes, so a single basket always fits.
         let keep = (baskets.len().saturating_mul(MAX_BYTES) / bytes.len()).clamp(1, baskets.len().max(2) - 1);
         baskets = baskets.get(..keep).unwrap_or_default();
     }
@@ -134,10 +134,11 @@ mod tests {
     #[test]
     fn a_year_of_weekly_groceries_fits_in_half_a_read_unit() {
         let ids: Vec<String> = (0..120).map(|n| format!("{:05}", 20_000 + 7 * n)).collect();
-        let baskets: Vec<_> = (0..100_usize)
+        let baskets: Vec<_> = (0..100_u32)
             .map(|week| {
-                let products: Vec<_> = (0..10).map(|n| ids[(week * 7 + n * 13) % 120].as_str()).collect();
-                basket(1_700_000_000_000 - 604_800_000 * week as i64, &products)
+                let products: Vec<_> =
+                    (0..10).map(|n| ids[(week as usize * 7 + n * 13) % 120].as_str()).collect();
+                basket(1_700_000_000_000 - 604_800_000 * i64::from(week), &products)
             })
             .collect();
         let bytes = pack(&baskets);

@@ -161,6 +161,7 @@ impl ModelTable {
                 .get_item()
                 .table_name(&self.name)
                 .set_key(Some(key(MODEL, &slot)))
+                .consistent_read(true)
                 .return_consumed_capacity(ReturnConsumedCapacity::Total)
                 .send()
                 .await

@@ -10,9 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{
-    AttributeValue, Delete, Put, ReturnConsumedCapacity, ReturnValue, TransactWriteItem,
-};
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, ReturnConsumedCapacity, TransactWriteItem};
 use nextbasket_domain::{Category, Product, ProductId, Timestamp};
 
 use crate::client::{read_batch, scan};
@@ -33,6 +31,9 @@ const UPDATED_AT: &str = "updatedAt";
 /// Between a product's id and the category in a pointer's key.
 const POINTER: char = '\u{1}';
 
+/// How many items a scan looks at in a call: pointers are among them.
+const SCAN_PAGE: i32 = 100;
+
 /// How often a change is tried again because others changed the product meanwhile.
 const ATTEMPTS: usize = 8;
 
@@ -41,6 +42,18 @@ const ATTEMPTS: usize = 8;
 pub struct Place(String);
 
 impl Place {
+    /// The place of a product in the list of a category, or of all products.
+    #[must_use]
+    pub fn of(product: &Product, category: Option<&Category>) -> Self {
+        let id = &product.product_id;
+        Self(match category {
+            Some(category) if product.categories.first() != Some(category) => {
+                format!("{id}{POINTER}{category}")
+            }
+            _ => id.to_string(),
+        })
+    }
+
     /// The place as text, to be given back with [`parse`](Self::parse).
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -208,6 +221,8 @@ impl ProductsTable {
                     ProductId::parse(key.split_once(POINTER).map_or(key, |(id, _)| id))
                 })?);
             }
+            // While a product's categories change the index may show it and its pointer at once.
+            ids.dedup();
             let mut cards: HashMap<ProductId, Product> =
                 self.cards(&ids).await?.into_iter().map(|card| (card.product_id.clone(), card)).collect();
             // The index may lag behind: a card that is gone or has left the category is passed over.
@@ -237,18 +252,24 @@ impl ProductsTable {
                 .table_name(&self.name)
                 .filter_expression("attribute_exists(#name)")
                 .expression_attribute_names("#name", NAME)
-                .limit(i32::try_from(limit - products.len()).unwrap_or(i32::MAX))
+                .limit(SCAN_PAGE)
                 .set_exclusive_start_key(start)
                 .return_consumed_capacity(ReturnConsumedCapacity::Total)
                 .send()
                 .await
                 .map_err(|error| TableError::from_sdk(&self.name, error))?;
             capacity::read(&output.consumed_capacity);
-            for item in output.items.unwrap_or_default() {
+            let items = output.items.unwrap_or_default();
+            let (taken, found) = (limit - products.len(), items.len());
+            for item in items.into_iter().take(taken) {
                 products.push(from_item(&self.name, item)?);
             }
             start = output.last_evaluated_key;
-            if start.is_none() || products.len() >= limit {
+            if found > taken {
+                let end = products.last().map(|last| Place::of(last, None));
+                return Ok((products, end));
+            }
+            if start.is_none() || products.len() == limit {
                 return Ok((products, start.as_ref().and_then(place)));
             }
         }
@@ -264,7 +285,6 @@ impl ProductsTable {
             .set_item(Some(to_item(product)))
             .condition_expression(guard.condition)
             .set_expression_attribute_values(guard.values)
-            .return_values(ReturnValue::None)
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await;
@@ -273,7 +293,14 @@ impl ProductsTable {
                 capacity::write(&output.consumed_capacity);
                 Ok(true)
             }
-            Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(false),
+            Err(error)
+                if matches!(
+                    error.code(),
+                    Some("ConditionalCheckFailedException" | "TransactionConflictException")
+                ) =>
+            {
+                Ok(false)
+            }
             Err(error) => Err(TableError::from_sdk(&self.name, error)),
         }
     }
@@ -332,12 +359,21 @@ impl ProductsTable {
                 Ok(true)
             }
             Err(error) => match error.as_service_error() {
-                Some(TransactWriteItemsError::TransactionCanceledException(cancelled))
-                    if cancelled.cancellation_reasons().iter().any(|reason| {
-                        matches!(reason.code(), Some("ConditionalCheckFailed" | "TransactionConflict"))
-                    }) =>
-                {
-                    Ok(false)
+                Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                    let mut codes =
+                        cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code());
+                    if codes
+                        .clone()
+                        .any(|code| matches!(code, "ConditionalCheckFailed" | "TransactionConflict"))
+                    {
+                        Ok(false)
+                    } else if let Some(code) = codes
+                        .find(|code| matches!(*code, "ThrottlingError" | "ProvisionedThroughputExceeded"))
+                    {
+                        Err(TableError::Throttled { table: self.name.clone(), reason: code.to_owned() })
+                    } else {
+                        Err(TableError::from_sdk(&self.name, error))
+                    }
                 }
                 _ => Err(TableError::from_sdk(&self.name, error)),
             },

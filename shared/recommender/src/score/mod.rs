@@ -35,7 +35,7 @@ const TOO_SOON: f64 = 0.35;
 /// - `N = Σ_j w_j·S[j,i] / Σ_j w_j` over the anchors j, `w_j = Σ_t q^lag / |b_t|^power`, q the next decay;
 /// - `d = c/(c + shrinkage)`, times the too-soon factor if c ≥ 2 and `lag + 1 < 0.35 · max(mean gap, 1)`, for a
 ///   product bought c times; gaps and lags are counted in the user's baskets;
-/// - for a cart, the mean over its products j of `baskets(j,i) / (baskets(j) + 5)` on top.
+/// - for a cart, the mean over its products j whose rows were read of `baskets(j,i) / (baskets(j) + 5)` on top.
 #[derive(Debug, Clone)]
 pub struct Scorer<'m> {
     priors: &'m Priors,
@@ -147,15 +147,18 @@ impl<'m> Scorer<'m> {
     }
 
     fn add_together(&self, scratch: &mut Scratch, request: &Request<'_>) -> f64 {
+        let mut read = 0u32;
         for &product in request.cart {
+            let Some(row) = (request.together_row)(product) else { continue };
+            read += 1;
             let all = f64::from(self.priors.product_baskets(product)) + TOGETHER_SHRINKAGE;
-            for neighbour in (request.together_row)(product).into_iter().flat_map(NeighbourRow::iter) {
+            for neighbour in row.iter() {
                 if let Some(slot) = scratch.touch(neighbour.product) {
                     slot.together += f64::from(neighbour.evidence) / all;
                 }
             }
         }
-        inverse(request.cart.len() as f64)
+        inverse(f64::from(read))
     }
 
     /// Lists what was touched, and of the rest the most popular.
