@@ -5,10 +5,18 @@ use std::process::ExitCode;
 use clap::Parser;
 use nextbasket::cli::{Cli, Command, Demo};
 use nextbasket::{Failure, ask, demo, import, serve, train};
+use tracing_subscriber::filter::LevelFilter;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Cli::parse().command.unwrap_or(Command::Demo(Demo::default()))).await {
+    let cli = Cli::parse();
+    // What the functions and the machine report of their own failures; refusals are the client's to see.
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(LevelFilter::WARN)
+        .with_target(false)
+        .init();
+    match run(cli.command.unwrap_or(Command::Demo(Demo::default()))).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("nextbasket: {failure}");
