@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use nextbasket_domain::{Category, Money, Product, ProductId};
+use nextbasket_http::Metrics;
+use nextbasket_http::metrics::Unit;
 use serde::Serialize;
 
-use crate::reason::Reason;
+use crate::reason::{Kind, Reason};
 
 /// A list of products with reasons.
 #[derive(Debug, Serialize)]
@@ -19,6 +21,19 @@ pub(crate) struct Answer {
     /// Where the list goes on, if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
+}
+
+impl Answer {
+    /// Counts the answer for its scenario, and its items by their strongest reason.
+    pub(crate) fn report(&self, metrics: &Metrics, scenario: &str) {
+        let mut counts = vec![("Answers", 1.0, Unit::Count)];
+        for kind in Kind::ALL {
+            let items = self.items.iter().filter(|item| item.reasons.first().is_some_and(|r| r.kind == kind));
+            let items = u32::try_from(items.count()).unwrap_or(u32::MAX);
+            counts.push((kind.metric(), f64::from(items), Unit::Count));
+        }
+        metrics.put(&[("Scenario", scenario)], &counts, &[("recommendationId", &self.recommendation_id)]);
+    }
 }
 
 /// One product of an answer.

@@ -28,6 +28,7 @@ use nextbasket_http::{ApiError, Request, Service, json, service};
 use nextbasket_tables::Tables;
 use nextbasket_tables::history::HistoryTable;
 
+use crate::answer::Answer;
 use crate::ask::{Ask, CartBody};
 use crate::cards::Cards;
 use crate::live_model::Models;
@@ -93,7 +94,7 @@ async fn for_user(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2ht
     let user: UserId = request.path("userId")?;
     request.caller.act_for(&user)?;
     let ask = Ask::of_query(&request.query(&["limit", "category", "exclude*", "scenario", "cursor"])?)?;
-    json(200, &ranking::answer(state, Some(&user), &[], &ask).await?)
+    answered(state, &ask, &ranking::answer(state, Some(&user), &[], &ask).await?)
 }
 
 async fn for_cart(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
@@ -103,18 +104,25 @@ async fn for_cart(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2ht
         request.caller.act_for(user)?;
     }
     let (user, cart, ask) = body.into_ask()?;
-    json(200, &ranking::answer(state, user.as_ref(), &cart, &ask).await?)
+    answered(state, &ask, &ranking::answer(state, user.as_ref(), &cart, &ask).await?)
 }
 
 async fn related_to(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
     let product: ProductId = request.path("productId")?;
     let query = request.query(&["kind", "limit", "category", "exclude*", "scenario", "cursor"])?;
     let kind = query.get("kind", related::Kind::parse)?.unwrap_or_default();
-    json(200, &related::answer(state, &product, kind, &Ask::of_query(&query)?).await?)
+    let ask = Ask::of_query(&query)?;
+    answered(state, &ask, &related::answer(state, &product, kind, &ask).await?)
 }
 
 async fn popular_now(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
     let query = request.query(&["window", "limit", "category", "exclude*", "scenario", "cursor"])?;
     let window = query.get("window", popular::parse_window)?.unwrap_or(popular::DEFAULT_WINDOW);
-    json(200, &popular::answer(state, window, &Ask::of_query(&query)?).await?)
+    let ask = Ask::of_query(&query)?;
+    answered(state, &ask, &popular::answer(state, window, &ask).await?)
+}
+
+fn answered(state: &State, ask: &Ask, answer: &Answer) -> Result<ApiGatewayV2httpResponse, ApiError> {
+    answer.report(&state.service.metrics, ask.scenario.as_str());
+    json(200, answer)
 }

@@ -24,6 +24,32 @@ pub(crate) enum Kind {
     Catalogue,
 }
 
+impl Kind {
+    /// All of them.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::BoughtAgain,
+        Self::BoughtNext,
+        Self::BoughtTogether,
+        Self::BoughtBySameShoppers,
+        Self::Popular,
+        Self::Pinned,
+        Self::Catalogue,
+    ];
+
+    /// The metric that counts items of this source.
+    pub(crate) fn metric(self) -> &'static str {
+        match self {
+            Self::BoughtAgain => "ItemsBoughtAgain",
+            Self::BoughtNext => "ItemsBoughtNext",
+            Self::BoughtTogether => "ItemsBoughtTogether",
+            Self::BoughtBySameShoppers => "ItemsBoughtBySameShoppers",
+            Self::Popular => "ItemsPopular",
+            Self::Pinned => "ItemsPinned",
+            Self::Catalogue => "ItemsFromCatalogue",
+        }
+    }
+}
+
 /// A product that speaks for another one.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
