@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
+use nextbasket_domain::{Currency, Money};
 use sha2::{Digest, Sha256};
 
 use crate::TableError;
@@ -121,4 +122,25 @@ impl Reader<'_> {
     ) -> Result<Option<T>, TableError> {
         if self.item.contains_key(attribute) { read(self, attribute).map(Some) } else { Ok(None) }
     }
+}
+
+const AMOUNT: &str = "amount";
+const CURRENCY: &str = "currency";
+
+pub(crate) fn money_to_value(money: &Money) -> AttributeValue {
+    AttributeValue::M(HashMap::from([
+        (AMOUNT.to_owned(), number(money.amount())),
+        (CURRENCY.to_owned(), text(money.currency().as_str())),
+    ]))
+}
+
+pub(crate) fn money_from_value(
+    reader: &mut Reader<'_>,
+    attribute: &'static str,
+) -> Result<Money, TableError> {
+    let item = reader.map(attribute)?;
+    let mut inner = Reader { table: reader.table, key: reader.key.clone(), item };
+    let currency = inner.parsed(CURRENCY, Currency::parse)?;
+    let amount = inner.number(AMOUNT)?;
+    Money::new(amount, currency).map_err(|error| inner.corrupt(AMOUNT, error.to_string()))
 }

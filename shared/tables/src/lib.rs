@@ -12,6 +12,7 @@
 //! whole, and that an item that is not of the expected form is an error that names its table, key and attribute,
 //! never a silent default. It knows no HTTP and no model: rows and priors are bytes here.
 
+mod bulk;
 pub mod capacity;
 pub mod client;
 pub mod error;

@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, ReturnValu
 use futures::{StreamExt, TryStreamExt};
 use nextbasket_domain::{ProductId, Timestamp};
 
-use crate::client::read_batch;
+use crate::bulk::read_batch;
 use crate::item::{Item, Reader, bytes, number, text};
 use crate::{TableError, capacity};
 

@@ -13,9 +13,8 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, ReturnConsumedCapacity, TransactWriteItem};
 use nextbasket_domain::{Category, Product, ProductId, Timestamp};
 
-use crate::client::{read_batch, scan};
-use crate::item::{Item, Reader, text};
-use crate::purchases::{money_from_value, money_to_value};
+use crate::bulk::{read_batch, scan};
+use crate::item::{Item, Reader, money_from_value, money_to_value, text};
 use crate::{TableError, capacity};
 
 const BY_CATEGORY: &str = "byCategory";

@@ -12,12 +12,11 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, DeleteRequest, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure, WriteRequest,
 };
 use nextbasket_domain::{
-    Currency, HISTORY_BASKETS, Line, Money, ProductId, Purchase, PurchaseId, RecommendationId, Timestamp,
-    UserId,
+    HISTORY_BASKETS, Line, ProductId, Purchase, PurchaseId, RecommendationId, Timestamp, UserId,
 };
 
-use crate::client::scan;
-use crate::item::{Item, Reader, hashed, number, text};
+use crate::bulk::{scan, write_batch};
+use crate::item::{Item, Reader, hashed, money_from_value, money_to_value, number, text};
 use crate::{TableError, capacity};
 
 const BY_TIME: &str = "byTime";
@@ -29,8 +28,6 @@ const RECOMMENDATION_ID: &str = "recommendationId";
 const PRODUCT_ID: &str = "productId";
 const QUANTITY: &str = "quantity";
 const UNIT_PRICE: &str = "unitPrice";
-const AMOUNT: &str = "amount";
-const CURRENCY: &str = "currency";
 
 /// What became of a purchase that was to be recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,7 +216,7 @@ impl PurchasesTable {
             })?;
             requests.push(WriteRequest::builder().delete_request(delete).build());
         }
-        crate::client::write_batch(&self.client, &self.name, requests).await
+        write_batch(&self.client, &self.name, requests).await
     }
 
     /// Reads the whole table with `segments` parallel scans, and gives each purchase to `take`, in no order.
@@ -251,24 +248,6 @@ fn place_key(user: &UserId, place: &Place) -> Item {
         (PURCHASE_ID.to_owned(), text(place.purchase_id.as_str())),
         (PURCHASED_AT.to_owned(), text(place.purchased_at.to_string())),
     ])
-}
-
-pub(crate) fn money_to_value(money: &Money) -> AttributeValue {
-    AttributeValue::M(HashMap::from([
-        (AMOUNT.to_owned(), number(money.amount())),
-        (CURRENCY.to_owned(), text(money.currency().as_str())),
-    ]))
-}
-
-pub(crate) fn money_from_value(
-    reader: &mut Reader<'_>,
-    attribute: &'static str,
-) -> Result<Money, TableError> {
-    let item = reader.map(attribute)?;
-    let mut inner = Reader { table: reader.table, key: reader.key.clone(), item };
-    let currency = inner.parsed(CURRENCY, Currency::parse)?;
-    let amount = inner.number(AMOUNT)?;
-    Money::new(amount, currency).map_err(|error| inner.corrupt(AMOUNT, error.to_string()))
 }
 
 fn to_item(purchase: &Purchase) -> Item {
