@@ -8,9 +8,8 @@
 )]
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
 
-use nextbasket_testkit::events::{answer, event, events_of};
+use nextbasket_testkit::events::{answer, ends_and_says, event, unused_events};
 use nextbasket_testkit::{FunctionProcess, TestStack};
 use serde_json::{Value, json};
 
@@ -89,23 +88,12 @@ async fn without_its_table_or_its_mode_it_ends_and_says_why() {
         let mut environment = stack.environment("products");
         environment.remove(variable);
         let function = FunctionProcess::spawn(env!("CARGO_BIN_EXE_products"), &environment).await;
-        let error = function.invoke(&event("products-get")).await.unwrap_err();
-        assert_eq!(error.error_type, "Runtime.ExitError", "{variable}");
-        let started = Instant::now();
-        while !function.logs().iter().any(|line| line.contains(&format!("{variable} must"))) {
-            assert!(started.elapsed() < Duration::from_secs(10), "{variable}: {:#?}", function.logs());
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        ends_and_says(&function, &event("products-get"), &format!("{variable} must")).await;
     }
 }
 
 #[tokio::test]
 async fn every_event_of_this_function_is_used_here() {
     let stack = TestStack::start().await;
-    let used = include_str!("binary.rs");
-    let unused: BTreeSet<_> = events_of(&stack, "products")
-        .into_iter()
-        .filter(|name| !used.contains(&format!("\"{name}\"")))
-        .collect();
-    assert_eq!(unused, BTreeSet::new());
+    assert_eq!(unused_events(&stack, "products", include_str!("binary.rs")), BTreeSet::new());
 }

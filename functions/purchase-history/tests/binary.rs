@@ -8,12 +8,11 @@
 )]
 
 use std::collections::{BTreeSet, HashMap};
-use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use nextbasket_domain::{ProductId, Purchase, PurchaseId, Timestamp, UserId};
 use nextbasket_tables::{TableNames, Tables};
-use nextbasket_testkit::events::{event, events_of};
+use nextbasket_testkit::events::{ends_and_says, event, unused_events};
 use nextbasket_testkit::{FunctionProcess, TestStack};
 use serde_json::{Value, json};
 
@@ -118,23 +117,12 @@ async fn without_a_table_it_ends_and_says_why() {
         let mut environment = stack.environment("purchase-history");
         environment.remove(variable);
         let function = FunctionProcess::spawn(env!("CARGO_BIN_EXE_purchase-history"), &environment).await;
-        let error = function.invoke(&json!({ "Records": [] })).await.unwrap_err();
-        assert_eq!(error.error_type, "Runtime.ExitError", "{variable}");
-        let started = Instant::now();
-        while !function.logs().iter().any(|line| line.contains(&format!("{variable} must"))) {
-            assert!(started.elapsed() < Duration::from_secs(10), "{variable}: {:#?}", function.logs());
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        ends_and_says(&function, &json!({ "Records": [] }), &format!("{variable} must")).await;
     }
 }
 
 #[tokio::test]
 async fn every_event_of_this_function_is_used_here() {
     let stack = TestStack::start().await;
-    let used = include_str!("binary.rs");
-    let events = events_of(&stack, "purchase-history");
-    assert!(!events.is_empty());
-    let unused: BTreeSet<_> =
-        events.into_iter().filter(|name| !used.contains(&format!("\"{name}\""))).collect();
-    assert_eq!(unused, BTreeSet::new());
+    assert_eq!(unused_events(&stack, "purchase-history", include_str!("binary.rs")), BTreeSet::new());
 }

@@ -91,7 +91,7 @@ async fn record(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2http
     };
     match state.purchases.record(&purchase).await? {
         Recorded::New => {
-            if let Some(scenario) = purchase.recommendation_id.as_ref().and_then(scenario_of) {
+            if let Some(scenario) = purchase.recommendation_id.as_ref().and_then(RecommendationId::scenario) {
                 let conversion = [("Conversions", 1.0, Unit::Count)];
                 state.service.metrics.put(&[("Scenario", scenario)], &conversion, &[]);
             }
@@ -111,17 +111,6 @@ async fn record(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2http
         )
         .at("purchaseId")),
     }
-}
-
-/// The scenario that the answer was shown in, if the id is one of ours: `scenario.modelVersion.random`.
-fn scenario_of(id: &RecommendationId) -> Option<&str> {
-    let mut parts = id.as_str().splitn(3, '.');
-    let (scenario, version, random) = (parts.next()?, parts.next()?, parts.next()?);
-    let ours = version.parse::<u64>().is_ok()
-        && random.len() == 32
-        && random.bytes().all(|byte| byte.is_ascii_hexdigit())
-        && (1..=32).contains(&scenario.len());
-    ours.then_some(scenario)
 }
 
 async fn list(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
@@ -160,24 +149,4 @@ async fn erase(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpR
     state.purchases.remove_all(&user).await?;
     state.history.remove(&user).await?;
     Ok(no_content(202))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_an_id_of_ours_names_a_scenario() {
-        let of = |id: &str| scenario_of(&RecommendationId::parse(id).unwrap()).map(str::to_owned);
-        assert_eq!(of("home.41.3c9d6eeda3edef4878fcb72d06ceeded").as_deref(), Some("home"));
-        for other in [
-            "home",
-            "home.41",
-            "home.x.3c9d6eeda3edef4878fcb72d06ceeded",
-            "a.1.xyz",
-            ".1.3c9d6eeda3edef4878fcb72d06ceeded",
-        ] {
-            assert_eq!(of(other), None, "{other}");
-        }
-    }
 }

@@ -8,9 +8,8 @@
 )]
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
 
-use nextbasket_testkit::events::{answer, event, events_of};
+use nextbasket_testkit::events::{answer, ends_and_says, event, unused_events};
 use nextbasket_testkit::{FunctionProcess, TestStack};
 use serde_json::{Value, json};
 
@@ -108,27 +107,12 @@ async fn without_a_table_or_with_an_unknown_mode_it_ends_and_says_why() {
         environment.remove(variable);
         environment.extend(value.map(|value| (variable.to_owned(), value.to_owned())));
         let function = FunctionProcess::spawn(env!("CARGO_BIN_EXE_purchases"), &environment).await;
-        let error = function.invoke(&event("purchases-post")).await.unwrap_err();
-        assert_eq!(error.error_type, "Runtime.ExitError", "{variable}={value:?}");
-        let started = Instant::now();
-        while !function.logs().iter().any(|line| line.contains(&format!("{variable} must"))) {
-            assert!(
-                started.elapsed() < Duration::from_secs(10),
-                "{variable}={value:?}: {:#?}",
-                function.logs()
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        ends_and_says(&function, &event("purchases-post"), &format!("{variable} must")).await;
     }
 }
 
 #[tokio::test]
 async fn every_event_of_this_function_is_used_here() {
     let stack = TestStack::start().await;
-    let used = include_str!("binary.rs");
-    let unused: BTreeSet<_> = events_of(&stack, "purchases")
-        .into_iter()
-        .filter(|name| !used.contains(&format!("\"{name}\"")))
-        .collect();
-    assert_eq!(unused, BTreeSet::new());
+    assert_eq!(unused_events(&stack, "purchases", include_str!("binary.rs")), BTreeSet::new());
 }

@@ -1,9 +1,9 @@
 //! What a request asks for, parsed.
 
-use nextbasket_domain::object;
-use nextbasket_domain::{Category, Product, ProductId, UserId};
+use nextbasket_domain::recommendation::MAX_SCENARIO_BYTES;
+use nextbasket_domain::{Category, Product, ProductId, UserId, digest, object};
 use nextbasket_http::request::Limit;
-use nextbasket_http::{ApiError, Query, cursor};
+use nextbasket_http::{ApiError, Query};
 use serde::Deserialize;
 
 /// The most products that one request may name in a list.
@@ -27,7 +27,7 @@ impl Default for Scenario {
 impl Scenario {
     fn parse(text: &str) -> Result<Self, &'static str> {
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        if (1..=32).contains(&text.len()) && text.chars().all(fits) {
+        if (1..=MAX_SCENARIO_BYTES).contains(&text.len()) && text.chars().all(fits) {
             Ok(Self(text.to_owned()))
         } else {
             Err("must be 1 to 32 letters, digits, - or _")
@@ -84,7 +84,7 @@ impl Ask {
     /// What the list depends on beside its name, in few characters: filters, boosts, pins, and the cart.
     pub(crate) fn digest(&self, cart: &[ProductId]) -> String {
         let Self { categories, exclude, with_unavailable, boosts, pinned, .. } = self;
-        cursor::digest(&format!("{:?}", (categories, exclude, with_unavailable, boosts, pinned, cart)))
+        digest(format!("{:?}", (categories, exclude, with_unavailable, boosts, pinned, cart)), 8)
     }
 
     /// Whether the product as it is now may be shown.

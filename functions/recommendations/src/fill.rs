@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use nextbasket_domain::ProductId;
+use nextbasket_domain::{ProductId, RecommendationId};
 use nextbasket_http::{ApiError, cursor};
 use nextbasket_tables::products::Place as CataloguePlace;
 use serde::{Deserialize, Serialize};
@@ -99,14 +99,8 @@ pub(crate) async fn fill<R: Ranking>(
 
 fn begin(state: &State, ask: &Ask, list: &str, model_version: Option<u64>) -> Result<Place, ApiError> {
     let Some(text) = &ask.cursor else {
-        // Scenario and model can be read off the id when a purchase brings it back; nothing has to be stored.
-        let version = model_version.unwrap_or(0);
-        let recommendation_id = format!(
-            "{}.{version}.{:016x}{:016x}",
-            ask.scenario.as_str(),
-            state.random.draw(),
-            state.random.draw()
-        );
+        let recommendation_id =
+            RecommendationId::of_answer(ask.scenario.as_str(), model_version, &state.random);
         return Ok(Place { recommendation_id, model_version, pinned: 0, ranked: 0, catalogue: None });
     };
     let place: Place = cursor::decode(list, text)?;

@@ -9,12 +9,11 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZero;
-use std::time::{Duration, Instant};
 
 use nextbasket_domain::{Category, Clock, Line, Product, ProductId, Purchase, PurchaseId, Timestamp, UserId};
 use nextbasket_recommender::Params;
 use nextbasket_tables::{TableNames, Tables};
-use nextbasket_testkit::events::{answer, event, events_of};
+use nextbasket_testkit::events::{answer, ends_and_says, event, unused_events};
 use nextbasket_testkit::{FunctionProcess, TestStack};
 use serde_json::{Value, json};
 
@@ -139,23 +138,12 @@ async fn without_a_table_or_its_mode_it_ends_and_says_why() {
         let mut environment = stack.environment("recommendations");
         environment.remove(variable);
         let function = FunctionProcess::spawn(env!("CARGO_BIN_EXE_recommendations"), &environment).await;
-        let error = function.invoke(&event("popular")).await.unwrap_err();
-        assert_eq!(error.error_type, "Runtime.ExitError", "{variable}");
-        let started = Instant::now();
-        while !function.logs().iter().any(|line| line.contains(&format!("{variable} must"))) {
-            assert!(started.elapsed() < Duration::from_secs(10), "{variable}: {:#?}", function.logs());
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        ends_and_says(&function, &event("popular"), &format!("{variable} must")).await;
     }
 }
 
 #[tokio::test]
 async fn every_event_of_this_function_is_used_here() {
     let stack = TestStack::start().await;
-    let used = include_str!("binary.rs");
-    let unused: BTreeSet<_> = events_of(&stack, "recommendations")
-        .into_iter()
-        .filter(|name| !used.contains(&format!("\"{name}\"")))
-        .collect();
-    assert_eq!(unused, BTreeSet::new());
+    assert_eq!(unused_events(&stack, "recommendations", include_str!("binary.rs")), BTreeSet::new());
 }

@@ -7,7 +7,6 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::ApiError;
 
@@ -29,13 +28,6 @@ pub fn encode<P: Serialize>(of: &str, place: P) -> Result<String, ApiError> {
     let envelope = Envelope { v: VERSION, of: of.to_owned(), at: place };
     let json = serde_json::to_vec(&envelope).map_err(ApiError::internal)?;
     Ok(URL_SAFE_NO_PAD.encode(json))
-}
-
-/// Tells texts apart in few characters: the first 64 bits of the SHA-256, in hexadecimal.
-#[must_use]
-pub fn digest(text: &str) -> String {
-    let bytes = Sha256::digest(text);
-    bytes.iter().take(8).fold(String::with_capacity(16), |digest, byte| digest + &format!("{byte:02x}"))
 }
 
 /// The place that [`encode`] wrote for the list named `of`.

@@ -9,17 +9,19 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
 use nextbasket_domain::history::fold;
-use nextbasket_domain::{Basket, UserId};
-use sha2::{Digest, Sha256};
+use nextbasket_domain::{Basket, UserId, digest};
 
 use crate::history_codec::{pack, unpack};
-use crate::item::{Item, Reader, bytes, hashed, hexadecimal, text};
+use crate::item::{Item, Reader, bytes, hashed, text};
 use crate::purchases::PurchasesTable;
 use crate::{TableError, capacity};
 
 const USER_ID: &str = "userId";
 const VERSION: &str = "version";
 const BASKETS: &str = "baskets";
+
+/// How much of the SHA-256 of the packed baskets is their version.
+const VERSION_BYTES: usize = 16;
 
 /// How often a history is folded again because purchases or other consumers changed it meanwhile.
 const ATTEMPTS: usize = 20;
@@ -123,7 +125,7 @@ impl HistoryTable {
     async fn put(&self, user: &UserId, baskets: Vec<u8>, read: Option<Stored>) -> Result<bool, TableError> {
         let item = Item::from([
             (USER_ID.to_owned(), text(user.as_str())),
-            (VERSION.to_owned(), text(version(&baskets))),
+            (VERSION.to_owned(), text(digest(&baskets, VERSION_BYTES))),
             (BASKETS.to_owned(), bytes(baskets)),
         ]);
         let put = self
@@ -169,9 +171,4 @@ impl HistoryTable {
             Err(error) => Err(TableError::from_sdk(&self.name, error)),
         }
     }
-}
-
-/// The first 128 bits of the SHA-256 of the packed baskets, in hexadecimal.
-fn version(baskets: &[u8]) -> String {
-    hexadecimal(&Sha256::digest(baskets), 16)
 }

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
-use nextbasket_domain::{Currency, Money};
-use sha2::{Digest, Sha256};
+use nextbasket_domain::{Currency, Money, digest};
 
 use crate::TableError;
 
@@ -24,18 +23,9 @@ pub(crate) fn bytes(value: Vec<u8>) -> AttributeValue {
     AttributeValue::B(Blob::new(value))
 }
 
-/// A user as errors and so logs name them: the first 64 bits of the SHA-256 of the id, in hexadecimal.
+/// A user as errors and so logs name them.
 pub(crate) fn hashed(user: &str) -> String {
-    hexadecimal(&Sha256::digest(user), 8)
-}
-
-pub(crate) fn hexadecimal(digest: &[u8], bytes: usize) -> String {
-    use std::fmt::Write;
-    let mut text = String::with_capacity(2 * bytes);
-    for byte in digest.iter().take(bytes) {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    digest(user, 8)
 }
 
 /// Reads one item's attributes.

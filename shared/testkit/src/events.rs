@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -48,4 +49,23 @@ pub async fn answer(function: &FunctionProcess, event: &Value) -> (u64, Value) {
     let body = answer.get("body").and_then(Value::as_str).filter(|body| !body.is_empty());
     let body = body.map_or(Value::Null, |body| serde_json::from_str(body).expect("a JSON body"));
     (answer.get("statusCode").and_then(Value::as_u64).expect("a status"), body)
+}
+
+/// The events for a function that the source of its tests does not name.
+#[must_use]
+pub fn unused_events(stack: &TestStack, binary: &str, source: &str) -> BTreeSet<String> {
+    let events = events_of(stack, binary);
+    assert!(!events.is_empty(), "there are no events for {binary}");
+    events.into_iter().filter(|name| !source.contains(&format!("\"{name}\""))).collect()
+}
+
+/// Invokes a function that cannot start: it has to end, and to say so in its logs, by this text.
+pub async fn ends_and_says(function: &FunctionProcess, event: &Value, says: &str) {
+    let error = function.invoke(event).await.expect_err("a function that cannot start");
+    assert_eq!(error.error_type, "Runtime.ExitError", "{says}");
+    let started = Instant::now();
+    while !function.logs().iter().any(|line| line.contains(says)) {
+        assert!(started.elapsed() < Duration::from_secs(10), "{says}: {:#?}", function.logs());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
