@@ -116,7 +116,9 @@ impl Filling<'_> {
     }
 
     async fn take_pinned(&mut self) -> Result<(), ApiError> {
-        let pinned = self.ask.pinned.get(self.place.pinned..).unwrap_or_default();
+        let (before, pinned) =
+            self.ask.pinned.split_at_checked(self.place.pinned).unwrap_or((&self.ask.pinned, &[]));
+        self.shown.extend(before.iter().cloned());
         if pinned.is_empty() {
             return Ok(());
         }

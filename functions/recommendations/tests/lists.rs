@@ -153,6 +153,8 @@ async fn pinned_products_come_first_once_each_and_go_on_to_the_next_page() {
     let all = world.pages(&pins).await;
     assert_eq!(all[..3], ["p020", "p002", "p029"]);
     assert_eq!((all.len(), distinct(&all)), (29, 29));
+    let one_by_one = json!({ "pin": ["p020", "p007", "p020", "p002", "p029"], "limit": 1 });
+    assert_eq!(world.pages(&one_by_one).await, all);
     let without = json!({ "pin": ["p020", "p002"], "basket": ["p020"], "filter": { "exclude": ["p002"] } });
     let shown = world.ids(&without).await;
     assert!(!shown.contains(&"p020".to_owned()) && !shown.contains(&"p002".to_owned()), "{shown:?}");
