@@ -1,12 +1,22 @@
 //! The commands and their options.
 
+mod duration;
+mod jobs;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::lock::Lock;
+use crate::upload::Upload;
+
+pub(crate) use duration::{duration, lease, size};
+pub use jobs::{Jobs, JobsCommand};
+
 /// Exit codes, for the help text.
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, with a sentence that says why; 2 used wrongly.";
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, with a sentence that says why; 2 used wrongly; \
+     3 another holds the lock; 4 the lock is lost. `lock run` ends as its command does.";
 
 /// Product recommendations on Lambda and DynamoDB: the whole system on one machine.
 ///
@@ -35,6 +45,12 @@ pub enum Command {
     Recommend(Recommend),
     /// Show what goes with a product
     Related(Related),
+    /// Submit, list, show, wait for, work on and cancel jobs
+    Jobs(Jobs),
+    /// Acquire, release, show and list locks; run a command under one
+    Lock(Lock),
+    /// Upload a folder's files to S3, each exactly once, by any number of processes at once
+    Upload(Upload),
 }
 
 /// Where the data is.

@@ -53,6 +53,15 @@ pub enum Failure {
     /// The API answered with an error.
     #[error("{0}")]
     Answer(String),
+    /// Another holds the lock: exit code 3.
+    #[error("{0}")]
+    Busy(String),
+    /// The lock is lost: exit code 4.
+    #[error("{0}")]
+    LockLost(String),
+    /// A command that was run under a lock ended so: its exit code.
+    #[error("the command ended with exit code {0}")]
+    Command(u8),
     /// Anything else.
     #[error("{}", with_advice(.0))]
     Other(String),
@@ -64,10 +73,27 @@ impl Failure {
         Self::Other(error.to_string())
     }
 
-    /// 2 for wrong use, 1 for everything else.
+    /// 2 for wrong use, 3 for a lock that another holds, 4 for one that is lost, a run command's own, 1 for everything
+    /// else.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(if matches!(self, Self::Usage(_)) { 2 } else { 1 })
+        ExitCode::from(match self {
+            Self::Usage(_) => 2,
+            Self::Busy(_) => 3,
+            Self::LockLost(_) => 4,
+            Self::Command(code) => *code,
+            _ => 1,
+        })
+    }
+}
+
+impl From<nextbasket_batch::JobError> for Failure {
+    fn from(error: nextbasket_batch::JobError) -> Self {
+        match error {
+            nextbasket_batch::JobError::Refused(refusal) => Self::Usage(refusal.to_string()),
+            nextbasket_batch::JobError::UnknownKind(_) => Self::Usage(error.to_string()),
+            other => Self::other(other),
+        }
     }
 }
 

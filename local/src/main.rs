@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use nextbasket::cli::{Cli, Command, Demo};
-use nextbasket::{Failure, ask, demo, import, serve, train};
+use nextbasket::{Failure, ask, demo, import, jobs, lock, serve, train, upload};
 use tracing_subscriber::filter::LevelFilter;
 
 #[tokio::main]
@@ -19,7 +19,10 @@ async fn main() -> ExitCode {
     match run(cli.command.unwrap_or(Command::Demo(Demo::default()))).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("nextbasket: {failure}");
+            // Of a command that was run, it has told itself.
+            if !matches!(failure, Failure::Command(_)) {
+                eprintln!("nextbasket: {failure}");
+            }
             failure.exit_code()
         }
     }
@@ -33,5 +36,8 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Train(options) => train::run(&options).await,
         Command::Recommend(options) => ask::recommend(&options).await,
         Command::Related(options) => ask::related(&options).await,
+        Command::Jobs(options) => jobs::run(&options).await,
+        Command::Lock(options) => lock::run(&options).await,
+        Command::Upload(options) => upload::run(&options).await,
     }
 }

@@ -13,7 +13,7 @@ const EVERY: Duration = Duration::from_secs(5);
 /// A bar for one step of a command.
 pub struct Progress {
     bar: ProgressBar,
-    what: &'static str,
+    what: Cow<'static, str>,
     /// Without a terminal: when a line was printed last.
     plain: Option<Mutex<Instant>>,
 }
@@ -21,11 +21,12 @@ pub struct Progress {
 impl Progress {
     /// A bar of `total` units; `bytes` shows them as such.
     #[must_use]
-    pub fn new(what: &'static str, total: u64, bytes: bool) -> Self {
+    pub fn new(what: impl Into<Cow<'static, str>>, total: u64, bytes: bool) -> Self {
+        let what = what.into();
         let plain = (!std::io::stderr().is_terminal()).then(|| Mutex::new(Instant::now()));
         let target =
             if plain.is_some() { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        let bar = ProgressBar::with_draw_target(Some(total), target).with_prefix(what);
+        let bar = ProgressBar::with_draw_target(Some(total), target).with_prefix(what.clone());
         let form = if bytes {
             "{prefix:<22} {bar:30} {bytes}/{total_bytes} {eta}"
         } else {

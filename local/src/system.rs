@@ -7,12 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use nextbasket_batch::pool::{self, Stop};
+use nextbasket_batch::{Engine, Objects, Site};
 use nextbasket_domain::{Clock, Random};
 use nextbasket_http::{AuthMode, Metrics, Service};
+use nextbasket_jobs::Commands;
 use nextbasket_machine::streams::{Mapping, Pace};
 use nextbasket_machine::template::Template;
 use nextbasket_machine::{HttpFunction, Machine, Options, StreamFunction, handler};
 use nextbasket_tables::{TableNames, Tables};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 use crate::Failure;
 
@@ -21,6 +26,12 @@ const TEMPLATE: &str = include_str!("../../template.yaml");
 
 /// The first part of the tables' names here.
 const STACK: &str = "nextbasket";
+
+/// How many batches a server works on at a time.
+const WORKERS: u32 = 8;
+
+/// How long a stop waits for the batches to save their checkpoints.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Where a system keeps its data and listens.
 #[derive(Debug, Clone)]
@@ -48,6 +59,14 @@ pub struct System {
     address: SocketAddr,
     mappings: Vec<Mapping>,
     tables: Tables,
+    jobs: Arc<Notify>,
+    pool: Option<Pool>,
+}
+
+/// The workers of a server's jobs.
+struct Pool {
+    stop: Arc<Stop>,
+    task: JoinHandle<()>,
 }
 
 impl System {
@@ -58,6 +77,7 @@ impl System {
     pub async fn start(settings: Settings) -> Result<Self, Failure> {
         let mut system = Self::start_without_mappings(settings).await?;
         system.follow().await?;
+        system.work_on_jobs()?;
         system.machine.announce(system.address)?;
         Ok(system)
     }
@@ -76,8 +96,24 @@ impl System {
         })
         .await?;
         let tables = Tables::new(Client::new(machine.sdk_config()), table_names()?);
-        let address = machine.gateway(settings.listen, &http_functions(&tables)?).await?;
-        Ok(Self { machine, address, mappings: Vec::new(), tables })
+        let jobs = Arc::new(Notify::new());
+        // What comes over HTTP is not from whoever is at this machine, so it may not name commands to run.
+        let engine = Engine::new(site(&machine)?, nextbasket_jobs::kinds(&tables, Commands::Refused));
+        let functions = http_functions(&tables, engine, jobs.clone())?;
+        let address = machine.gateway(settings.listen, &functions).await?;
+        Ok(Self { machine, address, mappings: Vec::new(), tables, jobs, pool: None })
+    }
+
+    /// Works on the jobs that there are, and on those that come, until the system is stopped: also on those that an
+    /// earlier one had to leave.
+    fn work_on_jobs(&mut self) -> Result<(), Failure> {
+        let engine =
+            Engine::new(site(&self.machine)?, nextbasket_jobs::kinds(&self.tables, Commands::Allowed));
+        let (stop, jobs) = (Arc::new(Stop::default()), self.jobs.clone());
+        let stopped = stop.clone();
+        let task = tokio::spawn(async move { pool::serve(&engine, WORKERS, &stopped, &jobs).await });
+        self.pool = Some(Pool { stop, task });
+        Ok(())
     }
 
     /// Starts the stream mappings, from where they ended the last time. Whoever writes much starts them after that:
@@ -135,8 +171,49 @@ impl System {
     /// # Errors
     /// [`Failure`] if the folder cannot be left in order.
     pub async fn stop(self) -> Result<(), Failure> {
+        if let Some(Pool { stop, task }) = self.pool {
+            stop.stop();
+            let _ = tokio::time::timeout(GRACE, task).await;
+        }
         Ok(self.machine.stop().await?)
     }
+}
+
+/// Where the machine's jobs run.
+///
+/// # Errors
+/// [`Failure`] if the template has no place for jobs, or the system no random numbers.
+pub fn site(machine: &Machine) -> Result<Site, Failure> {
+    let JobsPlace { operations, bucket } = jobs_place()?;
+    Ok(Site {
+        dynamodb: Client::new(machine.sdk_config()),
+        operations,
+        objects: Objects::new(aws_sdk_s3::Client::from_conf(machine.s3_config()), bucket),
+        clock: Clock::system(),
+        random: Random::system().map_err(|error| Failure::other(format!("no random numbers: {error}")))?,
+    })
+}
+
+/// The names of the operations table and of the jobs' bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobsPlace {
+    /// The table.
+    pub operations: String,
+    /// The bucket.
+    pub bucket: String,
+}
+
+/// The names of the operations table and of the jobs' bucket, as the template gives them to the functions.
+///
+/// # Errors
+/// [`Failure`] if the template cannot be read or has none.
+pub fn jobs_place() -> Result<JobsPlace, Failure> {
+    let environments = environments()?;
+    let named = |variable: &str| {
+        let none = || Failure::other(format!("no function of the template has {variable}"));
+        environments.get(variable).cloned().ok_or_else(none)
+    };
+    Ok(JobsPlace { operations: named("OPERATIONS_TABLE")?, bucket: named("JOBS_BUCKET")? })
 }
 
 /// The tables' names, as the template gives them to the functions.
@@ -144,20 +221,36 @@ impl System {
 /// # Errors
 /// [`Failure`] if the template cannot be read.
 pub fn table_names() -> Result<TableNames, Failure> {
-    let template = Template::parse(TEMPLATE, STACK).map_err(Failure::other)?;
-    let environments: BTreeMap<String, String> =
-        template.functions.into_iter().flat_map(|function| function.environment).collect();
+    let environments = environments()?;
     Ok(TableNames::from_lookup(|variable| environments.get(variable).cloned()))
 }
 
-fn http_functions(tables: &Tables) -> Result<HashMap<String, HttpFunction>, Failure> {
+/// The variables of all functions of the template.
+fn environments() -> Result<BTreeMap<String, String>, Failure> {
+    let template = Template::parse(TEMPLATE, STACK).map_err(Failure::other)?;
+    Ok(template.functions.into_iter().flat_map(|function| function.environment).collect())
+}
+
+fn http_functions(
+    tables: &Tables,
+    engine: Engine,
+    submitted: Arc<Notify>,
+) -> Result<HashMap<String, HttpFunction>, Failure> {
     let service = Service { auth: AuthMode::Iam, metrics: Metrics::off() };
     let clock = Clock::system();
     let random = Random::system().map_err(|error| Failure::other(format!("no random numbers: {error}")))?;
     let purchases = Arc::new(purchases::State::new(service.clone(), tables, clock.clone())?);
     let products = Arc::new(products::State::new(service.clone(), tables, clock.clone())?);
-    let recommendations = Arc::new(recommendations::State::new(service, tables, clock, random)?);
-    let functions: [(&str, HttpFunction); 3] = [
+    let recommendations = Arc::new(recommendations::State::new(service.clone(), tables, clock, random)?);
+    let jobs = Arc::new(jobs::State::new(service, engine, tables, jobs::Driver::Workers(submitted))?);
+    let functions: [(&str, HttpFunction); 4] = [
+        (
+            "jobs",
+            handler(move |event| {
+                let state = jobs.clone();
+                async move { jobs::handle(&state, event).await }
+            }),
+        ),
         (
             "purchases",
             handler(move |event| {

@@ -12,12 +12,15 @@ mod api;
 mod contract;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::Client;
 use lambda_runtime::{Context, LambdaEvent};
+use nextbasket_batch::{Engine, Objects, Site};
 use nextbasket_domain::{Clock, Random};
 use nextbasket_http::{AuthMode, Metrics, Service};
+use nextbasket_jobs::Commands;
 use nextbasket_tables::{TableNames, Tables};
 use nextbasket_testkit::{Fault, FaultProxy};
 use serde_json::{Value, json};
@@ -68,6 +71,14 @@ fn example(operation: &str) -> (&'static str, Value) {
             }),
         ),
         "deleteProduct" => ("/products/K%C3%A4se%201%2F2%20kg", Value::Null),
+        "submitJob" => (
+            "/jobs",
+            json!({ "jobId": "rebuild-1", "kind": "rebuild-history", "parameters": { "segments": 2 } }),
+        ),
+        "listJobs" => ("/jobs", Value::Null),
+        "getJob" | "cancelJob" => ("/jobs/rebuild-1", Value::Null),
+        "listModels" => ("/models", Value::Null),
+        "setCurrentModel" => ("/models/current", json!({ "version": 1 })),
         other => panic!("an operation without an example: {other}"),
     }
 }
@@ -114,6 +125,7 @@ async fn every_operation_answers_as_the_contract_says_and_every_promise_of_it_is
     products(&mut client).await;
     purchases(&mut client).await;
     recommendations(&mut client).await;
+    jobs_and_models(&mut client).await;
     wrong_parameters(&mut client).await;
     wrong_bodies(&mut client).await;
     our_own_failures(&mut client).await;
@@ -232,6 +244,34 @@ async fn recommendations(client: &mut Session) {
     client.refused("recommendForBasket", "", &body, "expired_cursor").await;
 }
 
+async fn jobs_and_models(client: &mut Session) {
+    let (_, body) = example("submitJob");
+    for body in
+        [&body, &body, &json!({ "kind": "rebuild-history", "parameters": body["parameters"], "jobId": null })]
+    {
+        client.ask("submitJob", "", body, 202).await;
+    }
+    until(client, "getJob", "", |answer| answer.text("/state") == "succeeded").await;
+    let first = client.ask("listJobs", "?limit=1", &Value::Null, 200).await;
+    client.ask("listJobs", &format!("?cursor={}", first.cursor()), &Value::Null, 200).await;
+    client.ask("cancelJob", "", &Value::Null, 202).await;
+    for operation in ["getJob", "cancelJob"] {
+        client.ask_at(operation, "/jobs/never-submitted", &Value::Null, 404).await;
+    }
+    let tried = json!({ "kind": "rebuild-history", "dryRun": true });
+    client.ask("submitJob", "", &tried, 200).await;
+    let nowhere = json!({ "source": "s3://nextbasket-nowhere/purchases.csv" });
+    let tried = json!({ "kind": "import", "parameters": nowhere, "dryRun": true });
+    client.ask("submitJob", "", &tried, 409).await;
+
+    client.ask("listModels", "", &Value::Null, 200).await;
+    let (_, before) = example("setCurrentModel");
+    client.ask("setCurrentModel", "", &before, 200).await;
+    client.ask("setCurrentModel", "", &json!({ "version": 77 }), 404).await;
+    client.world.tables().model().unwrap().begin().await.unwrap();
+    client.ask("setCurrentModel", "", &json!({ "version": 2 }), 409).await;
+}
+
 /// Asks until the answer is as it shall become; every answer on the way is held against the contract.
 async fn until(client: &mut Session, operation: &str, query: &str, done: impl Fn(&Answer) -> bool) -> Answer {
     let started = Instant::now();
@@ -253,7 +293,7 @@ async fn wrong_parameters(client: &mut Session) {
         let (_, body) = example(&operation);
         client.refused(&operation, "?colour=red", &body, "unknown_field").await;
     }
-    for operation in ASKS.into_iter().chain(["listPurchases", "listProducts"]) {
+    for operation in ASKS.into_iter().chain(["listPurchases", "listProducts", "listJobs"]) {
         client.refused(operation, "?limit=0", &Value::Null, "invalid_field").await;
         client.refused(operation, "?cursor=x", &Value::Null, "invalid_cursor").await;
     }
@@ -263,6 +303,8 @@ async fn wrong_parameters(client: &mut Session) {
         ("getProduct", "/products/a%7Fb"),
         ("deleteProduct", "/products/a%C2%85b"),
         ("putProduct", "/products/%0D"),
+        ("getJob", "/jobs/a%20b"),
+        ("cancelJob", "/jobs/a%20b"),
         // API Gateway's own answer.
         ("getProduct", "/products/100%"),
     ] {
@@ -275,6 +317,8 @@ async fn wrong_bodies(client: &mut Session) {
         ("recordPurchase", json!({})),
         ("putProduct", json!({})),
         ("recommendForBasket", json!({ "boost": [{ "category": "Coffee" }] })),
+        ("submitJob", json!({})),
+        ("setCurrentModel", json!({})),
     ] {
         let (target, mut body) = example(operation);
         client.send(operation, target, "{".to_owned(), 400).await;
@@ -295,14 +339,18 @@ async fn our_own_failures(client: &mut Session) {
     let names = nextbasket::system::table_names().unwrap();
     let proxy = FaultProxy::start(&machine.dynamodb().endpoint_url()).await;
     proxy.inject("*", 1..=u64::MAX, Fault::Throttle);
-    let throttled = Tables::new(proxy.dynamodb(), names.clone());
     let gone = TableNames::from_lookup(|variable| Some(format!("no-{variable}")));
-    let missing = Tables::new(Client::new(machine.sdk_config()), gone);
-    let healthy = Tables::new(Client::new(machine.sdk_config()), names);
+    let direct = Client::new(machine.sdk_config());
+    let operations = &machine.template().table("OperationsTable").unwrap().name;
+    let objects = || {
+        let bucket = machine.template().bucket("JobsBucket").unwrap().name.clone();
+        Objects::new(aws_sdk_s3::Client::from_conf(machine.s3_config()), bucket)
+    };
+    let throttled = Functions::on(proxy.dynamodb(), names.clone(), operations, objects());
+    let missing = Functions::on(direct.clone(), gone, "no-operations", objects());
+    let healthy = Functions::on(direct, names, operations, objects());
     let admin = json!({ "jwt": { "claims": { "sub": "shop", "scope": "nextbasket/admin" } } });
     let other = json!({ "jwt": { "claims": { "sub": "mallory" } } });
-    let (throttled, missing, healthy) =
-        (Functions::on(&throttled), Functions::on(&missing), Functions::on(&healthy));
     for route in client.contract.routes() {
         let operation = client.contract.operation(&route).to_owned();
         for (functions, authorizer, status) in [
@@ -325,13 +373,25 @@ struct Functions {
     purchases: purchases::State,
     products: products::State,
     recommendations: recommendations::State,
+    jobs: jobs::State,
 }
 
 impl Functions {
-    fn on(tables: &Tables) -> Self {
+    fn on(client: Client, names: TableNames, operations: &str, objects: Objects) -> Self {
+        let tables = &Tables::new(client.clone(), names);
         let service = Service { auth: AuthMode::Jwt, metrics: Metrics::off() };
         let (clock, random) = (Clock::system(), Random::new(|| 4));
+        let site = Site {
+            dynamodb: client,
+            operations: operations.to_owned(),
+            objects,
+            clock: clock.clone(),
+            random: random.clone(),
+        };
+        let engine = Engine::new(site, nextbasket_jobs::kinds(tables, Commands::Refused));
+        let driver = jobs::Driver::Workers(Arc::default());
         Self {
+            jobs: jobs::State::new(service.clone(), engine, tables, driver).unwrap(),
             purchases: purchases::State::new(service.clone(), tables, clock.clone()).unwrap(),
             products: products::State::new(service.clone(), tables, clock.clone()).unwrap(),
             recommendations: recommendations::State::new(service, tables, clock, random).unwrap(),
@@ -343,7 +403,9 @@ impl Functions {
         let event = json!({
             "routeKey": route,
             "rawQueryString": "",
-            "pathParameters": { "userId": "ada", "purchaseId": "order-1001", "productId": "coffee-espresso-1kg" },
+            "pathParameters": {
+                "userId": "ada", "purchaseId": "order-1001", "productId": "coffee-espresso-1kg", "jobId": "count-1",
+            },
             "requestContext": {
                 "requestId": "4f3c8a52",
                 "authorizer": authorizer,
@@ -358,6 +420,9 @@ impl Functions {
             }
             "listProducts" | "getProduct" | "putProduct" | "deleteProduct" => {
                 products::handle(&self.products, event).await
+            }
+            "submitJob" | "listJobs" | "getJob" | "cancelJob" | "listModels" | "setCurrentModel" => {
+                jobs::handle(&self.jobs, event).await
             }
             _ => recommendations::handle(&self.recommendations, event).await,
         };
@@ -377,7 +442,7 @@ impl Functions {
 fn the_examples_of_the_contract_are_as_their_schemas_say() {
     let contract = Contract::read();
     assert!(contract.check_examples() >= 8);
-    for operation in ["recordPurchase", "putProduct", "recommendForBasket"] {
+    for operation in ["recordPurchase", "putProduct", "recommendForBasket", "submitJob", "setCurrentModel"] {
         let (_, mut body) = example(operation);
         contract.admits(operation, &body).unwrap();
         body["colour"] = json!("red");

@@ -198,7 +198,24 @@ expect RecommendationsFunction recommendations-user \
         body["items"][0]["reasons"]'
 expect RecommendationsFunction popular 'status == 200 and body["modelVersion"] and body["items"]'
 
+# The database's own workers take the job as soon as it is there.
+expect JobsFunction jobs-post 'status == 202 and body["jobId"] == "rebuild-history-1"'
+expect JobsFunction jobs-post-dry-run 'status == 200 and body["estimate"]["readUnits"] >= 0'
+expect JobsFunction jobs-post-invalid 'status == 400 and body["field"] == "parameters.colour"'
+expect JobsFunction jobs-post-unknown-kind 'status == 400 and body["field"] == "kind"'
+expect JobsFunction jobs-list 'status == 200 and [j["jobId"] for j in body["items"]] == ["rebuild-history-1"]'
+expect JobsFunction job-get 'status == 200 and body["kind"] == "rebuild-history"'
+expect JobsFunction job-get-unknown 'status == 404 and body["code"]'
+expect JobsFunction job-delete 'status == 202 and body["jobId"] == "rebuild-history-1"'
+expect JobPlanFunction job-plan 'answer["next"] in ("done", "wait")'
+expect JobPlanFunction job-plan-again 'answer["next"] in ("done", "wait")'
+expect JobPlanFunction job-plan-fail 'answer["next"] in ("done", "wait")'
+expect JobsFunction models-list 'status == 200 and [m["live"] for m in body["items"]] == [True]'
+expect JobsFunction models-put-current 'status == 200 and body["live"]'
+
 deploy jwt
+expect JobsFunction jobs-post-jwt-admin 'status == 202 and body["jobId"] == "rebuild-history-1"'
+expect JobsFunction jobs-post-jwt-user 'status == 403 and body["code"]'
 expect PurchasesFunction purchases-post-jwt 'status == 201 and body["userId"] == "grace"'
 expect PurchasesFunction purchases-post-jwt-other-user 'status == 403 and body["code"]'
 expect ProductsFunction products-put-jwt-admin 'status in (200, 201)'

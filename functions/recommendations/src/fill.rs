@@ -30,6 +30,11 @@ pub(crate) trait Ranking {
 
     /// Why the product is where it is, the strongest reason first.
     fn reasons(&self, why: &Self::Why) -> Vec<Reason>;
+
+    /// Tells the ranking from others of the same model, if there are any: a cursor is good for its own alone.
+    fn edition(&self) -> Option<i64> {
+        None
+    }
 }
 
 /// How many cards of a ranking one answer may read when most of them turn out not to be available.
@@ -44,6 +49,8 @@ const MOST_PAGES: usize = 20;
 struct Place {
     recommendation_id: String,
     model_version: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    edition: Option<i64>,
     /// How many of the pinned products have been looked at.
     pinned: usize,
     /// How much of the ranking has been looked at.
@@ -80,7 +87,7 @@ pub(crate) async fn fill<R: Ranking>(
         ask,
         shown: never.iter().chain(&ask.exclude).cloned().collect(),
         items: Vec::with_capacity(ask.limit),
-        place: begin(state, ask, &list, model_version)?,
+        place: begin(state, ask, &list, model_version, ranking.edition())?,
     };
     filling.take_pinned().await?;
     filling.shown.extend(ask.pinned.iter().cloned());
@@ -97,15 +104,31 @@ pub(crate) async fn fill<R: Ranking>(
     })
 }
 
-fn begin(state: &State, ask: &Ask, list: &str, model_version: Option<u64>) -> Result<Place, ApiError> {
+fn begin(
+    state: &State,
+    ask: &Ask,
+    list: &str,
+    model_version: Option<u64>,
+    edition: Option<i64>,
+) -> Result<Place, ApiError> {
     let Some(text) = &ask.cursor else {
         let recommendation_id =
             RecommendationId::of_answer(ask.scenario.as_str(), model_version, &state.random);
-        return Ok(Place { recommendation_id, model_version, pinned: 0, ranked: 0, catalogue: None });
+        return Ok(Place {
+            recommendation_id,
+            model_version,
+            edition,
+            pinned: 0,
+            ranked: 0,
+            catalogue: None,
+        });
     };
     let place: Place = cursor::decode(list, text)?;
     if place.model_version != model_version {
         return Err(ApiError::expired_cursor("the model has changed since; begin the list again"));
+    }
+    if place.edition != edition {
+        return Err(ApiError::expired_cursor("the list was made anew since; begin it again"));
     }
     Ok(place)
 }

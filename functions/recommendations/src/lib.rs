@@ -32,6 +32,7 @@ use crate::answer::Answer;
 use crate::ask::{Ask, CartBody};
 use crate::cards::Cards;
 use crate::live_model::Models;
+use crate::popular::Lists;
 
 /// What the function keeps between invocations.
 #[derive(Debug)]
@@ -39,6 +40,7 @@ pub struct State {
     service: Service,
     history: HistoryTable,
     models: Models,
+    popular: Lists,
     cards: Cards,
     random: Random,
 }
@@ -58,6 +60,7 @@ impl State {
             service,
             history: tables.history()?,
             models: Models::new(tables.model()?, clock.clone()),
+            popular: Lists::new(tables.popular()?, clock.clone()),
             cards: Cards::new(tables.products()?, clock),
             random,
         })

@@ -1,10 +1,12 @@
 //! What is popular now: the whole shop's ranking, with no user.
 
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use nextbasket_domain::ProductId;
+use nextbasket_domain::{Clock, ProductId, Timestamp};
 use nextbasket_http::ApiError;
 use nextbasket_recommender::{Priors, ProductIx, Window};
+use nextbasket_tables::popular::{Popular as Counted, PopularList, PopularTable};
 
 use crate::State;
 use crate::answer::Answer;
@@ -28,19 +30,118 @@ pub(crate) fn parse_window(text: &str) -> Result<Window, &'static str> {
     }
 }
 
-/// Answers with the most popular products of the window.
+/// The window's name in requests and in the table.
+fn name(window: Window) -> Option<&'static str> {
+    match window {
+        Window::Day => Some("day"),
+        Window::Week => Some("week"),
+        Window::Month => Some("month"),
+        Window::AllTime => Some("all"),
+        Window::Scoring => None,
+    }
+}
+
+/// How long it is trusted that there are no newer lists.
+const FRESH_MS: i64 = 1_000;
+
+/// The lists that are counted between two trainings, behind a cache.
+#[derive(Debug)]
+pub(crate) struct Lists {
+    table: PopularTable,
+    clock: Clock,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// When it was looked what there is, and when that was made.
+    made: Option<(Timestamp, Option<Timestamp>)>,
+    lists: HashMap<&'static str, Arc<PopularList>>,
+}
+
+impl Lists {
+    pub(crate) fn new(table: PopularTable, clock: Clock) -> Self {
+        Self { table, clock, seen: Mutex::default() }
+    }
+
+    /// When the newest lists were made. An answer without them is better than none, so what cannot be read is as good
+    /// as not there.
+    async fn made_at(&self) -> Option<Timestamp> {
+        let now = self.clock.now();
+        if let Some((at, made)) = self.lock().made
+            && now.as_millis() - at.as_millis() < FRESH_MS
+        {
+            return made;
+        }
+        let made = match self.table.made().await {
+            Ok(made) => made.map(|made| made.at),
+            Err(error) => {
+                tracing::error!(%error, "the popular lists cannot be looked for");
+                None
+            }
+        };
+        self.lock().made = Some((now, made));
+        made
+    }
+
+    /// The window's list as it was made then or later.
+    async fn list(&self, window: &'static str, made_at: Timestamp) -> Option<Arc<PopularList>> {
+        let known = self.lock().lists.get(window).cloned();
+        if let Some(known) = known.filter(|known| known.made_at >= made_at) {
+            return Some(known);
+        }
+        match self.table.list(window).await {
+            Ok(list) => {
+                let list = Arc::new(list?);
+                self.lock().lists.insert(window, list.clone());
+                Some(list)
+            }
+            Err(error) => {
+                tracing::error!(%error, window, "a popular list cannot be read: refresh it again");
+                None
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Answers with the most popular products of the window: by the list that was counted since the last training, if
+/// there is one, and then by the model.
 pub(crate) async fn answer(state: &State, window: Window, ask: &Ask) -> Result<Answer, ApiError> {
-    let model = state.models.live().await?;
+    let (model, made_at) = tokio::join!(state.models.live(), state.popular.made_at());
+    let model = model?;
+    let newer =
+        made_at.filter(|made_at| model.as_ref().is_none_or(|model| *made_at > model.pointer.trained_at));
+    let counted = match (name(window), newer) {
+        (Some(name), Some(made_at)) => state.popular.list(name, made_at).await,
+        _ => None,
+    };
     let list = format!("popular/{window:?}");
     let version = model.as_ref().map(|model| model.pointer.version);
-    fill(state, ask, &list, version, &[], &Popular { model, window, ask }).await
+    fill(state, ask, &list, version, &[], &Popular { model, counted, window, ask }).await
 }
 
 struct Popular<'a> {
     /// `None` before the first training.
     model: Option<Arc<LiveModel>>,
+    /// `None` unless it is newer than the model.
+    counted: Option<Arc<PopularList>>,
     window: Window,
     ask: &'a Ask,
+}
+
+impl Popular<'_> {
+    /// The products of the list that are in a wanted category.
+    fn counted(&self) -> impl Iterator<Item = &Counted> {
+        let wanted = &self.ask.categories;
+        let fits = move |counted: &&Counted| {
+            wanted.is_empty() || counted.categories.iter().any(|category| wanted.contains(category))
+        };
+        self.counted.iter().flat_map(|list| &list.products).filter(fits)
+    }
 }
 
 impl Ranking for Popular<'_> {
@@ -48,15 +149,34 @@ impl Ranking for Popular<'_> {
     type Why = f64;
 
     fn best(&self, n: usize) -> Vec<Ranked<f64>> {
-        let Some(model) = &self.model else { return Vec::new() };
+        let of_list = |counted: &Counted| Ranked {
+            id: counted.product_id.clone(),
+            score: counted.share,
+            why: counted.share,
+        };
+        let mut best: Vec<Ranked<f64>> = self.counted().take(n).map(of_list).collect();
+        let Some(model) = self.model.as_ref().filter(|_| best.len() < n) else { return best };
+        // What the list has no room for follows in the model's order, and is not more popular than the list's last.
+        let listed: HashSet<&str> = self.counted().map(|counted| counted.product_id.as_str()).collect();
+        let most = best.last().map_or(f64::INFINITY, |last| last.score);
         let wanted = category_codes(&model.priors, self.ask);
         let popular = model.priors.popular(self.window).iter().copied();
-        let fits = popular.filter(|&product| in_categories(&model.priors, wanted.as_deref(), product));
-        fits.filter_map(|product| ranked(&model.priors, self.window, product)).take(n).collect()
+        let rest = popular
+            .filter(|&product| in_categories(&model.priors, wanted.as_deref(), product))
+            .filter(|&product| !listed.contains(model.priors.id(product)))
+            .filter_map(|product| ranked(&model.priors, self.window, product))
+            .map(|ranked| Ranked { score: ranked.score.min(most), why: ranked.why.min(most), ..ranked });
+        let missing = n - best.len();
+        best.extend(rest.take(missing));
+        best
     }
 
     fn reasons(&self, popularity: &f64) -> Vec<Reason> {
         vec![Reason::popular(*popularity, self.window)]
+    }
+
+    fn edition(&self) -> Option<i64> {
+        self.counted.as_ref().map(|list| list.made_at.as_millis())
     }
 }
 

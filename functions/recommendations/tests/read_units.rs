@@ -18,6 +18,7 @@ use nextbasket_domain::{Clock, Random, Timestamp, UserId};
 use nextbasket_http::{AuthMode, Metrics, Service};
 use nextbasket_recommender::Params;
 use nextbasket_shop::{Shop, Size};
+use nextbasket_tables::popular::{MAX_BYTES, Made, Popular};
 use nextbasket_tables::{TableNames, Tables};
 use nextbasket_testkit::{FaultProxy, TestStack};
 use recommendations::{State, handle};
@@ -168,5 +169,30 @@ async fn a_function_that_has_served_others_reads_three_units_for_the_next_user()
         let fresh = measured.function().await;
         hold(&format!("cold, {route}"), &[measured.ask(&fresh, route, event.clone()).await], COLD);
         hold(&format!("warm, {route}"), &[measured.ask(&fresh, route, event).await], WARM);
+    }
+}
+
+/// Lists as large as they get, of the model's products and of others.
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_counted_since_the_training_keep_within_the_same_limits() {
+    let measured = Measured::new().await;
+    let tables = tables(&measured.stack, measured.stack.dynamodb());
+    let (catalogue, _) = tables.products().unwrap().page(None, 50, None).await.unwrap();
+    let sold = catalogue.into_iter().map(|product| product.product_id);
+    let others = (0..1_000).map(|n| format!("{n:0100}").parse().unwrap());
+    let products: Vec<Popular> = sold
+        .chain(others)
+        .map(|product_id| Popular { product_id, share: 0.01, categories: Vec::new() })
+        .collect();
+    let now = Clock::system().now().plus_millis(1_000);
+    let made = Made { at: now, newest: now, purchases: 1 };
+    let written = tables.popular().unwrap().put(&made, &[("week", products.clone())]).await.unwrap();
+    assert!(written[0] > 50 && written[0] * 112 > MAX_BYTES - 3_000, "{written:?}");
+    let function = measured.function().await;
+    let route = "GET /products/popular";
+    hold("cold, with lists", &[measured.ask(&function, route, json!({})).await], COLD);
+    for (when, millis) in [("at once", 0), ("1.5 s later", 1_500)] {
+        function.pass(millis);
+        hold(&format!("warm, with lists, {when}"), &[measured.ask(&function, route, json!({})).await], WARM);
     }
 }

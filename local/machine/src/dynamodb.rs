@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use dynoxide::Database;
 use tokio::sync::oneshot;
+use tokio::time::MissedTickBehavior;
 
 use crate::listen::{ListenError, listen};
 
@@ -21,6 +22,9 @@ pub(crate) use upkeep::trim;
 
 /// How long a stop waits for requests that are under way.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How often expired items are looked for. AWS takes days at most; here a minute.
+const SWEEP: Duration = Duration::from_secs(60);
 
 /// The database's own schema makes every stream write read all earlier records; this index ends that.
 const STREAM_INDEX: &str = "CREATE INDEX IF NOT EXISTS nextbasket_stream_order \
@@ -50,6 +54,10 @@ impl DynamoDb {
     /// # Errors
     /// [`DynamoDbError`] when the storage cannot be opened or the address cannot be listened on.
     pub fn start(storage: Storage, address: SocketAddr) -> Result<Self, DynamoDbError> {
+        Self::start_sweeping(storage, address, SWEEP)
+    }
+
+    fn start_sweeping(storage: Storage, address: SocketAddr, every: Duration) -> Result<Self, DynamoDbError> {
         let database = open(&storage)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -63,7 +71,10 @@ impl DynamoDb {
         let served = database.clone();
         let thread = std::thread::Builder::new()
             .name("dynamodb".to_owned())
-            .spawn(move || serve(&runtime, listener, served, stopped))
+            .spawn(move || {
+                runtime.spawn(sweep(served.clone(), every));
+                serve(&runtime, listener, served, stopped);
+            })
             .map_err(|source| DynamoDbError::Thread { source })?;
         Ok(DynamoDb { address, storage, database: Some(database), stop: Some(stop), thread: Some(thread) })
     }
@@ -172,6 +183,21 @@ fn text_of(path: &Path) -> Result<String, DynamoDbError> {
     })
 }
 
+/// Removes items that have expired, at once and then every so often, for as long as the runtime lives.
+async fn sweep(database: Database, every: Duration) {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let database = database.clone();
+        match tokio::task::spawn_blocking(move || database.sweep_ttl()).await {
+            Ok(Ok(0)) | Err(_) => {}
+            Ok(Ok(items)) => tracing::debug!(items, "expired items were removed"),
+            Ok(Err(e)) => tracing::warn!(error = %e, "expired items could not be removed"),
+        }
+    }
+}
+
 fn serve(
     runtime: &tokio::runtime::Runtime,
     listener: tokio::net::TcpListener,
@@ -194,4 +220,47 @@ fn serve(
             () = late => tracing::warn!("requests to the local DynamoDB were cut off"),
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+    use aws_sdk_dynamodb::Client;
+    use aws_sdk_dynamodb::types::AttributeValue;
+
+    use super::*;
+    use crate::template::Template;
+
+    const TEMPLATE: &str = r#"
+Resources:
+  Locks:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      TimeToLiveSpecification: { AttributeName: expireAt, Enabled: true }
+      AttributeDefinitions: [{ AttributeName: pk, AttributeType: S }]
+      KeySchema: [{ AttributeName: pk, KeyType: HASH }]
+"#;
+
+    #[tokio::test]
+    async fn expired_items_are_looked_for_again_and_again() {
+        let start = || {
+            let address = "127.0.0.1:0".parse().unwrap();
+            DynamoDb::start_sweeping(Storage::Memory, address, Duration::from_millis(20)).unwrap()
+        };
+        let database = tokio::task::spawn_blocking(start).await.unwrap();
+        let client = Client::new(&sdk_config(&database.endpoint_url()));
+        create_tables(&client, &Template::parse(TEMPLATE, "t").unwrap().tables).await.unwrap();
+        for round in 0..3 {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+            let item = client.put_item().table_name("t-Locks");
+            let item = item.item("pk", AttributeValue::S(round.to_string()));
+            item.item("expireAt", AttributeValue::N((now - 1).to_string())).send().await.unwrap();
+            let begin = Instant::now();
+            while client.scan().table_name("t-Locks").send().await.unwrap().count() > 0 {
+                assert!(begin.elapsed() < Duration::from_secs(30), "round {round}");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
 }

@@ -6,6 +6,7 @@
 //! | `format.json` | the folder's format and the version that made it |
 //! | `server.json` | process and addresses of the server that has the folder open |
 //! | `dynamodb.sqlite` | the tables |
+//! | `s3/` | buckets and objects |
 //! | `checkpoints/` | how far each stream mapping has come |
 //! | `dead-letters.jsonl` | what stream mappings gave up |
 
@@ -40,6 +41,9 @@ pub struct Server {
     pub http: SocketAddr,
     /// Where its DynamoDB listens.
     pub dynamodb: SocketAddr,
+    /// Where its S3 listens; a server of an earlier version has none.
+    #[serde(default)]
+    pub s3: Option<SocketAddr>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -68,7 +72,10 @@ impl Folder {
                 // It may be no server, only somebody who looks for one.
                 Err(TryLockError::WouldBlock) if tries.next().is_some() => std::thread::sleep(LOOK),
                 Err(TryLockError::WouldBlock) => {
-                    return Err(FolderError::InUse { path: path.to_owned(), server: recorded(path) });
+                    return Err(FolderError::InUse {
+                        path: path.to_owned(),
+                        server: recorded(path).map(Box::new),
+                    });
                 }
                 Err(TryLockError::Error(source)) => return Err(io(path, source)),
             }
@@ -147,12 +154,12 @@ pub fn running_server(path: &Path) -> Result<Option<Server>, FolderError> {
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// Another process has it open.
-    #[error("the data folder {path} is in use{}; stop that process or take another folder", by(.server.as_ref()))]
+    #[error("the data folder {path} is in use{}; stop that process or take another folder", by(.server.as_deref()))]
     InUse {
         /// The folder.
         path: PathBuf,
         /// Who has it open, when that is a server that is ready.
-        server: Option<Server>,
+        server: Option<Box<Server>>,
     },
     /// Another version made it.
     #[error(
@@ -255,6 +262,7 @@ mod tests {
             pid: std::process::id(),
             http: "127.0.0.1:1".parse().unwrap(),
             dynamodb: "127.0.0.1:2".parse().unwrap(),
+            s3: Some("127.0.0.1:3".parse().unwrap()),
         }
     }
 
@@ -267,7 +275,7 @@ mod tests {
         folder.announce(&server()).unwrap();
         assert_eq!(running_server(&path).unwrap(), Some(server()));
         let refused = Folder::open(&path).unwrap_err();
-        assert!(matches!(&refused, FolderError::InUse { server: Some(s), .. } if *s == server()));
+        assert!(matches!(&refused, FolderError::InUse { server: Some(s), .. } if **s == server()));
         assert!(refused.to_string().contains("http://127.0.0.1:1"), "{refused}");
         folder.withdraw().unwrap();
         drop(folder);
@@ -285,6 +293,16 @@ mod tests {
         assert_eq!(running_server(dir.path()).unwrap(), None);
         Folder::open(dir.path()).unwrap();
         assert!(!dir.path().join("server.json").exists());
+    }
+
+    #[test]
+    fn a_server_of_an_earlier_version_is_found_without_object_storage() {
+        let dir = tempfile::tempdir().unwrap();
+        let _folder = Folder::open(dir.path()).unwrap();
+        let earlier = r#"{"pid":7,"http":"127.0.0.1:1","dynamodb":"127.0.0.1:2"}"#;
+        fs::write(dir.path().join("server.json"), earlier).unwrap();
+        let found = running_server(dir.path()).unwrap().unwrap();
+        assert_eq!((found.pid, found.s3), (7, None));
     }
 
     #[test]

@@ -1,20 +1,24 @@
 //! One machine's stand-ins for the services that the template names.
 //!
-//! For: running the deployed system's functions, tables, routes and stream mappings in one process on loopback,
-//! from the same `template.yaml`. It knows neither what the tables hold nor what the functions do.
+//! For: running the deployed system's functions, tables, buckets, routes and stream mappings in one process on
+//! loopback, from the same `template.yaml`. It knows neither what the tables hold nor what the functions do.
 //!
 //! Guarantees: what the template says and cannot be followed is an error that names the resource; an acknowledged
-//! write outlives the process; a stream's record is given to its function at least once, in the order of its
-//! partition key; nothing listens on anything but loopback.
+//! write outlives the process; of conditional writes that race, one wins; a stream's record is given to its function
+//! at least once, in the order of its partition key; an item that has expired goes within minutes; nothing listens on
+//! anything but loopback.
 //!
-//! Does not: check credentials, throttle, or keep what a crash of the whole machine takes while bulk loading is on.
+//! Does not: check who may do what, throttle, follow buckets' lifecycle rules, or keep what a crash of the whole
+//! machine takes while bulk loading is on.
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`template`] | the template's tables, functions, routes and mappings |
+//! | [`template`] | the template's tables, buckets, functions, routes and mappings |
 //! | [`dynamodb`] | the embedded DynamoDB and its tables |
+//! | [`s3`] | the embedded S3 and its buckets |
 //! | [`folder`] | the data folder: lock, format, who serves it |
 //! | [`gateway`] | the HTTP API in front of the functions |
+//! | [`lambda`] | functions that are invoked by name |
 //! | [`streams`] | event source mappings from tables' streams |
 //! | [`machine`] | all of it, started and stopped together |
 
@@ -22,8 +26,10 @@ pub mod dynamodb;
 pub mod folder;
 pub mod gateway;
 mod invoke;
+pub mod lambda;
 mod listen;
 pub mod machine;
+pub mod s3;
 pub mod streams;
 pub mod template;
 

@@ -1,7 +1,7 @@
 //! The stand-ins started together, as `serve` and the tests use them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -12,11 +12,20 @@ use crate::dynamodb::{self, ACCESS_KEY, DynamoDb, DynamoDbError, REGION, Storage
 use crate::folder::{Folder, FolderError, Server};
 use crate::gateway::{Gateway, GatewayError, Settings};
 use crate::invoke::{HttpFunction, StreamFunction};
+use crate::lambda::{Functions, Lambda};
+use crate::listen::ListenError;
+use crate::s3::{S3, S3Error, s3_config};
 use crate::streams::{self, Mapping, Pace, Parts, StreamError, Wake};
 use crate::template::{Template, TemplateError};
 
 /// The tables' file in the data folder.
 const DATABASE: &str = "dynamodb.sqlite";
+
+/// The objects' folder in the data folder.
+const OBJECTS: &str = "s3";
+
+/// Where the parts listen whose address nobody chooses.
+const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// How often old stream records are looked for.
 const UPKEEP: Duration = Duration::from_secs(60 * 60);
@@ -26,7 +35,7 @@ const UPKEEP: Duration = Duration::from_secs(60 * 60);
 pub struct Options {
     /// The template's text.
     pub template: String,
-    /// Name of the stack, the first part of the tables' names.
+    /// Name of the stack, the first part of the tables' and buckets' names.
     pub stack_name: String,
     /// The data folder; `None` keeps everything in memory.
     pub data: Option<PathBuf>,
@@ -42,18 +51,20 @@ impl Options {
             template: template.into(),
             stack_name: stack_name.into(),
             data: None,
-            dynamodb_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            dynamodb_listen: ANY_PORT,
         }
     }
 }
 
-/// A running machine: DynamoDB with the template's tables, and what was added to it.
+/// A running machine: DynamoDB and S3 with the template's tables and buckets, and what was added to it.
 pub struct Machine {
     template: Template,
     folder: Option<Folder>,
     dynamodb: DynamoDb,
+    s3: S3,
     sdk_config: SdkConfig,
     gateways: Vec<Gateway>,
+    lambdas: Vec<Lambda>,
     mappings: Vec<Mapping>,
     wake: Wake,
     upkeep: Option<JoinHandle<()>>,
@@ -69,10 +80,10 @@ impl Drop for Machine {
 }
 
 impl Machine {
-    /// Opens the data folder, starts DynamoDB and makes the template's tables.
+    /// Opens the data folder, starts DynamoDB and S3 and makes the template's tables and buckets.
     ///
     /// # Errors
-    /// [`MachineError`]: the template, the folder, the database or a table is not as it must be.
+    /// [`MachineError`]: the template, the folder, the storage, a table or a bucket is not as it must be.
     pub async fn start(options: Options) -> Result<Self, MachineError> {
         let template = Template::parse(&options.template, &options.stack_name)?;
         let data = options.data;
@@ -88,18 +99,27 @@ impl Machine {
         let dynamodb = tokio::task::spawn_blocking(move || DynamoDb::start(storage, listen))
             .await
             .map_err(|e| MachineError::Crashed(e.to_string()))??;
+        let (objects, buckets) = (folder.as_ref().map(|f| f.path().join(OBJECTS)), template.buckets.clone());
+        let s3 = tokio::task::spawn_blocking(move || {
+            let s3 = S3::start(objects.as_deref(), ANY_PORT)?;
+            buckets.iter().try_for_each(|bucket| s3.create_bucket(&bucket.name))?;
+            Ok::<_, S3Error>(s3)
+        })
+        .await
+        .map_err(|e| MachineError::Crashed(e.to_string()))??;
         let sdk_config = dynamodb::sdk_config(&dynamodb.endpoint_url());
         dynamodb::create_tables(&aws_sdk_dynamodb::Client::new(&sdk_config), &template.tables).await?;
         let upkeep =
             folder.as_ref().map(|folder| tokio::spawn(upkeep(folder.path().to_owned(), template.clone())));
-        let (gateways, mappings) = (Vec::new(), Vec::new());
         Ok(Machine {
             template,
             folder,
             dynamodb,
+            s3,
             sdk_config,
-            gateways,
-            mappings,
+            gateways: Vec::new(),
+            lambdas: Vec::new(),
+            mappings: Vec::new(),
             wake: Wake::default(),
             upkeep,
         })
@@ -117,7 +137,19 @@ impl Machine {
         &self.dynamodb
     }
 
-    /// Configuration for SDK clients of this machine.
+    /// The object storage, for its address.
+    #[must_use]
+    pub fn s3(&self) -> &S3 {
+        &self.s3
+    }
+
+    /// Configuration for S3 clients of this machine, with buckets in the path.
+    #[must_use]
+    pub fn s3_config(&self) -> aws_sdk_s3::Config {
+        s3_config(&self.s3.endpoint_url())
+    }
+
+    /// Configuration for DynamoDB and stream clients of this machine.
     #[must_use]
     pub fn sdk_config(&self) -> &SdkConfig {
         &self.sdk_config
@@ -133,6 +165,7 @@ impl Machine {
             ("AWS_SECRET_ACCESS_KEY", ACCESS_KEY),
             ("AWS_REGION", REGION),
             ("AWS_ENDPOINT_URL_DYNAMODB", &self.dynamodb.endpoint_url()),
+            ("AWS_ENDPOINT_URL_S3", &self.s3.endpoint_url()),
         ] {
             environment.insert(key.to_owned(), value.to_owned());
         }
@@ -153,6 +186,18 @@ impl Machine {
         let gateway = Gateway::start(&self.template, functions, address, settings).await?;
         let address = gateway.address();
         self.gateways.push(gateway);
+        Ok(address)
+    }
+
+    /// Serves Lambda's `Invoke` for these functions on a port of its own until the machine stops. Answers the address,
+    /// for a client made from [`dynamodb::sdk_config`] with it as its endpoint.
+    ///
+    /// # Errors
+    /// [`ListenError`] when there is no port to listen on.
+    pub async fn lambda(&mut self, functions: Functions) -> Result<SocketAddr, ListenError> {
+        let lambda = Lambda::start(functions, ANY_PORT).await?;
+        let address = lambda.address();
+        self.lambdas.push(lambda);
         Ok(address)
     }
 
@@ -198,7 +243,12 @@ impl Machine {
     /// [`FolderError::Io`] when the folder cannot be written.
     pub fn announce(&self, http: SocketAddr) -> Result<(), FolderError> {
         let Some(folder) = &self.folder else { return Ok(()) };
-        folder.announce(&Server { pid: std::process::id(), http, dynamodb: self.dynamodb.address() })
+        folder.announce(&Server {
+            pid: std::process::id(),
+            http,
+            dynamodb: self.dynamodb.address(),
+            s3: Some(self.s3.address()),
+        })
     }
 
     /// Withdraws the announcement, lets running requests and batches finish and closes the storage.
@@ -213,6 +263,10 @@ impl Machine {
         for mapping in std::mem::take(&mut self.mappings) {
             mapping.stop().await;
         }
+        for lambda in std::mem::take(&mut self.lambdas) {
+            lambda.stop().await;
+        }
+        self.s3.stop().await;
         self.dynamodb.stop().await;
         withdrawn
     }
@@ -258,6 +312,9 @@ pub enum MachineError {
     /// A table.
     #[error(transparent)]
     Table(#[from] TableError),
+    /// The object storage, or a bucket.
+    #[error(transparent)]
+    S3(#[from] S3Error),
     /// A thread of the machine's own ended with a panic.
     #[error("a part of the local machine crashed: {0}")]
     Crashed(String),

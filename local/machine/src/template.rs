@@ -1,8 +1,9 @@
-//! What the SAM template says that one machine has to do: tables, functions, routes and stream mappings.
+//! What the SAM template says that one machine has to do: tables, buckets, functions, routes and stream mappings.
 //!
 //! Everything else in the template (roles, alarms, logs) is left unread. What is read and cannot be stood in
 //! for is an error that names the resource, never a silent difference from the deployed stack.
 
+mod bucket;
 mod function;
 mod mapping;
 mod resolve;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+pub use bucket::Bucket;
 pub use function::Function;
 pub use mapping::{StartingPosition, StreamMapping};
 pub use route::Route;
@@ -27,6 +29,8 @@ pub(crate) use resolve::{ACCOUNT, REGION};
 pub struct Template {
     /// Tables.
     pub tables: Vec<Table>,
+    /// S3 buckets.
+    pub buckets: Vec<Bucket>,
     /// Functions.
     pub functions: Vec<Function>,
     /// Routes of the HTTP API.
@@ -56,12 +60,18 @@ impl Template {
     ) -> Result<Self, TemplateError> {
         let document = yaml::document(text)?;
         let resolver = Resolver::new(&document, stack_name, parameters)?;
-        let mut template =
-            Template { tables: Vec::new(), functions: Vec::new(), routes: Vec::new(), mappings: Vec::new() };
+        let mut template = Template {
+            tables: Vec::new(),
+            buckets: Vec::new(),
+            functions: Vec::new(),
+            routes: Vec::new(),
+            mappings: Vec::new(),
+        };
         for resource in resolver.resources() {
             let resource = resource?;
             match resource.kind {
                 "AWS::DynamoDB::Table" => template.tables.push(table::read(&resolver, &resource)?),
+                "AWS::S3::Bucket" => template.buckets.push(bucket::read(&resolver, &resource)?),
                 "AWS::Serverless::Function" => {
                     template.functions.push(function::read(&resolver, &resource)?);
                     template.mappings.extend(mapping::read(&resolver, &resource)?);
@@ -91,6 +101,12 @@ impl Template {
     #[must_use]
     pub fn table(&self, logical_id: &str) -> Option<&Table> {
         self.tables.iter().find(|t| t.logical_id == logical_id)
+    }
+
+    /// The bucket with this logical id.
+    #[must_use]
+    pub fn bucket(&self, logical_id: &str) -> Option<&Bucket> {
+        self.buckets.iter().find(|b| b.logical_id == logical_id)
     }
 }
 

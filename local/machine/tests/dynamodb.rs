@@ -9,7 +9,7 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -108,6 +108,31 @@ async fn bulk_loading_can_be_turned_on_and_off_and_loses_nothing() {
     let count =
         client(&again).scan().table_name("t-orders").select("COUNT".into()).send().await.unwrap().count();
     assert_eq!(count, 501);
+}
+
+#[tokio::test]
+async fn an_item_that_has_expired_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let machine = Machine::start(on_disk(dir.path())).await.unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    for (name, expires) in [("past", now - 10), ("future", now + 1000)] {
+        let item = client(&machine).put_item().table_name("t-locks");
+        let item = item.item("pk", AttributeValue::S(name.to_owned()));
+        item.item("expiresAt", AttributeValue::N(expires.to_string())).send().await.unwrap();
+    }
+    machine.stop().await.unwrap();
+    let again = Machine::start(on_disk(dir.path())).await.unwrap();
+    let client = client(&again);
+    let begin = Instant::now();
+    loop {
+        let found = client.scan().table_name("t-locks").send().await.unwrap();
+        let names: Vec<_> = found.items().iter().map(|item| item["pk"].as_s().unwrap().as_str()).collect();
+        if names == ["future"] {
+            break;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(30), "{names:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[test]

@@ -126,7 +126,9 @@ fn what_cannot_be_followed_is_named() {
 fn the_repositorys_own_template_is_understood() {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../template.yaml")).unwrap();
     let template = Template::parse(&text, "nextbasket").unwrap();
-    assert!(template.tables.len() >= 4 && template.functions.len() >= 4);
+    assert!(template.tables.len() >= 5 && template.functions.len() >= 4);
+    assert_eq!(template.table("OperationsTable").unwrap().time_to_live.as_deref(), Some("expireAt"));
+    assert_eq!(template.bucket("JobsBucket").unwrap().name, "nextbasket-jobsbucket");
     for route in &template.routes {
         assert!(template.function(&route.function).is_some(), "{}", route.key);
     }

@@ -103,16 +103,18 @@ impl ApiError {
         error.cause = Some(cause.into());
         error
     }
+
+    /// 503 `unavailable`: may succeed in a moment; the cause goes to the log.
+    pub fn unavailable(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let mut error = Self::new(503, "unavailable", "we are busy; try again in a moment");
+        error.retry_after = Some(1);
+        error.cause = Some(cause.into());
+        error
+    }
 }
 
 impl From<TableError> for ApiError {
     fn from(cause: TableError) -> Self {
-        if !cause.is_transient() {
-            return Self::internal(cause);
-        }
-        let mut error = Self::new(503, "unavailable", "the tables are busy; try again in a moment");
-        error.retry_after = Some(1);
-        error.cause = Some(Box::new(cause));
-        error
+        if cause.is_transient() { Self::unavailable(cause) } else { Self::internal(cause) }
     }
 }

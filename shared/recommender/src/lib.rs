@@ -9,6 +9,7 @@
 //! | [`train()`] | all of that in one process, without ever holding the pairs |
 //! | [`NeighbourRow`], [`ProductRows`], [`Priors`] | the model, and its bytes |
 //! | [`History`], [`Scorer`] | an answer, with its parts and reasons |
+//! | [`window_weights`] | popularity alone, counted without a training |
 //! | [`evaluate`] | how good lists are, beside plain counts |
 //!
 //! **Guarantees.** Equal purchases give equal bytes, whatever order they came in, however the users were split and
@@ -22,6 +23,7 @@ pub use bytes::DecodeError;
 pub use counts::{Counting, MergeError, PairCounts, ProductTotals, Totals};
 pub use dataset::{Dataset, DatasetBuilder, DatasetError, HeldOut};
 pub use params::{Params, ParamsError};
+pub use popularity::window_weights;
 pub use priors::{PieceTooSmall, Priors, Window};
 pub use product::{Catalogue, ProductIx};
 pub use row::{Neighbour, NeighbourRow, ProductRows};
@@ -29,14 +31,16 @@ pub use score::{
     ANCHORS, Anchor, Bought, History, HistoryBasket, MOST_REASONS, Parts, Reason, Recommendation, Request,
     Scorer, Scratch,
 };
-pub use train::{Model, TrainError, rank, train};
+pub use train::{Model, Models, RankError, TrainError, rank, train};
 
 mod bytes;
 mod counts;
 mod dataset;
 pub mod evaluate;
 mod fixed;
+mod ids;
 mod params;
+mod popularity;
 mod priors;
 mod product;
 mod row;

@@ -1,8 +1,12 @@
 //! Products by number.
 
+use crate::bytes::{DecodeError, Reader, put_varint};
 use crate::fixed::narrow;
+use crate::ids::{self, Ids};
 use crate::strings::StringTable;
 use std::sync::Arc;
+
+const VERSION: u8 = 1;
 
 /// A product's number in one model: the place of its id among all ids in byte order.
 ///
@@ -34,13 +38,45 @@ impl Catalogue {
     /// Sorts and deduplicates; `None` if the ids add up to more than 4 GiB.
     pub fn new<'a>(ids: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let mut ids: Vec<&str> = ids.into_iter().collect();
-        ids.sort_unstable();
+        // Stable, since that is quick with runs in order: the ids of other catalogues, one after the other.
+        ids.sort();
         ids.dedup();
         let mut table = StringTable::with_capacity(ids.len(), ids.iter().map(|id| id.len()).sum());
         for id in ids {
             table.intern(id).ok()?;
         }
         Some(Self(Arc::new(table)))
+    }
+
+    /// Packs the ids; equal catalogues give equal bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = vec![VERSION];
+        self.put(&mut out);
+        out
+    }
+
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.len() as u64);
+        ids::put(self.ids(), out);
+    }
+
+    /// Reads what [`Catalogue::encode`] wrote.
+    ///
+    /// # Errors
+    /// The bytes are cut, of another version, or not ascending ids.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes, "catalogue");
+        reader.version(VERSION)?;
+        let catalogue = Self::take(&mut reader)?;
+        reader.end()?;
+        Ok(catalogue)
+    }
+
+    pub(crate) fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut ids = Ids::default();
+        let length = reader.length(2)?;
+        ids.take(reader, length)?;
+        ids.finish(|ids| Self::new(ids))
     }
 
     /// How many products there are.
@@ -72,5 +108,34 @@ impl Catalogue {
 impl PartialEq for Catalogue {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0) || (self.len() == other.len() && self.ids().eq(other.ids()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_catalogue_comes_back_from_its_bytes(ids in prop::collection::btree_set("[a-c]{1,4}|\\PC{1,6}", 0..40)) {
+            let catalogue = Catalogue::new(ids.iter().map(String::as_str)).unwrap();
+            let back = Catalogue::decode(&catalogue.encode()).unwrap();
+            prop_assert!(back.ids().eq(ids.iter().map(String::as_str)));
+            prop_assert!(ids.iter().all(|id| catalogue.index_of(id) == back.index_of(id)));
+        }
+
+        #[test]
+        fn bytes_that_are_no_catalogue_are_an_error_and_no_panic(
+            bytes in prop::collection::vec(any::<u8>(), 0..80)
+        ) {
+            let _ = Catalogue::decode(&bytes);
+        }
+    }
+
+    #[test]
+    fn ids_out_of_order_are_refused() {
+        let bytes = [VERSION, 2, 0, 1, b'b', 0, 1, b'a'];
+        assert_eq!(Catalogue::decode(&bytes).unwrap_err(), DecodeError::Invalid("order of ids"));
     }
 }

@@ -2,25 +2,19 @@
 
 use std::env;
 use std::fmt;
-use std::time::Duration;
 
-use aws_config::environment::EnvironmentVariableCredentialsProvider;
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::SharedCredentialsProvider;
-use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
-use aws_smithy_http_client::tls;
+use nextbasket_dynamodb::config::{Patience, lambda_config};
 
 use crate::history::HistoryTable;
 use crate::model::ModelTable;
+use crate::popular::PopularTable;
 use crate::products::ProductsTable;
 use crate::purchases::PurchasesTable;
 
 /// An environment variable that a function needs and did not find.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the environment variable {variable} must name a table")]
+#[error("the environment variable {variable} must be set")]
 pub struct ConfigError {
     /// Its name.
     pub variable: &'static str,
@@ -83,7 +77,10 @@ impl Tables {
     /// gives (`AWS_ENDPOINT_URL_DYNAMODB` for a local one).
     #[must_use]
     pub fn from_env() -> Self {
-        Self::new(Client::new(&function_config()), TableNames::from_env())
+        Self::new(
+            Client::new(&lambda_config("AWS_ENDPOINT_URL_DYNAMODB", Patience::ANSWER)),
+            TableNames::from_env(),
+        )
     }
 
     /// The catalogue.
@@ -121,40 +118,17 @@ impl Tables {
         let name = named(&self.names.model, "MODEL_TABLE")?;
         Ok(ModelTable::new(self.client.clone(), name))
     }
+
+    /// The popular lists, which stand in the model table.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if it has no name.
+    pub fn popular(&self) -> Result<PopularTable, ConfigError> {
+        let name = named(&self.names.model, "MODEL_TABLE")?;
+        Ok(PopularTable::new(self.client.clone(), name))
+    }
 }
 
 fn named(name: &Option<String>, variable: &'static str) -> Result<String, ConfigError> {
     name.clone().ok_or(ConfigError { variable })
-}
-
-/// How a function's client is set up: TLS by rustls with ring, attempts and retries that are short, since DynamoDB
-/// answers in milliseconds, so that a few calls that fail end before the function's own time does.
-///
-/// Credentials, region and endpoint come from the variables that Lambda sets. The SDK's own chain of providers would
-/// look there first too; what else it can do (profiles, STS, container credentials) would be a megabyte of binary.
-fn function_config() -> SdkConfig {
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-        .build_https();
-    let named = |variable: &str| env::var(variable).ok().filter(|value| !value.is_empty());
-    let config = SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
-        .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
-        .http_client(http)
-        .region(named("AWS_REGION").map(Region::new))
-        .retry_config(
-            RetryConfig::standard().with_max_attempts(5).with_initial_backoff(Duration::from_millis(25)),
-        )
-        .timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(Duration::from_secs(1))
-                .operation_attempt_timeout(Duration::from_secs(1))
-                .operation_timeout(Duration::from_secs(3))
-                .build(),
-        );
-    match named("AWS_ENDPOINT_URL_DYNAMODB") {
-        Some(url) => config.endpoint_url(url).build(),
-        None => config.build(),
-    }
 }

@@ -12,9 +12,10 @@ use nextbasket_domain::history::fold;
 use nextbasket_domain::{Basket, UserId, digest};
 
 use crate::history_codec::{pack, unpack};
-use crate::item::{Item, Reader, bytes, hashed, text};
 use crate::purchases::PurchasesTable;
-use crate::{TableError, capacity};
+use crate::segment::{self, Page, Segment, Size};
+use nextbasket_dynamodb::item::{Item, Reader, bytes, hashed, text};
+use nextbasket_dynamodb::{TableError, capacity};
 
 const USER_ID: &str = "userId";
 const VERSION: &str = "version";
@@ -102,6 +103,29 @@ impl HistoryTable {
             .map_err(|error| TableError::from_sdk(&self.name, error))?;
         capacity::write(&output.consumed_capacity);
         Ok(())
+    }
+
+    /// The users with a history in a page of a segment, from behind `after` on. Eventually consistent.
+    ///
+    /// # Errors
+    /// [`TableError`] if DynamoDB does not answer or an item is not a history.
+    pub async fn users_in(
+        &self,
+        segment: Segment,
+        after: Option<&segment::Place>,
+    ) -> Result<Page<UserId>, TableError> {
+        let page = segment::page(&self.client, &self.name, segment, after, Some(USER_ID)).await?;
+        page.map(|item| {
+            Reader { table: &self.name, key: "history".to_owned(), item }.parsed(USER_ID, UserId::parse)
+        })
+    }
+
+    /// How large the table is.
+    ///
+    /// # Errors
+    /// [`TableError`] if DynamoDB does not answer.
+    pub async fn size(&self) -> Result<Size, TableError> {
+        segment::size(&self.client, &self.name).await
     }
 
     async fn get(&self, user: &UserId, consistent: bool) -> Result<Option<Stored>, TableError> {

@@ -97,7 +97,8 @@ pub(crate) fn unpack(bytes: &[u8]) -> Option<Vec<Basket>> {
     rest.is_empty().then_some(baskets)
 }
 
-fn put(bytes: &mut Vec<u8>, mut value: usize) {
+/// A number as LEB128.
+pub(crate) fn put(bytes: &mut Vec<u8>, mut value: usize) {
     while value >= 0x80 {
         bytes.push(u8::try_from(value & 0x7f).unwrap_or(0) | 0x80);
         value >>= 7;
@@ -105,7 +106,8 @@ fn put(bytes: &mut Vec<u8>, mut value: usize) {
     bytes.push(u8::try_from(value).unwrap_or(0));
 }
 
-fn take(bytes: &mut &[u8]) -> Option<usize> {
+/// Takes what [`put`] wrote off the beginning.
+pub(crate) fn take(bytes: &mut &[u8]) -> Option<usize> {
     let mut value = 0_usize;
     for shift in (0..usize::BITS).step_by(7) {
         let (&byte, rest) = bytes.split_first()?;

@@ -4,8 +4,15 @@
 //! update of the pointer. A row is live if it stands in the pointer's slot under the pointer's version; anything
 //! else is a leftover that a later training overwrites, so nothing has to be collected. A training that was
 //! overtaken by another one can neither publish nor overwrite the other's rows: each write is bound to the version.
+//!
+//! The pointer's item also says which version stands whole in each slot. Beginning a training takes that mark from the
+//! idle slot, publishing sets it, and going back asks for it; all three are conditional updates of this one item, so
+//! that no model that is being overwritten can go live.
+
+mod records;
 
 use std::collections::HashMap;
+use std::fmt;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
@@ -13,9 +20,11 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, ReturnValu
 use futures::{StreamExt, TryStreamExt};
 use nextbasket_domain::{ProductId, Timestamp};
 
-use crate::bulk::read_batch;
-use crate::item::{Item, Reader, bytes, number, text};
-use crate::{TableError, capacity};
+use nextbasket_dynamodb::bulk::read_batch;
+use nextbasket_dynamodb::item::{Item, Reader, bytes, number, text};
+use nextbasket_dynamodb::{TableError, capacity};
+
+pub use records::{ModelInfo, ModelRecord, RollbackError};
 
 const PRODUCT_ID: &str = "productId";
 const SLOT: &str = "slot";
@@ -35,6 +44,9 @@ const CURRENT: &str = "current";
 /// How many rows are written at a time.
 const WRITERS: usize = 32;
 
+/// How often to begin again when the live model changes at the same time.
+const ATTEMPTS: usize = 8;
+
 /// One of the two places that a model can stand in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Slot {
@@ -44,11 +56,33 @@ pub enum Slot {
     B,
 }
 
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for Slot {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
 impl Slot {
     fn as_str(self) -> &'static str {
         match self {
             Self::A => "a",
             Self::B => "b",
+        }
+    }
+
+    /// The attribute of the pointer's item that says which version stands whole in this slot.
+    fn whole(self) -> &'static str {
+        match self {
+            Self::A => "wholeA",
+            Self::B => "wholeB",
         }
     }
 
@@ -90,7 +124,8 @@ pub struct Pointer {
 pub struct Draft {
     /// The version that it will have.
     pub version: u64,
-    slot: Slot,
+    /// Where it is written.
+    pub slot: Slot,
 }
 
 /// A product's neighbours, packed, and its name at the time of the training.
@@ -121,25 +156,31 @@ impl ModelTable {
     /// # Errors
     /// [`TableError`] if DynamoDB does not answer or the item is not a pointer.
     pub async fn pointer(&self) -> Result<Option<Pointer>, TableError> {
-        let output = self
-            .client
-            .get_item()
-            .table_name(&self.name)
-            .set_key(Some(key(MODEL, CURRENT)))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(|error| TableError::from_sdk(&self.name, error))?;
-        capacity::read(&output.consumed_capacity);
-        match output.item {
+        match self.item(CURRENT, false).await? {
             Some(item) => self.pointer_from(item),
             None => Ok(None),
         }
     }
 
+    /// An item of the model's own.
+    async fn item(&self, slot: &str, consistent: bool) -> Result<Option<Item>, TableError> {
+        let output = self
+            .client
+            .get_item()
+            .table_name(&self.name)
+            .set_key(Some(key(MODEL, slot)))
+            .consistent_read(consistent)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await
+            .map_err(|error| TableError::from_sdk(&self.name, error))?;
+        capacity::read(&output.consumed_capacity);
+        Ok(output.item)
+    }
+
     /// `None` while only drafts have been begun.
     fn pointer_from(&self, item: Item) -> Result<Option<Pointer>, TableError> {
-        let mut reader = Reader { table: &self.name, key: format!("{MODEL}/{CURRENT}"), item };
+        let mut reader = self.reader(CURRENT, item);
         let Some(version) = reader.optional(VERSION, Reader::number)? else { return Ok(None) };
         Ok(Some(Pointer {
             version,
@@ -156,19 +197,8 @@ impl ModelTable {
     pub async fn priors(&self, pointer: &Pointer) -> Result<Option<Vec<Vec<u8>>>, TableError> {
         let reads = (0..pointer.chunks).map(|chunk| async move {
             let slot = pointer.slot.priors(chunk);
-            let output = self
-                .client
-                .get_item()
-                .table_name(&self.name)
-                .set_key(Some(key(MODEL, &slot)))
-                .consistent_read(true)
-                .return_consumed_capacity(ReturnConsumedCapacity::Total)
-                .send()
-                .await
-                .map_err(|error| TableError::from_sdk(&self.name, error))?;
-            capacity::read(&output.consumed_capacity);
-            let Some(item) = output.item else { return Ok(None) };
-            let mut reader = Reader { table: &self.name, key: format!("{MODEL}/{slot}"), item };
+            let Some(item) = self.item(&slot, true).await? else { return Ok(None) };
+            let mut reader = self.reader(&slot, item);
             let live = reader.number::<u64>(VERSION)? == pointer.version;
             if live { reader.bytes(PRIORS).map(Some) } else { Ok(None) }
         });
@@ -195,30 +225,46 @@ impl ModelTable {
         Ok(rows)
     }
 
-    /// Begins a model: takes the next version and the idle slot. Trainings that began before it are overtaken.
+    /// Begins a model: takes the next version and the idle slot. Trainings that began before it are overtaken, and the
+    /// model that stood in the slot cannot go live again.
     ///
     /// # Errors
     /// [`TableError`] if DynamoDB does not take it.
     pub async fn begin(&self) -> Result<Draft, TableError> {
-        // A retry after a lost response skips a version, which does no harm.
-        let output = self
-            .client
-            .update_item()
-            .table_name(&self.name)
-            .set_key(Some(key(MODEL, CURRENT)))
-            .update_expression("ADD latestVersion :one")
-            .expression_attribute_values(":one", number(1))
-            .return_values(ReturnValue::AllNew)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(|error| TableError::from_sdk(&self.name, error))?;
-        capacity::write(&output.consumed_capacity);
-        let item = output.attributes.unwrap_or_default();
-        let mut reader = Reader { table: &self.name, key: format!("{MODEL}/{CURRENT}"), item: item.clone() };
-        let version = reader.number(LATEST_VERSION)?;
-        let slot = self.pointer_from(item)?.map_or(Slot::A, |live| live.slot.other());
-        Ok(Draft { version, slot })
+        for _ in 0..ATTEMPTS {
+            let live = match self.item(CURRENT, true).await? {
+                Some(item) => self.pointer_from(item)?,
+                None => None,
+            };
+            let slot = live.as_ref().map_or(Slot::A, |live| live.slot.other());
+            let update = self
+                .client
+                .update_item()
+                .table_name(&self.name)
+                .set_key(Some(key(MODEL, CURRENT)))
+                .update_expression(format!("ADD {LATEST_VERSION} :one REMOVE {}", slot.whole()))
+                .expression_attribute_values(":one", number(1))
+                .return_values(ReturnValue::AllNew)
+                .return_consumed_capacity(ReturnConsumedCapacity::Total);
+            let update = match &live {
+                Some(live) => update
+                    .condition_expression(format!("{SLOT_OF_MODEL} = :live"))
+                    .expression_attribute_values(":live", text(live.slot.as_str())),
+                None => update.condition_expression(format!("attribute_not_exists({SLOT_OF_MODEL})")),
+            };
+            // A retry after a lost response skips a version, which does no harm.
+            match update.send().await {
+                Ok(output) => {
+                    capacity::write(&output.consumed_capacity);
+                    let item = output.attributes.unwrap_or_default();
+                    let mut reader = self.reader(CURRENT, item);
+                    return Ok(Draft { version: reader.number(LATEST_VERSION)?, slot });
+                }
+                Err(error) if is_refused(&error) => {}
+                Err(error) => return Err(TableError::from_sdk(&self.name, error)),
+            }
+        }
+        Err(self.contended())
     }
 
     /// Writes rows of the draft; `written` is called after each.
@@ -248,7 +294,8 @@ impl ModelTable {
             .await
     }
 
-    /// Writes the priors of the draft and makes it the live model.
+    /// Writes the priors of the draft and what is to be known of it, and makes it the live model. Doing so again is the
+    /// same as doing it once.
     ///
     /// # Errors
     /// [`TableError::Overtaken`] if another training began since, and as for any write.
@@ -256,6 +303,7 @@ impl ModelTable {
         &self,
         draft: &Draft,
         priors: Vec<Vec<u8>>,
+        info: &ModelInfo,
         now: Timestamp,
     ) -> Result<Pointer, TableError> {
         let pointer =
@@ -265,26 +313,44 @@ impl ModelTable {
             item.insert(PRIORS.to_owned(), bytes(priors));
             self.put_draft(draft, item).await?;
         }
+        self.put_draft(draft, records::to_item(&pointer, info)).await?;
+        let whole = pointer.slot.whole();
+        // What is whole was published before: then this is the same call once more, unless a rollback came between.
+        let condition = format!(
+            "{LATEST_VERSION} = :version AND (attribute_not_exists({whole}) OR {VERSION} = :version)"
+        );
+        if self.point_to(&pointer, &format!(", {whole} = :version"), &condition).await? {
+            Ok(pointer)
+        } else {
+            Err(TableError::Overtaken { version: draft.version })
+        }
+    }
+
+    /// Makes a model the live one if the condition holds; `false` if it does not.
+    async fn point_to(&self, pointer: &Pointer, also: &str, condition: &str) -> Result<bool, TableError> {
         let result = self
             .client
             .update_item()
             .table_name(&self.name)
             .set_key(Some(key(MODEL, CURRENT)))
-            .update_expression("SET version = :version, liveSlot = :slot, chunks = :chunks, trainedAt = :now")
-            .condition_expression("latestVersion = :version")
+            .update_expression(format!(
+                "SET {VERSION} = :version, {SLOT_OF_MODEL} = :slot, {CHUNKS} = :chunks, {TRAINED_AT} = :at{also}"
+            ))
+            .condition_expression(condition)
             .expression_attribute_values(":version", number(pointer.version))
             .expression_attribute_values(":slot", text(pointer.slot.as_str()))
             .expression_attribute_values(":chunks", number(pointer.chunks))
-            .expression_attribute_values(":now", text(pointer.trained_at.to_string()))
+            .expression_attribute_values(":at", text(pointer.trained_at.to_string()))
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await;
         match result {
             Ok(output) => {
                 capacity::write(&output.consumed_capacity);
-                Ok(pointer)
+                Ok(true)
             }
-            Err(error) => Err(self.overtaken(draft, error)),
+            Err(error) if is_refused(&error) => Ok(false),
+            Err(error) => Err(TableError::from_sdk(&self.name, error)),
         }
     }
 
@@ -305,20 +371,27 @@ impl ModelTable {
                 capacity::write(&output.consumed_capacity);
                 Ok(())
             }
-            Err(error) => Err(self.overtaken(draft, error)),
+            Err(error) if is_refused(&error) => Err(TableError::Overtaken { version: draft.version }),
+            Err(error) => Err(TableError::from_sdk(&self.name, error)),
         }
     }
 
-    fn overtaken<E>(&self, draft: &Draft, error: aws_sdk_dynamodb::error::SdkError<E>) -> TableError
-    where
-        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-    {
-        if error.code() == Some("ConditionalCheckFailedException") {
-            TableError::Overtaken { version: draft.version }
-        } else {
-            TableError::from_sdk(&self.name, error)
+    fn reader(&self, slot: &str, item: Item) -> Reader<'_> {
+        Reader { table: &self.name, key: format!("{MODEL}/{slot}"), item }
+    }
+
+    fn contended(&self) -> TableError {
+        TableError::Contended {
+            table: self.name.clone(),
+            key: format!("{MODEL}/{CURRENT}"),
+            attempts: ATTEMPTS,
         }
     }
+}
+
+/// Whether the write's condition did not hold.
+fn is_refused(error: &impl ProvideErrorMetadata) -> bool {
+    error.code() == Some("ConditionalCheckFailedException")
 }
 
 /// The pointer's slot has a name of its own, since `slot` is the table's sort key.

@@ -13,9 +13,9 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, ReturnConsumedCapacity, TransactWriteItem};
 use nextbasket_domain::{Category, Product, ProductId, Timestamp};
 
-use crate::bulk::{read_batch, scan};
-use crate::item::{Item, Reader, money_from_value, money_to_value, text};
-use crate::{TableError, capacity};
+use nextbasket_dynamodb::bulk::{read_batch, scan};
+use nextbasket_dynamodb::item::{Item, Reader, money_from_value, money_to_value, text};
+use nextbasket_dynamodb::{TableError, capacity};
 
 const BY_CATEGORY: &str = "byCategory";
 const PRODUCT_ID: &str = "productId";

@@ -15,9 +15,11 @@ use nextbasket_domain::{
     HISTORY_BASKETS, Line, ProductId, Purchase, PurchaseId, RecommendationId, Timestamp, UserId,
 };
 
-use crate::bulk::{scan, write_batch};
-use crate::item::{Item, Reader, hashed, money_from_value, money_to_value, number, text};
-use crate::{TableError, capacity};
+use nextbasket_dynamodb::bulk::{scan, write_batch};
+use nextbasket_dynamodb::item::{Item, Reader, hashed, money_from_value, money_to_value, number, text};
+use nextbasket_dynamodb::{TableError, capacity};
+
+use crate::segment::{self, Page, Segment, Size};
 
 const BY_TIME: &str = "byTime";
 const USER_ID: &str = "userId";
@@ -230,6 +232,45 @@ impl PurchasesTable {
             Ok(())
         })
         .await
+    }
+
+    /// A page of a segment's purchases, from behind `after` on. Eventually consistent.
+    ///
+    /// # Errors
+    /// [`TableError`] if DynamoDB does not answer or an item is not a purchase.
+    pub async fn purchases_in(
+        &self,
+        segment: Segment,
+        after: Option<&segment::Place>,
+    ) -> Result<Page<Purchase>, TableError> {
+        let page = segment::page(&self.client, &self.name, segment, after, None).await?;
+        page.map(|item| from_item(&self.name, item))
+    }
+
+    /// The users with a purchase in a page of a segment, from behind `after` on, each once. A user whose purchases
+    /// are in several pages is in each of them. Eventually consistent.
+    ///
+    /// # Errors
+    /// [`TableError`] if DynamoDB does not answer or an item is not a purchase.
+    pub async fn users_in(
+        &self,
+        segment: Segment,
+        after: Option<&segment::Place>,
+    ) -> Result<Page<UserId>, TableError> {
+        let page = segment::page(&self.client, &self.name, segment, after, Some(USER_ID)).await?;
+        let mut users = page.map(|item| {
+            Reader { table: &self.name, key: "purchase".to_owned(), item }.parsed(USER_ID, UserId::parse)
+        })?;
+        users.items.dedup();
+        Ok(users)
+    }
+
+    /// How large the table is.
+    ///
+    /// # Errors
+    /// [`TableError`] if DynamoDB does not answer.
+    pub async fn size(&self) -> Result<Size, TableError> {
+        segment::size(&self.client, &self.name).await
     }
 }
 

@@ -1,4 +1,8 @@
-//! A proxy in front of a DynamoDB endpoint that makes faults, counts calls and measures capacity.
+//! A proxy in front of a DynamoDB or an S3 endpoint that makes faults, counts calls and measures capacity.
+//!
+//! DynamoDB's operations are named as in its API: `PutItem`. A request to S3 is named by its method and a part of its
+//! path and query: `PUT results/` are all puts to paths that hold `results/`, `POST ?uploads` begins an upload, and
+//! `GET` alone are all gets.
 
 mod capacity;
 mod forward;
@@ -19,7 +23,7 @@ pub use capacity::Capacity;
 /// What happens to a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// Answered with `ProvisionedThroughputExceededException` and not applied.
+    /// Answered with `ProvisionedThroughputExceededException`, by S3 with `SlowDown`, and not applied.
     Throttle,
     /// Answered with 500 and not applied.
     ServerError,
@@ -58,8 +62,20 @@ struct Book {
 
 struct Rule {
     operation: String,
+    /// How many of the operation's calls have come since the rule was made.
+    seen: u64,
     calls: RangeInclusive<u64>,
     fault: Fault,
+}
+
+/// Whether a rule's operation means this one.
+fn means(asked: &str, operation: &str) -> bool {
+    if asked == "*" || asked == operation {
+        return true;
+    }
+    let Some((method, target)) = operation.split_once(' ') else { return false };
+    let (asked_method, part) = asked.split_once(' ').unwrap_or((asked, ""));
+    asked_method == method && target.contains(part)
 }
 
 impl FaultProxy {
@@ -106,13 +122,17 @@ impl FaultProxy {
         aws_sdk_dynamodb::Client::new(&self.sdk_config())
     }
 
+    /// A client of the buckets that goes through the proxy.
+    #[must_use]
+    pub fn s3(&self) -> aws_sdk_s3::Client {
+        aws_sdk_s3::Client::from_conf(nextbasket_machine::s3::s3_config(&self.url()))
+    }
+
     /// Makes the fault at some of the operation's next calls: `1..=1` is the next one, `2..=3` the two after it.
     /// `*` stands for any operation. Calls that a client makes again count, too.
     pub fn inject(&self, operation: &str, calls: RangeInclusive<u64>, fault: Fault) {
         let mut book = self.state.book.lock().unwrap();
-        let before = book.calls.get(operation).copied().unwrap_or(0);
-        let calls = calls.start().saturating_add(before)..=calls.end().saturating_add(before);
-        book.rules.push(Rule { operation: operation.to_owned(), calls, fault });
+        book.rules.push(Rule { operation: operation.to_owned(), seen: 0, calls, fault });
     }
 
     /// Ends all faults.
@@ -123,7 +143,8 @@ impl FaultProxy {
     /// How often an operation was called; `*` counts all.
     #[must_use]
     pub fn calls(&self, operation: &str) -> u64 {
-        self.state.book.lock().unwrap().calls.get(operation).copied().unwrap_or(0)
+        let book = self.state.book.lock().unwrap();
+        book.calls.iter().filter(|(name, _)| means(operation, name)).map(|(_, calls)| calls).sum()
     }
 
     /// What calls have consumed since the last time this was asked. Clients need not ask for it themselves.
@@ -143,16 +164,14 @@ impl State {
     /// Counts a call and gives its fault, if there is one for it.
     fn count(&self, operation: &str) -> Option<Fault> {
         let mut book = self.book.lock().unwrap();
-        let mut number = |name: &str| {
-            let count = book.calls.entry(name.to_owned()).or_default();
-            *count += 1;
-            *count
-        };
-        let (of_all, of_this) = (number("*"), number(operation));
-        let hit = book.rules.iter().find(|rule| {
-            (rule.operation == operation && rule.calls.contains(&of_this))
-                || (rule.operation == "*" && rule.calls.contains(&of_all))
-        });
-        hit.map(|rule| rule.fault.clone())
+        *book.calls.entry(operation.to_owned()).or_default() += 1;
+        let mut fault = None;
+        for rule in book.rules.iter_mut().filter(|rule| means(&rule.operation, operation)) {
+            rule.seen += 1;
+            if fault.is_none() && rule.calls.contains(&rule.seen) {
+                fault = Some(rule.fault.clone());
+            }
+        }
+        fault
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`stack`] | the template's tables in memory, with clients |
+//! | [`stack`] | the template's tables and buckets, with clients |
 //! | [`function_process`] | a function's own binary, invoked as Lambda does |
 //! | [`events`] | the repository's example events, and what a function answers them |
 //! | [`fault_proxy`] | faults on the way to an endpoint, calls counted, capacity measured |

@@ -1,4 +1,4 @@
-//! The template's tables in an embedded DynamoDB in memory.
+//! The template's tables and buckets in an embedded DynamoDB and S3, gone with the test.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,11 +11,12 @@ use crate::FaultProxy;
 /// A machine from the repository's `template.yaml`, in memory and on any free port; gone when it is dropped.
 pub struct TestStack {
     machine: Machine,
-    tables: BTreeMap<String, String>,
+    /// Tables and buckets by the variables under which functions know them.
+    names: BTreeMap<String, String>,
 }
 
 impl TestStack {
-    /// Starts it, with all tables made and empty.
+    /// Starts it, with all tables and buckets made and empty.
     pub async fn start() -> Self {
         Self::start_with(&template_text()).await
     }
@@ -24,14 +25,18 @@ impl TestStack {
     pub async fn start_with(template: &str) -> Self {
         let machine =
             Machine::start(Options::in_memory(template, "test")).await.expect("the local machine starts");
-        let tables = machine
-            .template()
+        let template = machine.template();
+        let is_name = |value: &String| {
+            template.tables.iter().any(|table| table.name == *value)
+                || template.buckets.iter().any(|bucket| bucket.name == *value)
+        };
+        let names = template
             .functions
             .iter()
             .flat_map(|function| function.environment.clone())
-            .filter(|(_, value)| machine.template().tables.iter().any(|table| table.name == *value))
+            .filter(|(_, value)| is_name(value))
             .collect();
-        TestStack { machine, tables }
+        TestStack { machine, names }
     }
 
     /// The machine below, for its mappings and its gateway.
@@ -64,15 +69,51 @@ impl TestStack {
         aws_sdk_dynamodbstreams::Client::new(self.sdk_config())
     }
 
+    /// A client of the buckets.
+    #[must_use]
+    pub fn s3(&self) -> aws_sdk_s3::Client {
+        aws_sdk_s3::Client::from_conf(self.machine.s3_config())
+    }
+
+    /// The URL of this stack's S3.
+    #[must_use]
+    pub fn s3_endpoint(&self) -> String {
+        self.machine.s3().endpoint_url()
+    }
+
     /// A proxy in front of this stack's DynamoDB.
     pub async fn proxy(&self) -> FaultProxy {
         FaultProxy::start(&self.machine.dynamodb().endpoint_url()).await
     }
 
-    /// The table that functions know by this environment variable, such as `PURCHASES_TABLE`.
+    /// A proxy in front of this stack's S3.
+    pub async fn s3_proxy(&self) -> FaultProxy {
+        FaultProxy::start(&self.s3_endpoint()).await
+    }
+
+    /// The table that functions know by this environment variable, such as `PURCHASES_TABLE`; while no function has
+    /// it, the table whose logical id is the same words, such as `PurchasesTable`.
     #[must_use]
     pub fn table(&self, variable: &str) -> &str {
-        self.tables.get(variable).unwrap_or_else(|| panic!("no function of the template has {variable}"))
+        let table = || Some(&self.machine.template().table(&logical_id(variable))?.name);
+        let name = self.names.get(variable).or_else(table);
+        name.unwrap_or_else(|| panic!("the template has no table for {variable}"))
+    }
+
+    /// The table of locks, jobs and upload claims.
+    #[must_use]
+    pub fn operations(&self) -> String {
+        self.table("OPERATIONS_TABLE").to_owned()
+    }
+
+    /// The bucket that functions know by this environment variable, such as `JOBS_BUCKET`, or that has this logical
+    /// id, such as `JobsBucket`.
+    #[must_use]
+    pub fn bucket(&self, name: &str) -> String {
+        let template = self.machine.template();
+        let by_id = || template.bucket(name).or_else(|| template.bucket(&logical_id(name)));
+        let bucket = self.names.get(name).or_else(|| Some(&by_id()?.name));
+        bucket.unwrap_or_else(|| panic!("the template has no bucket for {name}")).clone()
     }
 
     /// The environment of a function's process, by logical id or binary.
@@ -82,6 +123,15 @@ impl TestStack {
             .environment(function)
             .unwrap_or_else(|| panic!("the template has no function {function}"))
     }
+}
+
+/// `JOBS_BUCKET` as `JobsBucket`.
+fn logical_id(variable: &str) -> String {
+    let word = |word: &str| match word.split_at_checked(1) {
+        Some((first, rest)) => first.to_uppercase() + &rest.to_lowercase(),
+        None => String::new(),
+    };
+    variable.split('_').map(word).collect()
 }
 
 /// The text of the repository's `template.yaml`.

@@ -218,10 +218,11 @@ impl<'a> Resolver<'a> {
             _ => return Ok(resource.name.to_owned()),
         };
         let name = self.property(resource, key)?;
-        Ok(name
-            .as_ref()
-            .and_then(scalar_text)
-            .unwrap_or_else(|| format!("{}-{}", self.stack_name, resource.name)))
+        Ok(name.as_ref().and_then(scalar_text).unwrap_or_else(|| {
+            let name = format!("{}-{}", self.stack_name, resource.name);
+            // Buckets have no capitals.
+            if resource.kind == "AWS::S3::Bucket" { name.to_lowercase() } else { name }
+        }))
     }
 
     /// An attribute of a resource, as `Fn::GetAtt` gives it.

@@ -5,8 +5,9 @@ use super::totals::ProductTotals;
 use super::{PairCounts, Totals};
 use crate::bytes::{DecodeError, Reader, put_signed, put_varint};
 use crate::fixed::narrow;
+use std::ops::Range;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 impl Totals {
     /// Packs the sums; equal sums give equal bytes.
@@ -69,7 +70,7 @@ impl Totals {
     }
 }
 
-/// What stands beside a neighbour.
+/// What stands beside a neighbour; never zero, since pairs without a count are left out.
 pub(crate) trait Value: Copy {
     fn put(self, out: &mut Vec<u8>);
     fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError>;
@@ -81,7 +82,10 @@ impl Value for u32 {
     }
 
     fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        reader.varint32()
+        match reader.varint32()? {
+            0 => Err(DecodeError::Invalid("count of a pair")),
+            count => Ok(count),
+        }
     }
 }
 
@@ -96,47 +100,96 @@ impl Value for (u64, u32) {
     }
 }
 
+/// Reads one product's row; gives each neighbour and its value to `each`, ascending.
+pub(crate) fn take_row<V: Value, E: From<DecodeError>>(
+    reader: &mut Reader<'_>,
+    mut each: impl FnMut(u32, V) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut neighbour = 0u32;
+    for at in 0..reader.length(2)? {
+        let difference = reader.varint32()?;
+        if at > 0 && difference == 0 {
+            return Err(DecodeError::Invalid("order of neighbours").into());
+        }
+        neighbour = neighbour.checked_add(difference).ok_or(DecodeError::Invalid("neighbour"))?;
+        each(neighbour, V::take(reader)?)?;
+    }
+    Ok(())
+}
+
 impl<V: Value> Sparse<V> {
-    fn put(&self, out: &mut Vec<u8>) {
+    fn bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
         for (neighbours, values) in self.rows() {
-            put_varint(out, neighbours.len() as u64);
+            put_varint(&mut out, neighbours.len() as u64);
             let mut before = 0;
             for (&neighbour, &value) in neighbours.iter().zip(values) {
-                put_varint(out, u64::from(neighbour - before));
+                put_varint(&mut out, u64::from(neighbour - before));
                 before = neighbour;
-                value.put(out);
+                value.put(&mut out);
             }
         }
+        out
     }
 
-    fn take(reader: &mut Reader<'_>, rows: usize) -> Result<Self, DecodeError> {
+    /// Of a model that was not counted there are no rows.
+    fn take(mut reader: Reader<'_>, rows: usize) -> Result<Self, DecodeError> {
         let mut sparse = Self::new();
+        if reader.remaining() == 0 {
+            return Ok(sparse);
+        }
         for _ in 0..rows {
-            let mut neighbour = 0u32;
-            for at in 0..reader.length(2)? {
-                let difference = reader.varint32()?;
-                if at > 0 && difference == 0 {
-                    return Err(DecodeError::Invalid("order of neighbours"));
-                }
-                neighbour = neighbour.checked_add(difference).ok_or(DecodeError::Invalid("neighbour"))?;
-                sparse.push(neighbour, V::take(reader)?);
-            }
+            take_row(&mut reader, |neighbour, value| {
+                sparse.push(neighbour, value);
+                Ok::<_, DecodeError>(())
+            })?;
             sparse.end_row();
         }
+        reader.end()?;
         Ok(sparse)
+    }
+}
+
+/// The bytes of [`PairCounts`], opened to be read row by row: the three models' rows are apart, so that each can be
+/// read without the others.
+#[derive(Debug)]
+pub(crate) struct Rows<'b> {
+    pub(crate) stamp: u64,
+    pub(crate) products: Range<u32>,
+    pub(crate) next: Reader<'b>,
+    pub(crate) together: Reader<'b>,
+    pub(crate) similar: Reader<'b>,
+}
+
+impl<'b> Rows<'b> {
+    pub(crate) fn open(bytes: &'b [u8]) -> Result<Self, DecodeError> {
+        const WHAT: &str = "pair counts";
+        let mut reader = Reader::new(bytes, WHAT);
+        reader.version(VERSION)?;
+        let stamp = reader.u64()?;
+        let start = reader.varint32()?;
+        let products = reader.length(1)?;
+        let end = start.checked_add(narrow(products)).ok_or(DecodeError::Invalid("block of products"))?;
+        let (next, together) = (reader.length(1)?, reader.length(1)?);
+        let next = Reader::new(reader.take(next)?, WHAT);
+        let together = Reader::new(reader.take(together)?, WHAT);
+        let similar = Reader::new(reader.take(reader.remaining())?, WHAT);
+        Ok(Self { stamp, products: start..end, next, together, similar })
     }
 }
 
 impl PairCounts {
     /// Packs the counts; equal counts give equal bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = vec![VERSION];
+        let (next, together, similar) = (self.next.bytes(), self.together.bytes(), self.similar.bytes());
+        let mut out = Vec::with_capacity(40 + next.len() + together.len() + similar.len());
+        out.push(VERSION);
         out.extend_from_slice(&self.stamp.to_le_bytes());
         put_varint(&mut out, u64::from(self.products.start));
         put_varint(&mut out, self.products.len() as u64);
-        self.next.put(&mut out);
-        self.together.put(&mut out);
-        self.similar.put(&mut out);
+        put_varint(&mut out, next.len() as u64);
+        put_varint(&mut out, together.len() as u64);
+        [next, together, similar].iter().for_each(|section| out.extend_from_slice(section));
         out
     }
 
@@ -145,16 +198,14 @@ impl PairCounts {
     /// # Errors
     /// The bytes are cut, of another version, or not counts.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(bytes, "pair counts");
-        reader.version(VERSION)?;
-        let stamp = reader.u64()?;
-        let start = reader.varint32()?;
-        let rows = reader.length(3)?;
-        let end = start.checked_add(narrow(rows)).ok_or(DecodeError::Invalid("block of products"))?;
-        let next = Sparse::take(&mut reader, rows)?;
-        let together = Sparse::take(&mut reader, rows)?;
-        let similar = Sparse::take(&mut reader, rows)?;
-        reader.end()?;
-        Ok(Self { stamp, products: start..end, next, together, similar })
+        let Rows { stamp, products, next, together, similar } = Rows::open(bytes)?;
+        let rows = products.len();
+        Ok(Self {
+            stamp,
+            products,
+            next: Sparse::take(next, rows)?,
+            together: Sparse::take(together, rows)?,
+            similar: Sparse::take(similar, rows)?,
+        })
     }
 }

@@ -10,8 +10,8 @@ pub enum MergeError {
     /// Other products, parameters or newest purchase time.
     #[error("the counts come from different training runs")]
     OtherRun,
-    /// Pair counts are merged block of products by block of products.
-    #[error("the counts are of different blocks of products")]
+    /// Pair counts are merged block of products by block of products, and of the same models.
+    #[error("the counts are of different products or models")]
     OtherProducts,
     /// More than the integers hold.
     #[error("the counts add up to more than can be kept exactly")]
@@ -107,6 +107,10 @@ impl PairCounts {
 
 impl<V: Sum> Sparse<V> {
     fn merge(&self, other: &Self) -> Result<Self, MergeError> {
+        if self.starts.len() != other.starts.len() {
+            // One of the two has not counted this model.
+            return Err(MergeError::OtherProducts);
+        }
         let mut merged = Self::new();
         for ((left, left_values), (right, right_values)) in self.rows().zip(other.rows()) {
             let mut left = left.iter().zip(left_values).peekable();

@@ -6,6 +6,7 @@ mod pairs;
 mod rows;
 mod totals;
 
+pub(crate) use codec::{Rows, take_row};
 pub use merge::MergeError;
 pub use pairs::PairCounts;
 pub(crate) use rows::{CountRow, NextRow};

@@ -71,6 +71,22 @@ impl PairCounts {
 impl Counting<'_> {
     /// What these users add to the rows of these products.
     pub fn pairs(&self, users: Range<u32>, products: Range<u32>) -> PairCounts {
+        let baskets = self.data.baskets_in(users.clone());
+        let mut counts = self.next_pairs(users, products);
+        let mut plain = CountRow::new(self.data.catalogue().len());
+        for product in counts.products.clone() {
+            plain.fill_together(self, product, &baskets);
+            push_row(&mut counts.together, plain.neighbours(), |neighbour| plain.get(neighbour));
+            plain.clear();
+            plain.fill_similar(self, product, &baskets);
+            push_row(&mut counts.similar, plain.neighbours(), |neighbour| plain.get(neighbour));
+            plain.clear();
+        }
+        counts
+    }
+
+    /// What these users add to the `next` rows of these products; of the other two models nothing is counted.
+    pub fn next_pairs(&self, users: Range<u32>, products: Range<u32>) -> PairCounts {
         let known = self.data.catalogue().len();
         let products = products.start..products.end.min(crate::fixed::narrow(known)).max(products.start);
         let baskets = self.data.baskets_in(users);
@@ -82,17 +98,10 @@ impl Counting<'_> {
             similar: Sparse::new(),
         };
         let mut next = NextRow::new(known);
-        let mut plain = CountRow::new(known);
         for product in products {
             next.fill(self, product, &baskets);
             push_row(&mut counts.next, next.neighbours(), |neighbour| next.get(neighbour));
             next.clear();
-            plain.fill_together(self, product, &baskets);
-            push_row(&mut counts.together, plain.neighbours(), |neighbour| plain.get(neighbour));
-            plain.clear();
-            plain.fill_similar(self, product, &baskets);
-            push_row(&mut counts.similar, plain.neighbours(), |neighbour| plain.get(neighbour));
-            plain.clear();
         }
         counts
     }

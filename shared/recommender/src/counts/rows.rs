@@ -7,7 +7,8 @@
     reason = "cells are sized by the catalogue whose numbers index them, and occurrences lie in the data set"
 )]
 
-use super::Counting;
+use super::merge::Sum;
+use super::{Counting, MergeError};
 use std::ops::Range;
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -90,6 +91,17 @@ impl NextRow {
             cell.shoppers += u32::from(cell.user != user);
             cell.user = user;
         }
+    }
+
+    /// Adds what a block of users was counted to; the shoppers are not 0.
+    pub(crate) fn add_counted(&mut self, neighbour: u32, counted: (u64, u32)) -> Result<(), MergeError> {
+        let cell = self.cells.get_mut(neighbour as usize).ok_or(MergeError::OtherRun)?;
+        if cell.shoppers == 0 {
+            self.touched.push(neighbour);
+        }
+        (cell.weight, cell.shoppers) =
+            (cell.weight, cell.shoppers).sum(counted).ok_or(MergeError::Overflow)?;
+        Ok(())
     }
 
     pub(crate) fn neighbours(&self) -> &[u32] {
@@ -181,6 +193,16 @@ impl CountRow {
         } else if own > 0 {
             self.touched.retain(|&neighbour| neighbour != product);
         }
+    }
+
+    /// Adds what a block of users was counted to, which is not 0.
+    pub(crate) fn add_counted(&mut self, neighbour: u32, counted: u32) -> Result<(), MergeError> {
+        let cell = self.cells.get_mut(neighbour as usize).ok_or(MergeError::OtherRun)?;
+        if *cell == 0 {
+            self.touched.push(neighbour);
+        }
+        *cell = cell.sum(counted).ok_or(MergeError::Overflow)?;
+        Ok(())
     }
 
     pub(crate) fn neighbours(&self) -> &[u32] {

@@ -4,7 +4,7 @@
     reason = "every index comes from a table filled with the same length just before"
 )]
 
-use super::Dataset;
+use super::{Dataset, Layout};
 use crate::fixed::narrow;
 use crate::product::Catalogue;
 use crate::strings::{Full, StringTable};
@@ -51,7 +51,7 @@ impl From<Full> for DatasetError {
 }
 
 /// With the widest gap allowed (50), baskets times gap stay below 2^32.
-const MOST_BASKETS: usize = (u32::MAX / 50) as usize;
+pub(super) const MOST_BASKETS: usize = (u32::MAX / 50) as usize;
 
 impl DatasetBuilder {
     /// Products are numbered by what comes in.
@@ -162,39 +162,30 @@ impl DatasetBuilder {
         });
         drop(purchases);
 
-        let mut lines: Vec<u32> = Vec::with_capacity(self.lines.len());
-        let mut times = Vec::with_capacity(baskets.len());
-        let mut basket_starts = Vec::with_capacity(baskets.len() + 1);
-        let mut user_starts = Vec::with_capacity(user_order.len() + 1);
-        let mut basket: Vec<u32> = Vec::new();
-        for (user, time_ms, _, runs) in baskets {
-            while user_starts.len() <= user as usize {
-                user_starts.push(narrow(times.len()));
-            }
-            basket.clear();
-            for run in &self.runs[runs] {
-                basket.extend_from_slice(&self.lines[run.start as usize..run.end as usize]);
-            }
-            if let Some(rank) = &product_rank {
-                basket.iter_mut().for_each(|product| *product = rank[*product as usize]);
-            }
-            basket.sort_unstable();
-            basket.dedup();
-            times.push(time_ms);
-            basket_starts.push(narrow(lines.len()));
-            lines.extend_from_slice(&basket);
-        }
-        basket_starts.push(narrow(lines.len()));
-        user_starts.push(narrow(times.len()));
-        lines.shrink_to_fit();
         let catalogue = match self.catalogue {
             Some(catalogue) => catalogue,
             None => {
                 Catalogue::new((0..narrow(self.products.len())).map(|n| self.products.get(n))).ok_or(Full)?
             }
         };
-        let users = user_order.iter().map(|&n| self.users.get(n).into()).collect();
-        Ok(Dataset { catalogue, users, user_starts, times, basket_starts, lines })
+        let mut layout = Layout::new(catalogue, user_order.len(), baskets.len(), self.lines.len());
+        let mut basket: Vec<u32> = Vec::new();
+        for of_user in baskets.chunk_by(|a, b| a.0 == b.0) {
+            layout.user(self.users.get(user_order[of_user[0].0 as usize]).into());
+            for (_, time_ms, _, runs) in of_user {
+                basket.clear();
+                for run in &self.runs[runs.clone()] {
+                    basket.extend_from_slice(&self.lines[run.start as usize..run.end as usize]);
+                }
+                if let Some(rank) = &product_rank {
+                    basket.iter_mut().for_each(|product| *product = rank[*product as usize]);
+                }
+                basket.sort_unstable();
+                basket.dedup();
+                layout.basket(*time_ms, &basket);
+            }
+        }
+        Ok(layout.finish())
     }
 }
 

@@ -1,12 +1,16 @@
 //! Purchases in the order the model looks at them: users, their baskets by time, each basket's products.
 
 mod builder;
+mod codec;
 mod holdout;
 mod index;
+mod layout;
+mod renumber;
 
 pub use builder::{DatasetBuilder, DatasetError};
 pub use holdout::HeldOut;
 pub(crate) use index::Index;
+use layout::Layout;
 
 use crate::fixed::narrow;
 use crate::product::{Catalogue, ProductIx};

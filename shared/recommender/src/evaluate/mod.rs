@@ -1,15 +1,23 @@
 //! How good a list of recommendations is, judged by what was bought next.
 
 mod baselines;
+mod codec;
+mod methods;
 
 pub use baselines::{global_personal_top, global_top, personal_top};
+pub use methods::{Judge, Methods};
 
+use crate::counts::MergeError;
+use crate::fixed::{from_fixed, to_fixed};
 use crate::product::ProductIx;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// List lengths that are judged.
 pub const CUTOFFS: [usize; 3] = [5, 10, 20];
+
+/// The longest of them.
+pub const LONGEST: usize = 20;
 
 /// Means over users, for one list length k.
 ///
@@ -44,39 +52,60 @@ pub struct Report {
     pub coverage: usize,
 }
 
+impl Report {
+    /// The means for lists of this length, if it is one of [`CUTOFFS`].
+    pub fn at(&self, k: usize) -> Option<&Quality> {
+        self.at.iter().find(|quality| quality.k == k)
+    }
+}
+
 /// Takes users one by one. Users who bought nothing are not judged.
-#[derive(Debug, Clone, Default)]
+///
+/// Each user's measures are rounded to 32 binary places and summed as integers, so that blocks of users, judged apart
+/// and merged in any order, come to the bits of all users at once.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Evaluation {
     users: u64,
     sums: [Sums; CUTOFFS.len()],
     recommended: BTreeSet<ProductIx>,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Sums {
-    recall: f64,
-    ndcg: f64,
-    hits: f64,
+    recall: u64,
+    ndcg: u64,
+    hits: u64,
     repeat: Mean,
     explore: Mean,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Mean {
-    sum: f64,
-    count: f64,
+    sum: u64,
+    count: u64,
 }
 
 impl Mean {
     fn add(&mut self, hits: usize, of: usize) {
         if of > 0 {
-            self.sum += hits as f64 / of as f64;
-            self.count += 1.0;
+            self.sum += to_fixed(hits as f64 / of as f64);
+            self.count += 1;
         }
     }
 
     fn value(self) -> f64 {
-        if self.count > 0.0 { self.sum / self.count } else { 0.0 }
+        share(self.sum, self.count)
+    }
+}
+
+fn share(sum: u64, count: u64) -> f64 {
+    if count > 0 { from_fixed(sum) / count as f64 } else { 0.0 }
+}
+
+impl Sums {
+    fn numbers(&mut self) -> [&mut u64; 7] {
+        let Self { recall, ndcg, hits, repeat, explore } = self;
+        [recall, ndcg, hits, &mut repeat.sum, &mut repeat.count, &mut explore.sum, &mut explore.count]
     }
 }
 
@@ -105,23 +134,49 @@ impl Evaluation {
             let repeated = hits().filter(|&(&product, _)| known(product)).count();
             let gain: f64 = hits().map(|(_, place)| gain(place)).sum();
             let ideal: f64 = (1u32..).take(k.min(bought.len())).map(self::gain).sum();
-            sums.recall += count as f64 / bought.len() as f64;
-            sums.ndcg += gain / ideal;
-            sums.hits += if count > 0 { 1.0 } else { 0.0 };
+            sums.recall += to_fixed(count as f64 / bought.len() as f64);
+            sums.ndcg += to_fixed(gain / ideal);
+            sums.hits += u64::from(count > 0);
             sums.repeat.add(repeated, repeats);
             sums.explore.add(count - repeated, bought.len() - repeats);
         }
-        self.recommended.extend(list.iter().take(CUTOFFS.into_iter().max().unwrap_or(0)));
+        self.recommended.extend(list.iter().take(LONGEST));
+    }
+
+    /// Adds other users, whose products have the same numbers.
+    ///
+    /// # Errors
+    /// [`MergeError::Overflow`] above some four thousand million users.
+    pub fn merge(mut self, other: &Self) -> Result<Self, MergeError> {
+        let add = |sum: &mut u64, more: u64| match sum.checked_add(more) {
+            Some(all) => {
+                *sum = all;
+                Ok(())
+            }
+            None => Err(MergeError::Overflow),
+        };
+        add(&mut self.users, other.users)?;
+        for (sums, mut more) in self.sums.iter_mut().zip(other.sums) {
+            for (sum, more) in sums.numbers().into_iter().zip(more.numbers()) {
+                add(sum, *more)?;
+            }
+        }
+        self.recommended.extend(&other.recommended);
+        Ok(self)
+    }
+
+    /// How many users were judged so far.
+    pub fn users(&self) -> u64 {
+        self.users
     }
 
     /// The means over the users so far; zeros without any.
     pub fn report(&self) -> Report {
-        let mean = |sum: f64| if self.users > 0 { sum / self.users as f64 } else { 0.0 };
         let quality = |(sums, k): (&Sums, usize)| Quality {
             k,
-            recall: mean(sums.recall),
-            ndcg: mean(sums.ndcg),
-            hit_rate: mean(sums.hits),
+            recall: share(sums.recall, self.users),
+            ndcg: share(sums.ndcg, self.users),
+            hit_rate: if self.users > 0 { sums.hits as f64 / self.users as f64 } else { 0.0 },
             repeat_recall: sums.repeat.value(),
             explore_recall: sums.explore.value(),
         };
@@ -152,7 +207,7 @@ mod tests {
         let bought = products([1, 3, 7, 50]).into_iter().collect();
         evaluation.add(&products(1..=20), &bought, |product| matches!(product.get(), 1 | 7));
         let report = evaluation.report();
-        let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} {b}");
+        let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-9, "{a} {b}");
         let ideal = 1.0 + 1.0 / 3f64.log2() + 0.5 + 1.0 / 5f64.log2();
         let [five, ten, _] = report.at[..] else { panic!("three lengths") };
         near(five.recall, 0.5);
@@ -172,8 +227,8 @@ mod tests {
         let bought = products(1..=30).into_iter().collect();
         evaluation.add(&products(1..=20), &bought, |_| false);
         let report = evaluation.report();
-        assert!(report.at.iter().all(|quality| (quality.ndcg - 1.0).abs() < 1e-12));
-        assert!((report.at[1].recall - 1.0 / 3.0).abs() < 1e-12);
+        assert!(report.at.iter().all(|quality| (quality.ndcg - 1.0).abs() < 1e-9));
+        assert!((report.at[1].recall - 1.0 / 3.0).abs() < 1e-9);
         assert_eq!(report.at[1].repeat_recall, 0.0);
     }
 

@@ -8,6 +8,7 @@ use super::column::Scale;
 use super::{Categories, Column, Priors};
 use crate::bytes::{DecodeError, Reader, put_signed, put_text, put_varint};
 use crate::fixed::narrow;
+use crate::ids::{self, Ids};
 use crate::product::Catalogue;
 use flate2::Compression;
 use flate2::read::{DeflateDecoder, DeflateEncoder};
@@ -79,14 +80,7 @@ impl Priors {
         if range.start == 0 {
             self.put_header(&mut out);
         }
-        let mut before = "";
-        for id in self.catalogue.ids().skip(range.start).take(range.len()) {
-            let shared = before.bytes().zip(id.bytes()).take_while(|(a, b)| a == b).count();
-            put_varint(&mut out, shared as u64);
-            put_varint(&mut out, (id.len() - shared) as u64);
-            out.extend(id.bytes().skip(shared));
-            before = id;
-        }
+        ids::put(self.catalogue.ids().skip(range.start).take(range.len()), &mut out);
         for column in self.columns() {
             column.put(range.clone(), &mut out);
         }
@@ -210,8 +204,7 @@ impl<'a> Piece<'a> {
 #[derive(Debug)]
 struct Decoding {
     parts: Parts,
-    ids: Vec<u8>,
-    id_ends: Vec<usize>,
+    ids: Ids,
     products: usize,
 }
 
@@ -258,15 +251,15 @@ impl Decoding {
             last_sale: Vec::new(),
             categories: Categories { names, starts: vec![0], codes: Vec::new() },
         };
-        Ok(Self { parts, ids: Vec::new(), id_ends: Vec::new(), products })
+        Ok(Self { parts, ids: Ids::default(), products })
     }
 
     fn products(&mut self, piece: &Piece<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         let length = piece.products;
-        if piece.start != self.id_ends.len() || length > reader.remaining() {
+        if piece.start != self.ids.len() || length > reader.remaining() {
             return Err(DecodeError::Invalid("place of products in priors"));
         }
-        self.ids(length, reader)?;
+        self.ids.take(reader, length)?;
         let parts = &mut self.parts;
         let [day, week, month, all_time, scoring] = &mut parts.popularity;
         for column in [day, week, month, all_time, scoring, &mut parts.factor, &mut parts.repeat_rate] {
@@ -295,33 +288,12 @@ impl Decoding {
         Ok(())
     }
 
-    fn ids(&mut self, length: usize, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        // Within a piece an id repeats the front of the one before it; a piece starts afresh.
-        let (mut start, mut end) = (self.ids.len(), self.ids.len());
-        for _ in 0..length {
-            let shared = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);
-            if shared > end - start {
-                return Err(DecodeError::Invalid("id in priors"));
-            }
-            let own = reader.length(1)?;
-            self.ids.extend_from_within(start..start + shared);
-            self.ids.extend_from_slice(reader.take(own)?);
-            (start, end) = (end, self.ids.len());
-            self.id_ends.push(end);
-        }
-        Ok(())
-    }
-
     fn finish(self) -> Result<Priors, DecodeError> {
-        let Self { mut parts, ids, id_ends, products } = self;
-        let text = String::from_utf8(ids).map_err(|_| DecodeError::Invalid("id in priors"))?;
-        let starts = std::iter::once(0).chain(id_ends.iter().copied());
-        let ids: Option<Vec<&str>> = starts.zip(&id_ends).map(|(start, &end)| text.get(start..end)).collect();
-        let ids = ids.ok_or(DecodeError::Invalid("id in priors"))?;
-        if ids.len() != products || !ids.is_sorted_by(|a, b| a < b) {
-            return Err(DecodeError::Invalid("order of ids in priors"));
+        let Self { mut parts, ids, products } = self;
+        if ids.len() != products {
+            return Err(DecodeError::Invalid("number of products in priors"));
         }
-        parts.catalogue = Catalogue::new(ids).ok_or(DecodeError::Invalid("priors"))?;
+        parts.catalogue = ids.finish(|ids| Catalogue::new(ids))?;
         Ok(Priors::assemble(parts))
     }
 }

@@ -97,6 +97,11 @@ impl History {
         })
     }
 
+    /// The known products of all baskets, newest first; one bought several times comes as often.
+    pub fn products(&self) -> impl Iterator<Item = ProductIx> {
+        self.products.iter().copied()
+    }
+
     /// When the basket with this lag was bought.
     pub fn time_ms(&self, lag: u32) -> Option<i64> {
         self.baskets.get(lag as usize).map(|basket| basket.time_ms)

@@ -3,5 +3,5 @@
 mod rank;
 mod whole;
 
-pub use rank::rank;
+pub use rank::{Models, RankError, rank};
 pub use whole::{Model, TrainError, train};

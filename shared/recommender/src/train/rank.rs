@@ -1,16 +1,42 @@
 //! Scores of the three neighbour models, and the best of each row.
 #![allow(clippy::indexing_slicing, reason = "totals are sized by the catalogue whose numbers index them")]
 
-use crate::counts::{CountRow, MergeError, NextRow, PairCounts, Totals};
+use crate::bytes::DecodeError;
+use crate::counts::{CountRow, MergeError, NextRow, Rows, Totals, take_row};
 use crate::fixed::{ONE, narrow};
 use crate::params::Params;
 use crate::product::ProductIx;
 use crate::row::{Best, Neighbour, NeighbourRow, ProductRows};
+use std::ops::Range;
 
 /// Added to the denominator of a transition, and to a count's in a cosine: few observations are worth little.
 const SHRINKAGE: u64 = 5;
 
-/// Ranks merged counts: the best neighbours of each product of the block, in the order of the products.
+/// Which of the three neighbour models are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Models {
+    /// All.
+    All,
+    /// `next` alone, which is what a user's list is made of. The other rows stay empty.
+    Next,
+}
+
+/// Why counts cannot be ranked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RankError {
+    /// The bytes are no counts.
+    #[error(transparent)]
+    Bytes(#[from] DecodeError),
+    /// The counts do not belong together, or do not add up.
+    #[error(transparent)]
+    Merge(#[from] MergeError),
+}
+
+/// Adds counts up and ranks them: the best neighbours of each product of a block, in the order of the products.
+///
+/// `parts` are [`PairCounts`](crate::PairCounts) in bytes, each of other users, in any order; `totals` are merged
+/// over all users. The parts are read side by side, a product at a time, so that beside their bytes and the answer
+/// only some 24 bytes per product of the catalogue are held.
 ///
 /// - `next`: `S[j,i] = c(j,i) / (n(j) + 5)`, the share of the weight of all that came after j that went to baskets
 ///   with i.
@@ -18,37 +44,88 @@ const SHRINKAGE: u64 = 5;
 /// - `similar`: the same over users, C users who bought the two in different baskets.
 ///
 /// # Errors
-/// Counts and sums are not of the same training run.
-pub fn rank(pairs: &PairCounts, totals: &Totals, params: &Params) -> Result<Vec<ProductRows>, MergeError> {
-    let known =
-        |neighbours: &[u32]| neighbours.last().is_none_or(|&last| (last as usize) < totals.products.len());
-    let fits = pairs.products.end as usize <= totals.products.len()
-        && pairs.next.rows().all(|(neighbours, _)| known(neighbours))
-        && pairs.together.rows().chain(pairs.similar.rows()).all(|(neighbours, _)| known(neighbours));
-    if pairs.stamp != totals.stamp || !fits {
-        return Err(MergeError::OtherRun);
+/// A part is corrupt, of other products or of another training run; sums that do not fit their integers.
+pub fn rank<B: AsRef<[u8]>>(
+    products: Range<u32>,
+    parts: &[B],
+    totals: &Totals,
+    params: &Params,
+    models: Models,
+) -> Result<Vec<ProductRows>, RankError> {
+    if products.end as usize > totals.products.len() {
+        return Err(MergeError::OtherRun.into());
     }
-    let mut ranker = Ranker::new(totals, params);
-    let rows = pairs.products.clone().enumerate().map(|(row, product)| {
-        let (neighbours, values) = pairs.next.row(row);
-        let next = ranker.next(product, neighbours.iter().zip(values).map(|(&i, &(w, _))| (i, w)), |i| {
-            values[neighbours.partition_point(|&n| n < i)].1
-        });
-        let mut plain = |(neighbours, counts): (&[u32], &[u32]), over: Over| {
-            let get = |i| counts[neighbours.partition_point(|&n| n < i)];
-            ranker.cosine(product, neighbours.iter().copied().zip(counts.iter().copied()), get, over)
-        };
-        let together = plain(pairs.together.row(row), Over::Baskets);
-        let similar = plain(pairs.similar.row(row), Over::Users);
-        ProductRows { product: ProductIx::new(product), next, together, similar }
-    });
-    Ok(rows.collect())
+    let mut parts = parts.iter().map(|part| Rows::open(part.as_ref())).collect::<Result<Vec<_>, _>>()?;
+    for part in &parts {
+        if part.stamp != totals.stamp {
+            return Err(MergeError::OtherRun.into());
+        }
+        if part.products != products {
+            return Err(MergeError::OtherProducts.into());
+        }
+    }
+    let mut block = Block {
+        ranker: Ranker::new(totals, params),
+        next: NextRow::new(totals.products.len()),
+        plain: CountRow::new(totals.products.len()),
+    };
+    let rows = products.map(|product| block.rows(product, &mut parts, models)).collect::<Result<_, _>>()?;
+    let ends = |part: &Rows<'_>| match models {
+        Models::All => part.next.end().and(part.together.end()).and(part.similar.end()),
+        Models::Next => part.next.end(),
+    };
+    parts.iter().try_for_each(ends)?;
+    Ok(rows)
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Over {
-    Baskets,
-    Users,
+#[derive(Debug)]
+struct Block<'t> {
+    ranker: Ranker<'t>,
+    next: NextRow,
+    plain: CountRow,
+}
+
+impl Block<'_> {
+    fn rows(
+        &mut self,
+        product: u32,
+        parts: &mut [Rows<'_>],
+        models: Models,
+    ) -> Result<ProductRows, RankError> {
+        let other = |neighbour| {
+            if neighbour == product { Err(DecodeError::Invalid("neighbour")) } else { Ok(neighbour) }
+        };
+        for part in parts.iter_mut() {
+            take_row(&mut part.next, |neighbour, counted| -> Result<(), RankError> {
+                Ok(self.next.add_counted(other(neighbour)?, counted)?)
+            })?;
+        }
+        let next = self.ranker.next_row(product, &self.next);
+        self.next.clear();
+        let mut rows = ProductRows {
+            product: ProductIx::new(product),
+            next,
+            together: NeighbourRow::default(),
+            similar: NeighbourRow::default(),
+        };
+        if models == Models::All {
+            for part in parts.iter_mut() {
+                take_row(&mut part.together, |neighbour, counted| -> Result<(), RankError> {
+                    Ok(self.plain.add_counted(other(neighbour)?, counted)?)
+                })?;
+            }
+            rows.together = self.ranker.together_row(product, &self.plain);
+            self.plain.clear();
+            for part in parts.iter_mut() {
+                take_row(&mut part.similar, |neighbour, counted| -> Result<(), RankError> {
+                    Ok(self.plain.add_counted(other(neighbour)?, counted)?)
+                })?;
+            }
+            rows.similar = self.ranker.similar_row(product, &self.plain);
+            self.plain.clear();
+        }
+        Ok(rows)
+    }
 }
 
 /// Turns one product's counts into rows, whichever way they were counted.
@@ -80,58 +157,43 @@ impl<'t> Ranker<'t> {
     }
 
     pub(super) fn next_row(&mut self, product: u32, row: &NextRow) -> NeighbourRow {
-        self.next(product, row.neighbours().iter().map(|&i| (i, row.get(i).0)), |i| row.get(i).1)
-    }
-
-    pub(super) fn together_row(&mut self, product: u32, row: &CountRow) -> NeighbourRow {
-        let counts = row.neighbours().iter().map(|&i| (i, row.get(i)));
-        self.cosine(product, counts, |i| row.get(i), Over::Baskets)
-    }
-
-    pub(super) fn similar_row(&mut self, product: u32, row: &CountRow) -> NeighbourRow {
-        let counts = row.neighbours().iter().map(|&i| (i, row.get(i)));
-        self.cosine(product, counts, |i| row.get(i), Over::Users)
-    }
-
-    fn next(
-        &mut self,
-        product: u32,
-        weights: impl Iterator<Item = (u32, u64)>,
-        shoppers: impl Fn(u32) -> u32,
-    ) -> NeighbourRow {
         let all = self.totals.products[product as usize].transitions.saturating_add(SHRINKAGE * ONE) as f64;
-        // Within a row the order of the weights is the order of the scores, and exact.
-        weights.filter(|&(_, weight)| weight > 0).for_each(|(i, weight)| self.next.offer(weight, i));
+        for &i in row.neighbours() {
+            // Within a row the order of the weights is the order of the scores, and exact.
+            let (weight, _) = row.get(i);
+            if weight > 0 {
+                self.next.offer(weight, i);
+            }
+        }
         NeighbourRow::new(self.next.take().map(|(weight, i)| Neighbour {
             product: ProductIx::new(i),
             score: single(weight as f64 / all),
-            evidence: shoppers(i),
+            evidence: row.get(i).1,
         }))
     }
 
-    fn cosine(
-        &mut self,
-        product: u32,
-        counts: impl Iterator<Item = (u32, u32)>,
-        count: impl Fn(u32) -> u32,
-        over: Over,
-    ) -> NeighbourRow {
-        let (norms, best) = match over {
-            Over::Baskets => (&self.basket_norms, &mut self.together),
-            Over::Users => (&self.user_norms, &mut self.similar),
-        };
-        let own = norms[product as usize];
-        for (i, count) in counts {
-            let gain = self.gains.get(count as usize).copied().unwrap_or_else(|| gain(count));
-            let score = gain * own * norms[i as usize];
-            best.offer(score.to_bits(), i);
-        }
-        NeighbourRow::new(best.take().map(|(bits, i)| Neighbour {
-            product: ProductIx::new(i),
-            score: single(f64::from_bits(bits)),
-            evidence: count(i),
-        }))
+    pub(super) fn together_row(&mut self, product: u32, row: &CountRow) -> NeighbourRow {
+        cosine(product, row, &self.basket_norms, &self.gains, &mut self.together)
     }
+
+    pub(super) fn similar_row(&mut self, product: u32, row: &CountRow) -> NeighbourRow {
+        cosine(product, row, &self.user_norms, &self.gains, &mut self.similar)
+    }
+}
+
+fn cosine(product: u32, row: &CountRow, norms: &[f64], gains: &[f64], best: &mut Best) -> NeighbourRow {
+    let own = norms[product as usize];
+    for &i in row.neighbours() {
+        let count = row.get(i);
+        let gain = gains.get(count as usize).copied().unwrap_or_else(|| gain(count));
+        let score = gain * own * norms[i as usize];
+        best.offer(score.to_bits(), i);
+    }
+    NeighbourRow::new(best.take().map(|(bits, i)| Neighbour {
+        product: ProductIx::new(i),
+        score: single(f64::from_bits(bits)),
+        evidence: row.get(i),
+    }))
 }
 
 fn gain(count: u32) -> f64 {

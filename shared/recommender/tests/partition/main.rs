@@ -6,8 +6,8 @@ mod common;
 
 use common::{Purchase, dataset, fill, purchases};
 use nextbasket_recommender::{
-    Catalogue, Counting, Dataset, DatasetBuilder, MergeError, Model, PairCounts, Params, Priors, Totals,
-    rank, train,
+    Catalogue, Counting, Dataset, DatasetBuilder, MergeError, Model, Models, PairCounts, Params, Priors,
+    RankError, Totals, rank, train,
 };
 use proptest::prelude::*;
 use std::num::NonZero;
@@ -30,11 +30,6 @@ fn parts(purchases: &[Purchase], whole: &Dataset, choice: &[usize], count: usize
     (0..count).map(part).collect()
 }
 
-/// Counts through their bytes, as they travel between workers.
-fn travel(totals: &Totals, pairs: &PairCounts) -> (Totals, PairCounts) {
-    (Totals::decode(&totals.encode()).unwrap(), PairCounts::decode(&pairs.encode()).unwrap())
-}
-
 fn model_of_parts(parts: &[Dataset], params: &Params, now_ms: i64, order: &[usize], width: u32) -> Model {
     let catalogue = parts[0].catalogue().clone();
     let products = u32::try_from(catalogue.len()).unwrap();
@@ -47,12 +42,20 @@ fn model_of_parts(parts: &[Dataset], params: &Params, now_ms: i64, order: &[usiz
         let more = counted[part].totals(counted[part].all_users());
         totals = Some(totals.map_or(more.clone(), |totals| totals.merge(&more).unwrap()));
     }
-    let totals = totals.unwrap();
+    let totals = Totals::decode(&totals.unwrap().encode()).unwrap();
     for block in blocks {
-        let counts = order.iter().map(|&part| counted[part].pairs(counted[part].all_users(), block.clone()));
-        let merged =
-            counts.map(|pairs| travel(&totals, &pairs).1).reduce(|a, b| a.merge(&b).unwrap()).unwrap();
-        rows.extend(rank(&merged, &totals, params).unwrap());
+        let block = block.start..block.end.min(products);
+        let pairs = |&part: &usize| counted[part].pairs(counted[part].all_users(), block.clone()).encode();
+        let mut parts: Vec<Vec<u8>> = order.iter().map(pairs).collect();
+        let apart = rank(block.clone(), &parts, &totals, params, Models::All).unwrap();
+        let next = rank(block.clone(), &parts, &totals, params, Models::Next).unwrap();
+        assert!(apart.iter().zip(&next).all(|(all, next)| all.next == next.next && next.similar.is_empty()));
+        // Two of the parts merged beforehand.
+        let [a, b] =
+            [parts.pop().unwrap(), parts.pop().unwrap()].map(|part| PairCounts::decode(&part).unwrap());
+        parts.push(a.merge(&b).unwrap().encode());
+        assert_eq!(rank(block, &parts, &totals, params, Models::All).unwrap(), apart);
+        rows.extend(apart);
     }
     Model { priors: Priors::new(&catalogue, &totals, params, now_ms, &categories), rows }
 }
@@ -105,12 +108,35 @@ proptest! {
         prop_assert_eq!(&merged, &totals(counting.all_users()));
         prop_assert_eq!(&Totals::decode(&merged.encode()).unwrap(), &merged);
         prop_assert_eq!(&PairCounts::decode(&whole.encode()).unwrap(), &whole);
+        let next = counting.next_pairs(counting.all_users(), products.clone());
+        prop_assert_eq!(&PairCounts::decode(&next.encode()).unwrap(), &next);
+        prop_assert_eq!(whole.merge(&next), Err(MergeError::OtherProducts));
+        let ranked = |counts: &PairCounts, models| {
+            rank(products.clone(), &[counts.encode()], &merged, &Params::default(), models)
+        };
+        prop_assert_eq!(ranked(&next, Models::Next), ranked(&whole, Models::Next));
+        prop_assert!(ranked(&next, Models::All).is_err());
     }
 
     #[test]
     fn arbitrary_bytes_are_no_counts_and_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = Totals::decode(&bytes);
         let _ = PairCounts::decode(&bytes);
+    }
+
+    #[test]
+    fn corrupt_counts_are_an_error_or_ranked_but_no_panic(
+        purchases in purchases(), at: prop::sample::Index, byte: u8
+    ) {
+        let data = dataset(&purchases);
+        let params = Params::default();
+        let counting = Counting::new(&data, &params, data.newest_ms().unwrap()).unwrap();
+        let products = 0..u32::try_from(data.catalogue().len()).unwrap();
+        let totals = counting.totals(counting.all_users());
+        let mut bytes = counting.pairs(counting.all_users(), products.clone()).encode();
+        let place = at.index(bytes.len());
+        bytes[place] = byte;
+        let _ = rank(products, &[bytes], &totals, &params, Models::All);
     }
 }
 
@@ -130,6 +156,14 @@ fn counts_of_another_run_are_refused() {
     assert_eq!(count(&data, 1000).merge(&count(&data, 2000)), Err(MergeError::OtherRun));
     let half = Counting::new(&data, &Params::default(), 1000).unwrap().pairs(0..9, 0..1);
     assert_eq!(count(&data, 1000).merge(&half), Err(MergeError::OtherProducts));
+    let totals = Counting::new(&data, &Params::default(), 1000).unwrap().totals(0..9);
+    let ranked = |parts: &[PairCounts]| {
+        let parts: Vec<Vec<u8>> = parts.iter().map(PairCounts::encode).collect();
+        rank(0..2, &parts, &totals, &Params::default(), Models::All)
+    };
+    assert_eq!(ranked(&[count(&data, 1000), half]), Err(RankError::Merge(MergeError::OtherProducts)));
+    assert_eq!(ranked(&[count(&data, 2000)]), Err(RankError::Merge(MergeError::OtherRun)));
+    assert_eq!(ranked(&[]).unwrap().len(), 2, "without counts there are rows without neighbours");
 }
 
 #[test]

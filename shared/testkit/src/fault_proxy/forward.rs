@@ -3,10 +3,11 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use futures::stream::{self, StreamExt};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Map, Value, json};
@@ -32,18 +33,31 @@ pub(crate) fn client() -> Client {
 pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Body>, Dropped> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Dropped)?.to_bytes();
-    let target = head.headers.get("x-amz-target").and_then(|t| t.to_str().ok()).unwrap_or_default();
-    let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+    let target = head.headers.get("x-amz-target").and_then(|t| t.to_str().ok());
+    let operation = match target {
+        Some(target) => target.rsplit('.').next().unwrap_or_default().to_owned(),
+        None => format!("{} {}", head.method, head.uri),
+    };
+    let (throttled, broken) = match target {
+        Some(_) => (
+            refusal(StatusCode::BAD_REQUEST, "ProvisionedThroughputExceededException"),
+            refusal(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
+        ),
+        None => (
+            s3_refusal(StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
+            s3_refusal(StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
+        ),
+    };
     let fault = state.count(&operation);
-    let mut event: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let json = |bytes: &Bytes| {
+        let parsed = target.and_then(|_| serde_json::from_slice(bytes).ok());
+        parsed.unwrap_or(Value::Null)
+    };
+    let mut event = json(&body);
     let mut held_back = None;
     match &fault {
-        Some(Fault::Throttle) => {
-            return Ok(refusal(StatusCode::BAD_REQUEST, "ProvisionedThroughputExceededException"));
-        }
-        Some(Fault::ServerError) => {
-            return Ok(refusal(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"));
-        }
+        Some(Fault::Throttle) => return Ok(throttled),
+        Some(Fault::ServerError) => return Ok(broken),
         Some(Fault::DropBefore) => return Err(Dropped),
         Some(Fault::Delay(time)) => tokio::time::sleep(*time).await,
         Some(Fault::Unprocessed) => held_back = hold_back(&operation, &mut event),
@@ -65,17 +79,21 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Res
         }
         _ => body,
     };
-    let mut forwarded = Request::builder().method(head.method).uri(format!("{}{}", state.upstream, head.uri));
+    let mut forwarded =
+        Request::builder().method(&head.method).uri(format!("{}{}", state.upstream, head.uri));
+    // With the host that the client has signed.
     for (name, value) in &head.headers {
-        if name != hyper::header::CONTENT_LENGTH && name != hyper::header::HOST {
+        // The length of an empty body is signed as well, and the client below would leave it out.
+        let length = name == hyper::header::CONTENT_LENGTH && !sent.is_empty();
+        if !length && name != hyper::header::TRANSFER_ENCODING {
             forwarded = forwarded.header(name, value);
         }
     }
     let forwarded = forwarded.body(Full::new(sent)).expect("the request was one");
     let answer = state.client.request(forwarded).await.expect("the endpoint behind the proxy answers");
-    let (head, body) = answer.into_parts();
+    let (answer, body) = answer.into_parts();
     let mut body = body.collect().await.expect("the endpoint behind the proxy answers").to_bytes();
-    let mut parsed: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let mut parsed = json(&body);
     state.book.lock().unwrap().capacity.add(&operation, &parsed);
     if fault == Some(Fault::DropAfter) {
         return Err(Dropped);
@@ -84,13 +102,17 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Res
         fields.insert(name.to_owned(), items);
         body = Bytes::from(parsed.to_string());
     }
-    let mut response = Response::builder().status(head.status);
-    for (name, value) in &head.headers {
-        if name != hyper::header::CONTENT_LENGTH && name != "x-amz-crc32" {
+    let mut response = Response::builder().status(answer.status);
+    // An answer to HEAD tells the length of a body that does not come.
+    let bodiless = head.method == Method::HEAD;
+    for (name, value) in &answer.headers {
+        if (bodiless || name != hyper::header::CONTENT_LENGTH) && name != "x-amz-crc32" {
             response = response.header(name, value);
         }
     }
-    let response = response.header(hyper::header::CONTENT_LENGTH, body.len());
+    if !bodiless {
+        response = response.header(hyper::header::CONTENT_LENGTH, body.len());
+    }
     let body = if fault == Some(Fault::Truncate) { half(&body) } else { full(body) };
     Ok(response.body(body).expect("the answer was one"))
 }
@@ -133,6 +155,15 @@ fn refusal(status: StatusCode, name: &str) -> Response<Body> {
     whole(status, &body)
 }
 
+fn s3_refusal(status: StatusCode, code: &str) -> Response<Body> {
+    let body = format!("<Error><Code>{code}</Code><Message>made by the fault proxy</Message></Error>");
+    Response::builder()
+        .status(status)
+        .header("content-type", "application/xml")
+        .body(full(Bytes::from(body)))
+        .expect("a response")
+}
+
 fn whole(status: StatusCode, body: &Value) -> Response<Body> {
     Response::builder()
         .status(status)
@@ -148,6 +179,11 @@ fn full(bytes: Bytes) -> Body {
 /// Half of the body; then the connection ends.
 fn half(bytes: &Bytes) -> Body {
     let half = bytes.slice(..bytes.len() / 2);
-    let frames = [Ok(Frame::data(half)), Err(Dropped)];
-    BodyExt::boxed(StreamBody::new(futures::stream::iter(frames)))
+    let arrives = stream::once(async { Ok(Frame::data(half)) });
+    // What has not been sent by then is not sent at all.
+    let ends = stream::once(async {
+        tokio::task::yield_now().await;
+        Err(Dropped)
+    });
+    BodyExt::boxed(StreamBody::new(arrives.chain(ends)))
 }

@@ -1,0 +1,32 @@
+//! How an invocation fails, by names that the state machine can tell apart.
+
+use lambda_runtime::Diagnostic;
+use nextbasket_batch::JobError;
+
+/// Why an invocation has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The same call may succeed later.
+    #[error("{0}")]
+    Transient(String),
+    /// It will not.
+    #[error("{0}")]
+    Lasting(String),
+}
+
+impl From<JobError> for Failure {
+    fn from(error: JobError) -> Self {
+        let reason = error.to_string();
+        if error.is_transient() { Self::Transient(reason) } else { Self::Lasting(reason) }
+    }
+}
+
+impl From<Failure> for Diagnostic {
+    fn from(failure: Failure) -> Self {
+        let name = match failure {
+            Failure::Transient(_) => "Job.Transient",
+            Failure::Lasting(_) => "Job.Lasting",
+        };
+        Self { error_type: name.to_owned(), error_message: failure.to_string() }
+    }
+}

@@ -1,0 +1,239 @@
+//! A job's next step, for the state machine `statemachines/job.asl.json`: work on a stage's batches, wait, or the end.
+//!
+//! The function is called between two rounds of work. It ends the stage whose batches have ended, plans the next one,
+//! takes the job's lock before the first and gives it back after the last. Any number of calls at the same time do no
+//! harm: the engine lets one of them plan.
+//!
+//! What one call has to tell the next is the [`Memory`], which the state machine hands on as it is: with it a job
+//! whose batches end neither well nor badly is found out, and an execution whose history grows long goes on as a new
+//! one.
+//!
+//! * [`memory`]: what is remembered between calls
+//! * [`failure`]: how an invocation fails, by names that the state machine can tell apart
+
+pub mod failure;
+pub mod memory;
+
+use std::time::Duration;
+
+use lambda_runtime::LambdaEvent;
+use nextbasket_batch::engine::{Step, WorkStep};
+use nextbasket_batch::{Engine, Job, JobError, JobId, JobState};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use failure::Failure;
+pub use memory::Memory;
+
+/// The most batches that a Distributed Map works on at a time.
+const WIDEST: u32 = 10_000;
+/// The longest wait before the job is looked at again: it may have been cancelled, and its lock has to be renewed.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// How long a job waits before it asks again for a lock that another one has.
+const LOCKED_WAIT: Duration = Duration::from_secs(15);
+/// The longest reason that a state machine is told: a cause may have 32,768 characters.
+const LONGEST_REASON: usize = 4_000;
+
+/// What the function keeps between invocations.
+#[derive(Debug, Clone)]
+pub struct State {
+    engine: Engine,
+}
+
+impl State {
+    /// With this engine.
+    #[must_use]
+    pub fn new(engine: Engine) -> Self {
+        Self { engine }
+    }
+
+    /// Opens the connection before the first call, while the sandbox has a full CPU. A failure is left to the first
+    /// call to report.
+    pub async fn warm_up(&self) {
+        if let Ok(nothing) = JobId::parse("-") {
+            let _ = self.engine.job(&nothing).await;
+        }
+    }
+}
+
+/// What the state machine asks.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Ask {
+    /// The job.
+    pub job_id: JobId,
+    /// What to do.
+    #[serde(default)]
+    pub action: Action,
+    /// With [`Action::Fail`]: why.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// What the last call told to remember.
+    #[serde(default)]
+    pub memory: Memory,
+    /// How the last round of work ended, or, with [`Action::Fail`], what the state machine met.
+    #[serde(default)]
+    pub round: Round,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Action {
+    /// Plan the next step.
+    #[default]
+    Plan,
+    /// End the job: the state machine cannot go on with it.
+    Fail,
+}
+
+/// The error of a round of work, as a state machine catches it. There is none if all batches did well.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Round {
+    /// The error's name.
+    pub error: Option<String>,
+    /// Its cause: words, or the error of a function as JSON.
+    pub cause: Option<String>,
+}
+
+impl Round {
+    /// The error in words, at most [`LONGEST_REASON`] bytes.
+    fn words(&self) -> String {
+        let name = self.error.as_deref().unwrap_or("no error");
+        let Some(cause) = self.cause.as_deref().filter(|cause| !cause.is_empty()) else {
+            return name.to_owned();
+        };
+        let object: Option<Value> = serde_json::from_str(cause).ok();
+        let message = object.as_ref().and_then(|object| object.get("errorMessage")?.as_str());
+        short(&format!("{name}: {}", message.unwrap_or(cause))).to_owned()
+    }
+}
+
+/// What the state machine is to do next.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "next", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Answer {
+    /// Work on the batches of a stage, then ask again.
+    Work {
+        /// The stage's number.
+        stage: u32,
+        /// How many batches it has.
+        batches: u32,
+        /// How many of them are worked on at a time.
+        width: u32,
+        /// How many may fail for good, in percent. Rounded up: whether it was too many, the engine decides.
+        tolerated_failure_percentage: u32,
+        /// Where the batches stand, as a JSON array.
+        plan: Place,
+        /// To be told to the next call.
+        memory: Memory,
+    },
+    /// Wait, then ask again.
+    Wait {
+        /// So long.
+        seconds: u64,
+        /// To be told to the next call.
+        memory: Memory,
+    },
+    /// Go on as a new execution: this one's history has become long.
+    Continue {
+        /// The new execution's name.
+        name: String,
+        /// To be told to the next call.
+        memory: Memory,
+    },
+    /// The job has ended.
+    Done {
+        /// How.
+        state: JobState,
+        /// Why, if it failed; otherwise empty.
+        failure: String,
+    },
+}
+
+/// An object in S3.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// The bucket.
+    pub bucket: String,
+    /// The key.
+    pub key: String,
+}
+
+/// Answers one call.
+///
+/// # Errors
+/// [`Failure`], transient or not.
+pub async fn handle(state: &State, event: LambdaEvent<Ask>) -> Result<Answer, Failure> {
+    let ask = event.payload;
+    if ask.action == Action::Fail {
+        let met = || format!("the state machine cannot go on: {}", ask.round.words());
+        let reason = ask.reason.clone().unwrap_or_else(met);
+        state.engine.fail(&ask.job_id, &reason).await?;
+    }
+    let answer = next(&state.engine, ask).await?;
+    tracing::info!(answer = %serde_json::to_string(&answer).unwrap_or_default(), "planned");
+    Ok(answer)
+}
+
+async fn next(engine: &Engine, ask: Ask) -> Result<Answer, JobError> {
+    let Ask { job_id, mut memory, round, .. } = ask;
+    memory.rounds += 1;
+    let mut step = engine.plan(&job_id).await?;
+    if let Step::Work(work) = &step {
+        let batches = engine.batches(&job_id, work.stage).await?;
+        if memory.stands_still(work.stage, &batches) {
+            engine.fail(&job_id, &stuck(work, &memory, &round)).await?;
+            step = engine.plan(&job_id).await?;
+        }
+    }
+    if !matches!(step, Step::Ended(_)) && memory.is_long() {
+        memory.begin_again();
+        let name = format!("{job_id}.{}", memory.executions);
+        return Ok(Answer::Continue { name, memory });
+    }
+    Ok(match step {
+        Step::Work(work) => Answer::Work {
+            stage: work.stage,
+            batches: work.batches,
+            width: work.width.min(work.batches).clamp(1, WIDEST),
+            tolerated_failure_percentage: percent(work.tolerated),
+            plan: Place { bucket: engine.site().objects.bucket().to_owned(), key: work.plan },
+            memory,
+        },
+        Step::Wait(wait) => Answer::Wait { seconds: seconds(wait), memory },
+        Step::Locked { name, holder } => {
+            tracing::info!(job = %job_id, lock = name, holder, "waits for its lock");
+            Answer::Wait { seconds: seconds(LOCKED_WAIT), memory }
+        }
+        Step::Ended(job) => ended(&job),
+    })
+}
+
+fn ended(job: &Job) -> Answer {
+    let failure = job.failure.as_deref().unwrap_or_default();
+    Answer::Done { state: job.state, failure: short(failure).to_owned() }
+}
+
+/// Why a job is ended whose batches do not end.
+fn stuck(work: &WorkStep, memory: &Memory, round: &Round) -> String {
+    let (stage, rounds, words) = (work.stage, memory.still, round.words());
+    format!(
+        "stage {stage}: nothing came of {rounds} rounds of work on its batches; the last one ended with {words}"
+    )
+}
+
+fn short(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(LONGEST_REASON)).unwrap_or(text)
+}
+
+/// Whole seconds, at least one.
+fn seconds(wait: Duration) -> u64 {
+    wait.min(LONGEST_WAIT).as_millis().div_ceil(1000).try_into().unwrap_or(1).max(1)
+}
+
+/// A percentage as a whole number, rounded up.
+fn percent(tolerated: f64) -> u32 {
+    (0..100).find(|&whole| f64::from(whole) >= tolerated).unwrap_or(100)
+}

@@ -1,0 +1,144 @@
+//! One batch of a job, for the state machine `statemachines/job.asl.json`.
+//!
+//! Each call works on its batch until the batch ends or the call's own time does; then the checkpoint is saved and
+//! the state machine calls again. A batch that another worker has, or that waits before it is tried again, is
+//! answered at once with the seconds to wait: nobody pays for a function that sleeps.
+//!
+//! * [`failure`]: how an invocation fails, by names that the state machine can tell apart
+
+pub mod failure;
+
+use std::time::{Duration, Instant, SystemTime};
+
+use lambda_runtime::LambdaEvent;
+use nextbasket_batch::engine::Worked;
+use nextbasket_batch::session::{Session, Share};
+use nextbasket_batch::stage::BatchTask;
+use nextbasket_batch::store::BatchState;
+use nextbasket_batch::{Engine, JobId};
+use nextbasket_domain::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub use failure::Failure;
+
+/// How long before the function's end work stops, so that the page under way and its checkpoint are done by then.
+const MARGIN: Duration = Duration::from_secs(20);
+/// The longest wait before a batch is looked at again: its worker may have died.
+const LONGEST_WAIT: u64 = 60;
+/// How many calls one execution makes for its batch. Each is some ten events of its history, of which it may have
+/// 25,000; what is left then is for the next round.
+const ROUNDS: u32 = 500;
+
+/// What the function keeps between invocations.
+#[derive(Debug, Clone)]
+pub struct State {
+    engine: Engine,
+}
+
+impl State {
+    /// With this engine.
+    #[must_use]
+    pub fn new(engine: Engine) -> Self {
+        Self { engine }
+    }
+
+    /// Opens the connection before the first call, while the sandbox has a full CPU. A failure is left to the first
+    /// call to report.
+    pub async fn warm_up(&self) {
+        if let Ok(nothing) = JobId::parse("-") {
+            let _ = self.engine.job(&nothing).await;
+        }
+    }
+}
+
+/// What the state machine asks.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Ask {
+    /// The batch.
+    pub task: BatchTask,
+    /// How many batches of its stage are worked on at a time: each has its part of the stage's rates.
+    pub width: u32,
+    /// Calls for this batch before this one.
+    #[serde(default)]
+    pub rounds: u32,
+}
+
+/// How the batch stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Stand {
+    /// It is done.
+    Done,
+    /// It has failed for good.
+    Failed,
+    /// It is to be asked for again, after a while.
+    Again,
+    /// It has been asked for often enough in this execution.
+    Left,
+}
+
+/// What the state machine is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Answer {
+    /// How the batch stands.
+    pub state: Stand,
+    /// How long to wait before it is asked for again.
+    pub seconds: u64,
+    /// Calls for this batch, this one included.
+    pub rounds: u32,
+}
+
+/// Works on one batch for as long as the invocation lasts.
+///
+/// # Errors
+/// [`Failure`]: transient, or with a name that says that the job has to be planned again.
+pub async fn handle(state: &State, event: LambdaEvent<Ask>) -> Result<Answer, Failure> {
+    let deadline = deadline(event.context.deadline());
+    let Ask { task, width, rounds } = event.payload;
+    let named = format!("batch {} of stage {} of job {}", task.batch, task.stage, task.job_id);
+    let rounds = rounds.saturating_add(1);
+    let (state, seconds) = match work(&state.engine, task, width, deadline).await {
+        Ok(Worked::Ended(BatchState::Failed)) => (Stand::Failed, 0),
+        Ok(Worked::Ended(_)) => (Stand::Done, 0),
+        Ok(Worked::Later(at)) => (Stand::Again, until(at, state.engine.site().clock.now())),
+        Ok(Worked::Stopped) => (Stand::Again, 0),
+        Ok(Worked::Systemic(reason)) => Err(Failure::Systemic(reason))?,
+        Err(failure) => {
+            tracing::warn!(batch = named, error = %failure, "no answer");
+            return Err(failure);
+        }
+    };
+    let state = if state == Stand::Again && rounds >= ROUNDS { Stand::Left } else { state };
+    tracing::info!(batch = named, ?state, seconds, rounds, "worked");
+    Ok(Answer { state, seconds, rounds })
+}
+
+async fn work(engine: &Engine, task: BatchTask, width: u32, deadline: Instant) -> Result<Worked, Failure> {
+    let id = JobId::parse(&task.job_id).map_err(|problem| Failure::Lasting(format!("jobId {problem}")))?;
+    let job = engine.job(&id).await?;
+    let stopped = || Failure::Stopped("the job has ended, is ending, or has lost its lock".to_owned());
+    if job.state.has_ended() {
+        return Err(stopped());
+    }
+    let session = Session::join(engine.site(), job, Share::OneOf(width)).await?.ok_or_else(stopped)?;
+    let worked = engine.work(task, &session, Some(deadline)).await;
+    let must_stop = session.must_stop();
+    session.leave().await?;
+    match worked? {
+        Worked::Stopped if must_stop => Err(stopped()),
+        worked => Ok(worked),
+    }
+}
+
+/// When to stop: a while before the function's own deadline.
+fn deadline(end: SystemTime) -> Instant {
+    let left = end.duration_since(SystemTime::now()).unwrap_or_default();
+    Instant::now() + left.saturating_sub(MARGIN.min(left / 4))
+}
+
+/// Whole seconds, at least one.
+fn until(at: Timestamp, now: Timestamp) -> u64 {
+    let millis = u64::try_from(at.as_millis().saturating_sub(now.as_millis())).unwrap_or(0);
+    millis.div_ceil(1000).clamp(1, LONGEST_WAIT)
+}

@@ -1,0 +1,13 @@
+//! The function's binary: wiring alone.
+
+use job_work::{State, handle};
+use lambda_runtime::{Error, run, service_fn};
+use nextbasket_http::logging;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    logging::init();
+    let state = State::new(nextbasket_jobs::engine_from_env()?);
+    state.warm_up().await;
+    run(service_fn(|event| handle(&state, event))).await
+}

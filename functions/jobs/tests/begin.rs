@@ -1,0 +1,197 @@
+//! How a job that was accepted is begun: by a state machine that may be busy or refuse, or by this process's workers.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails there"
+)]
+
+#[path = "../../job-plan/tests/trial/mod.rs"]
+mod trial;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_sdk_sfn::config::retry::RetryConfig;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State as Shared;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use jobs::{Driver, State, handle};
+use lambda_runtime::{Context, LambdaEvent};
+use nextbasket_http::{AuthMode, Metrics, Service};
+use nextbasket_tables::{TableNames, Tables};
+use nextbasket_testkit::TestStack;
+use nextbasket_testkit::events::event;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+const ARN: &str = "arn:aws:states:eu-central-1:123456789012:stateMachine:nextbasket-job";
+
+/// Step Functions' side of StartExecution: what it was asked, and what it answers.
+#[derive(Clone, Default)]
+struct Executions(Arc<Mutex<Book>>);
+
+#[derive(Default)]
+struct Book {
+    asked: Vec<Value>,
+    answer: Option<(u16, &'static str)>,
+}
+
+impl Executions {
+    async fn serve(&self) -> aws_sdk_sfn::Client {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new().route("/", post(start)).with_state(self.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let config = aws_sdk_sfn::config::Builder::from(&nextbasket_machine::dynamodb::sdk_config(&url))
+            .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(1)));
+        aws_sdk_sfn::Client::from_conf(config.build())
+    }
+
+    fn answer(&self, status: u16, code: &'static str) {
+        self.0.lock().unwrap().answer = Some((status, code));
+    }
+
+    fn heal(&self) {
+        self.0.lock().unwrap().answer = None;
+    }
+
+    fn take(&self) -> Vec<Value> {
+        std::mem::take(&mut self.0.lock().unwrap().asked)
+    }
+}
+
+async fn start(
+    Shared(executions): Shared<Executions>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> (StatusCode, String) {
+    assert_eq!(headers["x-amz-target"], "AWSStepFunctions.StartExecution");
+    let mut book = executions.0.lock().unwrap();
+    book.asked.push(serde_json::from_slice(&body).unwrap());
+    match book.answer {
+        Some((status, code)) => {
+            (StatusCode::from_u16(status).unwrap(), json!({ "__type": code, "message": "no" }).to_string())
+        }
+        None => (StatusCode::OK, json!({ "executionArn": "arn", "startDate": 1.0 }).to_string()),
+    }
+}
+
+struct World {
+    _stack: TestStack,
+    state: State,
+    engine: nextbasket_batch::Engine,
+}
+
+impl World {
+    async fn with(driver: Driver) -> Self {
+        let stack = TestStack::start().await;
+        let engine = trial::engine(&stack, None);
+        let names = TableNames::from_lookup(|variable| Some(stack.table(variable).to_owned()));
+        let tables = Tables::new(stack.dynamodb(), names);
+        let service = Service { auth: AuthMode::Iam, metrics: Metrics::off() };
+        let state = State::new(service, engine.clone(), &tables, driver).unwrap();
+        Self { _stack: stack, state, engine }
+    }
+
+    async fn submit(&self, body: Value) -> (u64, Value, Value) {
+        let mut post = event("jobs-post");
+        post["body"] = body.to_string().into();
+        let event = LambdaEvent::new(serde_json::from_value(post).unwrap(), Context::default());
+        let answer = serde_json::to_value(handle(&self.state, event).await.unwrap()).unwrap();
+        let body = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        (answer["statusCode"].as_u64().unwrap(), answer["headers"].clone(), body)
+    }
+
+    async fn states(&self) -> Vec<String> {
+        let page = self.engine.list(100, None).await.unwrap();
+        page.jobs.iter().map(|job| job.state.as_str().to_owned()).collect()
+    }
+}
+
+#[tokio::test]
+async fn each_job_is_an_execution_of_its_own_under_its_own_name() {
+    let executions = Executions::default();
+    let driver = Driver::StateMachine { client: executions.serve().await, arn: ARN.to_owned() };
+    let world = World::with(driver).await;
+    let body = json!({ "jobId": "nightly-1", "kind": "trial", "parameters": { "stages": 2 } });
+    let (status, headers, job) = world.submit(body.clone()).await;
+    assert_eq!((status, &headers["location"]), (202, &json!("/jobs/nightly-1")));
+    assert_eq!((&job["jobId"], &job["state"]), (&json!("nightly-1"), &json!("waiting")));
+    let start = json!({ "stateMachineArn": ARN, "name": "nightly-1", "input": "{\"jobId\":\"nightly-1\"}" });
+    assert_eq!(executions.take(), std::slice::from_ref(&start));
+    // The answer was lost: the same execution again, which is there already.
+    executions.answer(400, "ExecutionAlreadyExists");
+    assert_eq!(world.submit(body.clone()).await.0, 202);
+    assert_eq!(executions.take(), [start]);
+    // A job that has ended is not begun again.
+    let id = nextbasket_batch::JobId::parse("nightly-1").unwrap();
+    world.engine.cancel(&id).await.unwrap();
+    world.engine.plan(&id).await.unwrap();
+    assert_eq!(world.submit(body).await.2["state"], "cancelled");
+    let (_, _, own) = world.submit(json!({ "kind": "trial" })).await;
+    assert_eq!(executions.take().len(), 1);
+    assert_eq!(own["jobId"].as_str().unwrap().len(), 21, "{own:#}");
+}
+
+#[tokio::test]
+async fn a_job_that_cannot_be_begun_is_begun_by_the_same_request_later() {
+    let executions = Executions::default();
+    let driver = Driver::StateMachine { client: executions.serve().await, arn: ARN.to_owned() };
+    let world = World::with(driver).await;
+    let body = json!({ "jobId": "nightly-1", "kind": "trial" });
+    for (status, code, told) in [
+        (500, "InternalServerError", 503),
+        (400, "ThrottlingException", 503),
+        (400, "AccessDeniedException", 500),
+    ] {
+        executions.answer(status, code);
+        let (answered, headers, problem) = world.submit(body.clone()).await;
+        assert_eq!(answered, told, "{code}: {problem:#}");
+        assert_eq!(headers.get("retry-after").is_some(), told == 503, "{code}");
+        assert!(!problem.to_string().contains(code), "{problem:#}");
+    }
+    assert_eq!(world.states().await, ["waiting"]);
+    executions.heal();
+    executions.take();
+    assert_eq!(world.submit(body).await.0, 202);
+    assert_eq!(executions.take().len(), 1);
+}
+
+#[tokio::test]
+async fn a_job_that_cannot_be_begun_and_has_no_name_leaves_nothing_that_waits() {
+    let executions = Executions::default();
+    let driver = Driver::StateMachine { client: executions.serve().await, arn: ARN.to_owned() };
+    let world = World::with(driver).await;
+    executions.answer(500, "InternalServerError");
+    assert_eq!(world.submit(json!({ "kind": "trial" })).await.0, 503);
+    assert_eq!(world.states().await, ["cancelled"]);
+    assert!(world.engine.active().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_workers_of_this_process_are_told_at_once() {
+    let changed = Arc::new(Notify::new());
+    let world = World::with(Driver::Workers(changed.clone())).await;
+    assert_eq!(world.submit(json!({ "kind": "trial" })).await.0, 202);
+    tokio::time::timeout(Duration::from_secs(5), changed.notified()).await.unwrap();
+    assert_eq!(world.states().await, ["waiting"]);
+}
+
+#[tokio::test]
+async fn a_job_that_is_only_tried_is_neither_kept_nor_begun() {
+    let executions = Executions::default();
+    let driver = Driver::StateMachine { client: executions.serve().await, arn: ARN.to_owned() };
+    let world = World::with(driver).await;
+    let (status, _, answer) =
+        world.submit(json!({ "kind": "trial", "parameters": { "stages": 1 }, "dryRun": true })).await;
+    let estimate = json!({ "items": 7, "readUnits": 0.0, "writeUnits": 0.0, "costUsd": 0.0 });
+    assert_eq!(
+        (status, answer),
+        (200, json!({ "kind": "trial", "parameters": { "stages": 1 }, "estimate": estimate }))
+    );
+    assert!(executions.take().is_empty() && world.states().await.is_empty());
+}

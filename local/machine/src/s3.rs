@@ -1,0 +1,213 @@
+//! The embedded S3: the protocol of s3s over an index in SQLite and files, served on loopback by threads of its own.
+//!
+//! Guarantees: an object is there whole or not at all, with its size, checksum and metadata, and is replaced in one
+//! step, also for one who is reading it; of any number of conditional writes that race, exactly one wins; what was
+//! acknowledged outlives the process, however it ends; bodies go to and from the disk in pieces, whatever their size.
+//!
+//! Does: buckets, put, get (ranges, conditions), head, copy, delete, list, and multipart uploads, with the checksums
+//! of S3 (CRC-32, CRC-32C, CRC-64/NVME, SHA-1, SHA-256; whole or composite) and `Content-MD5`. What it does not know,
+//! it answers with `NotImplemented`.
+//!
+//! Does not: keep tags, access lists, storage classes or encryption settings, which it takes in silence; keep
+//! versions; follow lifecycle rules; copy parts (`UploadPartCopy`) or list with version 1 of `ListObjects`; take
+//! requests that are not signed with [`ACCESS_KEY`](crate::dynamodb::ACCESS_KEY); survive loss of power with all that
+//! was written in the last seconds. A copy keeps the ETag of what it was copied from.
+//!
+//! In the folder: `index.sqlite` says what there is, `files/` holds the bytes under numbers. A number that the index
+//! does not know is left from a write that was cut off, and goes at the next start.
+
+mod body;
+mod checksum;
+mod clients;
+mod condition;
+mod copy;
+mod error;
+mod files;
+mod index;
+mod listing;
+mod multipart;
+mod object;
+mod operations;
+mod store;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use axum::Router;
+use axum::error_handling::HandleError;
+use http::StatusCode;
+use s3s::auth::SimpleAuth;
+use s3s::service::S3ServiceBuilder;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use crate::dynamodb::ACCESS_KEY;
+use crate::listen::{ListenError, listen};
+
+pub use clients::s3_config;
+use index::Index;
+use store::Store;
+
+/// How long a stop waits for requests that are under way.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Threads that serve requests. Each may wait for the disk.
+const THREADS: usize = 4;
+
+/// A running embedded S3. Dropping it stops it as [`S3::stop`] does.
+pub struct S3 {
+    address: SocketAddr,
+    store: Store,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+    _temporary: Option<TempDir>,
+}
+
+impl S3 {
+    /// Opens `folder`, or makes one that is gone when this is dropped, and listens on `address`, which must be a
+    /// loopback address; port 0 takes any free one.
+    ///
+    /// # Errors
+    /// [`S3Error`] when the folder cannot be used or the address cannot be listened on.
+    pub fn start(folder: Option<&Path>, address: SocketAddr) -> Result<Self, S3Error> {
+        let (folder, temporary) = match folder {
+            Some(folder) => (folder.to_owned(), None),
+            None => {
+                let made = tempfile::Builder::new().prefix("nextbasket-s3-").tempdir();
+                let made = made.map_err(S3Error::NoFolder)?;
+                (made.path().to_owned(), Some(made))
+            }
+        };
+        let store = Store::open(&folder, temporary.is_none())?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(THREADS)
+            .thread_name("s3")
+            .enable_all()
+            .build()
+            .map_err(S3Error::Thread)?;
+        let listener = runtime.block_on(async { listen(address) })?;
+        let address = listener.local_addr().map_err(|source| ListenError::Refused { address, source })?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let served = store.clone();
+        let thread = std::thread::Builder::new()
+            .name("s3".to_owned())
+            .spawn(move || serve(&runtime, listener, served, stopped))
+            .map_err(S3Error::Thread)?;
+        Ok(S3 { address, store, stop: Some(stop), thread: Some(thread), _temporary: temporary })
+    }
+
+    /// The address that it listens on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The endpoint's URL for clients.
+    #[must_use]
+    pub fn endpoint_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Makes a bucket if it is not there.
+    ///
+    /// # Errors
+    /// [`S3Error::BucketName`] for a name that S3 would not take, [`S3Error::Storage`] when the index refuses.
+    pub fn create_bucket(&self, name: &str) -> Result<(), S3Error> {
+        if !s3s::path::check_bucket_name(name) {
+            return Err(S3Error::BucketName { name: name.to_owned() });
+        }
+        self.index().create_bucket(name).map(drop).map_err(|e| S3Error::Storage(e.to_string()))
+    }
+
+    /// Lets running requests finish and closes the storage.
+    pub async fn stop(&mut self) {
+        let (stop, thread) = (self.stop.take(), self.thread.take());
+        let _closed = tokio::task::spawn_blocking(move || halt(stop, thread)).await;
+    }
+
+    fn index(&self) -> &Index {
+        &self.store.index
+    }
+}
+
+impl Drop for S3 {
+    fn drop(&mut self) {
+        halt(self.stop.take(), self.thread.take());
+    }
+}
+
+fn halt(stop: Option<oneshot::Sender<()>>, thread: Option<JoinHandle<()>>) {
+    if let Some(stop) = stop {
+        let _gone = stop.send(());
+    }
+    if let Some(thread) = thread {
+        let _panicked = thread.join();
+    }
+}
+
+/// Why the embedded S3 cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum S3Error {
+    /// No temporary folder can be made.
+    #[error("the local S3 has no folder: {0}")]
+    NoFolder(#[source] std::io::Error),
+    /// The folder cannot be used.
+    #[error("the local S3 cannot use {path}: {reason}")]
+    Open {
+        /// The folder.
+        path: String,
+        /// What the operating system or SQLite says.
+        reason: String,
+    },
+    /// The index refused.
+    #[error("the local S3: {0}")]
+    Storage(String),
+    /// The name is none for a bucket.
+    #[error("{name} is no name for a bucket: 3 to 63 small letters, digits, dots and hyphens")]
+    BucketName {
+        /// The name.
+        name: String,
+    },
+    /// The address cannot be listened on.
+    #[error("the local S3: {0}")]
+    Listen(#[from] ListenError),
+    /// The operating system gives no thread.
+    #[error("the local S3 cannot have its threads: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+fn serve(
+    runtime: &tokio::runtime::Runtime,
+    listener: TcpListener,
+    store: Store,
+    stopped: oneshot::Receiver<()>,
+) {
+    let mut service = S3ServiceBuilder::new(store);
+    // Bodies in chunks are read only from signed requests, and those only with a key to check them by.
+    service.set_auth(SimpleAuth::from_single(ACCESS_KEY, ACCESS_KEY));
+    let service = HandleError::new(service.build(), |e: s3s::HttpError| async move {
+        tracing::error!(error = ?e, "the local S3 could not answer");
+        StatusCode::INTERNAL_SERVER_ERROR
+    });
+    let router = Router::new().fallback_service(service);
+    let (begin_grace, grace) = oneshot::channel::<()>();
+    let stopped = async move {
+        let _sender_dropped = stopped.await;
+        let _gone = begin_grace.send(());
+    };
+    runtime.block_on(async move {
+        let late = async {
+            let _begun = grace.await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            result = axum::serve(listener, router).with_graceful_shutdown(stopped) => {
+                if let Err(e) = result { tracing::error!(error = %e, "the local S3 ended") }
+            }
+            () = late => tracing::warn!("requests to the local S3 were cut off"),
+        }
+    });
+}

@@ -1,0 +1,244 @@
+//! Multipart uploads that are under way, and their parts.
+
+use std::collections::HashSet;
+use std::time::SystemTime;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use s3s::{S3Error, S3ErrorCode, S3Result};
+use serde::{Deserialize, Serialize};
+
+use super::objects::{Facts, NewObject, put};
+use super::{Index, expect_bucket, json, millis, parsed, size, stored, time};
+use crate::s3::checksum::{Checksum, Kind};
+use crate::s3::condition::Condition;
+use crate::s3::error::{broken, refused};
+use crate::s3::files::Piece;
+
+/// What an upload was begun with.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::s3) struct Begun {
+    pub(in crate::s3) facts: Facts,
+    /// The checksum that its parts have to have.
+    pub(in crate::s3) kind: Option<Kind>,
+}
+
+/// An upload that is under way.
+pub(in crate::s3) struct Upload {
+    pub(in crate::s3) id: String,
+    pub(in crate::s3) key: String,
+    pub(in crate::s3) time: SystemTime,
+    pub(in crate::s3) begun: Begun,
+}
+
+/// A part of an upload.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::s3) struct Part {
+    pub(in crate::s3) number: i32,
+    pub(in crate::s3) piece: Piece,
+    pub(in crate::s3) etag: String,
+    pub(in crate::s3) modified: SystemTime,
+    pub(in crate::s3) checksum: Checksum,
+}
+
+impl Index {
+    /// Begins an upload under an id of its own.
+    pub(in crate::s3) fn begin_upload(
+        &self,
+        bucket: &str,
+        key: &str,
+        id: &str,
+        begun: &Begun,
+    ) -> S3Result<()> {
+        let connection = self.connection();
+        expect_bucket(&connection, bucket)?;
+        let time = millis(SystemTime::now());
+        connection
+            .prepare_cached("INSERT INTO uploads (id, bucket, key, begun, facts) VALUES (?1, ?2, ?3, ?4, ?5)")
+            .and_then(|mut statement| {
+                let facts = serde_json::to_string(begun)
+                    .map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
+                statement.execute(params![id, bucket, key.as_bytes(), time, facts])
+            })
+            .map_err(broken)?;
+        Ok(())
+    }
+
+    /// The upload with this id, which must be one to this key.
+    pub(in crate::s3) fn upload(&self, bucket: &str, key: &str, id: &str) -> S3Result<Upload> {
+        upload(&self.connection(), bucket, key, id)
+    }
+
+    /// Puts a part in place of what is there under its number. Answers the file that is free now.
+    pub(in crate::s3) fn put_part(
+        &self,
+        bucket: &str,
+        key: &str,
+        id: &str,
+        part: &Part,
+    ) -> S3Result<Option<i64>> {
+        let mut connection = self.connection();
+        let transaction = connection.transaction().map_err(broken)?;
+        upload(&transaction, bucket, key, id)?;
+        let checksum = json(&part.checksum)?;
+        let replaced = transaction
+            .prepare_cached("SELECT file FROM parts WHERE upload = ?1 AND number = ?2")
+            .and_then(|mut s| s.query_row(params![id, part.number], |row| row.get(0)).optional())
+            .map_err(broken)?;
+        transaction
+            .prepare_cached(
+                "INSERT OR REPLACE INTO parts (upload, number, file, size, etag, modified, checksum)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )
+            .and_then(|mut statement| {
+                statement.execute(params![
+                    id,
+                    part.number,
+                    part.piece.file,
+                    stored(part.piece.size),
+                    part.etag,
+                    millis(part.modified),
+                    checksum
+                ])
+            })
+            .map_err(broken)?;
+        transaction.commit().map_err(broken)?;
+        Ok(replaced)
+    }
+
+    /// The parts of an upload after a number, in order, and what `hold` makes of them before anybody can remove them.
+    pub(in crate::s3) fn parts<T>(
+        &self,
+        id: &str,
+        after: i32,
+        most: usize,
+        hold: impl FnOnce(&[Part]) -> T,
+    ) -> S3Result<(Vec<Part>, T)> {
+        let connection = self.connection();
+        let parts = parts(&connection, id, after, most).map_err(broken)?;
+        let held = hold(&parts);
+        Ok((parts, held))
+    }
+
+    /// Ends an upload and forgets its parts. Answers the files that are free now.
+    pub(in crate::s3) fn abort(&self, bucket: &str, key: &str, id: &str) -> S3Result<Vec<i64>> {
+        let mut connection = self.connection();
+        let transaction = connection.transaction().map_err(broken)?;
+        upload(&transaction, bucket, key, id)?;
+        let free = remove(&transaction, id).map_err(broken)?;
+        transaction.commit().map_err(broken)?;
+        Ok(free)
+    }
+
+    /// Makes the object out of parts of the upload and ends it, if the parts are still those and the condition
+    /// holds. Answers the files that are free now.
+    pub(in crate::s3) fn complete(
+        &self,
+        id: &str,
+        used: &[Part],
+        object: &NewObject<'_>,
+        condition: &Condition,
+    ) -> S3Result<Vec<i64>> {
+        let mut connection = self.connection();
+        let transaction = connection.transaction().map_err(broken)?;
+        upload(&transaction, object.bucket, object.key, id)?;
+        let there = parts(&transaction, id, 0, usize::MAX).map_err(broken)?;
+        let is_there = |part: &Part| {
+            let found = there.binary_search_by_key(&part.number, |part| part.number);
+            found.ok().and_then(|at| there.get(at)) == Some(part)
+        };
+        if !used.iter().all(is_there) {
+            return Err(refused(S3ErrorCode::InvalidPart, "a part was replaced in the meantime"));
+        }
+        let mut free = put(&transaction, object, condition)?;
+        let left = remove(&transaction, id).map_err(broken)?;
+        let used: HashSet<i64> = object.pieces.iter().map(|piece| piece.file).collect();
+        free.extend(left.into_iter().filter(|file| !used.contains(file)));
+        transaction.commit().map_err(broken)?;
+        Ok(free)
+    }
+
+    /// Uploads to keys with a prefix, by key and then by time; only those after `(key, id)`.
+    pub(in crate::s3) fn uploads(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        after: (&str, &str),
+        most: usize,
+    ) -> S3Result<Vec<Upload>> {
+        let connection = self.connection();
+        expect_bucket(&connection, bucket)?;
+        let until = super::page::after_all(prefix);
+        let mut statement = connection
+            .prepare_cached(
+                "SELECT id, key, begun, facts FROM uploads
+                 WHERE bucket = ?1 AND key >= ?2 AND (?3 = x'' OR key < ?3) AND (key, id) > (?4, ?5)
+                 ORDER BY key, id LIMIT ?6",
+            )
+            .map_err(broken)?;
+        let limit = i64::try_from(most).unwrap_or(i64::MAX);
+        let found = statement.query_map(
+            params![bucket, prefix.as_bytes(), until, after.0.as_bytes(), after.1, limit],
+            read_upload,
+        );
+        found.and_then(Iterator::collect).map_err(broken)
+    }
+}
+
+/// Ends all uploads of a bucket. Answers the files that are free now.
+pub(super) fn remove_all(connection: &Connection, bucket: &str) -> rusqlite::Result<Vec<i64>> {
+    let ids: Vec<String> = connection
+        .prepare("SELECT id FROM uploads WHERE bucket = ?1")?
+        .query_map([bucket], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut free = Vec::new();
+    for id in ids {
+        free.extend(remove(connection, &id)?);
+    }
+    Ok(free)
+}
+
+fn upload(connection: &Connection, bucket: &str, key: &str, id: &str) -> S3Result<Upload> {
+    connection
+        .prepare_cached(
+            "SELECT id, key, begun, facts FROM uploads WHERE id = ?1 AND bucket = ?2 AND key = ?3",
+        )
+        .and_then(|mut s| s.query_row(params![id, bucket, key.as_bytes()], read_upload).optional())
+        .map_err(broken)?
+        .ok_or_else(|| S3Error::new(S3ErrorCode::NoSuchUpload))
+}
+
+fn read_upload(row: &rusqlite::Row<'_>) -> rusqlite::Result<Upload> {
+    let key: Vec<u8> = row.get(1)?;
+    Ok(Upload {
+        id: row.get(0)?,
+        key: String::from_utf8_lossy(&key).into_owned(),
+        time: time(row.get(2)?),
+        begun: parsed(&row.get::<_, String>(3)?)?,
+    })
+}
+
+fn parts(connection: &Connection, id: &str, after: i32, most: usize) -> rusqlite::Result<Vec<Part>> {
+    let limit = i64::try_from(most).unwrap_or(i64::MAX);
+    connection
+        .prepare_cached(
+            "SELECT number, file, size, etag, modified, checksum FROM parts
+             WHERE upload = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
+        )?
+        .query_map(params![id, after, limit], |row| {
+            Ok(Part {
+                number: row.get(0)?,
+                piece: Piece { file: row.get(1)?, size: size(row.get(2)?) },
+                etag: row.get(3)?,
+                modified: time(row.get(4)?),
+                checksum: parsed(&row.get::<_, String>(5)?)?,
+            })
+        })?
+        .collect()
+}
+
+fn remove(connection: &Connection, id: &str) -> rusqlite::Result<Vec<i64>> {
+    let free = parts(connection, id, 0, usize::MAX)?.iter().map(|part| part.piece.file).collect();
+    connection.prepare_cached("DELETE FROM parts WHERE upload = ?1")?.execute([id])?;
+    connection.prepare_cached("DELETE FROM uploads WHERE id = ?1")?.execute([id])?;
+    Ok(free)
+}

@@ -1,0 +1,252 @@
+//! Single objects: put, got, removed.
+
+use std::ops::Range;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use s3s::dto::*;
+use s3s::{S3Error, S3ErrorCode, S3Request, S3Result};
+
+use super::body::{Claims, receive};
+use super::checksum::{self, Algorithm};
+use super::condition::{Condition, Reading};
+use super::error::{broken, refused};
+use super::files::Reader;
+use super::index::{Facts, NewObject};
+use super::store::Store;
+
+/// Most bytes that one request can put: 5 GB, as S3 has it.
+pub(super) const MOST_AT_ONCE: i64 = 5 * 1024 * 1024 * 1024;
+
+/// What S3 says of an object that came without a type.
+const NO_TYPE: &str = "binary/octet-stream";
+
+/// The headers of a request that are kept with the object.
+macro_rules! facts {
+    ($input:expr) => {
+        $crate::s3::object::kept(
+            $input.metadata.take(),
+            [
+                $input.content_type.take(),
+                $input.content_encoding.take(),
+                $input.content_disposition.take(),
+                $input.content_language.take(),
+                $input.cache_control.take(),
+            ],
+            $input.expires.take(),
+        )
+    };
+}
+
+pub(super) use facts;
+
+pub(super) fn kept(
+    metadata: Option<Metadata>,
+    [content_type, content_encoding, content_disposition, content_language, cache_control]: [Option<String>;
+        5],
+    expires: Option<Timestamp>,
+) -> Facts {
+    Facts {
+        metadata: metadata.into_iter().flatten().collect(),
+        content_type,
+        content_encoding: content_encoding.and_then(|encoding| without_transport(&encoding)),
+        content_disposition,
+        content_language,
+        cache_control,
+        expires: expires.and_then(|time| milliseconds(&time)),
+        checksum: None,
+    }
+}
+
+/// `aws-chunked` is how the body came, not how the object is.
+fn without_transport(encoding: &str) -> Option<String> {
+    let kept: Vec<&str> = encoding.split(',').map(str::trim).filter(|e| *e != "aws-chunked").collect();
+    (!kept.is_empty()).then(|| kept.join(","))
+}
+
+impl Store {
+    pub(super) async fn put_object(
+        &self,
+        mut request: S3Request<PutObjectInput>,
+    ) -> S3Result<PutObjectOutput> {
+        let input = &mut request.input;
+        let (body, length, md5) = (input.body.take(), input.content_length, input.content_md5.take());
+        let condition = Condition::of(input.if_match.take(), input.if_none_match.take())?;
+        let mut facts = facts!(input);
+        let (given, asked) = (checksum::given!(input), input.checksum_algorithm.take());
+        if length.is_some_and(|length| length > MOST_AT_ONCE) {
+            return Err(S3Error::new(S3ErrorCode::EntityTooLarge));
+        }
+        let claims = Claims::of(&request, length, md5, given, asked.as_ref())?;
+        let received = receive(&self.files, body, &claims, Algorithm::Crc64Nvme).await?;
+        facts.checksum = Some(received.checksum.clone());
+        let etag = received.etag();
+        let object = NewObject {
+            bucket: &request.input.bucket,
+            key: &request.input.key,
+            etag: &etag,
+            modified: SystemTime::now(),
+            facts: &facts,
+            pieces: &[received.piece()],
+        };
+        let free = self.index.put(&object, &condition)?;
+        received.file.keep();
+        self.files.remove(&free);
+        let mut output = PutObjectOutput { e_tag: Some(ETag::Strong(etag)), ..Default::default() };
+        output.checksum_type = Some(received.checksum.kind.dto());
+        checksum::tell!(output, &received.checksum);
+        Ok(output)
+    }
+
+    pub(super) async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<GetObjectOutput> {
+        let input = request.input;
+        whole(input.part_number, input.version_id.as_deref())?;
+        let (object, hold) = self.find(&input.bucket, &input.key)?;
+        let reading = Reading {
+            matches: input.if_match,
+            none_matches: input.if_none_match,
+            modified_since: input.if_modified_since,
+            unmodified_since: input.if_unmodified_since,
+        };
+        reading.check(&object)?;
+        let (range, content_range) = range(input.range.as_ref(), object.size)?;
+        let length = i64::try_from(range.end - range.start).map_err(broken)?;
+        let reader = Reader::new(hold, object.pieces.iter().copied(), &range);
+        let mut output = GetObjectOutput {
+            accept_ranges: Some("bytes".to_owned()),
+            body: Some(StreamingBlob::wrap(futures::stream::iter(reader))),
+            content_length: Some(length),
+            content_type: Some(object.facts.content_type.clone().unwrap_or_else(|| NO_TYPE.to_owned())),
+            content_encoding: object.facts.content_encoding.clone(),
+            content_disposition: object.facts.content_disposition.clone(),
+            content_language: object.facts.content_language.clone(),
+            cache_control: object.facts.cache_control.clone(),
+            e_tag: Some(ETag::Strong(object.etag.clone())),
+            expires: object.facts.expires.map(timestamp),
+            last_modified: Some(object.modified.into()),
+            metadata: Some(object.facts.metadata.clone().into_iter().collect()),
+            ..Default::default()
+        };
+        if let Some(checksum) = &object.facts.checksum
+            && input.checksum_mode.is_some()
+            && content_range.is_none()
+        {
+            checksum::tell!(output, checksum);
+            output.checksum_type = Some(checksum.kind.dto());
+        }
+        output.content_range = content_range;
+        Ok(output)
+    }
+
+    pub(super) async fn head_object(
+        &self,
+        request: S3Request<HeadObjectInput>,
+    ) -> S3Result<HeadObjectOutput> {
+        let input = request.input;
+        whole(input.part_number, input.version_id.as_deref())?;
+        let (object, _hold) = self.find(&input.bucket, &input.key)?;
+        let reading = Reading {
+            matches: input.if_match,
+            none_matches: input.if_none_match,
+            modified_since: input.if_modified_since,
+            unmodified_since: input.if_unmodified_since,
+        };
+        reading.check(&object)?;
+        let (range, content_range) = range(input.range.as_ref(), object.size)?;
+        let mut output = HeadObjectOutput {
+            accept_ranges: Some("bytes".to_owned()),
+            content_length: Some(i64::try_from(range.end - range.start).map_err(broken)?),
+            content_type: Some(object.facts.content_type.clone().unwrap_or_else(|| NO_TYPE.to_owned())),
+            content_encoding: object.facts.content_encoding.clone(),
+            content_disposition: object.facts.content_disposition.clone(),
+            content_language: object.facts.content_language.clone(),
+            cache_control: object.facts.cache_control.clone(),
+            e_tag: Some(ETag::Strong(object.etag.clone())),
+            expires: object.facts.expires.map(timestamp),
+            last_modified: Some(object.modified.into()),
+            metadata: Some(object.facts.metadata.clone().into_iter().collect()),
+            ..Default::default()
+        };
+        if let Some(checksum) = &object.facts.checksum
+            && input.checksum_mode.is_some()
+        {
+            checksum::tell!(output, checksum);
+            output.checksum_type = Some(checksum.kind.dto());
+        }
+        output.content_range = content_range;
+        Ok(output)
+    }
+
+    pub(super) async fn delete_object(
+        &self,
+        request: S3Request<DeleteObjectInput>,
+    ) -> S3Result<DeleteObjectOutput> {
+        let input = request.input;
+        whole(None, input.version_id.as_deref())?;
+        let condition = Condition::of(input.if_match, None)?;
+        let free = self.index.delete(&input.bucket, &input.key, &condition)?;
+        self.files.remove(&free);
+        Ok(DeleteObjectOutput::default())
+    }
+
+    pub(super) async fn delete_objects(
+        &self,
+        request: S3Request<DeleteObjectsInput>,
+    ) -> S3Result<DeleteObjectsOutput> {
+        let input = request.input;
+        self.index.expect_bucket(&input.bucket)?;
+        let (mut deleted, mut errors) = (Vec::new(), Vec::new());
+        for object in input.delete.objects {
+            let condition =
+                object.e_tag.map_or(Condition::Always, |e| Condition::Matches(ETagCondition::ETag(e)));
+            let done = whole(None, object.version_id.as_deref())
+                .and_then(|()| self.index.delete(&input.bucket, &object.key, &condition));
+            match done {
+                Ok(free) => {
+                    self.files.remove(&free);
+                    deleted.push(DeletedObject { key: Some(object.key), ..Default::default() });
+                }
+                Err(e) => errors.push(Error {
+                    key: Some(object.key),
+                    code: Some(e.code().as_str().to_owned()),
+                    message: e.message().map(str::to_owned),
+                    version_id: None,
+                }),
+            }
+        }
+        let quiet = input.delete.quiet.unwrap_or_default();
+        Ok(DeleteObjectsOutput {
+            deleted: (!quiet).then_some(deleted),
+            errors: (!errors.is_empty()).then_some(errors),
+            ..Default::default()
+        })
+    }
+}
+
+/// Versions and numbered parts of an object are not kept apart.
+fn whole(part: Option<i32>, version: Option<&str>) -> S3Result<()> {
+    match (part, version) {
+        (None, None | Some("null")) => Ok(()),
+        (Some(_), _) => Err(refused(S3ErrorCode::NotImplemented, "single parts of an object cannot be read")),
+        (None, Some(_)) => Err(refused(S3ErrorCode::NotImplemented, "there are no versions")),
+    }
+}
+
+/// The bytes that are asked for, and how the answer names them if they are not all.
+fn range(asked: Option<&s3s::dto::Range>, size: u64) -> S3Result<(Range<u64>, Option<String>)> {
+    let Some(asked) = asked else { return Ok((0..size, None)) };
+    let range = asked.check(size).map_err(|_| S3Error::new(S3ErrorCode::InvalidRange))?;
+    let text = format!("bytes {}-{}/{size}", range.start, range.end.saturating_sub(1));
+    Ok((range, Some(text)))
+}
+
+fn milliseconds(time: &Timestamp) -> Option<i64> {
+    let mut text = Vec::new();
+    time.format(TimestampFormat::EpochSeconds, &mut text).ok()?;
+    let seconds: f64 = String::from_utf8(text).ok()?.parse().ok()?;
+    let since = Duration::try_from_secs_f64(seconds).ok()?;
+    i64::try_from(since.as_millis()).ok()
+}
+
+fn timestamp(millis: i64) -> Timestamp {
+    (UNIX_EPOCH + Duration::from_millis(u64::try_from(millis).unwrap_or(0))).into()
+}

@@ -1,0 +1,80 @@
+//! Jobs in words.
+
+use std::fmt::Write;
+
+use nextbasket_batch::engine::JobView;
+use nextbasket_batch::{Job, Progress};
+
+/// The jobs, a line each.
+pub(super) fn table(jobs: &[Job]) -> String {
+    if jobs.is_empty() {
+        return "There are no jobs.".to_owned();
+    }
+    let mut table = crate::table::table(&["Job", "Kind", "State", "Submitted", "Processed"]);
+    for job in jobs {
+        let Job { job_id, kind, state, created_at, total, .. } = job;
+        table.add_row([
+            job_id.to_string(),
+            kind.clone(),
+            state.as_str().to_owned(),
+            created_at.to_string(),
+            total.processed.to_string(),
+        ]);
+    }
+    table.to_string()
+}
+
+/// One job with its stages, failures and log.
+pub(super) fn job(view: &JobView) -> String {
+    let JobView { job, failures, log } = view;
+    let mut text = format!("Job {}: {}, {}", job.job_id, job.kind, job.state.as_str());
+    if let Some(failure) = &job.failure {
+        let _ = write!(text, ": {failure}");
+    }
+    let _ = write!(text, "\nsubmitted {}", job.created_at);
+    if let Some(at) = job.ended_at {
+        let _ = write!(text, ", ended {at}");
+    }
+    for stage in &job.stages {
+        let assign = serde_json::to_value(stage.assign).unwrap_or_default();
+        let aggregate = serde_json::to_value(stage.aggregate).unwrap_or_default();
+        let _ = write!(
+            text,
+            "\nstage {} {}: {} of {} batches done, {} failed; split {}, assigned {}, {} wide, aggregated {}; {}",
+            stage.number,
+            stage.name,
+            stage.done,
+            stage.batches,
+            stage.failed,
+            stage.split,
+            assign.as_str().unwrap_or_default(),
+            stage.width,
+            aggregate.as_str().unwrap_or_default(),
+            counts(&stage.progress, stage.of),
+        );
+    }
+    for failure in failures {
+        let _ =
+            write!(text, "\nfailed: batch {} of stage {}: {}", failure.batch, failure.stage, failure.reason);
+    }
+    for line in log {
+        let _ = write!(text, "\n{} {}", line.at, line.line);
+    }
+    if let Some(result) = &job.result {
+        let pretty = serde_json::to_string_pretty(result).unwrap_or_default();
+        let _ = write!(text, "\nresult: {pretty}");
+    }
+    text
+}
+
+/// `processed 10 / 100, …`
+fn counts(progress: &Progress, of: Option<u64>) -> String {
+    let Progress { processed, matched, changed, refused, read_units, write_units } = progress;
+    let of = of.map(|of| format!(" / {of}")).unwrap_or_default();
+    let mut text = format!("processed {processed}{of}, matched {matched}, changed {changed}");
+    if *refused > 0 {
+        let _ = write!(text, ", refused {refused}");
+    }
+    let _ = write!(text, "; {read_units:.1} read and {write_units:.1} write units");
+    text
+}

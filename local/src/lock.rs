@@ -1,0 +1,284 @@
+//! `lock`: leases by name, for scripts and for people.
+
+mod run;
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use nextbasket_domain::{Clock, Timestamp};
+use nextbasket_locks::{Attempt, Lease, LeaseError, LeaseKey, LeaseState, Leases, Record, Request};
+use serde_json::{Value, json};
+
+use crate::Failure;
+use crate::cli::{duration, lease};
+use crate::target::{Reached, Target, holder};
+
+/// Options of `lock`.
+#[derive(Debug, Args)]
+pub struct Lock {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: LockCommand,
+    /// Where the locks are.
+    #[command(flatten)]
+    pub target: Target,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// What to do with locks.
+#[derive(Debug, Subcommand)]
+pub enum LockCommand {
+    /// Acquire a lock and leave it held: until it is released, or its lease ends without being renewed
+    Acquire {
+        /// How it is acquired.
+        #[command(flatten)]
+        asked: Asked,
+        /// How long it holds without being renewed
+        #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = lease)]
+        lease: Duration,
+    },
+    /// Make a lock that is held hold for longer, from now on
+    Renew {
+        /// The acquisition.
+        #[command(flatten)]
+        held: Held,
+        /// How long it holds from now on
+        #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = lease)]
+        lease: Duration,
+    },
+    /// Give a lock up
+    Release {
+        /// The acquisition.
+        #[command(flatten)]
+        held: Held,
+    },
+    /// Show who holds a lock
+    Show {
+        /// The lock's name
+        name: String,
+    },
+    /// List all locks that were ever acquired
+    List,
+    /// Run a command under a lock, and end it when the lock is lost
+    ///
+    /// The command finds NEXTBASKET_LOCK_NAME, NEXTBASKET_LOCK_OWNER and NEXTBASKET_LOCK_FENCE in its environment.
+    /// Its exit code becomes that of this command. It runs in a process group of its own, and cannot read from the
+    /// terminal.
+    Run {
+        /// How it is acquired.
+        #[command(flatten)]
+        asked: Asked,
+        /// How long it outlives this process, should that be killed; it is renewed at a third of that
+        #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = lease)]
+        lease: Duration,
+        /// How long the command has between SIGTERM and SIGKILL
+        #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+        grace: Duration,
+        /// The command and its arguments
+        #[arg(last = true, required = true, value_name = "COMMAND")]
+        command: Vec<OsString>,
+    },
+}
+
+/// How a lock is acquired.
+#[derive(Debug, Args)]
+pub struct Asked {
+    /// The lock's name: 1 to 256 bytes without control characters
+    pub name: String,
+    /// Who acquires it, for people [default: host and process]
+    #[arg(long, value_name = "HOLDER")]
+    pub holder: Option<String>,
+    /// How long to wait while another holds it [default: not at all]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub wait: Option<Duration>,
+    /// A note for whoever looks at the lock
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
+    /// Trust no clock but this machine's: take over only what was seen unchanged for its lease's length; needs --wait
+    #[arg(long, requires = "wait")]
+    pub observe: bool,
+}
+
+/// An acquisition, as `lock acquire` printed it.
+#[derive(Debug, Args)]
+pub struct Held {
+    /// The lock's name
+    pub name: String,
+    /// The acquisition's owner
+    #[arg(long, value_name = "OWNER")]
+    pub owner: String,
+    /// The acquisition's fence
+    #[arg(long, value_name = "N")]
+    pub fence: u64,
+}
+
+/// Runs one of the `lock` commands.
+///
+/// # Errors
+/// [`Failure::Busy`] if another holds the lock, [`Failure::LockLost`] if it is not held any more; [`Failure`] for the
+/// rest.
+pub async fn run(options: &Lock) -> Result<(), Failure> {
+    // Before anything is started.
+    let key = key(options.command.name())?;
+    let reached = options.target.reach().await?;
+    let result = run_at(options, key, &reached).await;
+    reached.close().await?;
+    result
+}
+
+async fn run_at(options: &Lock, key: Option<LeaseKey>, reached: &Reached) -> Result<(), Failure> {
+    let leases = reached.leases();
+    let Some(key) = key else { return list(&leases, options.json).await };
+    match &options.command {
+        LockCommand::Acquire { asked, lease } => {
+            let lease = acquire(&leases, &key, asked, *lease).await?;
+            let (owner, fence, until) = (lease.owner(), lease.fence(), lease.expires_at());
+            let said = json!({ "name": asked.name, "owner": owner, "fence": fence, "expiresAt": until });
+            say(options.json, &said, || format!("owner {owner}\nfence {fence}\nheld until {until}"));
+            Ok(())
+        }
+        LockCommand::Renew { held, lease } => {
+            let mut lease = leases.resume(&key, held.owner.clone(), held.fence, *lease);
+            lease.renew().await.map_err(|error| lost(&held.name, error))?;
+            let until = lease.expires_at();
+            let said = json!({ "name": held.name, "fence": held.fence, "expiresAt": until });
+            say(options.json, &said, || format!("held until {until}"));
+            Ok(())
+        }
+        LockCommand::Release { held } => {
+            let lease = leases.resume(&key, held.owner.clone(), held.fence, Duration::from_secs(1));
+            lease.release().await.map_err(|error| lost(&held.name, error))?;
+            let said = json!({ "name": held.name, "fence": held.fence, "state": "free" });
+            say(options.json, &said, || format!("{} is free.", held.name));
+            Ok(())
+        }
+        LockCommand::Show { name } => {
+            show(name, leases.show(&key).await?.as_ref(), &leases, options.json);
+            Ok(())
+        }
+        LockCommand::List => Ok(()),
+        LockCommand::Run { asked, lease, grace, command } => {
+            let lease = acquire(&leases, &key, asked, *lease).await?;
+            run::under(&asked.name, lease, command, *grace).await
+        }
+    }
+}
+
+impl LockCommand {
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::Acquire { asked, .. } | Self::Run { asked, .. } => Some(&asked.name),
+            Self::Renew { held, .. } | Self::Release { held } => Some(&held.name),
+            Self::Show { name } => Some(name),
+            Self::List => None,
+        }
+    }
+}
+
+fn key(name: Option<&str>) -> Result<Option<LeaseKey>, Failure> {
+    name.map(LeaseKey::lock).transpose().map_err(|error| Failure::Usage(error.to_string()))
+}
+
+async fn acquire(leases: &Leases, key: &LeaseKey, asked: &Asked, length: Duration) -> Result<Lease, Failure> {
+    let request =
+        Request { holder: asked.holder.clone().unwrap_or_else(holder), length, note: asked.note.clone() };
+    let attempt = match asked.wait {
+        None => leases.try_acquire(key, &request).await?,
+        Some(wait) if asked.observe => leases.acquire_observing(key, &request, wait).await?,
+        Some(wait) => leases.acquire(key, &request, wait).await?,
+    };
+    match attempt {
+        Attempt::Held(lease) => Ok(lease),
+        Attempt::Busy(Record { holder, fence, expires_at, .. }) => Err(Failure::Busy(format!(
+            "{} is held by {holder} (fence {fence}) until {expires_at}, unless it is renewed",
+            asked.name
+        ))),
+    }
+}
+
+/// A lock that is not ours any more has an exit code of its own.
+fn lost(name: &str, error: LeaseError) -> Failure {
+    match error {
+        LeaseError::Lost(lost) => Failure::LockLost(format!("{name} is not held any more: {lost}")),
+        LeaseError::Table(error) => error.into(),
+    }
+}
+
+fn show(name: &str, record: Option<&Record>, leases: &Leases, as_json: bool) {
+    let Some(record) = record else {
+        let said = json!({ "name": name, "state": "free" });
+        return say(as_json, &said, || format!("{name} is free: it was never acquired."));
+    };
+    let (state, now) = (state(record, leases), Clock::system().now());
+    say(as_json, &value(record, leases), || {
+        let Record { holder, owner, fence, acquired_at, expires_at, .. } = record;
+        let note = record.note.iter().map(|note| format!("\nnote {note}")).collect::<String>();
+        let until = match state {
+            "held" => format!("held by {holder} until {expires_at} ({})", left(now, *expires_at)),
+            "expired" => format!("expired: {holder} held it until {expires_at}"),
+            _ => format!("free: {holder} gave it up"),
+        };
+        format!("{name} is {until}\nowner {owner}\nfence {fence}\nacquired {acquired_at}{note}")
+    });
+}
+
+fn left(now: Timestamp, until: Timestamp) -> String {
+    let millis = until.as_millis().saturating_sub(now.as_millis());
+    if millis < 0 { "within the clocks' difference".to_owned() } else { format!("{} s left", millis / 1_000) }
+}
+
+async fn list(leases: &Leases, as_json: bool) -> Result<(), Failure> {
+    let records = leases.list_locks().await?;
+    let values: Vec<Value> = records.iter().map(|record| value(record, leases)).collect();
+    say(as_json, &json!({ "items": values }), || {
+        if records.is_empty() {
+            return "There are no locks.".to_owned();
+        }
+        let mut table = comfy_table::Table::new();
+        table.load_style(comfy_table::presets::NOTHING);
+        table.set_header(["lock", "state", "fence", "holder", "until"]);
+        for record in &records {
+            table.add_row([
+                record.name.clone().unwrap_or_default(),
+                state(record, leases).to_owned(),
+                record.fence.to_string(),
+                record.holder.clone(),
+                record.expires_at.to_string(),
+            ]);
+        }
+        table.to_string()
+    });
+    Ok(())
+}
+
+fn state(record: &Record, leases: &Leases) -> &'static str {
+    match record.state(Clock::system().now(), leases.skew()) {
+        LeaseState::Free => "free",
+        LeaseState::Held => "held",
+        LeaseState::Expired => "expired",
+    }
+}
+
+fn value(record: &Record, leases: &Leases) -> Value {
+    json!({
+        "name": record.name,
+        "state": state(record, leases),
+        "holder": record.holder,
+        "owner": record.owner,
+        "fence": record.fence,
+        "acquiredAt": record.acquired_at,
+        "expiresAt": record.expires_at,
+        "note": record.note,
+    })
+}
+
+fn say(as_json: bool, value: &Value, words: impl FnOnce() -> String) {
+    if as_json {
+        println!("{value}");
+    } else {
+        println!("{}", words());
+    }
+}

@@ -1,0 +1,300 @@
+//! Where the operator's commands work: on a data folder, on AWS, or at other endpoints.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
+use aws_config::meta::credentials::CredentialsProviderChain;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+use aws_config::provider_config::ProviderConfig;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_sdk_dynamodb::config::Credentials;
+use aws_smithy_http_client::tls;
+use clap::Args;
+use nextbasket_batch::{Objects, Site};
+use nextbasket_domain::{Clock, Random};
+use nextbasket_locks::Leases;
+use nextbasket_machine::dynamodb::{ACCESS_KEY, REGION, sdk_config};
+use nextbasket_machine::s3::s3_config;
+use nextbasket_tables::Tables;
+
+use crate::Failure;
+use crate::place::Place;
+use crate::system::{JobsPlace, jobs_place, table_names};
+
+/// How long a connection is waited for.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long an answer of DynamoDB is waited for.
+const ANSWER: Duration = Duration::from_secs(20);
+
+/// How often a call is tried.
+const ATTEMPTS: u32 = 6;
+
+/// Where a command works.
+#[derive(Debug, Clone, Args)]
+pub struct Target {
+    /// The data folder, unless an endpoint, region or profile is given; made if it is not there
+    #[arg(long, value_name = "DIR", default_value = "nextbasket-data", global = true)]
+    pub data: PathBuf,
+    /// Work on AWS, or with --s3-endpoint elsewhere: a DynamoDB endpoint, such as http://127.0.0.1:8000
+    #[arg(long, value_name = "URL", global = true, value_parser = url)]
+    pub endpoint: Option<String>,
+    /// An S3 endpoint
+    #[arg(long, value_name = "URL", global = true, value_parser = url)]
+    pub s3_endpoint: Option<String>,
+    /// Work on AWS, in this region
+    #[arg(long, value_name = "REGION", global = true)]
+    pub region: Option<String>,
+    /// Work on AWS, with this profile's credentials and region
+    #[arg(long, value_name = "PROFILE", global = true)]
+    pub profile: Option<String>,
+    /// The table of locks, jobs and upload claims [default: nextbasket-operations]
+    #[arg(long, value_name = "TABLE", global = true)]
+    pub operations: Option<String>,
+    /// The bucket of the jobs' plans and results, on AWS: the stack's output JobsBucketName
+    #[arg(long, value_name = "BUCKET", global = true)]
+    pub bucket: Option<String>,
+}
+
+/// A target that was reached.
+pub struct Reached {
+    /// DynamoDB.
+    pub dynamodb: aws_sdk_dynamodb::Client,
+    /// S3.
+    pub s3: aws_sdk_s3::Client,
+    /// The operations table's name.
+    pub operations: String,
+    /// The jobs' bucket's name.
+    pub bucket: String,
+    /// Whether that bucket is known: deployed ones have names of their own.
+    bucket_is_known: bool,
+    tables: Tables,
+    random: Random,
+    place: Option<Place>,
+}
+
+impl Target {
+    /// Whether it is the data folder.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        [&self.endpoint, &self.s3_endpoint, &self.region, &self.profile].iter().all(|option| option.is_none())
+    }
+
+    /// Finds the folder's server or starts a machine on the folder, or makes clients of AWS or of other endpoints.
+    ///
+    /// # Errors
+    /// [`Failure`] if the folder cannot be used.
+    pub async fn reach(&self) -> Result<Reached, Failure> {
+        let JobsPlace { operations, bucket } = jobs_place()?;
+        let names = table_names()?;
+        let random = random()?;
+        let (dynamodb, s3, place) = if self.is_local() {
+            let place = Place::open(&self.data).await?;
+            let (dynamodb, s3) = local_clients(&place)?;
+            (dynamodb, s3, Some(place))
+        } else {
+            let (dynamodb, s3) = self.clients().await;
+            (dynamodb, s3, None)
+        };
+        let bucket_is_known = self.bucket.is_some() || self.is_local() || self.s3_endpoint.is_some();
+        Ok(Reached {
+            tables: Tables::new(dynamodb.clone(), names),
+            dynamodb,
+            s3,
+            operations: self.operations.clone().unwrap_or(operations),
+            bucket: self.bucket.clone().unwrap_or(bucket),
+            bucket_is_known,
+            random,
+            place,
+        })
+    }
+
+    /// Clients of AWS or of other endpoints, with the SDK's own chain of credentials: variables, profiles, single
+    /// sign-on, containers, instances.
+    async fn clients(&self) -> (aws_sdk_dynamodb::Client, aws_sdk_s3::Client) {
+        let shared = self.shared().await;
+        let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(&shared).timeout_config(
+            TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ANSWER).build(),
+        );
+        dynamodb.set_endpoint_url(self.endpoint.clone());
+        // A part of an object may take long; that nothing moves at all is noticed by the SDK.
+        let mut s3 = aws_sdk_s3::config::Builder::from(&shared);
+        if let Some(endpoint) = &self.s3_endpoint {
+            s3 = s3.endpoint_url(endpoint).force_path_style(true);
+        }
+        let dynamodb = aws_sdk_dynamodb::Client::from_conf(dynamodb.build());
+        (dynamodb, aws_sdk_s3::Client::from_conf(s3.build()))
+    }
+
+    async fn shared(&self) -> SdkConfig {
+        let http = aws_smithy_http_client::Builder::new()
+            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+            .build_https();
+        let given = self.region.clone().map(Region::new);
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http.clone())
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).build());
+        if let Some(profile) = &self.profile {
+            loader = loader.profile_name(profile);
+        }
+        let endpoints = [&self.endpoint, &self.s3_endpoint];
+        if endpoints.into_iter().flatten().any(|endpoint| is_loopback(endpoint)) {
+            loader = self.on_loopback(loader, &ProviderConfig::empty().with_http_client(http), given);
+        } else if let Some(region) = given {
+            loader = loader.region(region);
+        }
+        loader.load().await
+    }
+
+    /// On loopback, an endpoint of our own or of another stand-in looks at no credentials, but requests need some.
+    /// What is configured goes first, for stand-ins that do look; instances' metadata are not asked.
+    fn on_loopback(
+        &self,
+        loader: ConfigLoader,
+        providers: &ProviderConfig,
+        region: Option<Region>,
+    ) -> ConfigLoader {
+        let mut credentials = ProfileFileCredentialsProvider::builder().configure(providers);
+        let mut regions = ProfileFileRegionProvider::builder().configure(providers);
+        if let Some(profile) = &self.profile {
+            credentials = credentials.profile_name(profile);
+            regions = regions.profile_name(profile);
+        }
+        let chain =
+            CredentialsProviderChain::first_try("variables", EnvironmentVariableCredentialsProvider::new())
+                .or_else("profile", credentials.build())
+                .or_else("local", Credentials::new(ACCESS_KEY, ACCESS_KEY, None, None, "local"));
+        let regions = RegionProviderChain::first_try(region)
+            .or_else(EnvironmentVariableRegionProvider::new())
+            .or_else(regions.build())
+            .or_else(Region::from_static(REGION));
+        loader.credentials_provider(chain).region(regions)
+    }
+}
+
+impl Reached {
+    /// The leases of the operations table.
+    #[must_use]
+    pub fn leases(&self) -> Leases {
+        let Self { dynamodb, operations, random, .. } = self;
+        Leases::new(dynamodb.clone(), operations.clone(), Clock::system(), random.clone())
+    }
+
+    /// The tables of the shop.
+    #[must_use]
+    pub fn tables(&self) -> Tables {
+        self.tables.clone()
+    }
+
+    /// Where jobs run.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] if the bucket of jobs has to be named and is not.
+    pub fn site(&self) -> Result<Site, Failure> {
+        if !self.bucket_is_known {
+            let what =
+                "--bucket is missing: the bucket of jobs, which the stack's output JobsBucketName names";
+            return Err(Failure::Usage(what.to_owned()));
+        }
+        Ok(Site {
+            dynamodb: self.dynamodb.clone(),
+            operations: self.operations.clone(),
+            objects: Objects::new(self.s3.clone(), self.bucket.clone()),
+            clock: Clock::system(),
+            random: self.random.clone(),
+        })
+    }
+
+    /// Random bits.
+    #[must_use]
+    pub fn random(&self) -> Random {
+        self.random.clone()
+    }
+
+    /// Stops what was started.
+    ///
+    /// # Errors
+    /// [`Failure`] if the folder cannot be left in order.
+    pub async fn close(self) -> Result<(), Failure> {
+        match self.place {
+            Some(place) => place.close().await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Who works here, for people: host and process.
+#[must_use]
+pub fn holder() -> String {
+    let named = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().or(std::env::var("HOSTNAME").ok());
+    let host = named.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+    format!("{}/{}", host.as_deref().unwrap_or("localhost"), std::process::id())
+}
+
+fn local_clients(place: &Place) -> Result<(aws_sdk_dynamodb::Client, aws_sdk_s3::Client), Failure> {
+    let (dynamodb, s3) = match place {
+        Place::Attached { server, .. } => {
+            let s3 = server.s3.ok_or_else(|| {
+                Failure::other(format!(
+                    "the server at http://{} (process {}) is of an earlier version and has no S3: start it again",
+                    server.http, server.pid
+                ))
+            })?;
+            (sdk_config(&format!("http://{}", server.dynamodb)), s3_config(&format!("http://{s3}")))
+        }
+        Place::Own(system) => (system.machine().sdk_config().clone(), system.machine().s3_config()),
+    };
+    Ok((aws_sdk_dynamodb::Client::new(&dynamodb), aws_sdk_s3::Client::from_conf(s3)))
+}
+
+fn random() -> Result<Random, Failure> {
+    Random::system().map_err(|error| Failure::other(format!("no random numbers: {error}")))
+}
+
+fn url(text: &str) -> Result<String, String> {
+    match text.parse::<hyper::Uri>() {
+        Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() => {
+            Ok(text.to_owned())
+        }
+        _ => Err("not a URL such as http://127.0.0.1:8000".to_owned()),
+    }
+}
+
+fn is_loopback(url: &str) -> bool {
+    let uri = url.parse::<hyper::Uri>().unwrap_or_default();
+    let host = uri.host().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_this_machine_is_loopback() {
+        for here in ["http://127.0.0.1:8000", "http://localhost:1", "http://[::1]:9000/", "https://127.1.2.3"]
+        {
+            assert!(is_loopback(here), "{here}");
+        }
+        for elsewhere in
+            ["https://dynamodb.eu-central-1.amazonaws.com", "http://10.0.0.1:8000", "http://128.0.0.1"]
+        {
+            assert!(!is_loopback(elsewhere), "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_is_a_url() {
+        assert!(url("http://127.0.0.1:8000").is_ok());
+        for text in ["127.0.0.1:8000", "localhost", "s3://bucket", ""] {
+            assert!(url(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! What a job is: its id, its state, its stages and how far it has come.
+
+use std::fmt;
+
+use nextbasket_domain::{Random, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::stage::{Aggregate, Assign, Rates};
+
+/// A job's id. Ids sort as their jobs were submitted.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct JobId(String);
+
+impl JobId {
+    /// A new id: the time in milliseconds and 32 random bits, both in hexadecimal.
+    #[must_use]
+    pub fn new(now: Timestamp, random: &Random) -> Self {
+        Self(format!("{:012x}-{:08x}", now.as_millis(), random.draw() >> 32))
+    }
+
+    /// The id that a caller gives, who may submit the same job again after a lost answer.
+    ///
+    /// # Errors
+    /// What it must be.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if (1..=64).contains(&text.len()) && text.chars().all(fits) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("must be 1 to 64 of the characters a-z, A-Z, 0-9, - and _")
+        }
+    }
+
+    /// Its characters.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for JobId {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text)
+    }
+}
+
+impl From<JobId> for String {
+    fn from(id: JobId) -> Self {
+        id.0
+    }
+}
+
+/// Where a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum JobState {
+    /// Accepted; it waits to be planned, perhaps for its lock.
+    Waiting,
+    /// A stage is being worked on.
+    Running,
+    /// Done.
+    Succeeded,
+    /// Ended by an error; what was done stays done.
+    Failed,
+    /// Ended because somebody asked for it.
+    Cancelled,
+}
+
+impl JobState {
+    /// Whether the job has ended.
+    #[must_use]
+    pub fn has_ended(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// How far a batch, a stage or a job has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Progress {
+    /// Items (or lines, rows) looked at.
+    pub processed: u64,
+    /// Of them, those that met the condition; for kinds without one, as `processed`.
+    pub matched: u64,
+    /// Items written, changed or deleted.
+    pub changed: u64,
+    /// Items that could not be: they stand in the refused files with the reason.
+    pub refused: u64,
+    /// Read units consumed.
+    pub read_units: f64,
+    /// Write units consumed.
+    pub write_units: f64,
+}
+
+impl std::ops::AddAssign for Progress {
+    fn add_assign(&mut self, other: Self) {
+        self.processed += other.processed;
+        self.matched += other.matched;
+        self.changed += other.changed;
+        self.refused += other.refused;
+        self.read_units += other.read_units;
+        self.write_units += other.write_units;
+    }
+}
+
+/// A stage of a job, as it is kept and shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stage {
+    /// Its number, from 0.
+    pub number: u32,
+    /// Its name.
+    pub name: String,
+    /// How many batches it has.
+    pub batches: u32,
+    /// How the work was split.
+    pub split: Value,
+    /// The order in which its batches go out.
+    pub assign: Assign,
+    /// How many batches are worked on at a time.
+    pub width: u32,
+    /// How its results are put together.
+    pub aggregate: Aggregate,
+    /// How many batches may fail for good, in percent.
+    pub tolerated: f64,
+    /// The rates of all workers together.
+    pub rates: Rates,
+    /// How many items it is likely to have in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<u64>,
+    /// When it was planned.
+    pub started_at: Timestamp,
+    /// When its last batch was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// How far it has come: final once it has ended.
+    #[serde(default)]
+    pub progress: Progress,
+    /// Batches done so far.
+    #[serde(default)]
+    pub done: u32,
+    /// Batches that failed for good.
+    #[serde(default)]
+    pub failed: u32,
+}
+
+/// The lock that a job holds while it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldLock {
+    /// The lock's name.
+    pub name: String,
+    /// The owner of this acquisition.
+    pub owner: String,
+    /// Its fencing token.
+    pub fence: u64,
+}
+
+/// A job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Job {
+    /// Its id.
+    pub job_id: JobId,
+    /// Its kind's name.
+    pub kind: String,
+    /// What it was submitted with.
+    pub parameters: Value,
+    /// Where it stands.
+    pub state: JobState,
+    /// When it was submitted.
+    pub created_at: Timestamp,
+    /// When its first stage was planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// Its newest stages, at most [`Job::KEPT_STAGES`]; older ones, of jobs that follow a table, are let go.
+    #[serde(default)]
+    pub stages: Vec<Stage>,
+    /// The sum of all stages that have ended.
+    #[serde(default)]
+    pub total: Progress,
+    /// The lock it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<HeldLock>,
+    /// Whether somebody asked for its end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancelling: bool,
+    /// What ended it, if it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// What it came to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Value>,
+    /// Not before this time is the next stage planned: a job that follows a table waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_until: Option<Timestamp>,
+    /// How often it was written; writers agree by it.
+    #[serde(default)]
+    pub revision: u64,
+}
+
+impl Job {
+    /// How many stages a job keeps.
+    pub const KEPT_STAGES: usize = 20;
+
+    /// The stage that is worked on, or the last one.
+    #[must_use]
+    pub fn stage(&self) -> Option<&Stage> {
+        self.stages.last()
+    }
+}

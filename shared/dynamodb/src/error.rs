@@ -1,0 +1,94 @@
+//! What can go wrong between us and a table.
+
+use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+
+/// What can go wrong between us and a table.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// DynamoDB asks for a slower pace, and the retries are used up.
+    #[error("table {table}: throttled: {reason}")]
+    Throttled {
+        /// The table's name.
+        table: String,
+        /// DynamoDB's own words.
+        reason: String,
+    },
+    /// No permission, no such table, or a request that DynamoDB refuses: trying again does not help.
+    #[error("table {table}: refused: {reason}")]
+    Refused {
+        /// The table's name.
+        table: String,
+        /// DynamoDB's own words.
+        reason: String,
+    },
+    /// No answer, or an answer that says that the service is at fault.
+    #[error("table {table}: unavailable: {reason}")]
+    Unavailable {
+        /// The table's name.
+        table: String,
+        /// What happened, with its causes.
+        reason: String,
+    },
+    /// Others kept changing the item; nothing was written.
+    #[error("table {table}: {key} was changed by others {attempts} times in a row")]
+    Contended {
+        /// The table's name.
+        table: String,
+        /// The item.
+        key: String,
+        /// How often it was tried.
+        attempts: usize,
+    },
+    /// An item is not of the expected form.
+    #[error("table {table}: item {key}: attribute {attribute} {problem}")]
+    Corrupt {
+        /// The table's name.
+        table: String,
+        /// The item.
+        key: String,
+        /// The attribute.
+        attribute: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Another training began after this one, so this one may not write any more.
+    #[error("model version {version} was overtaken by another training")]
+    Overtaken {
+        /// The version that may not be written any more.
+        version: u64,
+    },
+}
+
+impl TableError {
+    /// Whether the same call may succeed if it is made again later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Throttled { .. } | Self::Unavailable { .. } | Self::Contended { .. })
+    }
+
+    /// What the SDK's error means for this table.
+    pub fn from_sdk<E>(table: &str, error: SdkError<E>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let table = table.to_owned();
+        if let SdkError::ServiceError(service) = &error {
+            let code = service.err().code().unwrap_or("unknown");
+            let status = service.raw().status().as_u16();
+            let reason = format!("{code}: {}", service.err().message().unwrap_or("no message"));
+            if matches!(
+                code,
+                "ProvisionedThroughputExceededException" | "ThrottlingException" | "RequestLimitExceeded"
+            ) {
+                return Self::Throttled { table, reason };
+            }
+            if code == "TransactionConflictException" || code == "TransactionInProgressException" {
+                return Self::Unavailable { table, reason };
+            }
+            if (400..500).contains(&status) {
+                return Self::Refused { table, reason };
+            }
+        }
+        Self::Unavailable { table, reason: DisplayErrorContext(error).to_string() }
+    }
+}

@@ -1,0 +1,17 @@
+//! What every crate that talks to DynamoDB shares.
+//!
+//! * [`item`]: values to attributes and back, with errors that name the table, the key and the attribute
+//! * [`error`]: [`TableError`], which knows the table and what may be done
+//! * [`capacity`]: what the calls of one piece of work consumed
+//! * [`bulk`]: calls of many items, until all are taken or all are read
+//! * [`config`]: how a function's clients are set up
+//!
+//! It knows no table of the shop's: keys, expressions and attribute names stand in the crates that own them.
+
+pub mod bulk;
+pub mod capacity;
+pub mod config;
+pub mod error;
+pub mod item;
+
+pub use error::TableError;

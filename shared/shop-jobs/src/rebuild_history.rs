@@ -1,0 +1,226 @@
+//! `rebuild-history`: brings every history in line with the purchases.
+//!
+//! Histories follow the purchases by themselves, through the table's stream. This is for when they could not: records
+//! that the stream's consumer gave up, a restored table, a new form of the history's item.
+//!
+//! Stage `refresh` looks at the purchases, a batch for each segment, and refreshes the history of every user there.
+//! Stage `sweep` looks at the histories: of a user whose purchases are all gone, the history goes, too. A history that
+//! is as it should be is read and not written.
+
+use futures::future::BoxFuture;
+use nextbasket_batch::work::Go;
+use nextbasket_batch::{
+    BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Work, WorkError,
+};
+use nextbasket_domain::UserId;
+use nextbasket_tables::Tables;
+use nextbasket_tables::segment::{Place, Segment};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::histories::What;
+use crate::settings::{Settings, parse};
+use crate::{histories, segments, unnamed, unplanned};
+use nextbasket_job_io::patience::{Halt, Pace, Touches};
+
+const REFRESH: &str = "refresh";
+const SWEEP: &str = "sweep";
+
+/// The kind `rebuild-history`.
+#[derive(Debug, Clone)]
+pub struct RebuildHistory {
+    tables: Tables,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    /// This user alone.
+    user: Option<UserId>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Input {
+    /// One user.
+    User(UserId),
+    /// The users of a segment of the purchases.
+    Purchases(Segment),
+    /// The users of a segment of the histories.
+    Histories(Segment),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Checkpoint {
+    after: Place,
+    /// The last user of the page, who may be the first of the next one, too.
+    last: Option<UserId>,
+}
+
+impl RebuildHistory {
+    /// Over these tables: purchases and histories.
+    #[must_use]
+    pub fn new(tables: Tables) -> Self {
+        Self { tables }
+    }
+
+    async fn next(&self, planning: &Planning<'_>) -> Result<Next, JobError> {
+        let (parameters, settings) = parse::<Parameters>(&planning.job.parameters)?;
+        let stage = match (planning.job.stage().map(|stage| stage.name.as_str()), parameters.user) {
+            (None, Some(user)) => {
+                let batches = vec![BatchPlan { of: Some(1), ..BatchPlan::new(json!(Input::User(user))) }];
+                settings.apply(StagePlan::new(REFRESH, json!({ "by": "feature", "users": 1 }), batches))
+            }
+            (None, None) => {
+                let size = self.tables.purchases().map_err(unplanned)?.size().await?;
+                stage(REFRESH, "purchases", size, &settings, Input::Purchases)?
+            }
+            (Some(REFRESH), None) => {
+                let size = self.tables.history().map_err(unplanned)?.size().await?;
+                stage(SWEEP, "history", size, &settings, Input::Histories)?
+            }
+            _ => return Ok(Next::Done(result(planning))),
+        };
+        Ok(Next::Stage(stage))
+    }
+
+    async fn refresh(&self, work: &mut Work) -> Result<(), Halt> {
+        let history = self.tables.history().map_err(unnamed)?;
+        let purchases = self.tables.purchases().map_err(unnamed)?;
+        let input: Input = work.input()?;
+        let (what, segment) = match input {
+            Input::User(user) => {
+                return histories::keep(work, What::Refresh, &history, &purchases, &[user]).await;
+            }
+            Input::Purchases(segment) => (What::Refresh, segment),
+            Input::Histories(segment) => (What::Sweep, segment),
+        };
+        let (mut after, mut last) = match work.checkpoint::<Checkpoint>()? {
+            Some(Checkpoint { after, last }) => (Some(after), last),
+            None => (None, None),
+        };
+        loop {
+            let place = after.as_ref();
+            let (history, purchases) = (&history, &purchases);
+            let pace = Pace::of(work);
+            let page = match what {
+                What::Refresh => pace.call(Touches::Reads, || purchases.users_in(segment, place)).await,
+                What::Sweep => pace.call(Touches::Reads, || history.users_in(segment, place)).await,
+            };
+            let (page, units) = page?;
+            work.progress.read_units += units.read;
+            let mut users = page.items;
+            if users.first() == last.as_ref() {
+                users.drain(..users.len().min(1));
+            }
+            histories::keep(work, what, history, purchases, &users).await?;
+            let Some(end) = page.end else { return Ok(()) };
+            last = users.pop().or(last);
+            let checkpoint = Checkpoint { after: end, last };
+            if work.save(&checkpoint).await? == Go::Stop {
+                return Err(Halt::Stopped);
+            }
+            (after, last) = (Some(checkpoint.after), checkpoint.last);
+        }
+    }
+}
+
+/// A stage with a batch for each segment.
+fn stage(
+    name: &str,
+    table: &str,
+    size: nextbasket_tables::segment::Size,
+    settings: &Settings,
+    input: impl Fn(Segment) -> Input,
+) -> Result<StagePlan, JobError> {
+    let mut plan = segments::stage(name, table, size, settings);
+    for batch in &mut plan.batches {
+        let segment: Segment = serde_json::from_value(batch.input.take())
+            .map_err(|error| JobError::Failed(error.to_string()))?;
+        batch.input = json!(input(segment));
+        // A segment's items are purchases, and what is counted are users.
+        batch.of = None;
+    }
+    Ok(plan)
+}
+
+fn result(planning: &Planning<'_>) -> Value {
+    let of = |name: &str| planning.job.stages.iter().find(|stage| stage.name == name);
+    let progress = |name: &str| of(name).map(|stage| stage.progress).unwrap_or_default();
+    json!({
+        "users": progress(REFRESH).processed,
+        "changed": progress(REFRESH).changed,
+        "histories": progress(SWEEP).processed,
+        "swept": progress(SWEEP).changed,
+        "readUnits": planning.job.total.read_units,
+        "writeUnits": planning.job.total.write_units,
+    })
+}
+
+impl Kind for RebuildHistory {
+    fn name(&self) -> &'static str {
+        "rebuild-history"
+    }
+
+    fn check(&self, parameters: &Value) -> Result<(), Refusal> {
+        parse::<Parameters>(parameters).map(drop)
+    }
+
+    fn lock(&self, _: &Value) -> Option<String> {
+        None
+    }
+
+    fn estimate<'a>(
+        &'a self,
+        _: &'a Site,
+        parameters: &'a Value,
+    ) -> BoxFuture<'a, Result<Estimate, JobError>> {
+        Box::pin(async move {
+            let (parameters, settings) = parse::<Parameters>(parameters)?;
+            if parameters.user.is_some() {
+                let notes = vec!["One user: a history and at most 100 purchases are read.".to_owned()];
+                return Ok(Estimate { items: Some(1), notes, ..Estimate::default() });
+            }
+            let purchases = self.tables.purchases().map_err(unplanned)?.size().await?;
+            let history = self.tables.history().map_err(unplanned)?.size().await?;
+            Ok(estimate(purchases, history).at(settings.rates()))
+        })
+    }
+
+    fn plan<'a>(&'a self, planning: &'a Planning<'a>) -> BoxFuture<'a, Result<Next, JobError>> {
+        Box::pin(self.next(planning))
+    }
+
+    fn work<'a>(&'a self, work: &'a mut Work) -> BoxFuture<'a, Result<Outcome, WorkError>> {
+        Box::pin(async move {
+            match self.refresh(work).await {
+                Ok(()) => Ok(Outcome::Done(Vec::new())),
+                Err(halt) => halt.outcome(),
+            }
+        })
+    }
+}
+
+/// Every purchase is scanned once, and read once more, strongly consistent, with its user's.
+#[allow(clippy::cast_precision_loss, reason = "an estimate")]
+fn estimate(
+    purchases: nextbasket_tables::segment::Size,
+    history: nextbasket_tables::segment::Size,
+) -> Estimate {
+    const UNIT_BYTES: f64 = 4096.0;
+    let units = |bytes: u64| bytes as f64 / UNIT_BYTES;
+    let scans = (units(purchases.bytes) + units(history.bytes)) / 2.0;
+    // Of each user the history and the newest purchases; and once more one of them.
+    let folds = units(purchases.bytes) + units(history.bytes).max(history.items as f64);
+    let looks = history.items as f64;
+    Estimate {
+        items: Some(purchases.items),
+        bytes: Some(purchases.bytes),
+        read_units: scans + folds + looks,
+        notes: vec![
+            "Writes are not in it: only histories that are not as they should be are written.".to_owned(),
+            "Of a user with more than 100 purchases, only the newest 100 are read.".to_owned(),
+        ],
+        ..Estimate::default()
+    }
+}

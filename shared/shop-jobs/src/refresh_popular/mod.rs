@@ -1,0 +1,170 @@
+//! `refresh-popular`: counts what is popular anew, between two trainings.
+//!
+//! * stage `read`: a batch for each segment of the purchases leaves what was bought when, without users, as objects:
+//!   the table is read once
+//! * stage `count`: a batch for what each of those read sums up the weights of the baskets by window and product, back
+//!   from the newest purchase of all
+//! * stage `publish`: one batch cuts the lists, adds the products' categories and writes them into the model table
+//!
+//! A product's share is the one of [`Priors::popularity`](nextbasket_recommender::Priors::popularity), but for its
+//! rounding: baskets weigh 0.5^(age / half-life). Sums are of integers, so the lists are the same bytes whatever the
+//! number of segments, their order and how they were put together.
+
+mod count;
+mod publish;
+mod read;
+mod sums;
+
+use futures::future::BoxFuture;
+use nextbasket_batch::{
+    BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Work, WorkError,
+};
+use nextbasket_tables::Tables;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::settings::{Settings, parse};
+use crate::{segments, unplanned};
+use read::Bought;
+use sums::Sums;
+
+const READ: &str = "read";
+const COUNT: &str = "count";
+const PUBLISH: &str = "publish";
+
+/// Products of a list if the job does not say.
+const PRODUCTS: usize = 1_000;
+
+/// The kind `refresh-popular`.
+#[derive(Debug, Clone)]
+pub struct RefreshPopular {
+    tables: Tables,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    /// How many products a list has, if so many fit.
+    products: Option<usize>,
+}
+
+impl RefreshPopular {
+    /// Over these tables: purchases, products and the model's.
+    #[must_use]
+    pub fn new(tables: Tables) -> Self {
+        Self { tables }
+    }
+
+    async fn next(&self, planning: &Planning<'_>) -> Result<Next, JobError> {
+        let (parameters, settings) = parsed(&planning.job.parameters)?;
+        let Some(stage) = planning.job.stage() else {
+            let size = self.tables.purchases().map_err(unplanned)?.size().await?;
+            return Ok(Next::Stage(segments::stage(READ, "purchases", size, &settings)));
+        };
+        let plan = match stage.name.as_str() {
+            READ => count_stage(planning, stage.number).await?,
+            COUNT => {
+                let merged = planning.merged(stage.number, |left, right| Sums::merge_encoded(&left, &right));
+                let Some(merged) = merged.await?.filter(|merged| !merged.is_empty()) else {
+                    return Ok(Next::Done(json!({ "purchases": 0, "published": false })));
+                };
+                let key = nextbasket_batch::Objects::key(&planning.job.job_id, "popular.json");
+                planning.objects().put(&key, merged).await?;
+                let input = json!({ "sums": key, "products": parameters.products.unwrap_or(PRODUCTS) });
+                StagePlan::new(PUBLISH, json!({ "by": "size", "batches": 1 }), vec![BatchPlan::new(input)])
+            }
+            _ => {
+                let mut published = json!({ "purchases": 0, "published": false });
+                for batch in planning.batches(stage.number).await? {
+                    if let Some(result) = planning.result(&batch).await? {
+                        published = serde_json::from_slice(&result)
+                            .map_err(|error| JobError::Failed(error.to_string()))?;
+                    }
+                }
+                return Ok(Next::Done(published));
+            }
+        };
+        Ok(Next::Stage(settings.apply(plan)))
+    }
+}
+
+fn parsed(parameters: &Value) -> Result<(Parameters, Settings), Refusal> {
+    let (own, settings): (Parameters, _) = parse(parameters)?;
+    if own.products.is_some_and(|products| !(1..=10_000).contains(&products)) {
+        return Err(Refusal::parameter("products", "must be from 1 to 10000"));
+    }
+    Ok((own, settings))
+}
+
+/// A batch for what each batch of `read` left.
+async fn count_stage(planning: &Planning<'_>, read: u32) -> Result<StagePlan, JobError> {
+    let mut all: Vec<Bought> = Vec::new();
+    for batch in planning.batches(read).await? {
+        if let Some(result) = planning.result(&batch).await? {
+            let bought: Bought =
+                serde_json::from_slice(&result).map_err(|error| JobError::Failed(error.to_string()))?;
+            all.push(bought);
+        }
+    }
+    let newest = all.iter().filter_map(|bought| bought.newest).max();
+    let batches: Vec<BatchPlan> = all
+        .into_iter()
+        .filter(|bought| bought.purchases > 0)
+        .map(|bought| BatchPlan {
+            weight: bought.purchases,
+            of: Some(bought.purchases),
+            ..BatchPlan::new(json!({ "newest": newest, "runs": bought.runs }))
+        })
+        .collect();
+    let split = json!({ "by": "size", "batches": batches.len() });
+    Ok(StagePlan::new(COUNT, split, batches))
+}
+
+impl Kind for RefreshPopular {
+    fn name(&self) -> &'static str {
+        "refresh-popular"
+    }
+
+    fn check(&self, parameters: &Value) -> Result<(), Refusal> {
+        parsed(parameters).map(drop)
+    }
+
+    fn lock(&self, _: &Value) -> Option<String> {
+        Some("refresh-popular".to_owned())
+    }
+
+    fn estimate<'a>(
+        &'a self,
+        _: &'a Site,
+        parameters: &'a Value,
+    ) -> BoxFuture<'a, Result<Estimate, JobError>> {
+        Box::pin(async move {
+            let (_, settings) = parsed(parameters)?;
+            let size = self.tables.purchases().map_err(unplanned)?.size().await?;
+            #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+            let read_units = size.bytes as f64 / 8192.0;
+            let estimate = Estimate {
+                items: Some(size.items),
+                bytes: Some(size.bytes),
+                read_units,
+                write_units: 200.0,
+                ..Estimate::default()
+            };
+            Ok(estimate.at(settings.rates()))
+        })
+    }
+
+    fn plan<'a>(&'a self, planning: &'a Planning<'a>) -> BoxFuture<'a, Result<Next, JobError>> {
+        Box::pin(self.next(planning))
+    }
+
+    fn work<'a>(&'a self, work: &'a mut Work) -> BoxFuture<'a, Result<Outcome, WorkError>> {
+        Box::pin(async move {
+            match work.job().stage().map(|stage| stage.name.clone()).as_deref() {
+                Some(READ) => read::work(work, &self.tables).await,
+                Some(COUNT) => count::work(work).await,
+                _ => publish::work(work, &self.tables).await,
+            }
+        })
+    }
+}

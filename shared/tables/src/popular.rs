@@ -1,0 +1,298 @@
+//! What is popular now: one list a window, counted anew between two trainings.
+//!
+//! The lists stand in the model table under a partition key of their own, `popular`, with the window as sort key
+//! (`week`), and beside them `current`, which says when they were made: that is all that has to be read to know
+//! whether a list in memory is still the newest. Slots have other names, so a product of this id is no conflict.
+//!
+//! A list is one item of at most [`MAX_BYTES`]: six read units.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
+use nextbasket_domain::{Category, ProductId, Timestamp};
+use nextbasket_dynamodb::item::{Item, Reader, bytes, number, text};
+use nextbasket_dynamodb::{TableError, capacity};
+
+use crate::history_codec::{put, take};
+
+const PRODUCT_ID: &str = "productId";
+const SLOT: &str = "slot";
+const POPULAR: &str = "popular";
+const CURRENT: &str = "current";
+const MADE_AT: &str = "madeAt";
+const NEWEST: &str = "newest";
+const PURCHASES: &str = "purchases";
+const LIST: &str = "list";
+
+const FORMAT: u8 = 1;
+
+/// The most bytes of a packed list.
+pub const MAX_BYTES: usize = 48_000;
+
+/// When the lists were made, and of what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Made {
+    /// When.
+    pub at: Timestamp,
+    /// The newest purchase that was counted.
+    pub newest: Timestamp,
+    /// How many purchases were counted.
+    pub purchases: u64,
+}
+
+/// A product of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Popular {
+    /// Which.
+    pub product_id: ProductId,
+    /// The share of the window's purchases that hold it, by weight.
+    pub share: f64,
+    /// Its categories when the list was made.
+    pub categories: Vec<Category>,
+}
+
+/// The list of a window.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PopularList {
+    /// When it was made.
+    pub made_at: Timestamp,
+    /// The products, the most popular first.
+    pub products: Vec<Popular>,
+}
+
+/// The lists in the model table.
+#[derive(Debug, Clone)]
+pub struct PopularTable {
+    client: Client,
+    name: String,
+}
+
+impl PopularTable {
+    pub(crate) fn new(client: Client, name: String) -> Self {
+        Self { client, name }
+    }
+
+    /// When the newest lists were made; `None` if none ever were. Eventually consistent.
+    ///
+    /// # Errors
+    /// [`TableError`] if DynamoDB does not answer or the item is not of the expected form.
+    pub async fn made(&self) -> Result<Option<Made>, TableError> {
+        let Some(mut reader) = self.get(CURRENT).await? else { return Ok(None) };
+        Ok(Some(Made {
+            at: reader.parsed(MADE_AT, Timestamp::parse)?,
+            newest: reader.parsed(NEWEST, Timestamp::parse)?,
+            purchases: reader.number(PURCHASES)?,
+        }))
+    }
+
+    /// The newest list of the window, such as `week`; `None` if there is none. Eventually consistent.
+    ///
+    /// # Errors
+    /// [`TableError`] if DynamoDB does not answer or the item is not a list of this version of the program.
+    pub async fn list(&self, window: &str) -> Result<Option<PopularList>, TableError> {
+        let Some(mut reader) = self.get(window).await? else { return Ok(None) };
+        let made_at = reader.parsed(MADE_AT, Timestamp::parse)?;
+        let packed = reader.bytes(LIST)?;
+        let products = unpack(&packed)
+            .ok_or_else(|| reader.corrupt(LIST, "is not a packed list of this version of the program"))?;
+        Ok(Some(PopularList { made_at, products }))
+    }
+
+    /// Writes the lists by window, each cut to what fits, and then that they are there. Lists that are newer stay.
+    /// Gives how many products of each were written.
+    ///
+    /// # Errors
+    /// [`TableError`] if DynamoDB does not take them.
+    pub async fn put(&self, made: &Made, lists: &[(&str, Vec<Popular>)]) -> Result<Vec<usize>, TableError> {
+        let mut written = Vec::with_capacity(lists.len());
+        for (window, products) in lists {
+            let (packed, count) = pack(products);
+            self.put_item(window, made, Item::from([(LIST.to_owned(), bytes(packed))])).await?;
+            written.push(count);
+        }
+        let head = Item::from([
+            (NEWEST.to_owned(), text(made.newest.to_string())),
+            (PURCHASES.to_owned(), number(made.purchases)),
+        ]);
+        self.put_item(CURRENT, made, head).await?;
+        Ok(written)
+    }
+
+    async fn put_item(&self, slot: &str, made: &Made, mut item: Item) -> Result<(), TableError> {
+        item.extend(key(slot));
+        item.insert(MADE_AT.to_owned(), text(made.at.to_string()));
+        let result = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(madeAt) OR madeAt <= :made")
+            .expression_attribute_values(":made", text(made.at.to_string()))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await;
+        match result {
+            Ok(output) => {
+                capacity::write(&output.consumed_capacity);
+                Ok(())
+            }
+            Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(()),
+            Err(error) => Err(TableError::from_sdk(&self.name, error)),
+        }
+    }
+
+    async fn get(&self, slot: &str) -> Result<Option<Reader<'_>>, TableError> {
+        let output = self
+            .client
+            .get_item()
+            .table_name(&self.name)
+            .set_key(Some(key(slot)))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await
+            .map_err(|error| TableError::from_sdk(&self.name, error))?;
+        capacity::read(&output.consumed_capacity);
+        Ok(output.item.map(|item| Reader { table: &self.name, key: format!("{POPULAR}/{slot}"), item }))
+    }
+}
+
+fn key(slot: &str) -> HashMap<String, AttributeValue> {
+    HashMap::from([(PRODUCT_ID.to_owned(), text(POPULAR)), (SLOT.to_owned(), text(slot))])
+}
+
+/// As many of the products, from the first on, as fit, and how many that are.
+///
+/// Layout: format (1) · number of categories · per category: length, name · per product: length of its id, the id,
+/// its share (8 bytes, little endian), number of its categories, their numbers. All numbers but the share are LEB128.
+fn pack(products: &[Popular]) -> (Vec<u8>, usize) {
+    let mut numbers: HashMap<&str, usize> = HashMap::new();
+    let (mut names, mut body, mut count) = (Vec::new(), Vec::new(), 0);
+    // The format, and the number of categories.
+    let mut size = 6;
+    for product in products {
+        let (mut fresh, mut entry): (Vec<&str>, _) = (Vec::new(), Vec::new());
+        put_text(&mut entry, product.product_id.as_str());
+        entry.extend_from_slice(&product.share.to_le_bytes());
+        put(&mut entry, product.categories.len());
+        for category in &product.categories {
+            let name = category.as_str();
+            let number = numbers.get(name).copied().unwrap_or_else(|| {
+                numbers.len() + fresh.iter().position(|known| *known == name).unwrap_or(fresh.len())
+            });
+            if number == numbers.len() + fresh.len() {
+                fresh.push(name);
+            }
+            put(&mut entry, number);
+        }
+        let fresh_bytes: usize = fresh.iter().map(|name| name.len() + 2).sum();
+        size += entry.len() + fresh_bytes;
+        if size > MAX_BYTES {
+            break;
+        }
+        for name in fresh {
+            put_text(&mut names, name);
+            numbers.insert(name, numbers.len());
+        }
+        body.extend(entry);
+        count += 1;
+    }
+    let mut packed = vec![FORMAT];
+    put(&mut packed, numbers.len());
+    packed.extend(names);
+    packed.extend(body);
+    (packed, count)
+}
+
+fn put_text(bytes: &mut Vec<u8>, text: &str) {
+    put(bytes, text.len());
+    bytes.extend_from_slice(text.as_bytes());
+}
+
+fn take_text<'a>(bytes: &mut &'a [u8]) -> Option<&'a str> {
+    let length = take(bytes)?;
+    let (text, rest) = bytes.split_at_checked(length)?;
+    *bytes = rest;
+    std::str::from_utf8(text).ok()
+}
+
+/// Unpacks what [`pack`] made; `None` for anything else.
+fn unpack(bytes: &[u8]) -> Option<Vec<Popular>> {
+    let (&format, mut rest) = bytes.split_first()?;
+    if format != FORMAT {
+        return None;
+    }
+    let rest = &mut rest;
+    let mut names = Vec::new();
+    for _ in 0..take(rest)? {
+        names.push(Category::parse(take_text(rest)?).ok()?);
+    }
+    let mut products = Vec::new();
+    while !rest.is_empty() {
+        let product_id = ProductId::parse(take_text(rest)?).ok()?;
+        let (share, after) = rest.split_first_chunk::<8>()?;
+        *rest = after;
+        let mut categories = Vec::new();
+        for _ in 0..take(rest)? {
+            categories.push(names.get(take(rest)?)?.clone());
+        }
+        products.push(Popular { product_id, share: f64::from_le_bytes(*share), categories });
+    }
+    Some(products)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn popular(id: &str, share: f64, categories: &[&str]) -> Popular {
+        Popular {
+            product_id: ProductId::parse(id).unwrap(),
+            share,
+            categories: categories.iter().map(|name| Category::parse(name).unwrap()).collect(),
+        }
+    }
+
+    #[test]
+    fn a_thousand_products_with_usual_ids_fit() {
+        let products: Vec<_> = (0..1_000)
+            .map(|n| popular(&format!("coffee-{n:06}"), 1.0 / f64::from(n + 1), &["coffee"]))
+            .collect();
+        let (packed, count) = pack(&products);
+        assert_eq!(count, 1_000);
+        assert!(packed.len() < 26_000, "{}", packed.len());
+        assert_eq!(unpack(&packed), Some(products));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_the_least_popular() {
+        let products: Vec<_> = (0..1_000)
+            .map(|n| popular(&format!("{n:0200}"), 0.5, &[&format!("category {n}"), "all of them"]))
+            .collect();
+        let (packed, count) = pack(&products);
+        assert!(packed.len() <= MAX_BYTES && count > 180, "{} bytes, {count} products", packed.len());
+        assert_eq!(unpack(&packed).as_deref(), products.get(..count));
+    }
+
+    proptest! {
+        #[test]
+        fn any_list_is_read_back(
+            products in prop::collection::vec(("[a-zä-ü/ ]{1,9}", 0.0..1.0, prop::collection::vec("[a-c]{1,2}", 0..4)), 0..40),
+        ) {
+            let products: Vec<_> = products
+                .iter()
+                .map(|(id, share, names)| popular(id, *share, &names.iter().map(String::as_str).collect::<Vec<_>>()))
+                .collect();
+            let (packed, count) = pack(&products);
+            prop_assert_eq!(count, products.len());
+            prop_assert_eq!(unpack(&packed), Some(products));
+        }
+
+        #[test]
+        fn damaged_bytes_are_refused_or_read_but_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = unpack(&bytes);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What the catalogue adds to the purchases: names, to explain answers, and categories.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use nextbasket_domain::Product;
+use nextbasket_recommender::{Catalogue, ProductIx};
+use nextbasket_tables::TableError;
+use nextbasket_tables::products::ProductsTable;
+use serde::{Deserialize, Serialize};
+
+use crate::error::StageError;
+
+/// Names and categories of products.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Labels(BTreeMap<String, Label>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Label {
+    name: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    categories: Vec<String>,
+}
+
+/// How many segments the products are read in at a time.
+const SEGMENTS: usize = 4;
+
+impl Labels {
+    /// Reads all products.
+    ///
+    /// # Errors
+    /// [`TableError`] if DynamoDB does not answer.
+    pub async fn read(table: &ProductsTable) -> Result<Self, TableError> {
+        let labels = Mutex::new(Self::default());
+        let add = |product| labels.lock().unwrap_or_else(PoisonError::into_inner).add(product);
+        table.scan(SEGMENTS, add).await?;
+        Ok(labels.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes a product.
+    pub fn add(&mut self, product: Product) {
+        let label = Label {
+            name: product.name,
+            categories: product.categories.iter().map(ToString::to_string).collect(),
+        };
+        self.0.insert(product.product_id.to_string(), label);
+    }
+
+    /// Those of a block of products.
+    #[must_use]
+    pub fn of(&self, products: Range<u32>, catalogue: &Catalogue) -> Self {
+        let ids = products.map(|product| catalogue.id(ProductIx::new(product)));
+        Self(ids.filter_map(|id| Some((id.to_owned(), self.0.get(id)?.clone()))).collect())
+    }
+
+    /// Takes others.
+    pub fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
+    /// The name of a product, if it has one.
+    #[must_use]
+    pub fn name(&self, product: &str) -> Option<&str> {
+        self.0.get(product).map(|label| label.name.as_str())
+    }
+
+    /// The categories of a product.
+    #[must_use]
+    pub fn categories(&self, product: &str) -> Vec<String> {
+        self.0.get(product).map(|label| label.categories.clone()).unwrap_or_default()
+    }
+
+    /// Packs them.
+    ///
+    /// # Errors
+    /// None with what a catalogue holds.
+    pub fn encode(&self) -> Result<Vec<u8>, StageError> {
+        Ok(serde_json::to_vec(self)?)
+    }
+
+    /// Reads what [`Labels::encode`] wrote.
+    ///
+    /// # Errors
+    /// [`StageError::Json`] if the bytes are no labels.
+    pub fn decode(bytes: &[u8]) -> Result<Self, StageError> {
+        Ok(serde_json::from_slice(bytes)?)
+    }
+}

@@ -1,0 +1,88 @@
+//! Multipart uploads that nobody will continue.
+
+use std::collections::BTreeMap;
+
+use nextbasket_locks::{Also, Attempt, Request};
+
+use crate::bucket::InProgress;
+use crate::destination::base_key;
+use crate::error::UploadError;
+use crate::mark::{Mark, UPLOADING};
+use crate::uploads::Uploads;
+
+impl Uploads {
+    /// Ends the multipart uploads to keys with this prefix that were begun by uploads of ours and that nobody is at
+    /// work on, and answers how many. What others began is left alone: it has no mark. So are the keys that `resumed`
+    /// says somebody will come back to.
+    ///
+    /// # Errors
+    /// [`UploadError`] if S3 or the table cannot be asked.
+    pub async fn abort_leftovers(
+        &self,
+        prefix: &str,
+        resumed: impl Fn(&str) -> bool,
+    ) -> Result<u64, UploadError> {
+        let mut by_key: BTreeMap<String, Vec<InProgress>> = BTreeMap::new();
+        for upload in self.bucket.in_progress(prefix).await? {
+            by_key.entry(upload.key.clone()).or_default().push(upload);
+        }
+        let mut aborted = 0;
+        for (object, uploads) in by_key {
+            let Some(key) = self.marked_key(&object).await? else { continue };
+            if resumed(&key) {
+                continue;
+            }
+            aborted += self.abort_claimed(&key, &object, &uploads).await?;
+        }
+        Ok(aborted)
+    }
+
+    /// The key of the mark under whose claim an object was being sent: its own, or that of which it is a version.
+    async fn marked_key(&self, object: &str) -> Result<Option<String>, UploadError> {
+        let base = base_key(object);
+        let of_base = match &base {
+            Some(base) => self.marks.read(base).await?,
+            None => None,
+        };
+        if noted(of_base.as_ref(), object) {
+            return Ok(base);
+        }
+        if self.marks.read(object).await?.is_some() {
+            return Ok(Some(object.to_owned()));
+        }
+        Ok(base.filter(|_| of_base.is_some()))
+    }
+
+    async fn abort_claimed(
+        &self,
+        key: &str,
+        object: &str,
+        uploads: &[InProgress],
+    ) -> Result<u64, UploadError> {
+        let request = Request::new(&self.settings.holder, self.settings.lease);
+        let lease = match self.leases.try_acquire(&self.marks.lease_key(key), &request).await? {
+            Attempt::Held(lease) => lease,
+            Attempt::Busy(_) => return Ok(0),
+        };
+        let keeper = lease.keep();
+        let mut aborted = 0;
+        for upload in uploads {
+            self.bucket.abort(upload).await?;
+            aborted += 1;
+        }
+        let mark = self.marks.read(key).await?;
+        let also = if noted(mark.as_ref(), object) { Also::new().remove(UPLOADING) } else { Also::new() };
+        // If this fails, the claim expires, and whoever has it next finds that the noted upload is gone.
+        if let Ok(lease) = keeper.stop().await
+            && let Err(unreleased) = lease.release_with(also).await
+        {
+            tracing::warn!(key, error = %unreleased, "a claim could not be given up");
+        }
+        Ok(aborted)
+    }
+}
+
+/// Whether the mark notes an upload to this object.
+fn noted(mark: Option<&Mark>, object: &str) -> bool {
+    mark.and_then(|mark| mark.uploading.as_ref()).is_some_and(|uploading| uploading.key == object)
+}

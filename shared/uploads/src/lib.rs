@@ -1,0 +1,81 @@
+//! Files and produced parts to S3, each object exactly once, by any number of workers on any number of machines,
+//! started and killed at any time.
+//!
+//! For: folders whose files have to be in a bucket, none left out and none twice ([`Uploads::run`]), and for jobs
+//! that produce objects ([`Uploads::put`]).
+//!
+//! # How
+//! Every object has an item in the operations table: a lease (the *claim*), and once the object is there a *mark* that
+//! says so. A worker claims the object, writes it with `If-None-Match: *` and its SHA-256, and marks it with size,
+//! checksum and ETag in the same write that gives the claim up. A second run lists the marks and finds nothing to do.
+//! A claim whose worker was killed expires; who has it next looks whether the object is there, and continues a large
+//! one at the parts that S3 has.
+//!
+//! # It guarantees
+//! * No object is replaced, whatever workers, clocks and networks do: S3 itself refuses a second write to a key. So
+//!   each object is there once, and it is what one worker read of one file in one state.
+//! * What is marked is there, with the size and checksum that the mark says: the mark is bound to the claim, and
+//!   written after S3 has confirmed the checksum.
+//! * A content is sent twice only if its worker was killed, or lost its claim, while it was being sent.
+//! * No multipart upload is left over: its id is noted under the claim before its parts are sent, and what a killed
+//!   worker could not note is found by its key. See [`Uploads::abort_leftovers`].
+//! * Memory stays within workers × part size, whatever the files' sizes.
+//!
+//! # It does not
+//! * look whether a marked object is still there: who deletes an object and wants it again deletes its mark;
+//! * see that a file changed whose size and time of change are as before;
+//! * replace or delete anything: of a file that changed, the new content goes under a key of its own
+//!   ([`version_key`]) or is refused, as [`OnChange`] says;
+//! * keep apart from other programs that write to the same keys in parts: their multipart uploads to a key that a
+//!   worker takes over are ended;
+//! * set content types or metadata.
+//!
+//! It needs `s3:PutObject`, `s3:GetObject`, `s3:ListBucket`, `s3:ListBucketMultipartUploads`,
+//! `s3:ListMultipartUploadParts` and `s3:AbortMultipartUpload`, and `GetItem`, `Query` and `UpdateItem` on the table:
+//! without `s3:ListBucket`, S3 does not tell that an object is not there.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`destination`] | [`Destination`]: bucket, prefix, keys, names of versions |
+//! | [`walk`](mod@walk) | [`walk`](walk::walk): a folder's files and their keys |
+//! | [`content`] | [`Content`]: a file or bytes, read in one state or not at all |
+//! | [`checksum`] | [`Checksum`]: SHA-256 in S3's form, whole or composite |
+//! | [`plan`] | how large contents are cut into parts |
+//! | `mark`, `marks` | what the operations table says of an object; the item's attributes |
+//! | [`bucket`] | the calls to S3, and [`StorageError`] |
+//! | [`uploads`] | [`Uploads`]: claim, send, mark one object |
+//! | `send`, `multipart` | an object in one piece, an object in parts |
+//! | [`leftovers`] | multipart uploads that nobody will continue |
+//! | [`run`] | many files by many runs at once |
+//! | [`summary`] | [`Summary`]: what became of them |
+//! | [`stop`] | [`Stop`]: ending in order |
+//! | [`error`] | [`UploadError`] |
+
+pub mod bucket;
+pub mod checksum;
+pub mod content;
+pub mod destination;
+pub mod error;
+pub mod leftovers;
+mod mark;
+mod marks;
+mod multipart;
+pub mod plan;
+pub mod run;
+mod send;
+pub mod stop;
+pub mod summary;
+pub mod uploads;
+pub mod walk;
+
+pub use bucket::StorageError;
+pub use checksum::Checksum;
+pub use content::{Content, ReadError};
+pub use destination::{BadDestination, BadKey, Destination, base_key, version_key};
+pub use error::UploadError;
+pub use plan::SMALLEST_PART;
+pub use run::Others;
+pub use stop::{Stop, Stopper};
+pub use summary::{Fate, NewVersion, Summary};
+pub use uploads::{OnChange, Services, Settings, Uploaded, Uploads};
+pub use walk::{Found, LocalFile, Refused, walk};

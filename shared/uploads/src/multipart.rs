@@ -1,0 +1,186 @@
+//! A large content, sent in parts that a later claim can continue.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+use futures::{StreamExt, TryStreamExt};
+
+use crate::bucket::{InProgress, PartThere, SentPart, Written};
+use crate::checksum::{Checksum, Digest};
+use crate::content::Opened;
+use crate::error::UploadError;
+use crate::mark::{Stored, Uploading};
+use crate::plan::{self, Part};
+use crate::send::{PAUSE, Placed, TRIES};
+use crate::uploads::{Claim, Uploads};
+
+/// How often an upload is begun anew that S3 does not know any more.
+const BEGINNINGS: u32 = 3;
+
+/// A multipart upload with the parts that S3 had when it was taken up.
+struct Upload {
+    upload: InProgress,
+    part_size: u64,
+    there: HashMap<i32, PartThere>,
+}
+
+/// All parts of a content, there by now.
+struct AllParts {
+    parts: Vec<SentPart>,
+    checksum: Checksum,
+    /// How many bytes were sent now.
+    sent: u64,
+}
+
+impl Uploads {
+    /// Puts the content under the key if nothing is there, continuing what was `noted`.
+    pub(crate) async fn send_parts(
+        &self,
+        claim: &Claim<'_>,
+        key: &str,
+        opened: &Opened,
+        part_size: u64,
+        mut noted: Option<Uploading>,
+    ) -> Result<Placed, UploadError> {
+        let mut sent_before = 0;
+        for _ in 0..BEGINNINGS {
+            let upload = self.take_up(claim, key, opened.size(), part_size, noted.take()).await?;
+            let Some(all) = self.all_parts(&upload, opened).await? else { continue };
+            if let Err(changing) = opened.expect_unchanged().await {
+                self.drop_upload(claim, &upload.upload).await?;
+                return Err(changing.into());
+            }
+            sent_before += all.sent;
+            if let Some(placed) = self.complete(&upload, opened, &all, sent_before).await? {
+                return Ok(placed);
+            }
+            self.drop_upload(claim, &upload.upload).await?;
+        }
+        Err(self.contended(key))
+    }
+
+    /// The noted upload, if it can be continued, or a new one, noted.
+    async fn take_up(
+        &self,
+        claim: &Claim<'_>,
+        key: &str,
+        size: u64,
+        part_size: u64,
+        noted: Option<Uploading>,
+    ) -> Result<Upload, UploadError> {
+        let of = |id: String| InProgress { key: key.to_owned(), id };
+        if let Some(noted) = noted {
+            let upload = of(noted.id);
+            if !plan::fits(size, noted.part_size) {
+                self.bucket.abort(&upload).await?;
+            } else if let Some(there) = self.bucket.parts(&upload).await? {
+                return Ok(Upload { upload, part_size: noted.part_size, there });
+            }
+        }
+        let upload = of(self.bucket.begin(key).await?);
+        let uploading = Uploading { id: upload.id.clone(), key: key.to_owned(), part_size };
+        match self.marks.note(claim.key, claim.guard.clone(), Some(&uploading)).await {
+            Ok(true) => Ok(Upload { upload, part_size, there: HashMap::new() }),
+            Ok(false) => {
+                self.bucket.abort(&upload).await?;
+                Err(UploadError::Lost)
+            }
+            Err(error) => {
+                // Whether it is noted is not known. If this fails too, the next claim finds it by its key.
+                if let Err(left) = self.bucket.abort(&upload).await {
+                    tracing::warn!(key, error = %left, "a multipart upload is left for the next claim");
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Sends the parts that S3 does not have; none if it does not know the upload any more.
+    async fn all_parts(&self, upload: &Upload, opened: &Opened) -> Result<Option<AllParts>, UploadError> {
+        let parts = plan::parts(opened.size(), upload.part_size);
+        let sent = futures::stream::iter(parts)
+            .map(|part| self.part(upload, opened, part))
+            .buffered(self.settings.workers.max(1))
+            .try_collect::<Vec<Option<(SentPart, Digest, u64)>>>()
+            .await?;
+        let Some(sent) = sent.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
+        let digests: Vec<Digest> = sent.iter().map(|(_, digest, _)| *digest).collect();
+        Ok(Some(AllParts {
+            checksum: Checksum::composite(&digests),
+            sent: sent.iter().map(|(.., bytes)| bytes).sum(),
+            parts: sent.into_iter().map(|(part, ..)| part).collect(),
+        }))
+    }
+
+    async fn part(
+        &self,
+        upload: &Upload,
+        opened: &Opened,
+        part: Part,
+    ) -> Result<Option<(SentPart, Digest, u64)>, UploadError> {
+        let (number, size) = (part.number, part.size());
+        let _room = self.room(size).await?;
+        let (content, digest) = opened.read(part.range).await?;
+        let checksum = Checksum::whole(digest);
+        if let Some(there) = upload.there.get(&number)
+            && there.size == size
+            && there.checksum.as_ref() == Some(&checksum)
+        {
+            let part = SentPart { number, etag: there.etag.clone(), checksum };
+            return Ok(Some((part, digest, 0)));
+        }
+        let sent = self.bucket.put_part(&upload.upload, number, content, checksum).await?;
+        Ok(sent.map(|part| (part, digest, size)))
+    }
+
+    /// Makes the object of the parts; none if it has to be begun anew.
+    async fn complete(
+        &self,
+        upload: &Upload,
+        opened: &Opened,
+        all: &AllParts,
+        sent: u64,
+    ) -> Result<Option<Placed>, UploadError> {
+        let key = &upload.upload.key;
+        for _ in 0..TRIES {
+            let written = self.bucket.complete(&upload.upload, &all.parts).await?;
+            let (ours, unusable) =
+                (matches!(written, Written::Ours { .. }), matches!(written, Written::Unusable));
+            let stored = |etag, version_id| Stored {
+                size: opened.size(),
+                checksum: all.checksum.clone(),
+                part_size: Some(upload.part_size),
+                etag,
+                version_id,
+                modified: opened.modified(),
+            };
+            let placed = match self.after(key, opened, written, stored).await? {
+                // It was not there when we began, so that it was made of our parts and the answer was lost.
+                ControlFlow::Break(Placed::Sent(stored, _) | Placed::There(stored)) => {
+                    Placed::Sent(stored, sent)
+                }
+                ControlFlow::Break(Placed::Differs) => Placed::Differs,
+                ControlFlow::Continue(()) if unusable => return Ok(None),
+                ControlFlow::Continue(()) => {
+                    self.pause(PAUSE).await?;
+                    continue;
+                }
+            };
+            if !ours {
+                self.bucket.abort(&upload.upload).await?;
+            }
+            return Ok(Some(placed));
+        }
+        Ok(None)
+    }
+
+    /// Ends an upload and takes its note back.
+    async fn drop_upload(&self, claim: &Claim<'_>, upload: &InProgress) -> Result<(), UploadError> {
+        self.bucket.abort(upload).await?;
+        if self.marks.note(claim.key, claim.guard.clone(), None).await? {
+            Ok(())
+        } else {
+            Err(UploadError::Lost)
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! A content under a key where no object may be replaced, in one piece.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::bucket::{Head, InProgress, Written};
+use crate::checksum::Checksum;
+use crate::content::Opened;
+use crate::error::UploadError;
+use crate::mark::Stored;
+use crate::plan;
+use crate::uploads::{Claim, Uploads};
+
+/// After so many objects that were there without a mark, the others are looked for before they are sent.
+const UNMARKED: u32 = 3;
+
+/// How often a write is tried that others get in the way of.
+pub(crate) const TRIES: u32 = 8;
+
+/// Between two of these.
+pub(crate) const PAUSE: Duration = Duration::from_millis(200);
+
+/// What is under the key now.
+#[derive(Debug)]
+pub(crate) enum Placed {
+    /// The content, of which so many bytes were sent now.
+    Sent(Stored, u64),
+    /// The content; it was there.
+    There(Stored),
+    /// Another content.
+    Differs,
+}
+
+impl Uploads {
+    /// Puts the content under the key if nothing is there.
+    pub(crate) async fn send(
+        &self,
+        claim: &Claim<'_>,
+        key: &str,
+        opened: &Opened,
+    ) -> Result<Placed, UploadError> {
+        let part_size = plan::part_size(opened.size(), self.settings.part_size);
+        let noted = claim.uploading.as_ref().filter(|uploading| uploading.key == key);
+        // Of earlier claims that were killed after they began an upload and before they noted it.
+        if !claim.first {
+            let keep = noted.filter(|_| part_size.is_some()).map(|uploading| uploading.id.as_str());
+            self.abort_others(key, keep).await?;
+        }
+        let look_first =
+            !claim.first || part_size.is_some() || self.unmarked.load(Ordering::Relaxed) >= UNMARKED;
+        if look_first && let Some(head) = self.bucket.head(key).await? {
+            if let Some(uploading) = noted {
+                self.bucket.abort(&InProgress { key: key.to_owned(), id: uploading.id.clone() }).await?;
+            }
+            return self.compare(key, &head, opened).await;
+        }
+        match part_size {
+            None => self.send_whole(key, opened, look_first).await,
+            Some(part_size) => self.send_parts(claim, key, opened, part_size, noted.cloned()).await,
+        }
+    }
+
+    async fn send_whole(&self, key: &str, opened: &Opened, looked: bool) -> Result<Placed, UploadError> {
+        let _room = self.room(opened.size()).await?;
+        let (content, digest) = opened.read(0..opened.size()).await?;
+        opened.expect_unchanged().await?;
+        let checksum = Checksum::whole(digest);
+        for _ in 0..TRIES {
+            let written = self.bucket.put(key, content.clone(), &checksum).await?;
+            let stored = |etag, version_id| Stored {
+                size: opened.size(),
+                checksum: checksum.clone(),
+                part_size: None,
+                etag,
+                version_id,
+                modified: opened.modified(),
+            };
+            match self.after(key, opened, written, stored).await? {
+                // It was not there when we looked, so that the first answer to this write was lost.
+                ControlFlow::Break(Placed::There(stored)) if looked => {
+                    return Ok(Placed::Sent(stored, opened.size()));
+                }
+                ControlFlow::Break(placed) => {
+                    if !looked && matches!(placed, Placed::There(_) | Placed::Differs) {
+                        self.found_unmarked();
+                    }
+                    return Ok(placed);
+                }
+                ControlFlow::Continue(()) => self.pause(PAUSE).await?,
+            }
+        }
+        Err(self.contended(key))
+    }
+
+    /// What a write that must not replace anything came to, or that it has to be tried again.
+    pub(crate) async fn after(
+        &self,
+        key: &str,
+        opened: &Opened,
+        written: Written,
+        stored: impl FnOnce(Option<String>, Option<String>) -> Stored,
+    ) -> Result<ControlFlow<Placed>, UploadError> {
+        if let Written::Ours { etag, version_id } = written {
+            return Ok(ControlFlow::Break(Placed::Sent(stored(etag, version_id), opened.size())));
+        }
+        Ok(match self.bucket.head(key).await? {
+            Some(head) => ControlFlow::Break(self.compare(key, &head, opened).await?),
+            None => ControlFlow::Continue(()),
+        })
+    }
+
+    /// Whether what is there is the content.
+    async fn compare(&self, key: &str, head: &Head, opened: &Opened) -> Result<Placed, UploadError> {
+        if head.size != opened.size() {
+            return Ok(Placed::Differs);
+        }
+        let stored = |checksum, part_size| Stored {
+            size: head.size,
+            checksum,
+            part_size,
+            etag: head.etag.clone(),
+            version_id: head.version_id.clone(),
+            modified: opened.modified(),
+        };
+        let part_size = plan::part_size(head.size, self.settings.part_size);
+        if let (Some(told), Some(part_size)) = (&head.checksum, part_size)
+            && told.parts() == Some(head.size.div_ceil(part_size))
+        {
+            let checksum = opened.checksum(Some(part_size)).await?;
+            if checksum == *told {
+                return Ok(Placed::There(stored(checksum, Some(part_size))));
+            }
+        }
+        let told = match &head.checksum {
+            Some(told) if told.parts().is_none() => told.clone(),
+            // Sent by others, or in parts of other sizes: only the object itself tells.
+            _ => match self.bucket.checksum(key, head.etag.clone()).await? {
+                Some(checksum) => checksum,
+                None => return Err(self.contended(key)),
+            },
+        };
+        let checksum = opened.checksum(None).await?;
+        Ok(if checksum == told { Placed::There(stored(checksum, None)) } else { Placed::Differs })
+    }
+
+    /// Ends all multipart uploads to the key but one.
+    pub(crate) async fn abort_others(&self, key: &str, keep: Option<&str>) -> Result<u64, UploadError> {
+        let mut aborted = 0;
+        for upload in self.bucket.in_progress(key).await? {
+            if upload.key == key && keep != Some(upload.id.as_str()) {
+                self.bucket.abort(&upload).await?;
+                aborted += 1;
+            }
+        }
+        Ok(aborted)
+    }
+
+    pub(crate) fn contended(&self, key: &str) -> UploadError {
+        UploadError::Contended { bucket: self.bucket.name().to_owned(), key: key.to_owned() }
+    }
+}
