@@ -34,21 +34,21 @@ pub enum SetupError {
 }
 
 /// The engine of a function: its kinds, the operations table (`OPERATIONS_TABLE`) and the bucket of plans and results
-/// (`JOBS_BUCKET`), at the endpoints of `AWS_ENDPOINT_URL_DYNAMODB` and `AWS_ENDPOINT_URL_S3` if those are given.
+/// (`JOBS_BUCKET`), with calls of this patience, at the endpoints of `AWS_ENDPOINT_URL_DYNAMODB` and `AWS_ENDPOINT_URL_S3` if those are given.
 ///
 /// # Errors
 /// [`SetupError`] if a variable is not set, or the system has no random numbers to give.
-pub fn engine_from_env() -> Result<Engine, SetupError> {
+pub fn engine_from_env(patience: Patience) -> Result<Engine, SetupError> {
     let random = Random::system().map_err(|error| SetupError::Random(error.to_string()))?;
     let named = |variable: &'static str| {
         env::var(variable).ok().filter(|value| !value.is_empty()).ok_or(ConfigError { variable })
     };
-    let dynamodb = Client::new(&lambda_config("AWS_ENDPOINT_URL_DYNAMODB", Patience::BATCH));
+    let dynamodb = Client::new(&lambda_config("AWS_ENDPOINT_URL_DYNAMODB", patience));
     let tables = Tables::new(dynamodb.clone(), TableNames::from_env());
     let site = Site {
         dynamodb,
         operations: named("OPERATIONS_TABLE")?,
-        objects: Objects::new(s3_from_env(), named("JOBS_BUCKET")?),
+        objects: Objects::new(s3_from_env(patience), named("JOBS_BUCKET")?),
         clock: Clock::system(),
         random,
     };
@@ -56,10 +56,10 @@ pub fn engine_from_env() -> Result<Engine, SetupError> {
 }
 
 /// S3 as a function reaches it. An endpoint that is given is addressed by path: it has no name for each bucket.
-fn s3_from_env() -> aws_sdk_s3::Client {
+fn s3_from_env(patience: Patience) -> aws_sdk_s3::Client {
     const ENDPOINT: &str = "AWS_ENDPOINT_URL_S3";
     let given = env::var(ENDPOINT).is_ok_and(|url| !url.is_empty());
-    let config = lambda_config(ENDPOINT, Patience::BATCH);
+    let config = lambda_config(ENDPOINT, patience);
     aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(&config).force_path_style(given).build())
 }
 
