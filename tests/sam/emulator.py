@@ -1,0 +1,255 @@
+"""Deploys the built stack to an emulator and runs jobs there, end to end.
+
+Run by emulator.sh, which gives it a network of its own. The emulator runs the functions' own binaries, the HTTP API,
+the table's stream and the state machine, and it lets each function do only what its role in the template allows.
+"""
+
+import concurrent.futures
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import boto3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+PORT = 4566
+URL = f"http://127.0.0.1:{PORT}"
+REGION = "eu-central-1"
+STACK = "nextbasket"
+# The emulator's root user; everybody else needs a policy.
+KEY = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION}
+PATIENCE = 180
+
+
+def client(service):
+    return boto3.client(
+        service,
+        endpoint_url=URL,
+        region_name=REGION,
+        aws_access_key_id=KEY["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=KEY["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
+def until(what, look, patience=PATIENCE):
+    """Looks again and again until it sees something."""
+    end = time.monotonic() + patience
+    while True:
+        seen = look()
+        if seen:
+            return seen
+        if time.monotonic() > end:
+            raise AssertionError(f"{what}: not within {patience} s")
+        time.sleep(0.3)
+
+
+class Emulator:
+    """A running emulator; it ends with the `with`."""
+
+    def __init__(self, work):
+        self.work = work
+        self.log = os.path.join(work, "emulator.log")
+
+    def __enter__(self):
+        # It opens further ports on all interfaces, whatever BIND_HOST says: only in a network of its own.
+        interfaces = [name for _, name in socket.if_nameindex()]
+        assert interfaces == ["lo"], f"not in a network of its own: {interfaces}"
+        environment = {
+            "PATH": os.environ["PATH"],
+            "TMPDIR": self.work,
+            "BIND_HOST": "127.0.0.1",
+            "GATEWAY_PORT": str(PORT),
+            "MINISTACK_REGION": REGION,
+            "AUTH": "true",
+            **KEY,
+        }
+        program = os.path.join(os.path.dirname(sys.executable), "ministack")
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen([program], env=environment, stdout=log, stderr=log)
+        until("the emulator starts", self.answers, 60)
+        return self
+
+    def answers(self):
+        assert self.process.poll() is None, "the emulator has ended"
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=2)
+            connection.request("GET", "/_ministack/health")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+
+    def __exit__(self, *error):
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Stack:
+    """The deployed stack, asked as its clients do."""
+
+    def __init__(self):
+        described = client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
+        assert described["StackStatus"] == "CREATE_COMPLETE", described
+        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
+        self.host = self.outputs["ApiUrl"].removeprefix("http://")
+        self.dynamodb = client("dynamodb")
+        self.states = client("stepfunctions")
+        self.s3 = client("s3")
+
+    def request(self, method, path, body=None):
+        """A signed request to the HTTP API: status, headers and body."""
+        data = None if body is None else json.dumps(body)
+        headers = {"host": self.host} | ({} if data is None else {"content-type": "application/json"})
+        signed = AWSRequest(method, f"http://{self.host}{path}", headers, data)
+        SigV4Auth(Credentials("test", "test"), "execute-api", REGION).add_auth(signed)
+        connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
+        connection.request(method, path, data, dict(signed.headers))
+        response = connection.getresponse()
+        text = response.read()
+        return response.status, response.headers, json.loads(text) if text else None
+
+    def ask(self, method, path, body=None, status=200):
+        got, _, answer = self.request(method, path, body)
+        assert got == status, f"{method} {path}: {got}, not {status}: {json.dumps(answer)}"
+        return answer
+
+    def submit(self, job):
+        status, headers, answer = self.request("POST", "/jobs", job)
+        assert status == 202, f"{job}: {status}: {json.dumps(answer)}"
+        assert headers["location"] == f"/jobs/{answer['jobId']}", headers.items()
+        return answer["jobId"]
+
+    def ended(self, job):
+        """The job once it has ended, and its execution, too."""
+
+        def look():
+            shown = self.ask("GET", f"/jobs/{job}")
+            return shown if shown["state"] in ("succeeded", "failed", "cancelled") else None
+
+        shown = until(f"the job {job} ends", look)
+        until(f"the execution of {job} ends", lambda: self.execution(job)["status"] != "RUNNING", 60)
+        return shown
+
+    def execution(self, name):
+        machine = self.outputs["JobStateMachineArn"]
+        arn = machine.replace(":stateMachine:", ":execution:") + f":{name}"
+        return self.states.describe_execution(executionArn=arn)
+
+    def succeeds(self, job):
+        shown = self.ended(job)
+        assert shown["state"] == "succeeded", json.dumps(shown, indent=2)
+        assert self.execution(job)["status"] == "SUCCEEDED"
+        return shown
+
+    def items(self, table):
+        pages = self.dynamodb.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+        return [item for page in pages for item in page["Items"]]
+
+    def nothing_is_left_over(self):
+        """No lock that is held, no job that is active, no upload that was begun and not ended."""
+        operations = self.items(self.outputs["OperationsTableName"])
+        held = [item for item in operations if item["pk"]["S"] == "lock" and not item["released"]["BOOL"]]
+        assert not held, f"locks are held: {held}"
+        active = [item for item in operations if item["pk"]["S"] == "active"]
+        assert not active, f"jobs are active: {active}"
+        begun = self.s3.list_multipart_uploads(Bucket=self.outputs["JobsBucketName"]).get("Uploads", [])
+        assert not begun, f"uploads are left: {begun}"
+
+
+def deploy(build, parameters):
+    """As people deploy it, but to the emulator."""
+    client("s3").create_bucket(
+        Bucket="artifacts", CreateBucketConfiguration={"LocationConstraint": REGION}
+    )
+    command = ["sam", "deploy", "--template-file", f"{build}/template.yaml", "--stack-name", STACK]
+    command += ["--s3-bucket", "artifacts", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset"]
+    command += ["--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())]
+    environment = {**os.environ, **KEY, "AWS_ENDPOINT_URL": URL, "SAM_CLI_TELEMETRY": "0"}
+    deployed = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert deployed.returncode == 0, deployed.stdout[-5000:]
+    # It lets nobody in without TLS, and the emulator has none.
+    stack = Stack()
+    stack.s3.delete_bucket_policy(Bucket=stack.outputs["JobsBucketName"])
+    return stack
+
+
+def shop(stack):
+    """Products and purchases, through the API: users of two tastes, who buy what they like again."""
+    products = [f"product-{n:02}" for n in range(24)]
+    requests = [
+        ("PUT", f"/products/{product}", {"name": f"Product {n}", "categories": ["Even" if n % 2 == 0 else "Odd"]})
+        for n, product in enumerate(products)
+    ]
+    for user in range(30):
+        taste = [n for n in range(len(products)) if n % 2 == user % 2]
+        for order in range(8):
+            lines = [
+                {"productId": products[taste[(user * 3 + order * step) % len(taste)]], "quantity": 1}
+                for step in (0, 1, 5)
+            ]
+            lines = list({line["productId"]: line for line in lines}.values())
+            purchase = {
+                "purchaseId": f"order-{order}",
+                "userId": f"user-{user:02}",
+                "purchasedAt": f"2025-03-{order * 3 + 1:02}T10:00:00Z",
+                "lines": lines,
+            }
+            requests.append(("POST", "/purchases", purchase))
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for _ in pool.map(lambda request: stack.ask(*request, status=201), requests):
+            pass
+    return len(requests) - len(products)
+
+
+def train(stack, purchases):
+    """One `train` job: a model that is live, and answers that are made from it."""
+    assert stack.ask("GET", "/models") == {"items": []}
+    stack.submit({"jobId": "train-1", "kind": "train", "parameters": {}})
+    # Asked again, it is the same job.
+    stack.submit({"jobId": "train-1", "kind": "train", "parameters": {}})
+    shown = stack.succeeds("train-1")
+    print("   ", [f"{stage['name']}: {stage['done']} batches" for stage in shown["stages"]])
+    (model,) = stack.ask("GET", "/models")["items"]
+    assert model["live"] and model["purchases"] == purchases, model
+
+    def recommended():
+        answer = stack.ask("GET", "/users/user-01/recommendations?limit=5")
+        return answer if answer["modelVersion"] == model["version"] else None
+
+    answer = until("the model is in use", recommended, 60)
+    assert answer["items"], answer
+    reasons = {reason["kind"] for item in answer["items"] for reason in item["reasons"]}
+    assert reasons & {"boughtAgain", "boughtNext", "boughtTogether"}, answer
+    print("   ", answer["items"][0]["productId"], answer["items"][0]["reasons"][0]["text"])
+
+
+def main():
+    build, work = sys.argv[1:3]
+    with Emulator(work) as emulator:
+        try:
+            begun = time.monotonic()
+            parameters = {name: URL for name in ("EndpointUrl", "S3EndpointUrl", "StatesEndpointUrl")}
+            stack = deploy(build, parameters)
+            print(f"deployed in {time.monotonic() - begun:.0f} s")
+            purchases = shop(stack)
+            begun = time.monotonic()
+            train(stack, purchases)
+            stack.nothing_is_left_over()
+            print(f"ok      train, {time.monotonic() - begun:.0f} s", flush=True)
+        except BaseException:
+            with open(emulator.log, encoding="utf-8", errors="replace") as log:
+                print("".join(log.readlines()[-30:]), file=sys.stderr)
+            raise
+
+
+if __name__ == "__main__":
+    main()
