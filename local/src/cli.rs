@@ -1,7 +1,12 @@
 //! The commands and their options.
 
+pub mod dump;
 mod duration;
 mod jobs;
+mod map;
+mod running;
+mod shop;
+pub mod table_jobs;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,10 +14,14 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::lock::Lock;
+use crate::target::Target;
 use crate::upload::Upload;
 
 pub(crate) use duration::{duration, lease, size};
 pub use jobs::{Jobs, JobsCommand};
+pub use map::{Format as MapFormat, MapRecords};
+pub use running::Running;
+pub use shop::{Models, ModelsCommand, RebuildHistory, RefreshPopular};
 
 /// Exit codes, for the help text.
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, with a sentence that says why; 2 used wrongly; \
@@ -45,6 +54,34 @@ pub enum Command {
     Recommend(Recommend),
     /// Show what goes with a product
     Related(Related),
+    /// Give files or a table's items to a command or a Lambda function, batch by batch, and gather what it answers
+    Map(MapRecords),
+    /// Bring the histories in line with the purchases
+    RebuildHistory(RebuildHistory),
+    /// Count anew what is popular, without a training
+    RefreshPopular(RefreshPopular),
+    /// List the trained models, or make another one the live one
+    Models(Models),
+    /// Count the items of a table
+    Count(table_jobs::Count),
+    /// Change the items of a table that meet a condition
+    Update(table_jobs::Update),
+    /// Delete the items of a table that meet a condition
+    Delete(table_jobs::Delete),
+    /// Copy the items of a table into another one
+    Copy(table_jobs::Copy),
+    /// Fill a table with generated items, for trying
+    Fill(table_jobs::Fill),
+    /// Dump tables to a folder or S3, with checksums and digests, so that the copy can be proved
+    Dump(dump::Dump),
+    /// Restore a table from a dump, an export of AWS, CSV or JSON Lines
+    Restore(dump::Restore),
+    /// Prove a dump complete, or a table equal to a dump or to another table
+    Verify(dump::Verify),
+    /// Name the items and attributes in which tables or dumps differ
+    Diff(dump::Diff),
+    /// Move items to an archive: nothing is deleted before its copy is verified
+    Archive(dump::Archive),
     /// Submit, list, show, wait for, work on and cancel jobs
     Jobs(Jobs),
     /// Acquire, release, show and list locks; run a command under one
@@ -114,7 +151,7 @@ pub struct Import {
     pub file: PathBuf,
     /// Where the data is.
     #[command(flatten)]
-    pub data: Data,
+    pub target: Target,
     /// What the file holds
     #[arg(long, value_enum, default_value = "purchases")]
     pub kind: Kind,
@@ -133,6 +170,9 @@ pub struct Import {
     /// Where refused lines go, as JSON Lines [default: refused/FILE.jsonl in the data folder]
     #[arg(long, value_name = "FILE")]
     pub refused: Option<PathBuf>,
+    /// Say what the import would take, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
     /// Print the counts as JSON
     #[arg(long)]
     pub json: bool,
@@ -143,13 +183,16 @@ pub struct Import {
 pub struct Train {
     /// Where the data is.
     #[command(flatten)]
-    pub data: Data,
+    pub target: Target,
     /// A JSON file of parameters that differ from the defaults
     #[arg(long, value_name = "FILE")]
     pub params: Option<PathBuf>,
     /// How many threads count [default: one for each core]
     #[arg(long, value_name = "N")]
     pub threads: Option<std::num::NonZero<usize>>,
+    /// Say what the training would take, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,

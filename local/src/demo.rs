@@ -1,20 +1,29 @@
 //! `demo`: a generated coffee shop, trained, asked once, then served.
 
 use std::collections::HashMap;
+use std::path::Path;
 
+use futures::{StreamExt, TryStreamExt, stream};
+use nextbasket_batch::Engine;
 use nextbasket_domain::Clock;
-use nextbasket_recommender::Params;
-use serde_json::Value;
+use nextbasket_jobs::Commands;
+use nextbasket_shop::Shop;
+use nextbasket_tables::Tables;
+use serde_json::{Value, json};
 
-use crate::cli::{Demo, Kind};
+use crate::cli::Demo;
 use crate::client::Api;
+use crate::jobs::run::RunOptions;
 use crate::progress::Progress;
 use crate::serve::until_stopped;
-use crate::system::{Settings, System};
-use crate::{Failure, ask, import, table, train};
+use crate::system::{Settings, System, site};
+use crate::{Failure, ask, table, train};
 
 /// How many of the shopper's purchases are shown.
 const SHOWN: usize = 5;
+
+/// How many items are written at a time.
+const WRITERS: usize = 32;
 
 /// Shows the demo.
 ///
@@ -32,14 +41,17 @@ pub async fn run(options: &Demo) -> Result<(), Failure> {
         shop.products.len(),
         shop.purchases.len()
     );
-    import::write(system.tables(), &shop.purchases, &shop.products, Kind::Products, &mut std::io::sink())
-        .await?;
+    load(system.tables(), &shop).await?;
     system.follow().await?;
     let bar = Progress::new("Updating histories", shop.purchases.len() as u64, false);
     system.drain(|delivered| bar.set(delivered)).await?;
     bar.finish("done");
-    let trained = train::train(system.tables(), Params::default(), None).await?;
-    println!("{}", train::sentence(&trained));
+    let kinds = nextbasket_jobs::kinds(system.tables(), Commands::Refused);
+    let engine = Engine::new(site(system.machine())?, kinds);
+    let how = RunOptions::default();
+    if let Some(trained) = train::train(&engine, Path::new(""), json!({}), None, how).await? {
+        println!("{}", train::sentence(&trained));
+    }
     let api = Api::new(system.address());
     let user = nextbasket_shop::HEROES.first().map_or("ada", |hero| hero.user);
     let purchases = api.get(&format!("/users/{user}/purchases?limit={SHOWN}")).await?;
@@ -53,6 +65,24 @@ pub async fn run(options: &Demo) -> Result<(), Failure> {
         until_stopped().await?;
     }
     system.stop().await
+}
+
+/// Writes products, then purchases, many at a time.
+async fn load(tables: &Tables, shop: &Shop) -> Result<(), Failure> {
+    let (products, purchases) = (tables.products()?, tables.purchases()?);
+    let bar = Progress::new("Writing", (shop.products.len() + shop.purchases.len()) as u64, false);
+    let mut written =
+        stream::iter(&shop.products).map(|product| products.put(product)).buffer_unordered(WRITERS);
+    while written.try_next().await?.is_some() {
+        bar.inc();
+    }
+    let mut written =
+        stream::iter(&shop.purchases).map(|purchase| purchases.record(purchase)).buffer_unordered(WRITERS);
+    while written.try_next().await?.is_some() {
+        bar.inc();
+    }
+    bar.finish("done");
+    Ok(())
 }
 
 fn print_what_to_try(system: &System, user: &str) {

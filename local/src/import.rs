@@ -1,63 +1,57 @@
-//! `import`: takes in a file of purchases or products.
+//! `import`: takes in a file of purchases or products, as a job.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use futures::{StreamExt, TryStreamExt};
-use nextbasket_domain::{Clock, Currency, Product, Purchase};
-use nextbasket_importer::{Mapping, Options, Pattern, Summary, read_products, read_purchases};
-use nextbasket_tables::products::ProductsTable;
-use nextbasket_tables::purchases::Recorded;
-use nextbasket_tables::{TableError, Tables};
-use serde_json::json;
+use nextbasket_shop_jobs::import::refusals::flat;
+use nextbasket_shop_jobs::import::write::Written;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::Failure;
 use crate::cli::{self, Kind};
+use crate::jobs::run::{Ended, RunOptions, as_option, run_at};
 use crate::place::Place;
 use crate::progress::Progress;
+use crate::target::Reached;
 
-/// How many items are written at a time.
-const WRITERS: usize = 32;
-
-/// What became of the records that a file holds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+/// What the job came to.
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Written {
-    /// Purchases that are new.
-    pub new_purchases: u64,
-    /// Purchases that were there already, with the same content.
-    pub known_purchases: u64,
-    /// Purchases whose id was there with other content; they are refused.
-    pub differing_purchases: u64,
-    /// Products that are new.
-    pub new_products: u64,
-    /// Products of a catalogue that were there and are now as the file says.
-    pub changed_products: u64,
-    /// Products that were there already and stay as they are.
-    pub known_products: u64,
+struct Imported {
+    read: Vec<Read>,
+    written: Written,
+    broken_off: Vec<BrokenOff>,
 }
 
-impl Written {
-    fn nothing(&self) -> bool {
-        self.new_purchases + self.new_products + self.changed_products == 0
-    }
+/// A file.
+#[derive(Debug, Deserialize)]
+struct Read {
+    /// The importer's counts.
+    summary: Value,
+    /// The same for people.
+    text: String,
 }
 
-/// Imports the file into the folder.
+#[derive(Debug, Deserialize)]
+struct BrokenOff {
+    why: String,
+}
+
+/// Imports the file.
 ///
 /// # Errors
-/// [`Failure`] if the options, the file or the folder cannot be used, or the file breaks off.
+/// [`Failure`] if the options, the file or the target cannot be used, or the file breaks off.
 pub async fn run(options: &cli::Import) -> Result<(), Failure> {
-    let settings = settings(options)?;
-    let file = open(&options.file)?;
-    let mut place = Place::open(&options.data.data).await?;
-    let result = import(options, &settings, file, &mut place).await;
-    place.close().await?;
-    let (summary, written, refused_path) = result?;
-    report(options, &summary, written, &refused_path)?;
-    match &summary.ended_early {
-        Some(why) => Err(Failure::Other(format!(
+    let path = readable(&options.file)?;
+    let mut reached = options.target.reach().await?;
+    let result = import(options, &path, &mut reached).await;
+    reached.close().await?;
+    let Some(ended) = result? else { return Ok(()) };
+    let imported: Imported = ended.result_as()?;
+    report(options, &imported, ended.refused.as_deref())?;
+    match imported.broken_off.first() {
+        Some(BrokenOff { why }) => Err(Failure::Other(format!(
             "{} broke off: {why}; what stood before is imported, get the whole file and import it again",
             options.file.display()
         ))),
@@ -65,203 +59,133 @@ pub async fn run(options: &cli::Import) -> Result<(), Failure> {
     }
 }
 
-fn settings(options: &cli::Import) -> Result<Options, Failure> {
-    let usage = |option: &str, error: &dyn std::fmt::Display| Failure::Usage(format!("--{option}: {error}"));
-    let currency = Currency::parse(&options.currency).map_err(|error| usage("currency", &error))?;
-    let mut settings = Options::new(Clock::system().now(), currency);
-    if let Some(map) = &options.map {
-        settings.mapping = map.parse::<Mapping>().map_err(|error| usage("map", &error))?;
-    }
-    if let Some(pattern) = &options.time_format {
-        settings.time_format = pattern.parse().map_err(|error| usage("time-format", &error))?;
-    }
-    if let Some(patterns) = &options.skip_products {
-        settings.skip_products = Pattern::list(patterns);
-    }
-    Ok(settings)
-}
-
 fn named(path: &Path) -> impl Fn(std::io::Error) -> Failure + '_ {
     move |source| Failure::File { path: path.display().to_string(), source }
 }
 
-fn open(path: &Path) -> Result<File, Failure> {
+/// Where the file is, whatever folder one is in.
+fn readable(path: &Path) -> Result<PathBuf, Failure> {
     let file = File::open(path).map_err(named(path))?;
     if file.metadata().map_err(named(path))?.is_dir() {
         return Err(Failure::Usage(format!("{} is a folder; name a file", path.display())));
     }
-    Ok(file)
+    std::path::absolute(path).map_err(named(path))
 }
 
-async fn import(
-    options: &cli::Import,
-    settings: &Options,
-    file: File,
-    place: &mut Place,
-) -> Result<(Summary, Written, PathBuf), Failure> {
-    let refused_path = refused_path(options)?;
-    let size = file.metadata().map_err(named(&options.file))?.len();
-    let mut refused = BufWriter::new(File::create(&refused_path).map_err(named(&refused_path))?);
-    let bar = Progress::new("Reading", size, true);
-    let mut seen = |progress: nextbasket_importer::Progress| bar.set(progress.bytes_read);
-    let bad = |source| Failure::Import { path: options.file.display().to_string(), source };
-    let (purchases, products, summary) = match options.kind {
-        Kind::Purchases => {
-            let import = read_purchases(file, settings, &mut refused, &mut seen).map_err(bad)?;
-            (import.purchases, import.products, import.summary)
-        }
-        Kind::Products => {
-            let catalogue = read_products(file, settings, &mut refused, &mut seen).map_err(bad)?;
-            (Vec::new(), catalogue.products, catalogue.summary)
-        }
+async fn import(options: &cli::Import, path: &Path, reached: &mut Reached) -> Result<Option<Ended>, Failure> {
+    let attached = matches!(reached.place(), Some(Place::Attached { .. }));
+    let refused = refused_path(options, reached.folder())?;
+    let how = RunOptions {
+        json: options.json,
+        refused: Some(refused),
+        refused_line: flat,
+        dry_run: options.dry_run,
+        ..RunOptions::default()
     };
-    bar.finish(format!(
-        "{} records, {} taken, {} refused",
-        summary.records,
-        summary.taken,
-        summary.refused_records()
-    ));
-    place.bulk_loading(true)?;
-    let written = match write(place.tables(), &purchases, &products, options.kind, &mut refused).await {
-        Ok(written) => follow(place, &purchases, written.new_purchases).await.map(|()| written),
-        Err(error) => Err(error),
+    bulk_loading(reached, true)?;
+    let ended = match run_at(reached, "import", parameters(options, path, attached), &how).await {
+        Ok(Some(ended)) => whole(ended, options, path).and_then(|ended| {
+            let imported: Imported = ended.result_as()?;
+            Ok(Some((ended, imported.written.new_purchases)))
+        }),
+        Ok(None) => Ok(None),
+        Err(failure) => Err(as_option(failure, &[])),
     };
-    place.bulk_loading(false)?;
-    refused.flush().map_err(named(&refused_path))?;
-    Ok((summary, written?, refused_path))
+    let result = match ended {
+        Ok(Some((ended, new))) => follow(reached, new).await.map(|()| Some(ended)),
+        Ok(None) => Ok(None),
+        Err(failure) => Err(failure),
+    };
+    bulk_loading(reached, false)?;
+    result
 }
 
-fn refused_path(options: &cli::Import) -> Result<PathBuf, Failure> {
-    if let Some(path) = &options.refused {
-        if fs::canonicalize(path)
-            .is_ok_and(|path| fs::canonicalize(&options.file).is_ok_and(|file| file == path))
-        {
-            return Err(Failure::Usage("--refused names the file that is imported; name another".to_owned()));
+fn bulk_loading(reached: &mut Reached, on: bool) -> Result<(), Failure> {
+    reached.place().map_or(Ok(()), |place| place.bulk_loading(on))
+}
+
+fn parameters(options: &cli::Import, path: &Path, attached: bool) -> Value {
+    let kind = match options.kind {
+        Kind::Purchases => "purchases",
+        Kind::Products => "products",
+    };
+    let skipped: Vec<&str> =
+        options.skip_products.iter().flat_map(|patterns| patterns.split(',')).map(str::trim).collect();
+    let mut parameters = json!({
+        "source": path,
+        "kind": kind,
+        "currency": options.currency,
+        "skipProducts": skipped.into_iter().filter(|pattern| !pattern.is_empty()).collect::<Vec<_>>(),
+        // The server's own consumer does the same at the same time; the later of the two finds nothing to change.
+        "histories": attached && options.kind == Kind::Purchases,
+    });
+    for (name, value) in [("map", &options.map), ("timeFormat", &options.time_format)] {
+        if let (Some(all), Some(value)) = (parameters.as_object_mut(), value) {
+            all.insert(name.to_owned(), json!(value));
         }
-        return Ok(path.clone());
     }
-    let folder = options.data.data.join("refused");
-    fs::create_dir_all(&folder).map_err(named(&folder))?;
-    let name = options.file.file_name().unwrap_or_default().to_string_lossy();
-    Ok(folder.join(format!("{name}.jsonl")))
+    parameters
 }
 
-enum Put {
-    New,
-    Changed,
-    Known,
+/// A file that cannot be used is named as it was given.
+fn whole(ended: Ended, options: &cli::Import, path: &Path) -> Result<Ended, Failure> {
+    let Some(failure) = ended.failures.first() else { return ended.succeeded() };
+    let of_file = failure.reason.strip_prefix(&*path.to_string_lossy());
+    Err(Failure::Other(match of_file {
+        Some(rest) => format!("{}{rest}", options.file.display()),
+        None => failure.reason.clone(),
+    }))
 }
 
-/// Writes the product unless the catalogue has it just so, but for the time of the change.
-async fn put_if_other(table: &ProductsTable, product: &Product) -> Result<Put, TableError> {
-    if let Some(before) = table.get(&product.product_id).await?
-        && (Product { updated_at: before.updated_at, ..product.clone() }) == before
-    {
-        return Ok(Put::Known);
-    }
-    Ok(if table.put(product).await? { Put::New } else { Put::Changed })
-}
-
-/// Writes products, then purchases, many at a time.
-///
-/// # Errors
-/// [`Failure`] at the first item that the table does not take.
-pub async fn write(
-    tables: &Tables,
-    purchases: &[Purchase],
-    products: &[Product],
-    kind: Kind,
-    refused: &mut dyn Write,
-) -> Result<Written, Failure> {
-    let mut written = Written::default();
-    let table = tables.products()?;
-    let bar = Progress::new("Writing products", products.len() as u64, false);
-    let results = futures::stream::iter(products).map(async |product| match kind {
-        // A catalogue says how a product is now; a purchase only that it was there.
-        Kind::Products => put_if_other(&table, product).await,
-        Kind::Purchases => Ok(if table.put_new(product).await? { Put::New } else { Put::Known }),
-    });
-    let mut results = results.buffer_unordered(WRITERS);
-    while let Some(put) = results.try_next().await? {
-        let count = match put {
-            Put::New => &mut written.new_products,
-            Put::Changed => &mut written.changed_products,
-            Put::Known => &mut written.known_products,
-        };
-        *count += 1;
-        bar.inc();
-    }
-    drop(results);
-    bar.finish(format!(
-        "{} new, {} changed, {} known",
-        written.new_products, written.changed_products, written.known_products
-    ));
-    if purchases.is_empty() {
-        return Ok(written);
-    }
-    let table = tables.purchases()?;
-    let bar = Progress::new("Writing purchases", purchases.len() as u64, false);
-    let results = futures::stream::iter(purchases).map(async |purchase| {
-        let recorded = table.record(purchase).await?;
-        Ok::<_, TableError>((purchase, recorded))
-    });
-    let mut results = results.buffer_unordered(WRITERS);
-    while let Some((purchase, recorded)) = results.try_next().await? {
-        match recorded {
-            Recorded::New => written.new_purchases += 1,
-            Recorded::Before(before) if *before == *purchase => written.known_purchases += 1,
-            Recorded::Before(_) => {
-                written.differing_purchases += 1;
-                let line = json!({
-                    "reason": "purchase_differs",
-                    "text": "the table has a purchase of this user and id with other content",
-                    "raw": purchase,
-                });
-                writeln!(refused, "{line}").map_err(Failure::other)?;
+/// Where refused lines go: an empty file until there are some.
+fn refused_path(options: &cli::Import, folder: &Path) -> Result<PathBuf, Failure> {
+    let path = match &options.refused {
+        Some(path) => {
+            let is_the_file = |path: PathBuf| fs::canonicalize(&options.file).is_ok_and(|file| file == path);
+            if fs::canonicalize(path).is_ok_and(is_the_file) {
+                return Err(Failure::Usage(
+                    "--refused names the file that is imported; name another".to_owned(),
+                ));
             }
+            path.clone()
         }
-        bar.inc();
-    }
-    bar.finish(format!("{} new, {} known", written.new_purchases, written.known_purchases));
-    Ok(written)
+        None => {
+            let folder = folder.join("refused");
+            fs::create_dir_all(&folder).map_err(named(&folder))?;
+            let name = options.file.file_name().unwrap_or_default().to_string_lossy();
+            folder.join(format!("{name}.jsonl"))
+        }
+    };
+    File::create(&path).map_err(named(&path))?;
+    Ok(path)
 }
 
-/// Waits until the histories know the purchases, of which so many are new.
-async fn follow(place: &mut Place, purchases: &[Purchase], new: u64) -> Result<(), Failure> {
+/// Waits, on a machine of the command's own, until the histories know the new purchases.
+async fn follow(reached: &mut Reached, new: u64) -> Result<(), Failure> {
+    let Some(place @ Place::Own(_)) = reached.place() else { return Ok(()) };
     if new == 0 {
         return Ok(());
     }
-    let mut users: Vec<_> = purchases.iter().map(|purchase| &purchase.user_id).collect();
-    users.sort_unstable();
-    users.dedup();
     let bar = Progress::new("Updating histories", new, false);
-    if let Place::Attached { tables, .. } = place {
-        // The server's own consumer does the same at the same time; the later of the two finds nothing to change.
-        bar.set_total(users.len() as u64);
-        let (history, table) = (tables.history()?, tables.purchases()?);
-        let refreshed = futures::stream::iter(&users).map(async |user| history.refresh(user, &table).await);
-        let mut refreshed = refreshed.buffer_unordered(WRITERS);
-        while refreshed.try_next().await?.is_some() {
-            bar.inc();
-        }
-    }
     place.catch_up(|delivered| bar.set(delivered)).await?;
-    bar.finish(format!("{} users", users.len()));
+    bar.finish("done");
     Ok(())
 }
 
-fn report(options: &cli::Import, summary: &Summary, written: Written, refused: &Path) -> Result<(), Failure> {
-    let any_refused = summary.refused_records() > 0 || written.differing_purchases > 0;
+fn report(options: &cli::Import, imported: &Imported, refused: Option<&Path>) -> Result<(), Failure> {
+    let Imported { read, written, .. } = imported;
     if options.json {
         let report = json!({
-            "file": summary,
+            "file": read.first().map(|file| &file.summary),
             "written": written,
-            "refusedFile": any_refused.then(|| refused.display().to_string()),
+            "refusedFile": refused.map(|path| path.display().to_string()),
         });
         println!("{}", serde_json::to_string_pretty(&report).map_err(Failure::other)?);
         return Ok(());
     }
-    println!("{summary}");
+    for file in read {
+        println!("{}", file.text);
+    }
     if written.nothing() {
         println!("Nothing changed: everything in {} was there already.", options.file.display());
     } else {
@@ -280,7 +204,7 @@ fn report(options: &cli::Import, summary: &Summary, written: Written, refused: &
             written.differing_purchases
         );
     }
-    if any_refused {
+    if let Some(refused) = refused {
         println!("Refused lines, with reasons: {}", refused.display());
     }
     Ok(())

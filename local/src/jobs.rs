@@ -1,11 +1,12 @@
 //! Jobs from the command line: submitted, worked on, listed, waited for, cancelled.
 
-mod run;
-mod show;
+pub(crate) mod run;
+pub(crate) mod show;
 
 use nextbasket_batch::engine::JobView;
 use nextbasket_batch::pool::Stop;
 use nextbasket_batch::{Engine, JobId, JobState};
+use nextbasket_jobs::Commands;
 use serde_json::{Value, json};
 
 use crate::Failure;
@@ -60,9 +61,13 @@ async fn run_at(options: &Jobs, reached: &Reached) -> Result<(), Failure> {
 }
 
 /// The engine at a target, with the kinds that may be run by whoever is at this machine.
-fn engine(reached: &Reached) -> Result<Engine, Failure> {
-    let site = reached.site()?;
-    Ok(Engine::new(site, nextbasket_jobs::kinds(&reached.tables(), nextbasket_jobs::Commands::Allowed)))
+pub(crate) fn engine(reached: &Reached) -> Result<Engine, Failure> {
+    let (site, tables) = (reached.site()?, reached.tables());
+    let kinds = match &reached.lambda {
+        Some(lambda) => nextbasket_jobs::kinds_with_functions(&tables, Commands::Allowed, lambda.clone()),
+        None => nextbasket_jobs::kinds(&tables, Commands::Allowed),
+    };
+    Ok(Engine::new(site, kinds))
 }
 
 fn id(text: &str) -> Result<JobId, Failure> {

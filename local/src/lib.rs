@@ -5,7 +5,9 @@
 //! * [`place`]: where a command works: through the server that has the folder open, or on a machine of its own
 //! * [`serve`], [`demo`], [`import`], [`train`], [`ask`]: one module a command (`ask`: recommend and related)
 //! * [`target`]: where the operator's commands work: on a data folder, on AWS, at other endpoints
-//! * [`jobs`]: jobs started, followed, listed, cancelled
+//! * [`jobs`]: jobs run, listed, waited for, cancelled
+//! * [`table_jobs`]: count, update, delete, copy, fill; [`dump`]: dump, restore, verify, diff, archive
+//! * [`map`], [`shop_jobs`] (rebuild-history and refresh-popular), [`models`]: more commands, most of them jobs
 //! * [`lock`], [`upload`]: leases by name; files to S3, each exactly once
 //! * [`table`], [`progress`]: what a person sees
 //! * [`failure`]: why a command ends, in a sentence that says what to do, and its exit code
@@ -14,15 +16,20 @@ pub mod ask;
 pub mod cli;
 pub mod client;
 pub mod demo;
+pub mod dump;
 pub mod failure;
 pub mod import;
 pub mod jobs;
 pub mod lock;
+pub mod map;
+pub mod models;
 pub mod place;
 pub mod progress;
 pub mod serve;
+pub mod shop_jobs;
 pub mod system;
 pub mod table;
+pub mod table_jobs;
 pub mod target;
 pub mod train;
 pub mod upload;

@@ -4,18 +4,21 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use nextbasket::cli::{Cli, Command, Demo};
-use nextbasket::{Failure, ask, demo, import, jobs, lock, serve, train, upload};
-use tracing_subscriber::filter::LevelFilter;
+use nextbasket::{
+    Failure, ask, demo, dump, import, jobs, lock, map, models, serve, shop_jobs, table_jobs, train, upload,
+};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     // What the functions and the machine report of their own failures; refusals are the client's to see.
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_max_level(LevelFilter::WARN)
-        .with_target(false)
-        .init();
+    // The embedded DynamoDB would tell each condition that does not hold.
+    let told = Targets::new().with_default(LevelFilter::WARN).with_target("dynoxide", LevelFilter::ERROR);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    tracing_subscriber::registry().with(lines).with(told).init();
     match run(cli.command.unwrap_or(Command::Demo(Demo::default()))).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -36,6 +39,20 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Train(options) => train::run(&options).await,
         Command::Recommend(options) => ask::recommend(&options).await,
         Command::Related(options) => ask::related(&options).await,
+        Command::Map(options) => map::run(&options).await,
+        Command::RebuildHistory(options) => shop_jobs::rebuild_history(&options).await,
+        Command::RefreshPopular(options) => shop_jobs::refresh_popular(&options).await,
+        Command::Models(options) => models::run(&options).await,
+        Command::Count(options) => table_jobs::count(&options).await,
+        Command::Update(options) => table_jobs::update(&options).await,
+        Command::Delete(options) => table_jobs::delete(&options).await,
+        Command::Copy(options) => table_jobs::copy(&options).await,
+        Command::Fill(options) => table_jobs::fill(&options).await,
+        Command::Dump(options) => dump::dump(&options).await,
+        Command::Restore(options) => dump::restore(&options).await,
+        Command::Verify(options) => dump::verify(&options).await,
+        Command::Diff(options) => dump::diff(&options).await,
+        Command::Archive(options) => dump::archive(&options).await,
         Command::Jobs(options) => jobs::run(&options).await,
         Command::Lock(options) => lock::run(&options).await,
         Command::Upload(options) => upload::run(&options).await,

@@ -14,6 +14,7 @@ const EVERY: Duration = Duration::from_secs(5);
 pub struct Progress {
     bar: ProgressBar,
     what: Cow<'static, str>,
+    started: Instant,
     /// Without a terminal: when a line was printed last.
     plain: Option<Mutex<Instant>>,
 }
@@ -36,7 +37,7 @@ impl Progress {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_millis(200));
-        Self { bar, what, plain }
+        Self { bar, what, started: Instant::now(), plain }
     }
 
     /// So many units are done.
@@ -61,8 +62,20 @@ impl Progress {
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
         if last.elapsed() >= EVERY {
             *last = Instant::now();
-            eprintln!("{}: {} of {}", self.what, self.bar.position(), self.bar.length().unwrap_or_default());
+            let (done, all) = (self.bar.position(), self.bar.length().unwrap_or_default());
+            eprintln!("{}: {done} of {all}{}", self.what, pace(done, all, self.started.elapsed()));
         }
+    }
+
+    /// How long the step has taken so far.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The step is over, and nothing is to be said of it.
+    pub fn clear(self) {
+        self.bar.finish_and_clear();
     }
 
     /// The step is over; `result` says what came of it.
@@ -74,5 +87,28 @@ impl Progress {
         } else {
             eprintln!("{:<22} {result}", self.what);
         }
+    }
+}
+
+/// `, 120/s, 2m left`: nothing as long as nothing is done.
+#[allow(clippy::cast_precision_loss, reason = "to be read")]
+fn pace(done: u64, all: u64, elapsed: Duration) -> String {
+    let rate = done as f64 / elapsed.as_secs_f64().max(0.001);
+    if done == 0 {
+        return String::new();
+    }
+    let left = Duration::from_secs_f64((all.saturating_sub(done) as f64 / rate).min(1e9));
+    format!(", {rate:.0}/s, {} left", indicatif::HumanDuration(left))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_line_has_the_pace_and_the_time_left() {
+        assert_eq!(pace(300, 900, Duration::from_secs(3)), ", 100/s, 6 seconds left");
+        assert_eq!(pace(900, 900, Duration::from_secs(3)), ", 300/s, 0 seconds left");
+        assert_eq!(pace(0, 900, Duration::from_secs(3)), "");
     }
 }

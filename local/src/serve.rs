@@ -24,6 +24,7 @@ pub async fn run(options: Serve) -> Result<(), Failure> {
     let _ = writeln!(out, "http://{}", system.address());
     let _ = out.flush();
     eprintln!("DynamoDB endpoint: {}", system.machine().dynamodb().endpoint_url());
+    eprintln!("S3 endpoint: {}", system.machine().s3().endpoint_url());
     eprintln!("Stop with Ctrl-C.");
     until_stopped().await?;
     system.stop().await

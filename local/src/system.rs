@@ -7,15 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use chrono::{DateTime, Utc};
 use nextbasket_batch::pool::{self, Stop};
-use nextbasket_batch::{Engine, Objects, Site};
-use nextbasket_domain::{Clock, Random};
+use nextbasket_batch::{Engine, JobError, JobId, Objects, Site};
+use nextbasket_domain::{Clock, Random, Timestamp};
 use nextbasket_http::{AuthMode, Metrics, Service};
 use nextbasket_jobs::Commands;
+use nextbasket_machine::schedules::Starter;
 use nextbasket_machine::streams::{Mapping, Pace};
-use nextbasket_machine::template::Template;
+use nextbasket_machine::template::{Schedule, Template};
 use nextbasket_machine::{HttpFunction, Machine, Options, StreamFunction, handler};
 use nextbasket_tables::{TableNames, Tables};
+use serde::Deserialize;
+use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
@@ -78,6 +82,7 @@ impl System {
         let mut system = Self::start_without_mappings(settings).await?;
         system.follow().await?;
         system.work_on_jobs()?;
+        system.keep_schedules()?;
         system.machine.announce(system.address)?;
         Ok(system)
     }
@@ -114,6 +119,28 @@ impl System {
         let task = tokio::spawn(async move { pool::serve(&engine, WORKERS, &stopped, &jobs).await });
         self.pool = Some(Pool { stop, task });
         Ok(())
+    }
+
+    /// Submits what the template's schedules say, as its state machine would.
+    fn keep_schedules(&mut self) -> Result<(), Failure> {
+        let engine =
+            Engine::new(site(&self.machine)?, nextbasket_jobs::kinds(&self.tables, Commands::Refused));
+        let jobs = self.jobs.clone();
+        let starter: Starter = Arc::new(move |schedule, due| {
+            let (engine, jobs) = (engine.clone(), jobs.clone());
+            Box::pin(async move {
+                match scheduled(&engine, &schedule, due).await {
+                    Err(error) if error.is_transient() => return Err(error.to_string()),
+                    // It would be refused again.
+                    Err(error) => tracing::error!(schedule = schedule.name, %error, "not submitted"),
+                    Ok(()) => jobs.notify_one(),
+                }
+                Ok(())
+            })
+        });
+        let clock = Clock::system();
+        let now = move || DateTime::from_timestamp_millis(clock.now().as_millis()).unwrap_or_default();
+        self.machine.schedules(Arc::new(now), starter).map_err(Failure::other)
     }
 
     /// Starts the stream mappings, from where they ended the last time. Whoever writes much starts them after that:
@@ -177,6 +204,19 @@ impl System {
         }
         Ok(self.machine.stop().await?)
     }
+}
+
+/// Submits the job that was due then, under an id that is always the same for it.
+async fn scheduled(engine: &Engine, schedule: &Schedule, due: DateTime<Utc>) -> Result<(), JobError> {
+    #[derive(Deserialize)]
+    struct Input {
+        kind: String,
+        parameters: Value,
+    }
+    let wrong = |error: serde_json::Error| JobError::Failed(error.to_string());
+    let Input { kind, parameters } = Input::deserialize(&schedule.input).map_err(wrong)?;
+    let id = JobId::started(Timestamp::EPOCH.plus_millis(due.timestamp_millis()), &schedule.name);
+    engine.submit(Some(id), &kind, parameters).await.map(drop)
 }
 
 /// Where the machine's jobs run.

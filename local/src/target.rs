@@ -1,7 +1,7 @@
 //! Where the operator's commands work: on a data folder, on AWS, or at other endpoints.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
@@ -67,6 +67,8 @@ pub struct Reached {
     pub dynamodb: aws_sdk_dynamodb::Client,
     /// S3.
     pub s3: aws_sdk_s3::Client,
+    /// Lambda, unless it is the data folder.
+    pub lambda: Option<aws_sdk_lambda::Client>,
     /// The operations table's name.
     pub operations: String,
     /// The jobs' bucket's name.
@@ -75,6 +77,7 @@ pub struct Reached {
     bucket_is_known: bool,
     tables: Tables,
     random: Random,
+    folder: PathBuf,
     place: Option<Place>,
 }
 
@@ -93,30 +96,32 @@ impl Target {
         let JobsPlace { operations, bucket } = jobs_place()?;
         let names = table_names()?;
         let random = random()?;
-        let (dynamodb, s3, place) = if self.is_local() {
+        let (dynamodb, s3, lambda, place) = if self.is_local() {
             let place = Place::open(&self.data).await?;
             let (dynamodb, s3) = local_clients(&place)?;
-            (dynamodb, s3, Some(place))
+            (dynamodb, s3, None, Some(place))
         } else {
-            let (dynamodb, s3) = self.clients().await;
-            (dynamodb, s3, None)
+            let (dynamodb, s3, lambda) = self.clients().await;
+            (dynamodb, s3, Some(lambda), None)
         };
         let bucket_is_known = self.bucket.is_some() || self.is_local() || self.s3_endpoint.is_some();
         Ok(Reached {
             tables: Tables::new(dynamodb.clone(), names),
             dynamodb,
             s3,
+            lambda,
             operations: self.operations.clone().unwrap_or(operations),
             bucket: self.bucket.clone().unwrap_or(bucket),
             bucket_is_known,
             random,
+            folder: if self.is_local() { self.data.clone() } else { PathBuf::new() },
             place,
         })
     }
 
     /// Clients of AWS or of other endpoints, with the SDK's own chain of credentials: variables, profiles, single
     /// sign-on, containers, instances.
-    async fn clients(&self) -> (aws_sdk_dynamodb::Client, aws_sdk_s3::Client) {
+    async fn clients(&self) -> (aws_sdk_dynamodb::Client, aws_sdk_s3::Client, aws_sdk_lambda::Client) {
         let shared = self.shared().await;
         let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(&shared).timeout_config(
             TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ANSWER).build(),
@@ -128,7 +133,7 @@ impl Target {
             s3 = s3.endpoint_url(endpoint).force_path_style(true);
         }
         let dynamodb = aws_sdk_dynamodb::Client::from_conf(dynamodb.build());
-        (dynamodb, aws_sdk_s3::Client::from_conf(s3.build()))
+        (dynamodb, aws_sdk_s3::Client::from_conf(s3.build()), aws_sdk_lambda::Client::new(&shared))
     }
 
     async fn shared(&self) -> SdkConfig {
@@ -215,6 +220,23 @@ impl Reached {
     #[must_use]
     pub fn random(&self) -> Random {
         self.random.clone()
+    }
+
+    /// Where files go that tell more of what was done: the data folder, or the working folder if it works elsewhere.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether it is a data folder that no server has open: nobody else is there.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        matches!(self.place, Some(Place::Own(_)))
+    }
+
+    /// The data folder's server or machine; `None` if it works elsewhere.
+    pub fn place(&mut self) -> Option<&mut Place> {
+        self.place.as_mut()
     }
 
     /// Stops what was started.

@@ -1,35 +1,71 @@
-//! `train`: counts the purchases and makes the model the live one.
+//! `train`: counts the purchases and makes the model the live one, as a job.
 
 use std::num::NonZero;
 use std::path::Path;
 use std::thread::available_parallelism;
 
-use nextbasket_domain::Clock;
+use nextbasket_batch::{Engine, Job};
 use nextbasket_recommender::Params;
-use nextbasket_tables::Tables;
-use nextbasket_training::{Progress as Step, Trained};
-use serde_json::json;
+use nextbasket_training::TrainingError;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::Failure;
 use crate::cli::Train;
-use crate::place::Place;
-use crate::progress::Progress;
+use crate::jobs::engine;
+use crate::jobs::run::{Ended, RunOptions, run_on};
 
-/// Trains on the folder's purchases.
+/// What a training came to.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Trained {
+    model_version: u64,
+    users: u64,
+    purchases: u64,
+    products: u64,
+    #[serde(skip)]
+    seconds: Seconds,
+}
+
+/// How long its stages took.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Seconds {
+    reading: f64,
+    counting: f64,
+    publishing: f64,
+}
+
+/// Trains on the purchases.
 ///
 /// # Errors
-/// [`Failure`] if the parameters or the folder cannot be used, or there is nothing to train on.
+/// [`Failure`] if the parameters or the target cannot be used, or there is nothing to train on.
 pub async fn run(options: &Train) -> Result<(), Failure> {
     let params = match &options.params {
         Some(path) => read_params(path)?,
-        None => Params::default(),
+        None => json!({}),
     };
-    let place = Place::open(&options.data.data).await?;
-    place.bulk_loading(true)?;
-    let result = train(place.tables(), params, options.threads).await;
-    place.bulk_loading(false)?;
-    place.close().await?;
-    let trained = result?;
+    let mut reached = options.target.reach().await?;
+    if let Some(place) = reached.place() {
+        place.bulk_loading(true)?;
+    }
+    let threads = options.threads;
+    let result = match engine(&reached) {
+        Ok(engine) => {
+            let how = RunOptions {
+                dry_run: options.dry_run,
+                json: options.json,
+                alone: reached.is_alone(),
+                ..RunOptions::default()
+            };
+            train(&engine, reached.folder(), params, threads, how).await
+        }
+        Err(failure) => Err(failure),
+    };
+    if let Some(place) = reached.place() {
+        place.bulk_loading(false)?;
+    }
+    reached.close().await?;
+    let Some(trained) = result? else { return Ok(()) };
     if options.json {
         println!("{}", as_json(&trained));
     } else {
@@ -38,64 +74,80 @@ pub async fn run(options: &Train) -> Result<(), Failure> {
     Ok(())
 }
 
-fn read_params(path: &Path) -> Result<Params, Failure> {
+/// Of a file, as it is; what is left out has its default.
+fn read_params(path: &Path) -> Result<Value, Failure> {
     let named = path.display().to_string();
     let text =
         std::fs::read_to_string(path).map_err(|source| Failure::File { path: named.clone(), source })?;
-    let params: Params =
-        serde_json::from_str(&text).map_err(|error| Failure::Usage(format!("{named}: {error}")))?;
-    params.validate().map_err(|error| Failure::Usage(format!("{named}: {error}")))?;
-    Ok(params)
+    let wrong = |error: &dyn std::fmt::Display| Failure::Usage(format!("{named}: {error}"));
+    let params: Params = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
+    params.validate().map_err(|error| wrong(&error))?;
+    serde_json::from_str(&text).map_err(|error| wrong(&error))
 }
 
-/// Trains with progress on standard error.
+/// Trains with progress on standard error; `None` after a dry run.
 ///
 /// # Errors
-/// [`Failure`] as `nextbasket_training::run`.
-pub async fn train(
-    tables: &Tables,
-    params: Params,
+/// [`Failure`] if the job fails or is left for later.
+pub(crate) async fn train(
+    engine: &Engine,
+    folder: &Path,
+    params: Value,
     threads: Option<NonZero<usize>>,
-) -> Result<Trained, Failure> {
+    how: RunOptions,
+) -> Result<Option<Trained>, Failure> {
     let threads = threads.or_else(|| available_parallelism().ok()).unwrap_or(NonZero::<usize>::MIN);
-    let bar = Progress::new("Training", 0, false);
-    let show = |step: Step| match step {
-        Step::Reading(read) => bar.set_total(read),
-        Step::Counting => {}
-        Step::Publishing(written, all) => {
-            bar.set_total(all);
-            bar.set(written);
-        }
+    let workers = u32::try_from(threads.get()).unwrap_or(u32::MAX).min(1_000);
+    let parameters = json!({ "params": params, "width": workers });
+    let how = RunOptions { workers, ..how };
+    let Some(ended) = run_on(engine, folder, "train", parameters, &how).await? else {
+        return Ok(None);
     };
-    let trained = nextbasket_training::run(tables, params, threads, &Clock::system(), &show).await?;
-    bar.finish(format!(
-        "read {:.1} s, counted {:.1} s, published {:.1} s",
-        trained.reading.as_secs_f64(),
-        trained.counting.as_secs_f64(),
-        trained.publishing.as_secs_f64()
-    ));
-    Ok(trained)
+    if ended.job.failure.as_deref() == Some(TrainingError::NoPurchases.to_string().as_str()) {
+        return Err(TrainingError::NoPurchases.into());
+    }
+    let ended: Ended = ended.succeeded()?;
+    let seconds = seconds(&ended.job);
+    eprintln!(
+        "Training: read {:.1} s, counted {:.1} s, published {:.1} s",
+        seconds.reading, seconds.counting, seconds.publishing
+    );
+    Ok(Some(Trained { seconds, ..ended.result_as()? }))
+}
+
+fn seconds(job: &Job) -> Seconds {
+    let mut seconds = Seconds::default();
+    for stage in &job.stages {
+        let end = stage.ended_at.unwrap_or(stage.started_at).as_millis();
+        #[allow(clippy::cast_precision_loss, reason = "a duration in milliseconds")]
+        let took = (end - stage.started_at.as_millis()).max(0) as f64 / 1000.0;
+        *match stage.name.as_str() {
+            "survey" | "catalogue" => &mut seconds.reading,
+            "draft" | "publish" | "switch" => &mut seconds.publishing,
+            _ => &mut seconds.counting,
+        } += took;
+    }
+    seconds
 }
 
 /// What a training came to, in a sentence.
-#[must_use]
-pub fn sentence(trained: &Trained) -> String {
+pub(crate) fn sentence(trained: &Trained) -> String {
     format!(
         "Model {} is live: {} products from {} purchases of {} users.",
-        trained.pointer.version, trained.products, trained.purchases, trained.users
+        trained.model_version, trained.products, trained.purchases, trained.users
     )
 }
 
-fn as_json(trained: &Trained) -> serde_json::Value {
+fn as_json(trained: &Trained) -> Value {
     json!({
-        "modelVersion": trained.pointer.version,
+        "modelVersion": trained.model_version,
         "users": trained.users,
         "purchases": trained.purchases,
         "products": trained.products,
         "seconds": {
-            "reading": trained.reading.as_secs_f64(),
-            "counting": trained.counting.as_secs_f64(),
-            "publishing": trained.publishing.as_secs_f64(),
+            "reading": trained.seconds.reading,
+            "counting": trained.seconds.counting,
+            "publishing": trained.seconds.publishing,
         },
     })
 }

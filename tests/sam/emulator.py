@@ -178,8 +178,28 @@ def deploy(build, parameters):
     assert deployed.returncode == 0, deployed.stdout[-5000:]
     # It lets nobody in without TLS, and the emulator has none.
     stack = Stack()
-    stack.s3.delete_bucket_policy(Bucket=stack.outputs["JobsBucketName"])
+    for bucket in ("JobsBucketName", "DumpsBucketName"):
+        stack.s3.delete_bucket_policy(Bucket=stack.outputs[bucket])
     return stack
+
+
+def table(name, items):
+    """A table that is not the stack's, with so many items. Answers its ARN."""
+    dynamodb = client("dynamodb")
+    described = dynamodb.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+    )
+    for first in range(0, items, 25):
+        puts = [
+            {"PutRequest": {"Item": {"id": {"S": f"{name}-{n:05}"}, "number": {"N": str(n)}, "count": {"N": "0"}}}}
+            for n in range(first, min(first + 25, items))
+        ]
+        written = dynamodb.batch_write_item(RequestItems={name: puts})
+        assert not written.get("UnprocessedItems"), written
+    return described["TableDescription"]["TableArn"]
 
 
 def shop(stack):
@@ -232,19 +252,130 @@ def train(stack, purchases):
     print("   ", answer["items"][0]["productId"], answer["items"][0]["reasons"][0]["text"])
 
 
+def update(stack):
+    """One `update` job, on a table that is not the stack's: every item is changed, and once."""
+    job = {
+        "kind": "update",
+        "parameters": {"table": "things", "set": "count = count + 1, season = 'spring'", "segments": 6, "width": 3},
+    }
+    estimate = stack.ask("POST", "/jobs", {**job, "dryRun": True})["estimate"]
+    assert estimate["writeUnits"] > 0, estimate
+    shown = stack.succeeds(stack.submit(job))
+    counts = [(item["count"]["N"], item["season"]["S"]) for item in stack.items("things")]
+    assert counts == [("1", "spring")] * THINGS, sorted(set(counts))
+    total = shown["total"]
+    assert (total["processed"], total["changed"], total["refused"]) == (THINGS, THINGS, 0), total
+    print("   ", total)
+
+
+def dump(stack):
+    """What the schedule starts: an execution that is given a kind, submits the job, and dumps tables to their bucket."""
+    tables = [stack.outputs[name] for name in ("ProductsTableName", "PurchasesTableName")]
+    bucket = stack.outputs["DumpsBucketName"]
+    parameters = {"tables": tables, "to": f"s3://{bucket}/daily", "keep": {"count": 7, "days": 35}}
+    machine = stack.outputs["JobStateMachineArn"]
+    given = json.dumps({"kind": "dump", "parameters": parameters})
+    started = stack.states.start_execution(stateMachineArn=machine, name="nightly", input=given)
+    until("the dump ends", lambda: stack.execution("nightly")["status"] != "RUNNING")
+    execution = stack.states.describe_execution(executionArn=started["executionArn"])
+    assert execution["status"] == "SUCCEEDED", execution
+    (job,) = [job for job in stack.ask("GET", "/jobs")["items"] if job["kind"] == "dump"]
+    assert job["state"] == "succeeded" and job["jobId"].endswith("-nightly"), job
+    objects = stack.s3.list_objects_v2(Bucket=bucket)["Contents"]
+    counts = {}
+    for key in (entry["Key"] for entry in objects):
+        if key.endswith("/manifest-summary.json"):
+            summary = json.loads(stack.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+            counts[summary["tableArn"].rsplit("/", 1)[1]] = summary["itemCount"]
+    assert counts == {table: len(stack.items(table)) for table in tables}, counts
+    print("   ", counts)
+
+
+def slow(stack):
+    """A batch that takes longer than a function may: it goes on from its checkpoint in further calls."""
+    functions = client("lambda")
+    resources = client("cloudformation").describe_stack_resource(StackName=STACK, LogicalResourceId="JobWorkFunction")
+    name = resources["StackResourceDetail"]["PhysicalResourceId"]
+    functions.update_function_configuration(FunctionName=name, Timeout=6)
+    parameters = {"table": "things", "set": "count = count + 1", "segments": 1, "writeUnits": THINGS / 12}
+    job = stack.submit({"kind": "update", "parameters": parameters})
+    shown = stack.succeeds(job)
+    assert [item["count"]["N"] for item in stack.items("things")] == ["2"] * THINGS, "not each item once"
+    children = stack.states.list_executions(mapRunArn=map_run(stack, job))["executions"]
+    assert [child["status"] for child in children] == ["SUCCEEDED"], children
+    output = stack.states.describe_execution(executionArn=children[0]["executionArn"])["output"]
+    assert output == "{}", f"a child passes on {output}"
+    functions.update_function_configuration(FunctionName=name, Timeout=900)
+    begun, ended = shown["stages"][0]["startedAt"], shown["stages"][0]["endedAt"]
+    print("   ", f"one batch from {begun} to {ended}, in functions of 6 s")
+
+
+def map_run(stack, job):
+    arn = stack.execution(job)["executionArn"]
+    (run,) = stack.states.list_map_runs(executionArn=arn)["mapRuns"]
+    return run["mapRunArn"]
+
+
+def forbidden(stack):
+    """A table that the role does not know: the job stops at once, and says why."""
+    parameters = {"table": "secrets", "set": "count = 1"}
+    shown = stack.ended(stack.submit({"jobId": "forbidden", "kind": "update", "parameters": parameters}))
+    assert shown["state"] == "failed", shown
+    assert "AccessDenied" in shown["failure"] and "secrets" in shown["failure"], shown["failure"]
+    execution = stack.execution("forbidden")
+    assert (execution["status"], execution["error"]) == ("FAILED", "Job.Failed"), execution
+    assert all(item["count"]["N"] == "0" for item in stack.items("secrets"))
+    print("   ", shown["failure"][:160])
+
+
+def long(stack):
+    """A job that follows a table, until its execution's history is long, and then until it is cancelled."""
+    parameters = {"table": "things", "set": "seen = 1", "where": "attribute_not_exists(seen)", "follow": {"interval": "1s"}}
+    stack.submit({"jobId": "long", "kind": "update", "parameters": parameters})
+    until("all items are seen", lambda: all("seen" in item for item in stack.items("things")))
+    # Another execution of the same job does no harm; this one is at the end of its history.
+    goes_on = {"jobId": "long", "step": {"memory": {"rounds": 499}}, "round": {}}
+    machine = stack.outputs["JobStateMachineArn"]
+    stack.states.start_execution(stateMachineArn=machine, name="long.0", input=json.dumps(goes_on))
+    until("it goes on as another execution", lambda: stack.execution("long.0")["status"] == "SUCCEEDED")
+    assert stack.execution("long.1")["status"] == "RUNNING"
+    stack.dynamodb.put_item(TableName="things", Item={"id": {"S": "late"}, "count": {"N": "2"}})
+    key = {"id": {"S": "late"}}
+    until("a late item is seen", lambda: "seen" in stack.dynamodb.get_item(TableName="things", Key=key)["Item"])
+    cancelled = stack.ask("DELETE", "/jobs/long", status=202)
+    assert cancelled["cancelling"], cancelled
+    assert stack.ended("long")["state"] == "cancelled"
+    for name in ("long", "long.1"):
+        until(f"the execution {name} ends", lambda: stack.execution(name)["status"] == "SUCCEEDED", 90)
+
+
+THINGS = 1000
+
+
 def main():
     build, work = sys.argv[1:3]
     with Emulator(work) as emulator:
         try:
             begun = time.monotonic()
-            parameters = {name: URL for name in ("EndpointUrl", "S3EndpointUrl", "StatesEndpointUrl")}
+            things = table("things", THINGS)
+            table("secrets", 3)
+            parameters = {"JobTables": things}
+            parameters |= {name: URL for name in ("EndpointUrl", "S3EndpointUrl", "StatesEndpointUrl")}
             stack = deploy(build, parameters)
             print(f"deployed in {time.monotonic() - begun:.0f} s")
             purchases = shop(stack)
-            begun = time.monotonic()
-            train(stack, purchases)
-            stack.nothing_is_left_over()
-            print(f"ok      train, {time.monotonic() - begun:.0f} s", flush=True)
+            for name, case in [
+                ("train", lambda: train(stack, purchases)),
+                ("update", lambda: update(stack)),
+                ("a scheduled dump", lambda: dump(stack)),
+                ("a batch that outlasts its function", lambda: slow(stack)),
+                ("a table that is not allowed", lambda: forbidden(stack)),
+                ("a long execution", lambda: long(stack)),
+            ]:
+                begun = time.monotonic()
+                case()
+                stack.nothing_is_left_over()
+                print(f"ok      {name}, {time.monotonic() - begun:.0f} s", flush=True)
         except BaseException:
             with open(emulator.log, encoding="utf-8", errors="replace") as log:
                 print("".join(log.readlines()[-30:]), file=sys.stderr)

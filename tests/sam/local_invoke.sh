@@ -208,8 +208,10 @@ expect JobsFunction job-get 'status == 200 and body["kind"] == "rebuild-history"
 expect JobsFunction job-get-unknown 'status == 404 and body["code"]'
 expect JobsFunction job-delete 'status == 202 and body["jobId"] == "rebuild-history-1"'
 expect JobPlanFunction job-plan 'answer["next"] in ("done", "wait")'
+expect JobPlanFunction job-plan-submit 'answer["next"] == "submitted"'
 expect JobPlanFunction job-plan-again 'answer["next"] in ("done", "wait")'
 expect JobPlanFunction job-plan-fail 'answer["next"] in ("done", "wait")'
+expect JobWorkFunction job-work 'answer["errorType"] == "Job.Stopped"'
 expect JobsFunction models-list 'status == 200 and [m["live"] for m in body["items"]] == [True]'
 expect JobsFunction models-put-current 'status == 200 and body["live"]'
 

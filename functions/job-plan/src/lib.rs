@@ -4,14 +4,15 @@
 //! takes the job's lock before the first and gives it back after the last. Any number of calls at the same time do no
 //! harm: the engine lets one of them plan.
 //!
+//! A schedule starts the state machine with a kind and parameters in place of a job's id: then the first call submits
+//! the job, under an id that is the execution's own, so that a call made twice submits it once.
+//!
 //! What one call has to tell the next is the [`Memory`], which the state machine hands on as it is: with it a job
 //! whose batches end neither well nor badly is found out, and an execution whose history grows long goes on as a new
 //! one.
 //!
 //! * [`memory`]: what is remembered between calls
-//! * [`failure`]: how an invocation fails, by names that the state machine can tell apart
 
-pub mod failure;
 pub mod memory;
 
 use std::time::Duration;
@@ -19,11 +20,14 @@ use std::time::Duration;
 use lambda_runtime::LambdaEvent;
 use nextbasket_batch::engine::{Step, WorkStep};
 use nextbasket_batch::{Engine, Job, JobError, JobId, JobState};
+use nextbasket_domain::Timestamp;
+use nextbasket_http::Metrics;
+use nextbasket_http::metrics::Unit;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-pub use failure::Failure;
 pub use memory::Memory;
+pub use nextbasket_jobs::Failure;
 
 /// The most batches that a Distributed Map works on at a time.
 const WIDEST: u32 = 10_000;
@@ -38,13 +42,14 @@ const LONGEST_REASON: usize = 4_000;
 #[derive(Debug, Clone)]
 pub struct State {
     engine: Engine,
+    metrics: Metrics,
 }
 
 impl State {
-    /// With this engine.
+    /// With this engine; how jobs end is counted in these metrics.
     #[must_use]
-    pub fn new(engine: Engine) -> Self {
-        Self { engine }
+    pub fn new(engine: Engine, metrics: Metrics) -> Self {
+        Self { engine, metrics }
     }
 
     /// Opens the connection before the first call, while the sandbox has a full CPU. A failure is left to the first
@@ -56,7 +61,43 @@ impl State {
     }
 }
 
-/// What the state machine asks.
+/// A call of the state machine.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "Value")]
+pub enum Call {
+    /// To submit a job: `{"submit": …}`.
+    Submit(NewJob),
+    /// About a job.
+    Ask(Ask),
+}
+
+impl TryFrom<Value> for Call {
+    type Error = serde_json::Error;
+
+    fn try_from(mut call: Value) -> Result<Self, Self::Error> {
+        match call.get_mut("submit") {
+            Some(new) => NewJob::deserialize(new.take()).map(Self::Submit),
+            None => Ask::deserialize(call).map(Self::Ask),
+        }
+    }
+}
+
+/// A job that an execution is started with.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewJob {
+    /// Its kind.
+    pub kind: String,
+    /// Its parameters.
+    #[serde(default)]
+    pub parameters: Map<String, Value>,
+    /// The execution's name.
+    pub execution: String,
+    /// When it was started.
+    pub started_at: Timestamp,
+}
+
+/// What the state machine asks about a job.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Ask {
@@ -114,6 +155,11 @@ impl Round {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "next", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Answer {
+    /// Plan this job.
+    Submitted {
+        /// The job.
+        job_id: JobId,
+    },
     /// Work on the batches of a stage, then ask again.
     Work {
         /// The stage's number.
@@ -165,19 +211,29 @@ pub struct Place {
 ///
 /// # Errors
 /// [`Failure`], transient or not.
-pub async fn handle(state: &State, event: LambdaEvent<Ask>) -> Result<Answer, Failure> {
-    let ask = event.payload;
+pub async fn handle(state: &State, event: LambdaEvent<Call>) -> Result<Answer, Failure> {
+    let ask = match event.payload {
+        Call::Submit(new) => return Ok(submitted(&state.engine, new).await?),
+        Call::Ask(ask) => ask,
+    };
     if ask.action == Action::Fail {
         let met = || format!("the state machine cannot go on: {}", ask.round.words());
         let reason = ask.reason.clone().unwrap_or_else(met);
         state.engine.fail(&ask.job_id, &reason).await?;
     }
-    let answer = next(&state.engine, ask).await?;
+    let answer = next(state, ask).await?;
     tracing::info!(answer = %serde_json::to_string(&answer).unwrap_or_default(), "planned");
     Ok(answer)
 }
 
-async fn next(engine: &Engine, ask: Ask) -> Result<Answer, JobError> {
+async fn submitted(engine: &Engine, new: NewJob) -> Result<Answer, JobError> {
+    let id = JobId::started(new.started_at, &new.execution);
+    let job = engine.submit(Some(id), &new.kind, Value::Object(new.parameters)).await?;
+    tracing::info!(job = %job.job_id, kind = job.kind, "submitted");
+    Ok(Answer::Submitted { job_id: job.job_id })
+}
+
+async fn next(State { engine, metrics }: &State, ask: Ask) -> Result<Answer, JobError> {
     let Ask { job_id, mut memory, round, .. } = ask;
     memory.rounds += 1;
     let mut step = engine.plan(&job_id).await?;
@@ -207,8 +263,21 @@ async fn next(engine: &Engine, ask: Ask) -> Result<Answer, JobError> {
             tracing::info!(job = %job_id, lock = name, holder, "waits for its lock");
             Answer::Wait { seconds: seconds(LOCKED_WAIT), memory }
         }
-        Step::Ended(job) => ended(&job),
+        Step::Ended(job) => {
+            count(metrics, &job);
+            ended(&job)
+        }
     })
+}
+
+/// For alarms: that jobs of a kind fail, and that none has succeeded for long.
+fn count(metrics: &Metrics, job: &Job) {
+    let name = match job.state {
+        JobState::Succeeded => "JobsSucceeded",
+        JobState::Failed => "JobsFailed",
+        _ => return,
+    };
+    metrics.put(&[("JobKind", &job.kind)], &[(name, 1.0, Unit::Count)], &[("jobId", job.job_id.as_str())]);
 }
 
 fn ended(job: &Job) -> Answer {

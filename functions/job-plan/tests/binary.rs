@@ -51,6 +51,21 @@ async fn a_job_is_planned_and_ended() {
 }
 
 #[tokio::test]
+async fn a_schedule_s_execution_submits_its_job_once() {
+    let stack = TestStack::start().await;
+    let function = spawn(&stack).await;
+    let submitted = function.invoke(&event("job-plan-submit")).await.unwrap();
+    assert_eq!(submitted["next"], "submitted");
+    assert_eq!(function.invoke(&event("job-plan-submit")).await.unwrap(), submitted);
+    let step = function.invoke(&json!({ "jobId": submitted["jobId"] })).await.unwrap();
+    assert_eq!(step["next"], "work");
+    let mut other = event("job-plan-submit");
+    other["submit"]["kind"] = json!("rebuild-histories");
+    let unknown = function.invoke(&other).await.unwrap_err();
+    assert_eq!(unknown.error_message, "there is no kind of job called rebuild-histories");
+}
+
+#[tokio::test]
 async fn what_will_not_pass_has_a_name_that_is_not_tried_again() {
     let stack = TestStack::start().await;
     let function = spawn(&stack).await;

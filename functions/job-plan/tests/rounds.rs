@@ -9,11 +9,14 @@
 
 mod trial;
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use job_plan::{Answer, Failure};
 use lambda_runtime::{Context, LambdaEvent};
 use nextbasket_batch::{Engine, JobId, JobState};
+use nextbasket_domain::Clock;
+use nextbasket_http::Metrics;
 use nextbasket_testkit::{Fault, TestStack};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -48,7 +51,7 @@ impl Execution {
     }
 
     async fn ask(&self, ask: &Value) -> Result<Value, Failure> {
-        let state = job_plan::State::new(self.engine.clone());
+        let state = job_plan::State::new(self.engine.clone(), Metrics::off());
         let answer: Answer = job_plan::handle(&state, event(ask)).await?;
         Ok(serde_json::to_value(answer).unwrap())
     }
@@ -91,6 +94,28 @@ impl Execution {
         }
         panic!("the job has not ended after {calls} calls");
     }
+}
+
+#[tokio::test]
+async fn how_a_job_ends_is_counted_for_alarms() {
+    let stack = TestStack::start().await;
+    let engine = trial::engine(&stack, None);
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let sink = lines.clone();
+    let metrics = Metrics::new("shop", Clock::system(), move |line| {
+        sink.lock().unwrap().push(serde_json::from_str::<Value>(line).unwrap());
+    });
+    let state = job_plan::State::new(engine.clone(), metrics);
+    let job = engine.submit(None, "trial", json!({ "stages": 0 })).await.unwrap();
+    let ask = json!({ "jobId": job.job_id });
+    job_plan::handle(&state, event(&ask)).await.unwrap();
+    let failing = engine.submit(None, "trial", json!({})).await.unwrap();
+    let fail = json!({ "jobId": failing.job_id, "action": "fail", "reason": "enough" });
+    job_plan::handle(&state, event(&fail)).await.unwrap();
+    let lines = lines.lock().unwrap();
+    assert_eq!((&lines[0]["JobKind"], &lines[0]["JobsSucceeded"]), (&json!("trial"), &json!(1.0)));
+    assert_eq!((&lines[1]["JobKind"], &lines[1]["JobsFailed"]), (&json!("trial"), &json!(1.0)));
+    assert_eq!(lines.len(), 2);
 }
 
 #[tokio::test]

@@ -3,10 +3,6 @@
 //! Each call works on its batch until the batch ends or the call's own time does; then the checkpoint is saved and
 //! the state machine calls again. A batch that another worker has, or that waits before it is tried again, is
 //! answered at once with the seconds to wait: nobody pays for a function that sleeps.
-//!
-//! * [`failure`]: how an invocation fails, by names that the state machine can tell apart
-
-pub mod failure;
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -19,7 +15,7 @@ use nextbasket_batch::{Engine, JobId};
 use nextbasket_domain::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use failure::Failure;
+pub use nextbasket_jobs::Failure;
 
 /// How long before the function's end work stops, so that the page under way and its checkpoint are done by then.
 const MARGIN: Duration = Duration::from_secs(20);

@@ -10,7 +10,7 @@ use serde_json::Value;
 /// A model, as a client sees it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Model {
+pub struct Model {
     version: u64,
     live: bool,
     trained_at: Timestamp,
@@ -31,7 +31,11 @@ struct Training {
 }
 
 impl Model {
-    fn of(record: ModelRecord) -> Result<Self, ApiError> {
+    /// From what is kept of it.
+    ///
+    /// # Errors
+    /// [`ApiError`] if its figures are not of the expected form.
+    pub fn of(record: ModelRecord) -> Result<Self, ApiError> {
         let ModelRecord { version, live, trained_at, info } = record;
         let training = info.map(|info| {
             let metrics = info.metrics.map(|text| serde_json::from_str(&text)).transpose();

@@ -13,13 +13,14 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`template`] | the template's tables, buckets, functions, routes and mappings |
+//! | [`template`] | the template's tables, buckets, functions, routes, mappings and schedules |
 //! | [`dynamodb`] | the embedded DynamoDB and its tables |
 //! | [`s3`] | the embedded S3 and its buckets |
 //! | [`folder`] | the data folder: lock, format, who serves it |
 //! | [`gateway`] | the HTTP API in front of the functions |
 //! | [`lambda`] | functions that are invoked by name |
 //! | [`streams`] | event source mappings from tables' streams |
+//! | [`schedules`] | what starts by itself |
 //! | [`machine`] | all of it, started and stopped together |
 
 pub mod dynamodb;
@@ -30,6 +31,7 @@ pub mod lambda;
 mod listen;
 pub mod machine;
 pub mod s3;
+pub mod schedules;
 pub mod streams;
 pub mod template;
 

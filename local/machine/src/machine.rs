@@ -15,6 +15,7 @@ use crate::invoke::{HttpFunction, StreamFunction};
 use crate::lambda::{Functions, Lambda};
 use crate::listen::ListenError;
 use crate::s3::{S3, S3Error, s3_config};
+use crate::schedules::{ExpressionError, Now, Schedules, Starter};
 use crate::streams::{self, Mapping, Pace, Parts, StreamError, Wake};
 use crate::template::{Template, TemplateError};
 
@@ -66,6 +67,7 @@ pub struct Machine {
     gateways: Vec<Gateway>,
     lambdas: Vec<Lambda>,
     mappings: Vec<Mapping>,
+    schedules: Option<Schedules>,
     wake: Wake,
     upkeep: Option<JoinHandle<()>>,
 }
@@ -120,6 +122,7 @@ impl Machine {
             gateways: Vec::new(),
             lambdas: Vec::new(),
             mappings: Vec::new(),
+            schedules: None,
             wake: Wake::default(),
             upkeep,
         })
@@ -231,6 +234,16 @@ impl Machine {
         Ok(started)
     }
 
+    /// Starts what the template's schedules say, with `starter`, until the machine stops.
+    ///
+    /// # Errors
+    /// [`ExpressionError`] of a schedule whose expression is none.
+    pub fn schedules(&mut self, now: Now, starter: Starter) -> Result<(), ExpressionError> {
+        let folder = self.folder.as_ref().map(Folder::path);
+        self.schedules = Some(Schedules::start(&self.template.schedules, folder, now, starter)?);
+        Ok(())
+    }
+
     /// Wakes this machine's mappings. Its gateways do so themselves after every request that may have written.
     #[must_use]
     pub fn wake(&self) -> &Wake {
@@ -256,6 +269,7 @@ impl Machine {
     /// # Errors
     /// [`FolderError::Io`] when the announcement cannot be removed; everything is stopped all the same.
     pub async fn stop(mut self) -> Result<(), FolderError> {
+        self.schedules = None;
         let withdrawn = self.folder.as_ref().map_or(Ok(()), Folder::withdraw);
         for gateway in std::mem::take(&mut self.gateways) {
             gateway.stop().await;

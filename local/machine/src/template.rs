@@ -1,4 +1,5 @@
-//! What the SAM template says that one machine has to do: tables, buckets, functions, routes and stream mappings.
+//! What the SAM template says that one machine has to do: tables, buckets, functions, routes, stream mappings and
+//! schedules.
 //!
 //! Everything else in the template (roles, alarms, logs) is left unread. What is read and cannot be stood in
 //! for is an error that names the resource, never a silent difference from the deployed stack.
@@ -8,6 +9,7 @@ mod function;
 mod mapping;
 mod resolve;
 mod route;
+mod schedule;
 mod table;
 mod yaml;
 
@@ -19,6 +21,7 @@ pub use bucket::Bucket;
 pub use function::Function;
 pub use mapping::{StartingPosition, StreamMapping};
 pub use route::Route;
+pub use schedule::Schedule;
 pub use table::Table;
 
 use resolve::Resolver;
@@ -37,6 +40,8 @@ pub struct Template {
     pub routes: Vec<Route>,
     /// Mappings from a table's stream to a function.
     pub mappings: Vec<StreamMapping>,
+    /// Schedules of state machines.
+    pub schedules: Vec<Schedule>,
 }
 
 impl Template {
@@ -66,6 +71,7 @@ impl Template {
             functions: Vec::new(),
             routes: Vec::new(),
             mappings: Vec::new(),
+            schedules: Vec::new(),
         };
         for resource in resolver.resources() {
             let resource = resource?;
@@ -75,6 +81,9 @@ impl Template {
                 "AWS::Serverless::Function" => {
                     template.functions.push(function::read(&resolver, &resource)?);
                     template.mappings.extend(mapping::read(&resolver, &resource)?);
+                }
+                "AWS::Serverless::StateMachine" => {
+                    template.schedules.extend(schedule::read(&resolver, &resource)?);
                 }
                 "AWS::ApiGatewayV2::Route" => template.routes.push(route::read(&resolver, &resource)?),
                 "AWS::Lambda::EventSourceMapping"

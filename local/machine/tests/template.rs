@@ -83,6 +83,36 @@ fn a_mapping_has_lambdas_defaults_where_the_template_is_silent() {
 }
 
 #[test]
+fn a_schedule_is_read_if_it_is_enabled_and_can_be_kept() {
+    const MACHINE: &str = r#"
+Parameters:
+  When: { Type: String, Default: rate(2 hours) }
+Resources:
+  Machine:
+    Type: AWS::Serverless::StateMachine
+    Properties:
+      Events:
+        Often:
+          Type: ScheduleV2
+          Properties: { ScheduleExpression: !Ref When, Input: !Sub '{"kind": "dump", "of": "${AWS::StackName}"}' }
+"#;
+    let parse = |text: &str| Template::parse(text, "t");
+    let [often] = parse(MACHINE).unwrap().schedules.try_into().unwrap();
+    assert_eq!((often.name.as_str(), often.expression.as_str()), ("MachineOften", "rate(2 hours)"));
+    assert_eq!(often.input, serde_json::json!({ "kind": "dump", "of": "t" }));
+    let changed = |to: &str| parse(&MACHINE.replace("ScheduleExpression: !Ref When,", to));
+    assert!(changed("ScheduleExpression: !Ref When, State: DISABLED,").unwrap().schedules.is_empty());
+    let said = |to: &str| changed(to).unwrap_err().to_string();
+    assert_eq!(said(""), "Machine: Events.Often.Properties.ScheduleExpression is missing");
+    assert_eq!(
+        said("ScheduleExpression: !Ref When, ScheduleExpressionTimezone: Europe/Berlin,"),
+        "Machine: Events.Often.Properties.ScheduleExpressionTimezone has no stand-in on one machine"
+    );
+    let other = parse(&MACHINE.replace("ScheduleV2", "EventBridgeRule")).unwrap_err().to_string();
+    assert_eq!(other, "Machine: Events.Often of type EventBridgeRule has no stand-in on one machine");
+}
+
+#[test]
 fn what_cannot_be_followed_is_named() {
     let said = |mapping: &str| parse(mapping).unwrap_err().to_string();
     assert_eq!(
@@ -129,6 +159,16 @@ fn the_repositorys_own_template_is_understood() {
     assert!(template.tables.len() >= 5 && template.functions.len() >= 4);
     assert_eq!(template.table("OperationsTable").unwrap().time_to_live.as_deref(), Some("expireAt"));
     assert_eq!(template.bucket("JobsBucket").unwrap().name, "nextbasket-jobsbucket");
+    let [dump] = template.schedules.as_slice() else { panic!("{:?}", template.schedules) };
+    assert_eq!(
+        (dump.name.as_str(), dump.expression.as_str()),
+        ("JobStateMachineDailyDump", "cron(0 3 * * ? *)")
+    );
+    let parameters = &dump.input["parameters"];
+    assert_eq!(parameters["to"], "s3://nextbasket-dumpsbucket/daily");
+    for table in parameters["tables"].as_array().unwrap() {
+        assert!(template.tables.iter().any(|known| *table == *known.name), "{table}");
+    }
     for route in &template.routes {
         assert!(template.function(&route.function).is_some(), "{}", route.key);
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use nextbasket_batch::engine::JobView;
-use nextbasket_batch::{Job, Progress};
+use nextbasket_batch::{Estimate, Job, Progress};
 
 /// The jobs, a line each.
 pub(super) fn table(jobs: &[Job]) -> String {
@@ -68,7 +68,7 @@ pub(super) fn job(view: &JobView) -> String {
 }
 
 /// `processed 10 / 100, …`
-fn counts(progress: &Progress, of: Option<u64>) -> String {
+pub(crate) fn counts(progress: &Progress, of: Option<u64>) -> String {
     let Progress { processed, matched, changed, refused, read_units, write_units } = progress;
     let of = of.map(|of| format!(" / {of}")).unwrap_or_default();
     let mut text = format!("processed {processed}{of}, matched {matched}, changed {changed}");
@@ -76,5 +76,30 @@ fn counts(progress: &Progress, of: Option<u64>) -> String {
         let _ = write!(text, ", refused {refused}");
     }
     let _ = write!(text, "; {read_units:.1} read and {write_units:.1} write units");
+    text
+}
+
+/// What a job would take, in words.
+pub(super) fn estimate(estimate: &Estimate) -> String {
+    let mut parts = Vec::new();
+    if let Some(items) = estimate.items {
+        parts.push(format!("{items} items"));
+    }
+    if let Some(changes) = estimate.changes {
+        parts.push(format!("about {changes} to change"));
+    }
+    if let Some(bytes) = estimate.bytes {
+        parts.push(indicatif::HumanBytes(bytes).to_string());
+    }
+    parts.push(format!("about {:.0} read and {:.0} write units", estimate.read_units, estimate.write_units));
+    if let Some(seconds) = estimate.seconds {
+        let time = std::time::Duration::from_secs_f64(seconds.clamp(0.0, 1e9));
+        parts.push(format!("{} at this rate", indicatif::HumanDuration(time)));
+    }
+    parts.push(format!("${:.4} on demand in us-east-1", estimate.cost_usd));
+    let mut text = format!("Estimate: {}.", parts.join(", "));
+    for note in &estimate.notes {
+        let _ = write!(text, "\n  {note}");
+    }
     text
 }

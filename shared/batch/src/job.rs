@@ -20,12 +20,20 @@ impl JobId {
         Self(format!("{:012x}-{:08x}", now.as_millis(), random.draw() >> 32))
     }
 
+    /// The id of what was started at this time under this name, such as by a schedule: the same whenever it is asked
+    /// for. Of the name the last 40 characters that an id may have are in it.
+    #[must_use]
+    pub fn started(at: Timestamp, name: &str) -> Self {
+        let name: Vec<char> = name.chars().filter(|&c| fits(c)).collect();
+        let name: String = name.iter().skip(name.len().saturating_sub(40)).collect();
+        Self(format!("{:012x}-{name}", at.as_millis()))
+    }
+
     /// The id that a caller gives, who may submit the same job again after a lost answer.
     ///
     /// # Errors
     /// What it must be.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if (1..=64).contains(&text.len()) && text.chars().all(fits) {
             Ok(Self(text.to_owned()))
         } else {
@@ -38,6 +46,10 @@ impl JobId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+fn fits(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '-' || c == '_'
 }
 
 impl fmt::Display for JobId {

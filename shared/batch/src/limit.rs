@@ -19,6 +19,8 @@ const BURST: f64 = 1.0;
 const MEASURED: f64 = 3.0;
 /// How much of the newest call's units goes into what the next ones are expected to consume.
 const NEWEST: f64 = 0.2;
+/// What is taken for the pace that was throttled if nothing has been measured yet, in units per second.
+const UNMEASURED: f64 = 100.0;
 /// No throttle forces the pace below this.
 const LEAST_PACE: f64 = 1.0;
 
@@ -189,7 +191,8 @@ impl Bucket {
         // What was measured may be less than the pace because there was little to do: one fall at a time.
         let throttled = match self.pace() {
             Some(pace) => measured.clamp(pace * FALL, pace),
-            None => measured,
+            None if self.recent > 0.0 => measured,
+            None => UNMEASURED,
         };
         let pace = (throttled * FALL).max(LEAST_PACE);
         self.forced = Some(Forced { pace, throttled: throttled.max(LEAST_PACE), fell: self.at });

@@ -59,11 +59,18 @@ pub enum TableError {
     },
 }
 
+/// What the database of one machine says when its disk is full: to wait makes no room.
+const FULL_DISK: &str = "database or disk is full";
+
 impl TableError {
     /// Whether the same call may succeed if it is made again later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Throttled { .. } | Self::Unavailable { .. } | Self::Contended { .. })
+        match self {
+            Self::Throttled { .. } | Self::Contended { .. } => true,
+            Self::Unavailable { reason, .. } => !reason.contains(FULL_DISK),
+            _ => false,
+        }
     }
 
     /// What the SDK's error means for this table.

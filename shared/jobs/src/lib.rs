@@ -3,15 +3,22 @@
 //! For: whoever drives jobs (the functions `job-plan` and `job-work`, the pool on one machine) and whoever takes
 //! them in. It holds no kind of its own.
 
+mod failure;
+
 use std::env;
 
 use aws_sdk_dynamodb::Client;
 use nextbasket_batch::{Engine, Kinds, Objects, Site};
 use nextbasket_domain::{Clock, Random};
+use nextbasket_dump::{Archive, Diff, Dump, Restore, Verify};
 use nextbasket_dynamodb::config::{Patience, lambda_config};
+use nextbasket_map_jobs::Map;
 use nextbasket_shop_jobs::{Import, RebuildHistory, RefreshPopular};
+use nextbasket_table_jobs::{Copy, Count, Delete, Fill, Update};
 use nextbasket_tables::{ConfigError, TableNames, Tables};
 use nextbasket_training::job::Train;
+
+pub use failure::Failure;
 
 /// Whether jobs may read files of this machine and run its commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +41,8 @@ pub enum SetupError {
 }
 
 /// The engine of a function: its kinds, the operations table (`OPERATIONS_TABLE`) and the bucket of plans and results
-/// (`JOBS_BUCKET`), with calls of this patience, at the endpoints of `AWS_ENDPOINT_URL_DYNAMODB` and `AWS_ENDPOINT_URL_S3` if those are given.
+/// (`JOBS_BUCKET`), with calls of this patience, at the endpoints of
+/// `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL_S3` and `AWS_ENDPOINT_URL_LAMBDA` if those are given.
 ///
 /// # Errors
 /// [`SetupError`] if a variable is not set, or the system has no random numbers to give.
@@ -52,7 +60,8 @@ pub fn engine_from_env(patience: Patience) -> Result<Engine, SetupError> {
         clock: Clock::system(),
         random,
     };
-    Ok(Engine::new(site, kinds(&tables, Commands::Refused)))
+    let lambda = aws_sdk_lambda::Client::new(&lambda_config("AWS_ENDPOINT_URL_LAMBDA", patience));
+    Ok(Engine::new(site, kinds_with_functions(&tables, Commands::Refused, lambda)))
 }
 
 /// S3 as a function reaches it. An endpoint that is given is addressed by path: it has no name for each bucket.
@@ -67,13 +76,44 @@ fn s3_from_env(patience: Patience) -> aws_sdk_s3::Client {
 #[must_use]
 pub fn kinds(tables: &Tables, commands: Commands) -> Kinds {
     let import = Import::new(tables.clone());
-    let import = match commands {
-        Commands::Allowed => import.with_local_files(),
-        Commands::Refused => import,
+    let kinds = match commands {
+        Commands::Allowed => Kinds::default()
+            .with(import.with_local_files())
+            .with(Dump::new().with_local_files())
+            .with(Restore::new().with_local_files())
+            .with(Verify::new().with_local_files())
+            .with(Diff::new().with_local_files())
+            .with(Archive::new().with_local_files())
+            .with(Copy::default().with_endpoints()),
+        Commands::Refused => Kinds::default()
+            .with(import)
+            .with(Dump::new())
+            .with(Restore::new())
+            .with(Verify::new())
+            .with(Diff::new())
+            .with(Archive::new())
+            .with(Copy::default()),
     };
-    Kinds::default()
+    kinds
         .with(Train::new(tables.clone()))
-        .with(import)
         .with(RebuildHistory::new(tables.clone()))
         .with(RefreshPopular::new(tables.clone()))
+        .with(map(commands))
+        .with(Count)
+        .with(Update)
+        .with(Delete)
+        .with(Fill)
+}
+
+/// As [`kinds`], with Lambda functions that a `map` may call through this client.
+#[must_use]
+pub fn kinds_with_functions(tables: &Tables, commands: Commands, lambda: aws_sdk_lambda::Client) -> Kinds {
+    kinds(tables, commands).with(map(commands).with_functions(lambda))
+}
+
+fn map(commands: Commands) -> Map {
+    match commands {
+        Commands::Allowed => Map::new().with_commands(),
+        Commands::Refused => Map::new(),
+    }
 }

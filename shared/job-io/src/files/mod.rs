@@ -9,6 +9,7 @@
 pub mod list;
 pub mod location;
 pub mod read;
+mod write;
 
 pub use list::FoundFile;
 pub use location::{BadLocation, Location};

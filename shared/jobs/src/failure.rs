@@ -1,4 +1,4 @@
-//! How an invocation fails, by names that the state machine can tell apart.
+//! How an invocation of a job's functions fails, by names that the state machine can tell apart.
 
 use lambda_runtime::Diagnostic;
 use nextbasket_batch::JobError;

@@ -1,0 +1,42 @@
+//! The options that all commands have that run a job.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::jobs::run::{RunOptions, WORKERS};
+use crate::target::Target;
+
+/// Where a job runs, and how.
+#[derive(Debug, Clone, Args)]
+pub struct Running {
+    /// Where the tables are.
+    #[command(flatten)]
+    pub target: Target,
+    /// How many batches this process works on at a time
+    #[arg(long, value_name = "N", default_value_t = WORKERS, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub workers: u32,
+    /// Say items, size, capacity units, time and cost, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Where refused items go, as JSON Lines [default: refused/JOB.jsonl in the data folder]
+    #[arg(long, value_name = "FILE")]
+    pub refused: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Running {
+    /// As the job is to be run, with its estimate told first.
+    pub(crate) fn options(&self) -> RunOptions {
+        RunOptions {
+            workers: self.workers,
+            json: self.json,
+            refused: self.refused.clone(),
+            dry_run: self.dry_run,
+            estimate_first: !self.json,
+            ..RunOptions::default()
+        }
+    }
+}

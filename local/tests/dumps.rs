@@ -1,0 +1,212 @@
+//! `dump`, `restore`, `verify` and `diff` as their users run them, killed at any time.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a test that cannot go on fails there"
+)]
+
+mod command;
+mod killed;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+use command::nextbasket;
+use killed::{Draw, Site, until_ended};
+use nextbasket_testkit::FaultProxy;
+use serde_json::Value;
+
+const WORKERS: u64 = 4;
+const SEGMENTS: u64 = 8;
+const PAGE: u64 = 500;
+
+/// How many items the tests with kills have; a million takes some minutes with a release build.
+fn items() -> u64 {
+    std::env::var("NEXTBASKET_ITEMS").map_or(8_000, |items| items.parse().unwrap())
+}
+
+fn kills() -> u64 {
+    std::env::var("NEXTBASKET_KILLS").map_or(3, |kills| kills.parse().unwrap())
+}
+
+/// A command that is killed when the proxy has seen so many calls of an operation, and gone on with each time.
+async fn killed(
+    site: &Site,
+    proxy: &FaultProxy,
+    command: &[&str],
+    operation: &str,
+    calls: u64,
+    draw: &mut Draw,
+) -> Value {
+    let through = site.through(&proxy.url());
+    let start = |command: &[&str]| -> Child {
+        let workers = WORKERS.to_string();
+        let mut command = nextbasket(command);
+        command.args(["--workers", &workers, "--json"]).args(&through);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let before = proxy.calls(operation);
+    let mut process = start(command);
+    let job = site.running_job().await;
+    let kills = kills();
+    for kill in 1..=kills {
+        let at = before + kill * calls / (kills + 1) + draw.between(0, calls / (2 * kills + 2) + 1);
+        while proxy.calls(operation) < at && process.try_wait().unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        process.kill().unwrap();
+        process.wait().unwrap();
+        process = start(&["jobs", "work", &job]);
+    }
+    until_ended(process).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dump_and_its_restore_that_are_killed_again_and_again_are_complete() {
+    let mut draw = Draw::seeded();
+    let (items, count) = (items(), items().to_string());
+    let site = Site::start().await;
+    site.table("things").await;
+    site.table("copies").await;
+    site.succeed(&["fill", "things", "--count", &count, "--item-bytes", "200"]).await;
+    let proxy = FaultProxy::start(&site.endpoint).await;
+
+    let folder = site.path("dumps");
+    let (segments, page) = (SEGMENTS.to_string(), PAGE.to_string());
+    let dump = ["dump", "things", "--to", &folder, "--segments", &segments, "--batch-size", &page];
+    let pages = items / PAGE;
+    let ended = killed(&site, &proxy, &dump, "Scan", pages, &mut draw).await;
+    assert_eq!(
+        (&ended["state"], &ended["result"]["items"]),
+        (&"succeeded".into(), &items.into()),
+        "seed {}",
+        draw.seed
+    );
+    let read = proxy.calls("Scan");
+    println!("{read} pages read, {} at least, {} kills", pages + SEGMENTS, kills());
+    assert!(read <= pages + 2 * SEGMENTS + kills() * WORKERS, "seed {}: {read} pages", draw.seed);
+    let good = site.succeed(&["verify", &folder]).await;
+    assert!(good.starts_with(&format!("good: {items} items, digest ")), "{good}");
+    let equal = site.succeed(&["verify", &folder, "table:things"]).await;
+    assert!(equal.starts_with("equal: "), "{equal}");
+
+    let restore = ["restore", &folder, "copies"];
+    let ended = killed(&site, &proxy, &restore, "BatchWriteItem", items / 25, &mut draw).await;
+    assert_eq!(ended["state"], "succeeded", "seed {}: {ended}", draw.seed);
+    let equal = site.succeed(&["verify", "table:things", "table:copies"]).await;
+    assert!(equal.starts_with(&format!("equal: {items} items")), "seed {}: {equal}", draw.seed);
+}
+
+/// The data files of the only dump below a folder.
+fn data_files(folder: &Path) -> Vec<PathBuf> {
+    let exports = folder.join("AWSDynamoDB");
+    let export = fs::read_dir(exports).unwrap().next().unwrap().unwrap().path();
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(export.join("data")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_dump_is_named_and_the_command_fails() {
+    let site = Site::start().await;
+    site.table("things").await;
+    site.succeed(&["fill", "things", "--count", "200"]).await;
+    let folder = site.path("dumps");
+    let said = site.succeed(&["dump", "things", "--to", &folder, "--segments", "3"]).await;
+    assert!(said.starts_with("things: 200 items in 3 files, "), "{said}");
+    let files = data_files(Path::new(&folder));
+    let mut flipped = fs::read(&files[0]).unwrap();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 1;
+    fs::write(&files[0], flipped).unwrap();
+    fs::remove_file(&files[1]).unwrap();
+    let said = site.fail(&["verify", &folder], 1).await;
+    assert!(said.contains("problems"), "{said}");
+    let json = nextbasket(&["verify", &folder, "--json"]);
+    let named = run(json, &site).await;
+    for file in &files[..2] {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        assert!(named.contains(name), "{name} is not named: {named}");
+    }
+    assert!(!named.contains(files[2].file_name().unwrap().to_str().unwrap()), "{named}");
+    site.table("copies").await;
+    let said = site.fail(&["restore", &folder, "copies"], 1).await;
+    assert!(said.contains(files[1].file_name().unwrap().to_str().unwrap()), "{said}");
+}
+
+/// A command's standard output, whatever its exit code.
+async fn run(mut command: std::process::Command, site: &Site) -> String {
+    command.args(site.through(&site.endpoint));
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[tokio::test]
+async fn a_table_comes_back_from_csv_and_plain_json_and_differences_are_named() {
+    let site = Site::start().await;
+    site.table("things").await;
+    let put = site
+        .dynamodb
+        .put_item()
+        .table_name("things")
+        .item("id", AttributeValue::S("a, \"b\"\n#1".to_owned()));
+    let put = put.item("number", AttributeValue::N("12345678901234567890123456789012345678".to_owned()));
+    let put = put.item("bytes", AttributeValue::B(Blob::new([0, 255, 10])));
+    let put = put.item("tags", AttributeValue::Ss(vec!["x".to_owned(), "y, z".to_owned()]));
+    put.item("empty", AttributeValue::S(String::new())).send().await.unwrap();
+    site.succeed(&["fill", "things", "--count", "50"]).await;
+    for format in ["csv", "json-lines", "dynamodb-json"] {
+        let folder = site.path(format);
+        site.succeed(&["dump", "things", "--to", &folder, "--format", format]).await;
+        let table = format!("copy-{format}");
+        let restored = site.succeed(&["restore", &folder, &table, "--create"]).await;
+        assert!(restored.starts_with(&format!("51 of 51 items written to {table}")), "{restored}");
+        let side = format!("table:{table}");
+        let equal = site.succeed(&["diff", "table:things", &side, "--to", &site.path("none.jsonl")]).await;
+        assert_eq!(equal, "equal: 51 items\n");
+    }
+    let changed = "copy-csv";
+    site.succeed(&["update", changed, "--set", "extra = 1", "--where", "begins_with(id, 'a, ')"]).await;
+    site.succeed(&["delete", changed, "--where", "contains(id, '7')"]).await;
+    let differences = site.path("differences.jsonl");
+    let said = site.fail(&["diff", "table:things", "table:copy-csv", "--to", &differences], 1).await;
+    assert!(said.contains("0 only right, 1 differ"), "{said}");
+    let lines = fs::read_to_string(&differences).unwrap();
+    assert!(lines.lines().any(|line| line.contains("extra")), "{lines}");
+}
+
+#[tokio::test]
+async fn wrong_use_is_answered_with_what_to_do() {
+    let site = Site::start().await;
+    site.table("things").await;
+    let (none, here) = (site.path("none"), site.path("here"));
+    let cases: &[(&[&str], i32, &[&str])] = &[
+        (&["dump", "nothings", "--to", &here], 1, &["nothings"]),
+        (&["dump", "things"], 2, &["--to"]),
+        (&["dump", "things", "--to", &here, "--filter", "n >"], 2, &["--where", "character"]),
+        (&["dump", "things", "--to", &here, "--columns", "id:S"], 2, &["--columns", "csv"]),
+        (&["dump", "things", "--to", "s3://no-such-bucket/x"], 1, &["no-such-bucket"]),
+        (&["restore", &none, "things"], 1, &["none"]),
+        (&["restore", &none, "things", "--on-conflict", "ask"], 2, &["if-newer=ATTRIBUTE"]),
+        (&["verify", &none], 1, &["none"]),
+        (&["verify", "table:things"], 2, &["what must table:things equal"]),
+        (&["verify", &none, &here], 2, &["diff compares two dumps"]),
+        (&["diff", &none, "table:things"], 1, &["none"]),
+        (&["archive", "things", "--to", &here], 2, &["--where"]),
+    ];
+    for (arguments, code, words) in cases {
+        let said = site.fail(arguments, *code).await;
+        for word in *words {
+            assert!(said.contains(word), "{arguments:?} does not say {word:?}:\n{said}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Endpoints that stay, and processes at them that are killed.
+
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its share")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    reason = "helpers of tests"
+)]
+
+use std::process::Child;
+use std::time::{Duration, Instant, SystemTime};
+
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+};
+use nextbasket_testkit::TestStack;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::command::{fail, succeed};
+
+/// Random numbers from a seed that is printed, or given as `NEXTBASKET_SEED`.
+pub struct Draw {
+    pub seed: u64,
+    state: u64,
+}
+
+impl Draw {
+    pub fn seeded() -> Self {
+        let given = std::env::var("NEXTBASKET_SEED").ok().and_then(|seed| seed.parse().ok());
+        let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64;
+        let seed = given.unwrap_or_else(now) | 1;
+        println!("NEXTBASKET_SEED={seed}");
+        Self { seed, state: seed }
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        self.state
+    }
+
+    pub fn between(&mut self, low: u64, high: u64) -> u64 {
+        low + self.next() % (high - low)
+    }
+}
+
+/// The stand-ins alone, without a server that would work on jobs itself.
+pub struct Site {
+    folder: TempDir,
+    stack: TestStack,
+    pub endpoint: String,
+    pub dynamodb: aws_sdk_dynamodb::Client,
+}
+
+impl Site {
+    pub async fn start() -> Self {
+        // On a disk that needs no syncing, where there is one.
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let stack = TestStack::start().await;
+        let endpoint = stack.machine().dynamodb().endpoint_url();
+        Self { folder, endpoint, dynamodb: stack.dynamodb(), stack }
+    }
+
+    pub fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    pub fn file(&self, name: &str, content: &str) -> String {
+        let path = self.path(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// A table with the key `id`, a string.
+    pub async fn table(&self, name: &str) {
+        let key = KeySchemaElement::builder().attribute_name("id").key_type(KeyType::Hash).build().unwrap();
+        let id = AttributeDefinition::builder().attribute_name("id").attribute_type(ScalarAttributeType::S);
+        let table = self.dynamodb.create_table().table_name(name).key_schema(key);
+        let table = table.attribute_definitions(id.build().unwrap()).billing_mode(BillingMode::PayPerRequest);
+        table.send().await.unwrap();
+    }
+
+    /// The options that lead a command to this DynamoDB and to this site's S3.
+    pub fn through(&self, dynamodb: &str) -> Vec<String> {
+        let (s3, operations) = (self.stack.s3_endpoint(), self.stack.operations());
+        let bucket = self.stack.bucket("JOBS_BUCKET");
+        let options =
+            ["--endpoint", dynamodb, "--s3-endpoint", &s3, "--operations", &operations, "--bucket", &bucket];
+        options.map(str::to_owned).to_vec()
+    }
+
+    /// Runs a command at this site and expects success; answers standard output.
+    pub async fn succeed(&self, command: &[&str]) -> String {
+        self.run(command, succeed).await
+    }
+
+    /// Runs a command at this site and expects the exit code; answers standard error.
+    pub async fn fail(&self, command: &[&str], code: i32) -> String {
+        self.run(command, move |arguments| fail(arguments, code)).await
+    }
+
+    /// The endpoints are this process's own and have to go on meanwhile.
+    async fn run(&self, command: &[&str], run: impl FnOnce(&[&str]) -> String + Send + 'static) -> String {
+        let arguments: Vec<String> =
+            command.iter().map(|&argument| argument.to_owned()).chain(self.through(&self.endpoint)).collect();
+        let run = move || run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        tokio::task::spawn_blocking(run).await.unwrap()
+    }
+
+    /// The id of the newest job, once there is one that has begun.
+    pub async fn running_job(&self) -> String {
+        let begun = Instant::now();
+        loop {
+            let list = self.succeed(&["jobs", "list", "--json"]).await;
+            let list: Value = serde_json::from_str(&list).unwrap();
+            let jobs = list["items"].as_array().cloned().unwrap_or_default();
+            let running = jobs.iter().find(|job| job["state"] == "running" || job["state"] == "waiting");
+            if let Some(job) = running {
+                return job["jobId"].as_str().unwrap().to_owned();
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "no job has begun: {list}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// What a process has printed, as JSON, once it has ended well.
+pub async fn until_ended(process: Child) -> Value {
+    let output = tokio::task::spawn_blocking(move || process.wait_with_output().unwrap()).await.unwrap();
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{}: {err}", output.status);
+    serde_json::from_slice(&output.stdout).unwrap()
+}

@@ -1,0 +1,231 @@
+//! The kind `dump`: a table's items, or those that meet a condition, to files that can be proved.
+//!
+//! | stage | batches | does |
+//! |---|---|---|
+//! | `begin` | tables | reads a table's settings and writes them where the dump will be |
+//! | `scan` | segments of tables | reads items, page by page, and writes data files |
+//! | `finish` | tables | writes the manifests, the summary last, and removes dumps that are to be kept no longer |
+//!
+//! * [`parameters`]: what a dump is submitted with
+//! * `begin`, `scan`, `finish`: the stages
+//! * `encode`: items to the bytes of a page
+//! * `sink`: the data file that is being written, and how it is gone on with
+//! * `keep`: which dumps are removed
+
+pub(crate) mod begin;
+mod encode;
+pub(crate) mod finish;
+mod keep;
+pub mod parameters;
+pub(crate) mod scan;
+mod sink;
+
+use futures::future::BoxFuture;
+use nextbasket_batch::{
+    BatchPlan, Estimate, JobError, Kind, Next, Objects, Outcome, Planning, Refusal, Site, StagePlan, Work,
+    WorkError,
+};
+use nextbasket_job_io::files::{Files, Location, in_function};
+use nextbasket_table_jobs::expression::Condition;
+use nextbasket_table_jobs::scan::Segment;
+use nextbasket_table_jobs::table::Table;
+use serde_json::{Value, json};
+
+use crate::common::{condition, described, json as to_json, mean_bytes, results, scan_units, segments};
+use crate::manifest::EXPORTS;
+use crate::manifest::record::Filter;
+use crate::place::join;
+use begin::{BeginInput, Begun};
+use finish::{FinishInput, Finished, Index};
+use parameters::Task;
+use scan::{ScanInput, Scanned};
+
+const BEGIN: &str = "begin";
+const SCAN: &str = "scan";
+const FINISH: &str = "finish";
+
+/// The kind `dump`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Dump {
+    local_files: bool,
+}
+
+impl Dump {
+    /// To S3.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// To folders of this machine, too. In a function nothing changes.
+    #[must_use]
+    pub fn with_local_files(self) -> Self {
+        Self { local_files: !in_function() }
+    }
+}
+
+impl Kind for Dump {
+    fn name(&self) -> &'static str {
+        "dump"
+    }
+
+    fn check(&self, parameters: &Value) -> Result<(), Refusal> {
+        Task::parse(parameters, self.local_files).map(drop)
+    }
+
+    fn lock(&self, _: &Value) -> Option<String> {
+        None
+    }
+
+    fn estimate<'a>(
+        &'a self,
+        site: &'a Site,
+        parameters: &'a Value,
+    ) -> BoxFuture<'a, Result<Estimate, JobError>> {
+        Box::pin(async move {
+            let task = Task::parse(parameters, self.local_files)?;
+            estimate(site, &task).await
+        })
+    }
+
+    fn plan<'a>(&'a self, planning: &'a Planning<'a>) -> BoxFuture<'a, Result<Next, JobError>> {
+        Box::pin(async move {
+            let task = Task::parse(&planning.job.parameters, self.local_files)?;
+            Ok(match stage(planning, &task).await? {
+                Some(stage) => Next::Stage(stage),
+                None => Next::Done(result(planning, planning.stages() - 1).await?),
+            })
+        })
+    }
+
+    fn work<'a>(&'a self, work: &'a mut Work) -> BoxFuture<'a, Result<Outcome, WorkError>> {
+        Box::pin(async move {
+            let parsed = Task::parse(&work.job().parameters, self.local_files);
+            let task = parsed.map_err(|refusal| WorkError::Systemic(refusal.to_string()))?;
+            self::work(work, &task).await
+        })
+    }
+}
+
+/// The next of a dump's stages; `None` if all have ended.
+pub(crate) async fn stage(planning: &Planning<'_>, task: &Task) -> Result<Option<StagePlan>, JobError> {
+    let Some(last) = planning.job.stage() else {
+        let batches = task.tables.iter().map(|table| {
+            let export = export_id(planning, table);
+            let folder = join(&join(&task.to, EXPORTS), &export);
+            BatchPlan::new(json!(BeginInput { table: table.clone(), export, folder }))
+        });
+        let split = json!({ "by": "table", "tables": task.tables.len() });
+        return Ok(Some(task.apply(StagePlan::new(BEGIN, split, batches.collect()))));
+    };
+    match last.name.as_str() {
+        BEGIN => {
+            let begun: Vec<Begun> = results(planning, last.number).await?;
+            let mut batches = Vec::new();
+            for begun in begun {
+                batches.extend(scans(planning, task, &begun));
+            }
+            let split = json!({ "by": "size", "tables": task.tables.len(), "segments": batches.len() });
+            Ok(Some(task.apply(StagePlan::new(SCAN, split, batches))))
+        }
+        SCAN => {
+            let begun: Vec<Begun> = results(planning, last.number - 1).await?;
+            let scanned: Vec<Scanned> = results(planning, last.number).await?;
+            let mut batches = Vec::new();
+            for (n, begun) in begun.into_iter().enumerate() {
+                let mut segments: Vec<Scanned> =
+                    scanned.iter().filter(|scanned| scanned.folder == begun.folder).cloned().collect();
+                segments.sort_by_key(|scanned| scanned.record.segment);
+                let filter =
+                    task.r#where.clone().map(|r#where| Filter { r#where, now: planning.job.created_at });
+                let key = Objects::key(&planning.job.job_id, &format!("dump-{n:06}.json"));
+                planning.objects().put(&key, to_json(&Index { begun, segments, filter })?).await?;
+                batches.push(BatchPlan::new(json!(FinishInput { index: key })));
+            }
+            let split = json!({ "by": "table", "tables": batches.len() });
+            Ok(Some(task.apply(StagePlan::new(FINISH, split, batches))))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// A batch for each segment of the table.
+fn scans(planning: &Planning<'_>, task: &Task, begun: &Begun) -> Vec<BatchPlan> {
+    let table = Table {
+        name: begun.table.clone(),
+        keys: begun.keys.clone(),
+        items: begun.items,
+        bytes: begun.bytes,
+        indexes: 0,
+    };
+    let of = segments(task.segments, begun.bytes, begun.items);
+    let batch = |number| BatchPlan {
+        weight: begun.bytes / u64::from(of),
+        of: (begun.items > 0).then_some(begun.items / u64::from(of)),
+        ..BatchPlan::new(json!(ScanInput {
+            table: begun.table.clone(),
+            folder: begun.folder.clone(),
+            keys: begun.keys.clone(),
+            segment: Segment { number, of },
+            mean_bytes: mean_bytes(&table),
+            now: planning.job.created_at,
+        }))
+    };
+    (0..of).map(batch).collect()
+}
+
+/// A batch of one of the stages.
+pub(crate) async fn work(work: &mut Work, task: &Task) -> Result<Outcome, WorkError> {
+    let files = Files::new(work.site().objects.client().clone());
+    match work.job().stage().map(|stage| stage.name.as_str()) {
+        Some(BEGIN) => begin::work(work, &files).await,
+        Some(SCAN) => scan::work(work, &files, task).await,
+        _ => finish::work(work, &files, task).await,
+    }
+}
+
+/// What a dump came to: the results of its stage `finish`, whose number is given.
+pub(crate) async fn result(planning: &Planning<'_>, finish: u32) -> Result<Value, JobError> {
+    let dumps: Vec<Finished> = results(planning, finish).await?;
+    let items: u64 = dumps.iter().map(|dump| dump.digest.count).sum();
+    let refused: u64 = dumps.iter().map(|dump| dump.refused).sum();
+    Ok(json!({ "items": items, "refused": refused, "dumps": dumps }))
+}
+
+/// As AWS's: 14 digits of milliseconds and 8 hexadecimal ones. The same whenever it is planned.
+fn export_id(planning: &Planning<'_>, table: &str) -> String {
+    let hash = blake3::hash(format!("{}/{table}", planning.job.job_id).as_bytes());
+    let hex = hash.to_hex();
+    let created = planning.job.created_at.as_millis();
+    format!("{created:014}-{}", hex.as_str().get(..8).unwrap_or_default())
+}
+
+async fn estimate(site: &Site, task: &Task) -> Result<Estimate, JobError> {
+    let (mut items, mut bytes) = (0, 0);
+    for table in &task.tables {
+        let table = described(&site.dynamodb, table).await?;
+        (items, bytes) = (items + table.items, bytes + table.bytes);
+    }
+    let mut notes = vec!["DynamoDB counts items and bytes about every six hours.".to_owned()];
+    if task.r#where.is_some() {
+        notes.push("All items are read, also those that do not meet the condition.".to_owned());
+    }
+    let estimate = Estimate {
+        items: Some(items),
+        bytes: Some(bytes),
+        read_units: scan_units(bytes, task.consistent_read),
+        notes,
+        ..Estimate::default()
+    };
+    Ok(estimate.at(task.rates))
+}
+
+/// The condition of a task whose text was checked.
+pub(crate) fn filter(task: &Task) -> Result<Option<Condition>, WorkError> {
+    condition("where", task.r#where.as_ref()).map_err(|refusal| WorkError::Systemic(refusal.to_string()))
+}
+
+/// Where a dump of this location is looked for.
+pub(crate) fn exports(place: &Location) -> Location {
+    if crate::place::name(place) == EXPORTS { place.clone() } else { join(place, EXPORTS) }
+}

@@ -1,0 +1,185 @@
+//! What a dump is submitted with.
+
+use nextbasket_batch::{Assign, Rates, Refusal, StagePlan, kind};
+use nextbasket_job_io::files::Location;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::common::{WIDTH, check_place, check_rate, check_table, condition, within};
+use crate::csv::Columns;
+use crate::format::Format;
+
+/// What a dump is submitted with.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Parameters {
+    /// The table.
+    table: Option<String>,
+    /// Or several: each has a dump of its own.
+    tables: Option<Vec<String>>,
+    /// The folder or prefix below which dumps stand.
+    to: Location,
+    /// `dynamodb-json`, `csv` or `json-lines`.
+    #[serde(default)]
+    format: Format,
+    /// Which items, if not all.
+    r#where: Option<String>,
+    /// Of CSV: the columns, such as `id:S`. Without them a file has those that its items have.
+    columns: Option<Vec<String>>,
+    /// Into how many segments each table is split.
+    segments: Option<u32>,
+    /// The most items of a page.
+    batch_size: Option<u32>,
+    /// How many segments are read at a time.
+    #[serde(alias = "workers")]
+    width: Option<u32>,
+    /// Read units per second, all workers together.
+    #[serde(alias = "rcu")]
+    read_units: Option<f64>,
+    /// Whether the tables are read strongly consistent, at twice the price.
+    #[serde(default)]
+    consistent_read: bool,
+    /// `false`: data files of CSV and plain JSON are not compressed.
+    #[serde(default = "yes")]
+    gzip: bool,
+    /// Which older dumps of the same tables below `to` are kept; without it all.
+    keep: Option<Keep>,
+    /// The order in which segments go out.
+    assign: Option<Assign>,
+    /// Only say what would be done.
+    #[serde(default)]
+    #[expect(dead_code, reason = "the engine looks at it")]
+    dry_run: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Which older dumps are kept. With both, a dump goes only if it is beyond both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keep {
+    /// The newest so many.
+    pub count: Option<u32>,
+    /// Those of the last so many days.
+    pub days: Option<u32>,
+}
+
+/// A dump as it is to be done.
+#[derive(Debug, Clone)]
+pub(crate) struct Task {
+    pub tables: Vec<String>,
+    pub to: Location,
+    pub format: Format,
+    pub r#where: Option<String>,
+    pub columns: Option<Columns>,
+    pub segments: Option<u32>,
+    pub batch_size: Option<u32>,
+    pub width: u32,
+    pub rates: Rates,
+    pub consistent_read: bool,
+    pub gzip: bool,
+    pub keep: Option<Keep>,
+    pub assign: Assign,
+}
+
+impl Task {
+    pub(crate) fn parse(value: &Value, local_files: bool) -> Result<Self, Refusal> {
+        let parameters: Parameters = kind::parameters(value)?;
+        let tables = match (&parameters.table, &parameters.tables) {
+            (Some(table), None) => vec![table.clone()],
+            (None, Some(tables)) if !tables.is_empty() => tables.clone(),
+            _ => return Err(Refusal::parameter("table", "or tables must be given, one of the two")),
+        };
+        for (n, table) in tables.iter().enumerate() {
+            check_table(if parameters.table.is_some() { "table" } else { "tables" }, table)?;
+            if tables.iter().take(n).any(|other| other == table) {
+                return Err(Refusal::parameter("tables", format!("names {table} twice")));
+            }
+        }
+        check_place("to", &parameters.to, local_files)?;
+        condition("where", parameters.r#where.as_ref())?;
+        within("segments", parameters.segments.map(u64::from), 1, 10_000)?;
+        within("batchSize", parameters.batch_size.map(u64::from), 1, 1_000_000)?;
+        within("width", parameters.width.map(u64::from), 1, 10_000)?;
+        check_rate("readUnits", parameters.read_units)?;
+        if !parameters.gzip && parameters.format == Format::DynamodbJson {
+            return Err(Refusal::parameter("gzip", "must be true for dynamodb-json, as in AWS's exports"));
+        }
+        let columns = match &parameters.columns {
+            Some(_) if parameters.format != Format::Csv => {
+                return Err(Refusal::parameter("columns", "says nothing to a format other than csv"));
+            }
+            Some(columns) if columns.is_empty() => {
+                return Err(Refusal::parameter("columns", "must name at least one column"));
+            }
+            columns => columns.as_deref().map(Columns::parse).transpose(),
+        };
+        let columns = columns.map_err(|error| Refusal::parameter("columns", error.to_string()))?;
+        if let Some(keep) = parameters.keep {
+            within("keep.count", keep.count.map(u64::from), 1, 100_000)?;
+            within("keep.days", keep.days.map(u64::from), 1, 100_000)?;
+            if keep.count.is_none() && keep.days.is_none() {
+                return Err(Refusal::parameter("keep", "must have count, days or both"));
+            }
+        }
+        Ok(Self {
+            tables,
+            to: parameters.to,
+            format: parameters.format,
+            r#where: parameters.r#where,
+            columns,
+            segments: parameters.segments,
+            batch_size: parameters.batch_size,
+            width: parameters.width.unwrap_or(WIDTH),
+            rates: Rates { read: parameters.read_units, write: None },
+            consistent_read: parameters.consistent_read,
+            gzip: parameters.gzip,
+            keep: parameters.keep,
+            assign: parameters.assign.unwrap_or_default(),
+        })
+    }
+
+    pub(crate) fn apply(&self, stage: StagePlan) -> StagePlan {
+        StagePlan { width: self.width, rates: self.rates, assign: self.assign, ..stage }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_wrong_is_named_by_its_field() {
+        for (value, problem) in [
+            (json!({ "to": "/d" }), "parameters.table: or tables must be given"),
+            (json!({ "to": "/d", "table": "abc", "tables": ["abc"] }), "parameters.table: or tables"),
+            (json!({ "to": "/d", "tables": ["abc", "abc"] }), "parameters.tables: names abc twice"),
+            (json!({ "to": "/d", "table": "a b" }), "parameters.table: must be a table's name"),
+            (json!({ "to": "d", "table": "abc" }), "parameters.to: must be an absolute path"),
+            (json!({ "table": "abc" }), "parameters: missing field `to`"),
+            (json!({ "to": "/d", "table": "abc", "where": "a =" }), "parameters.where: at character"),
+            (json!({ "to": "/d", "table": "abc", "gzip": false }), "parameters.gzip: must be true"),
+            (json!({ "to": "/d", "table": "abc", "columns": ["id:S"] }), "parameters.columns: says nothing"),
+            (
+                json!({ "to": "/d", "table": "abc", "format": "csv", "columns": ["id"] }),
+                "parameters.columns: column \"id\"",
+            ),
+            (json!({ "to": "/d", "table": "abc", "format": "xml" }), "parameters.format: unknown variant"),
+            (json!({ "to": "/d", "table": "abc", "keep": {} }), "parameters.keep: must have count"),
+            (
+                json!({ "to": "/d", "table": "abc", "keep": { "count": 0 } }),
+                "parameters.keep.count: must be from 1",
+            ),
+            (json!({ "to": "/d", "table": "abc", "segments": 0 }), "parameters.segments: must be from 1"),
+        ] {
+            let refusal = Task::parse(&value, true).unwrap_err().to_string();
+            assert!(refusal.starts_with(problem), "{value}: {refusal}");
+        }
+        let local = json!({ "to": "/d", "table": "abc" });
+        let refusal = Task::parse(&local, false).unwrap_err().to_string();
+        assert!(refusal.starts_with("parameters.to: is for jobs that are submitted"), "{refusal}");
+    }
+}

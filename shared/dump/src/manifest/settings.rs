@@ -1,0 +1,353 @@
+//! `nextbasket-table.json`: how to make the table again.
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder;
+use aws_sdk_dynamodb::types as sdk;
+use nextbasket_dynamodb::TableError;
+use serde::{Deserialize, Serialize};
+
+/// `nextbasket-table.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TableSettings {
+    /// The version of this form: 1.
+    pub version: u32,
+    /// The table's ARN.
+    pub table_arn: Option<String>,
+    /// The table's id.
+    pub table_id: Option<String>,
+    /// What makes it, as `aws dynamodb create-table --cli-input-json` takes it.
+    pub create_table: CreateTable,
+    /// The attribute of time to live, if that is on.
+    pub time_to_live: Option<String>,
+    /// Whether point-in-time recovery is on; `None` if that could not be read.
+    pub point_in_time_recovery: Option<bool>,
+    /// Its tags.
+    pub tags: Vec<Tag>,
+}
+
+/// A tag.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Tag {
+    /// Its key.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// What makes a table.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CreateTable {
+    /// Its name.
+    pub table_name: String,
+    /// The attributes of keys, with their types.
+    pub attribute_definitions: Vec<Attribute>,
+    /// The table's key.
+    pub key_schema: Vec<Key>,
+    /// Local secondary indexes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub local_secondary_indexes: Vec<Index>,
+    /// Global secondary indexes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub global_secondary_indexes: Vec<Index>,
+    /// `PAY_PER_REQUEST` or `PROVISIONED`.
+    pub billing_mode: String,
+    /// Of a provisioned table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provisioned_throughput: Option<Throughput>,
+    /// Its stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream_specification: Option<Stream>,
+    /// Whether it cannot be deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_protection_enabled: Option<bool>,
+    /// `STANDARD` or `STANDARD_INFREQUENT_ACCESS`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table_class: Option<String>,
+}
+
+/// An attribute of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Attribute {
+    /// Its name.
+    pub attribute_name: String,
+    /// `S`, `N` or `B`.
+    pub attribute_type: String,
+}
+
+/// A part of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Key {
+    /// The attribute.
+    pub attribute_name: String,
+    /// `HASH` or `RANGE`.
+    pub key_type: String,
+}
+
+/// An index.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Index {
+    /// Its name.
+    pub index_name: String,
+    /// Its key.
+    pub key_schema: Vec<Key>,
+    /// Which attributes it holds.
+    pub projection: Projection,
+    /// Of a provisioned table's global index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provisioned_throughput: Option<Throughput>,
+}
+
+/// Which attributes an index holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Projection {
+    /// `ALL`, `KEYS_ONLY` or `INCLUDE`.
+    pub projection_type: String,
+    /// Which others, for `INCLUDE`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub non_key_attributes: Vec<String>,
+}
+
+/// Capacity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Throughput {
+    /// Read units per second.
+    pub read_capacity_units: i64,
+    /// Write units per second.
+    pub write_capacity_units: i64,
+}
+
+/// A stream of changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Stream {
+    /// Whether it is on.
+    pub stream_enabled: bool,
+    /// What its records hold.
+    pub stream_view_type: String,
+}
+
+impl TableSettings {
+    /// Reads them. What may not be read (time to live, recovery, tags) is left out.
+    ///
+    /// # Errors
+    /// [`TableError`] if there is no such table, or DynamoDB does not answer.
+    pub async fn read(client: &Client, table: &str) -> Result<Self, TableError> {
+        let described = client.describe_table().table_name(table).send().await;
+        let described = described.map_err(|error| TableError::from_sdk(table, error))?.table;
+        let nothing =
+            || TableError::Unavailable { table: table.to_owned(), reason: "it is not described".to_owned() };
+        let described = described.ok_or_else(nothing)?;
+        let ttl = optional(table, client.describe_time_to_live().table_name(table).send().await)?
+            .and_then(|ttl| ttl.time_to_live_description)
+            .filter(|ttl| ttl.time_to_live_status == Some(sdk::TimeToLiveStatus::Enabled))
+            .and_then(|ttl| ttl.attribute_name);
+        let recovery = optional(table, client.describe_continuous_backups().table_name(table).send().await)?
+            .and_then(|backups| backups.continuous_backups_description)
+            .and_then(|backups| backups.point_in_time_recovery_description)
+            .and_then(|recovery| recovery.point_in_time_recovery_status)
+            .map(|status| status == sdk::PointInTimeRecoveryStatus::Enabled);
+        let mut tags = Vec::new();
+        if let Some(arn) = &described.table_arn {
+            let mut next = None;
+            loop {
+                let page = client.list_tags_of_resource().resource_arn(arn).set_next_token(next).send().await;
+                let Some(page) = optional(table, page)? else { break };
+                tags.extend(
+                    page.tags
+                        .unwrap_or_default()
+                        .into_iter()
+                        .map(|tag| Tag { key: tag.key, value: tag.value }),
+                );
+                next = page.next_token;
+                if next.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(Self {
+            version: 1,
+            table_arn: described.table_arn.clone(),
+            table_id: described.table_id.clone(),
+            create_table: CreateTable::of(table, &described),
+            time_to_live: ttl,
+            point_in_time_recovery: recovery,
+            tags,
+        })
+    }
+}
+
+/// What the call gives; nothing if it is refused, as by a role that may not make it.
+fn optional<T, E>(table: &str, result: Result<T, SdkError<E>>) -> Result<Option<T>, TableError>
+where
+    E: aws_sdk_dynamodb::error::ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    match result.map_err(|error| TableError::from_sdk(table, error)) {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is_transient() => Err(error),
+        Err(error) => {
+            tracing::warn!(%error, "a setting of the table is left out");
+            Ok(None)
+        }
+    }
+}
+
+fn keys(schema: &[sdk::KeySchemaElement]) -> Vec<Key> {
+    let key = |element: &sdk::KeySchemaElement| Key {
+        attribute_name: element.attribute_name.clone(),
+        key_type: element.key_type.as_str().to_owned(),
+    };
+    schema.iter().map(key).collect()
+}
+
+fn projection(projection: Option<&sdk::Projection>) -> Projection {
+    let kind = projection.and_then(|projection| projection.projection_type.as_ref());
+    let others = projection.map(|projection| projection.non_key_attributes().to_vec());
+    Projection {
+        projection_type: kind.map_or("ALL", sdk::ProjectionType::as_str).to_owned(),
+        non_key_attributes: others.unwrap_or_default(),
+    }
+}
+
+fn throughput(described: Option<&sdk::ProvisionedThroughputDescription>) -> Option<Throughput> {
+    let (read, write) = (described?.read_capacity_units?, described?.write_capacity_units?);
+    (read > 0 && write > 0).then_some(Throughput { read_capacity_units: read, write_capacity_units: write })
+}
+
+impl CreateTable {
+    fn of(name: &str, table: &sdk::TableDescription) -> Self {
+        let provisioned = throughput(table.provisioned_throughput.as_ref());
+        let billing = table.billing_mode_summary.as_ref().and_then(|summary| summary.billing_mode.as_ref());
+        let on_demand = billing == Some(&sdk::BillingMode::PayPerRequest) || provisioned.is_none();
+        let attribute = |attribute: &sdk::AttributeDefinition| Attribute {
+            attribute_name: attribute.attribute_name.clone(),
+            attribute_type: attribute.attribute_type.as_str().to_owned(),
+        };
+        let stream = table.stream_specification.as_ref().filter(|stream| stream.stream_enabled);
+        Self {
+            table_name: name.to_owned(),
+            attribute_definitions: table.attribute_definitions().iter().map(attribute).collect(),
+            key_schema: keys(table.key_schema()),
+            local_secondary_indexes: table
+                .local_secondary_indexes()
+                .iter()
+                .map(|index| Index {
+                    index_name: index.index_name.clone().unwrap_or_default(),
+                    key_schema: keys(index.key_schema()),
+                    projection: projection(index.projection.as_ref()),
+                    provisioned_throughput: None,
+                })
+                .collect(),
+            global_secondary_indexes: table
+                .global_secondary_indexes()
+                .iter()
+                .map(|index| Index {
+                    index_name: index.index_name.clone().unwrap_or_default(),
+                    key_schema: keys(index.key_schema()),
+                    projection: projection(index.projection.as_ref()),
+                    provisioned_throughput: throughput(index.provisioned_throughput.as_ref())
+                        .filter(|_| !on_demand),
+                })
+                .collect(),
+            billing_mode: if on_demand { "PAY_PER_REQUEST" } else { "PROVISIONED" }.to_owned(),
+            provisioned_throughput: provisioned.filter(|_| !on_demand),
+            stream_specification: stream.map(|stream| Stream {
+                stream_enabled: true,
+                stream_view_type: stream
+                    .stream_view_type
+                    .as_ref()
+                    .map_or("NEW_AND_OLD_IMAGES", sdk::StreamViewType::as_str)
+                    .to_owned(),
+            }),
+            deletion_protection_enabled: table.deletion_protection_enabled,
+            table_class: table
+                .table_class_summary
+                .as_ref()
+                .and_then(|summary| summary.table_class.as_ref())
+                .map(|class| class.as_str().to_owned()),
+        }
+    }
+
+    /// The call that makes a table of this name so.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn request(&self, client: &Client, name: &str) -> Result<CreateTableFluentBuilder, String> {
+        let schema = |schema: &[Key]| -> Result<Vec<sdk::KeySchemaElement>, String> {
+            let key = |key: &Key| {
+                sdk::KeySchemaElement::builder()
+                    .attribute_name(&key.attribute_name)
+                    .key_type(key.key_type.as_str().into())
+                    .build()
+                    .map_err(|error| error.to_string())
+            };
+            schema.iter().map(key).collect()
+        };
+        let provisioned =
+            |throughput: Option<Throughput>| -> Result<Option<sdk::ProvisionedThroughput>, String> {
+                let build = |throughput: Throughput| {
+                    sdk::ProvisionedThroughput::builder()
+                        .read_capacity_units(throughput.read_capacity_units)
+                        .write_capacity_units(throughput.write_capacity_units)
+                        .build()
+                        .map_err(|error| error.to_string())
+                };
+                throughput.map(build).transpose()
+            };
+        let projected = |projection: &Projection| {
+            let others = Some(projection.non_key_attributes.clone()).filter(|others| !others.is_empty());
+            sdk::Projection::builder()
+                .projection_type(projection.projection_type.as_str().into())
+                .set_non_key_attributes(others)
+                .build()
+        };
+        let mut create = client
+            .create_table()
+            .table_name(name)
+            .set_key_schema(Some(schema(&self.key_schema)?))
+            .billing_mode(self.billing_mode.as_str().into())
+            .set_provisioned_throughput(provisioned(self.provisioned_throughput)?)
+            .set_deletion_protection_enabled(self.deletion_protection_enabled)
+            .set_table_class(self.table_class.as_deref().map(Into::into));
+        for attribute in &self.attribute_definitions {
+            let definition = sdk::AttributeDefinition::builder()
+                .attribute_name(&attribute.attribute_name)
+                .attribute_type(attribute.attribute_type.as_str().into())
+                .build();
+            create = create.attribute_definitions(definition.map_err(|error| error.to_string())?);
+        }
+        for index in &self.local_secondary_indexes {
+            let index = sdk::LocalSecondaryIndex::builder()
+                .index_name(&index.index_name)
+                .set_key_schema(Some(schema(&index.key_schema)?))
+                .projection(projected(&index.projection))
+                .build();
+            create = create.local_secondary_indexes(index.map_err(|error| error.to_string())?);
+        }
+        for index in &self.global_secondary_indexes {
+            let index = sdk::GlobalSecondaryIndex::builder()
+                .index_name(&index.index_name)
+                .set_key_schema(Some(schema(&index.key_schema)?))
+                .projection(projected(&index.projection))
+                .set_provisioned_throughput(provisioned(index.provisioned_throughput)?)
+                .build();
+            create = create.global_secondary_indexes(index.map_err(|error| error.to_string())?);
+        }
+        if let Some(stream) = &self.stream_specification {
+            let specification = sdk::StreamSpecification::builder()
+                .stream_enabled(stream.stream_enabled)
+                .stream_view_type(stream.stream_view_type.as_str().into())
+                .build();
+            create = create.stream_specification(specification.map_err(|error| error.to_string())?);
+        }
+        Ok(create)
+    }
+}

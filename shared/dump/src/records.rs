@@ -1,0 +1,239 @@
+//! A data file's lines, read on a thread of their own, a chunk at a time.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use flate2::bufread::MultiGzDecoder;
+use md5::{Digest as _, Md5};
+use nextbasket_batch::WorkError;
+use nextbasket_job_io::files::read::BlockingPieces;
+use nextbasket_job_io::files::{FileError, Files, FoundFile};
+use tokio::sync::mpsc;
+
+use crate::csv::{Columns, read_row};
+use crate::format::Format;
+use crate::json::{Change, read_line};
+use crate::json_lines;
+
+/// A chunk has at most so many lines, and about so many bytes.
+const LINES: usize = 1_000;
+const BYTES: usize = 1 << 20;
+/// How much is read at a time.
+const BUFFER: usize = 128 << 10;
+/// No item's line is longer: 400 KB, each byte written as six.
+const LONGEST: u64 = 8 << 20;
+/// The first bytes of gzip.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// A line, and what it says or what is wrong with it.
+#[derive(Debug)]
+pub(crate) struct Record {
+    /// From 1; of CSV the line on which the row begins.
+    pub line: u64,
+    pub change: Result<Change, String>,
+}
+
+/// What is read of a file.
+#[derive(Debug)]
+pub(crate) enum Piece {
+    /// The next lines.
+    Chunk(Vec<Record>),
+    /// All has been read: the MD5 and the size of the file.
+    End { md5: [u8; 16], bytes: u64 },
+}
+
+/// Why a file cannot be read to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadError {
+    /// The file itself.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// What is in it.
+    #[error("{0}")]
+    Content(String),
+}
+
+impl From<ReadError> for WorkError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::File(error) => error.into(),
+            ReadError::Content(problem) => Self::Failed(problem),
+        }
+    }
+}
+
+/// A file that is being read.
+pub(crate) struct Records(mpsc::Receiver<Result<Piece, ReadError>>);
+
+impl Records {
+    /// Reads the lines behind the line `skip`.
+    pub(crate) async fn open(
+        files: &Files,
+        found: &FoundFile,
+        format: Format,
+        skip: u64,
+    ) -> Result<Self, FileError> {
+        let pieces = files.open(found, 0..found.bytes).await?.into_blocking();
+        let (sender, receiver) = mpsc::channel(1);
+        tokio::task::spawn_blocking(move || {
+            let mut hashing = Hashing { from: pieces, md5: Md5::new(), bytes: 0 };
+            let mut chunks = Chunks { sender: &sender, records: Vec::new(), bytes: 0, skip, gone: false };
+            let read = read(&mut hashing, format, &mut chunks).and_then(|()| {
+                chunks.send();
+                // What stands behind the content counts as well, unless nobody wants to know.
+                if chunks.gone { Ok(()) } else { io::copy(&mut hashing, &mut io::sink()).map(drop) }
+            });
+            let gone = chunks.gone;
+            let last = match (read, hashing.from.failure()) {
+                (_, Some(failure)) => Err(failure.into()),
+                (Err(error), None) => {
+                    chunks.send();
+                    Err(ReadError::Content(error.to_string()))
+                }
+                (Ok(()), None) => {
+                    let bytes = hashing.bytes;
+                    Ok(Piece::End { md5: hashing.md5.finalize().into(), bytes })
+                }
+            };
+            if !gone {
+                // Nobody may be there any more to hear it.
+                let _ = sender.blocking_send(last);
+            }
+        });
+        Ok(Self(receiver))
+    }
+
+    /// What comes next; nothing comes behind the end or an error.
+    pub(crate) async fn next(&mut self) -> Option<Result<Piece, ReadError>> {
+        self.0.recv().await
+    }
+}
+
+/// The MD5 of a file.
+pub(crate) async fn md5_of(files: &Files, found: &FoundFile) -> Result<[u8; 16], FileError> {
+    let mut pieces = files.open(found, 0..found.bytes).await?;
+    let mut md5 = Md5::new();
+    while let Some(piece) = pieces.next().await? {
+        md5.update(&piece);
+    }
+    Ok(md5.finalize().into())
+}
+
+/// Counts and hashes what is read.
+struct Hashing {
+    from: BlockingPieces,
+    md5: Md5,
+    bytes: u64,
+}
+
+impl Read for Hashing {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(into)?;
+        self.md5.update(into.get(..count).unwrap_or_default());
+        self.bytes += u64::try_from(count).unwrap_or(0);
+        Ok(count)
+    }
+}
+
+/// Gathers lines and sends them off.
+struct Chunks<'a> {
+    sender: &'a mpsc::Sender<Result<Piece, ReadError>>,
+    records: Vec<Record>,
+    bytes: usize,
+    skip: u64,
+    /// Nobody waits for more.
+    gone: bool,
+}
+
+impl Chunks<'_> {
+    fn push(&mut self, line: u64, bytes: usize, change: impl FnOnce() -> Result<Change, String>) {
+        if line <= self.skip {
+            return;
+        }
+        self.records.push(Record { line, change: change() });
+        self.bytes += bytes;
+        if self.records.len() >= LINES || self.bytes >= BYTES {
+            self.send();
+        }
+    }
+
+    fn send(&mut self) {
+        let records = std::mem::take(&mut self.records);
+        self.bytes = 0;
+        if !records.is_empty() && !self.gone {
+            self.gone = self.sender.blocking_send(Ok(Piece::Chunk(records))).is_err();
+        }
+    }
+}
+
+fn read(from: &mut Hashing, format: Format, chunks: &mut Chunks<'_>) -> io::Result<()> {
+    let mut raw = BufReader::with_capacity(BUFFER, from);
+    if raw.fill_buf()?.starts_with(&GZIP) {
+        let unpacked = MultiGzDecoder::new(raw);
+        return lines_or_rows(BufReader::with_capacity(BUFFER, unpacked), format, chunks)
+            .map_err(|error| io::Error::other(format!("it is no whole gzip file: {error}")));
+    }
+    lines_or_rows(raw, format, chunks)
+}
+
+fn lines_or_rows(reader: impl BufRead, format: Format, chunks: &mut Chunks<'_>) -> io::Result<()> {
+    if format == Format::Csv { rows(reader, chunks) } else { lines(reader, format, chunks) }
+}
+
+fn lines(mut reader: impl BufRead, format: Format, chunks: &mut Chunks<'_>) -> io::Result<()> {
+    let (mut number, mut line) = (0, Vec::new());
+    while !chunks.gone {
+        line.clear();
+        number += 1;
+        if reader.by_ref().take(LONGEST).read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        let whole = line.ends_with(b"\n") || u64::try_from(line.len()).unwrap_or(LONGEST) < LONGEST;
+        if !whole {
+            chunks.push(number, line.len(), || Err("the line is longer than that of any item".to_owned()));
+            skip_line(&mut reader)?;
+            continue;
+        }
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        chunks.push(number, line.len(), || match format {
+            Format::JsonLines => json_lines::read_line(number, &line).map(Change::Put).map_err(|e| e.problem),
+            _ => read_line(number, &line).map_err(|error| error.problem),
+        });
+    }
+    Ok(())
+}
+
+fn skip_line(reader: &mut impl BufRead) -> io::Result<()> {
+    loop {
+        let buffer = reader.fill_buf()?;
+        let (used, end) = match buffer.iter().position(|byte| *byte == b'\n') {
+            Some(at) => (at + 1, true),
+            None => (buffer.len(), buffer.is_empty()),
+        };
+        reader.consume(used);
+        if end {
+            return Ok(());
+        }
+    }
+}
+
+fn rows(mut reader: impl BufRead, chunks: &mut Chunks<'_>) -> io::Result<()> {
+    // Of lines that end in CR and LF, the reader counts the LF as the next line's.
+    let first = reader.fill_buf()?;
+    let at = first.iter().position(|byte| *byte == b'\n').and_then(|at| at.checked_sub(1));
+    let ahead = u64::from(at.and_then(|at| first.get(at)) == Some(&b'\r'));
+    let mut rows = ::csv::ReaderBuilder::new().flexible(true).from_reader(reader);
+    let columns =
+        Columns::read(rows.headers()?).map_err(|error| io::Error::other(format!("line 1: {}", error.0)))?;
+    let mut row = ::csv::ByteRecord::new();
+    while !chunks.gone && rows.read_byte_record(&mut row)? {
+        let line = row.position().map_or(0, ::csv::Position::line) + ahead;
+        let bytes = row.as_slice().len();
+        chunks.push(line, bytes, || match ::csv::StringRecord::from_byte_record(row.clone()) {
+            Ok(row) => read_row(&columns, &row).map(Change::Put).map_err(|error| error.0),
+            Err(_) => Err("the row is not UTF-8".to_owned()),
+        });
+    }
+    Ok(())
+}

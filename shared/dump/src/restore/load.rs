@@ -1,0 +1,301 @@
+//! The stage `load`: a file's items into the table.
+//!
+//! A file is compared with the manifest's MD5 before anything of it is written: one that does not agree fails by name,
+//! and the table has nothing of it. Then its lines go in chunks, shuffled, since items of a dump stand in the order of
+//! their partitions, which would make one of them hot. Lines with the same key keep their order.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use nextbasket_batch::work::Go;
+use nextbasket_batch::{Outcome, Work, WorkError};
+use nextbasket_dynamodb::item::Item;
+use nextbasket_job_io::files::{FileError, Files};
+use nextbasket_table_jobs::calls::{CallError, Calls};
+use nextbasket_table_jobs::key::{KeySchema, hash, to_json};
+use nextbasket_table_jobs::write::delete::Delete;
+use nextbasket_table_jobs::write::put::Put;
+use nextbasket_table_jobs::write::{Became, Writer, write_all};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::common::ended;
+use crate::format::Format;
+use crate::json::Change;
+use crate::manifest::same_md5;
+use crate::records::{Piece, Record, Records, md5_of};
+use crate::restore::parameters::Task;
+use crate::source::SourceFile;
+
+/// The most lines between two checkpoints: written 25 a call, or one a call.
+const TOGETHER: f64 = 1_000.0;
+const ONE_BY_ONE: f64 = 100.0;
+/// The fewest, at a low rate, and how many seconds a part may take otherwise.
+const LEAST: f64 = 25.0;
+const SECONDS: f64 = 2.0;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct LoadInput {
+    pub file: SourceFile,
+    pub format: Format,
+    pub incremental: bool,
+    pub keys: KeySchema,
+}
+
+/// What came of a file's lines.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(crate) struct Loaded {
+    pub lines: u64,
+    pub written: u64,
+    pub deleted: u64,
+    pub skipped: u64,
+    pub refused: u64,
+}
+
+impl std::ops::AddAssign for Loaded {
+    fn add_assign(&mut self, other: Self) {
+        self.lines += other.lines;
+        self.written += other.written;
+        self.deleted += other.deleted;
+        self.skipped += other.skipped;
+        self.refused += other.refused;
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Checkpoint {
+    /// The last line that is done.
+    line: u64,
+    loaded: Loaded,
+}
+
+struct Running<'a> {
+    input: &'a LoadInput,
+    calls: Calls,
+    put: Arc<Writer>,
+    delete: Arc<Writer>,
+    state: Checkpoint,
+}
+
+pub(crate) async fn work(work: &mut Work, files: &Files, task: &Task) -> Result<Outcome, WorkError> {
+    let input: LoadInput = work.input()?;
+    let state = work.checkpoint::<Checkpoint>()?.unwrap_or_default();
+    let name = input.file.name.clone();
+    let Some(found) = input.file.found.clone() else { return Err(FileError::Missing(name).into()) };
+    if let Some(md5) = &input.file.md5
+        && state.line == 0
+        && !same_md5(md5, &STANDARD.encode(md5_of(files, &found).await?))
+    {
+        let problem = "its MD5 is not the one in the manifest; nothing of it was written";
+        return Err(WorkError::Failed(format!("{name}: {problem}")));
+    }
+    let mut running = Running {
+        calls: Calls::new(work),
+        put: Arc::new(Writer::Put(Put::new(&task.table, &input.keys, task.on_conflict.clone()))),
+        delete: Arc::new(Writer::Delete(Delete::new(
+            &task.table,
+            &input.keys,
+            None,
+            work.site().clock.now(),
+        ))),
+        state,
+        input: &input,
+    };
+    let mut records = Records::open(files, &found, input.format, state.line).await?;
+    loop {
+        match records.next().await {
+            Some(Ok(Piece::Chunk(chunk))) => match running.chunk(work, chunk).await {
+                Ok(Go::On) => {}
+                Ok(Go::Stop) => return Ok(Outcome::Stopped),
+                Err(error) => return ended(error),
+            },
+            Some(Ok(Piece::End { .. })) => break,
+            Some(Err(error)) => return Err(named(&name, error.into())),
+            None => return Err(WorkError::Transient(format!("{name}: the reader ended early"))),
+        }
+    }
+    let read = running.state.loaded.lines;
+    if let Some(items) = input.file.items.filter(|items| *items != read) {
+        return Err(WorkError::Failed(format!("{name}: it has {read} items, the manifest says {items}")));
+    }
+    Outcome::done(&running.state.loaded)
+}
+
+fn named(name: &str, error: WorkError) -> WorkError {
+    match error {
+        WorkError::Failed(problem) => WorkError::Failed(format!("{name}: {problem}")),
+        other => other,
+    }
+}
+
+impl Running<'_> {
+    /// Writes the chunk, in parts that take some seconds at most each, and saves behind each of them.
+    async fn chunk(&mut self, work: &mut Work, mut records: Vec<Record>) -> Result<Go, CallError> {
+        while !records.is_empty() {
+            let most = part_size(work.limits().write.pace(), self.put.group() == 1);
+            let rest = records.split_off(records.len().min(most));
+            if self.part(work, records).await? == Go::Stop {
+                return Ok(Go::Stop);
+            }
+            records = rest;
+        }
+        Ok(Go::On)
+    }
+
+    async fn part(&mut self, work: &mut Work, records: Vec<Record>) -> Result<Go, CallError> {
+        let mut rounds = Rounds::default();
+        for Record { line, change } in records {
+            self.state.line = line;
+            self.state.loaded.lines += 1;
+            match change {
+                Ok(Change::Delete(_)) if !self.input.incremental => {
+                    self.refuse(work, line, None, "the line has no Item");
+                }
+                Ok(change) => rounds.add(&self.input.keys, line, change),
+                Err(problem) => self.refuse(work, line, None, &problem),
+            }
+        }
+        for round in rounds.0 {
+            self.round(work, round).await?;
+        }
+        work.progress.processed = self.state.loaded.lines;
+        work.progress.matched = self.state.loaded.lines;
+        work.save(&self.state).await.map_err(CallError::Failed)
+    }
+
+    /// Writes lines of different keys.
+    async fn round(&mut self, work: &mut Work, mut round: Round) -> Result<(), CallError> {
+        let seed = format!("{}/{}/{}", work.job().job_id, self.input.file.name, self.state.line);
+        shuffle(&mut round.puts, &seed);
+        let limiter = work.limits().write.clone();
+        for (writer, lines, deletes) in
+            [(self.put.clone(), round.puts, false), (self.delete.clone(), round.deletes, true)]
+        {
+            if lines.is_empty() {
+                continue;
+            }
+            let (numbers, items): (Vec<u64>, Vec<Item>) = lines.into_iter().unzip();
+            let keys: Vec<Item> = items.iter().map(|item| self.input.keys.of(item)).collect();
+            let written = write_all(&self.calls, &limiter, &writer, items);
+            let (became, units) = self.calls.watched(work, written).await?;
+            work.progress.write_units += units;
+            for ((line, key), became) in numbers.into_iter().zip(keys).zip(became) {
+                match became {
+                    Became::Changed if deletes => self.state.loaded.deleted += 1,
+                    Became::Changed => self.state.loaded.written += 1,
+                    Became::Skipped => self.state.loaded.skipped += 1,
+                    Became::Refused(reason) => self.refuse(work, line, Some(&key), &reason),
+                }
+            }
+        }
+        work.progress.changed = self.state.loaded.written + self.state.loaded.deleted;
+        Ok(())
+    }
+
+    fn refuse(&mut self, work: &mut Work, line: u64, key: Option<&Item>, reason: &str) {
+        let mut what = json!({ "file": self.input.file.name, "line": line });
+        if let (Some(key), Some(what)) = (key, what.as_object_mut()) {
+            what.insert("key".to_owned(), to_json(key));
+        }
+        work.refuse(&what, reason);
+        self.state.loaded.refused += 1;
+    }
+}
+
+/// How many lines are written between two checkpoints.
+fn part_size(pace: Option<f64>, one_by_one: bool) -> usize {
+    let most = if one_by_one { ONE_BY_ONE } else { TOGETHER };
+    let items = pace.map_or(most, |pace| (pace * SECONDS).clamp(LEAST, most));
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it lies between two constants"
+    )]
+    let items = items as usize;
+    items
+}
+
+/// Lines of which no two have the same key.
+#[derive(Default)]
+struct Round {
+    puts: Vec<(u64, Item)>,
+    deletes: Vec<(u64, Item)>,
+}
+
+/// Lines with the same key go one after the other, in rounds.
+#[derive(Default)]
+struct Rounds(Vec<Round>, HashMap<u128, usize>);
+
+impl Rounds {
+    fn add(&mut self, keys: &KeySchema, line: u64, change: Change) {
+        let key = match &change {
+            Change::Put(item) | Change::Delete(item) => hash(keys, &keys.of(item)),
+        };
+        let next = self.1.entry(key).and_modify(|round| *round += 1).or_insert(0);
+        if self.0.len() <= *next {
+            self.0.push(Round::default());
+        }
+        let Some(round) = self.0.get_mut(*next) else { return };
+        match change {
+            Change::Put(item) => round.puts.push((line, item)),
+            Change::Delete(key) => round.deletes.push((line, keys.of(&key))),
+        }
+    }
+}
+
+/// The same order for the same seed (Fisher and Yates, with BLAKE3's output as the source of chance).
+fn shuffle<T>(items: &mut [T], seed: &str) {
+    let mut chance = blake3::Hasher::new().update(seed.as_bytes()).finalize_xof();
+    let mut bytes = [0; 8];
+    for at in (1..items.len()).rev() {
+        chance.fill(&mut bytes);
+        let bound = u64::try_from(at).unwrap_or(0) + 1;
+        let other = usize::try_from(u64::from_le_bytes(bytes) % bound).unwrap_or(0);
+        items.swap(at, other);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nextbasket_dynamodb::item::text;
+    use nextbasket_table_jobs::key::{KeyAttribute, KeyKind};
+
+    #[test]
+    fn a_shuffle_keeps_all_and_is_the_same_for_the_same_seed() {
+        let shuffled = |seed: &str| {
+            let mut numbers: Vec<u32> = (0..1_000).collect();
+            shuffle(&mut numbers, seed);
+            numbers
+        };
+        assert_eq!(shuffled("a"), shuffled("a"));
+        assert_ne!(shuffled("a"), shuffled("b"));
+        let mut sorted = shuffled("a");
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..1_000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn lines_of_one_key_are_written_one_after_the_other() {
+        let keys =
+            KeySchema { partition: KeyAttribute { name: "id".to_owned(), kind: KeyKind::S }, sort: None };
+        let item = |id: &str, n: &str| Item::from([("id".to_owned(), text(id)), ("n".to_owned(), text(n))]);
+        let mut rounds = Rounds::default();
+        for (line, change) in [
+            (1, Change::Put(item("a", "1"))),
+            (2, Change::Put(item("b", "1"))),
+            (3, Change::Delete(item("a", ""))),
+            (4, Change::Put(item("a", "2"))),
+        ] {
+            rounds.add(&keys, line, change);
+        }
+        let lines = |round: &Round| {
+            let numbers = |lines: &[(u64, Item)]| lines.iter().map(|(line, _)| *line).collect::<Vec<_>>();
+            (numbers(&round.puts), numbers(&round.deletes))
+        };
+        let all: Vec<_> = rounds.0.iter().map(lines).collect();
+        assert_eq!(all, [(vec![1, 2], vec![]), (vec![], vec![3]), (vec![4], vec![])]);
+    }
+}

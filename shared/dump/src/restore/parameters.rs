@@ -1,0 +1,87 @@
+//! What a restore is submitted with.
+
+use nextbasket_batch::{Rates, Refusal, StagePlan, kind};
+use nextbasket_job_io::files::Location;
+use nextbasket_table_jobs::parameters::OnConflict;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::common::{WIDTH, check_place, check_rate, check_table, within};
+use crate::format::Format;
+
+/// What a restore is submitted with.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Parameters {
+    /// A dump's or an export's folder, a place that holds some (the newest complete one is meant), or a file or folder
+    /// of CSV or JSON Lines.
+    from: Location,
+    /// The table that is written.
+    table: String,
+    /// Make the table as the dump's was, if it is not there.
+    #[serde(default)]
+    create: bool,
+    /// What to do with an item that is there already: `overwrite`, `skip`, `fail` or `{"ifNewer": "ATTRIBUTE"}`.
+    #[serde(default)]
+    on_conflict: OnConflict,
+    /// Of plain files, if their names do not tell it.
+    format: Option<Format>,
+    /// How many files are read at a time.
+    #[serde(alias = "workers")]
+    width: Option<u32>,
+    /// Write units per second, all workers together.
+    #[serde(alias = "wcu")]
+    write_units: Option<f64>,
+    /// How many files may fail for good, in percent.
+    #[serde(default)]
+    tolerated: f64,
+    /// Only say what would be done.
+    #[serde(default)]
+    #[expect(dead_code, reason = "the engine looks at it")]
+    dry_run: bool,
+}
+
+/// A restore as it is to be done.
+#[derive(Debug, Clone)]
+pub(crate) struct Task {
+    pub from: Location,
+    pub table: String,
+    pub create: bool,
+    pub on_conflict: OnConflict,
+    pub format: Option<Format>,
+    pub rates: Rates,
+    width: u32,
+    tolerated: f64,
+}
+
+impl Task {
+    pub(crate) fn parse(value: &Value, local_files: bool) -> Result<Self, Refusal> {
+        let parameters: Parameters = kind::parameters(value)?;
+        check_place("from", &parameters.from, local_files)?;
+        check_table("table", &parameters.table)?;
+        within("width", parameters.width.map(u64::from), 1, 10_000)?;
+        check_rate("writeUnits", parameters.write_units)?;
+        if !(0.0..=100.0).contains(&parameters.tolerated) {
+            return Err(Refusal::parameter("tolerated", "must be from 0 to 100 percent"));
+        }
+        if let OnConflict::IfNewer { attribute } = &parameters.on_conflict
+            && attribute.is_empty()
+        {
+            return Err(Refusal::parameter("onConflict.ifNewer", "must name an attribute"));
+        }
+        Ok(Self {
+            from: parameters.from,
+            table: parameters.table,
+            create: parameters.create,
+            on_conflict: parameters.on_conflict,
+            format: parameters.format,
+            rates: Rates { read: None, write: parameters.write_units },
+            width: parameters.width.unwrap_or(WIDTH),
+            tolerated: parameters.tolerated,
+        })
+    }
+
+    pub(crate) fn apply(&self, stage: StagePlan) -> StagePlan {
+        StagePlan { width: self.width, rates: self.rates, tolerated: self.tolerated, ..stage }
+    }
+}

@@ -1,0 +1,297 @@
+//! The kind `map`: its parameters checked, its stages planned.
+
+use futures::future::BoxFuture;
+use nextbasket_batch::stage::BatchTask;
+use nextbasket_batch::{
+    Assign, BatchPlan, Estimate, JobError, Kind, Next, Objects, Outcome, Planning, Refusal, Site, StagePlan,
+    Work, WorkError,
+};
+use nextbasket_table_jobs::scan::Segment;
+use nextbasket_table_jobs::table::Table;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::batches::{self, json_of};
+use crate::gather::{self, Failed, GatherInput, Index};
+use crate::output::Output;
+use crate::parameters::{Doer, Input, Split, Task};
+use crate::read_table::{self, Sorted};
+use crate::source::BatchInput;
+use crate::split_files::{self, CutFile, CutInput};
+use crate::{sort_files, work};
+use nextbasket_job_io::files::{Files, FoundFile, in_function};
+
+const SPLIT: &str = "split";
+const SORT: &str = "sort";
+const READ: &str = "read";
+const MAP: &str = "map";
+const GATHER: &str = "gather";
+
+/// How many files, and how many bytes of them, a batch of `split` looks at.
+const CUT_FILES: usize = 100;
+const CUT_BYTES: u64 = 256 << 20;
+
+/// The kind `map`.
+#[derive(Debug, Clone, Default)]
+pub struct Map {
+    commands: bool,
+    lambda: Option<aws_sdk_lambda::Client>,
+}
+
+impl Map {
+    /// With nothing that does the work yet: neither commands nor functions.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Runs commands of this machine, and reads and writes its files: for jobs that somebody at this machine submits,
+    /// since whoever submits such a job runs what they like. In a function nothing changes.
+    #[must_use]
+    pub fn with_commands(self) -> Self {
+        Self { commands: !in_function(), ..self }
+    }
+
+    /// Calls Lambda functions through this client.
+    #[must_use]
+    pub fn with_functions(self, lambda: aws_sdk_lambda::Client) -> Self {
+        Self { lambda: Some(lambda), ..self }
+    }
+
+    fn parse(&self, parameters: &Value) -> Result<Task, Refusal> {
+        let task = Task::parse(parameters)?;
+        if let Some(field) = task.is_local().filter(|_| !self.commands) {
+            let problem = "is for jobs that are submitted and worked on at the machine itself";
+            return Err(Refusal::parameter(field, problem));
+        }
+        if matches!(task.doer, Doer::Function(_)) && self.lambda.is_none() {
+            return Err(Refusal::parameter("function", "cannot be called: there are no functions here"));
+        }
+        Ok(task)
+    }
+
+    async fn next(&self, planning: &Planning<'_>) -> Result<Next, JobError> {
+        let task = self.parse(&planning.job.parameters)?;
+        let Some(stage) = planning.job.stage() else {
+            return first(planning, &task).await.map(Next::Stage);
+        };
+        Ok(match stage.name.as_str() {
+            SPLIT => {
+                let files: Vec<Vec<CutFile>> = results(planning, stage.number).await?;
+                let batches =
+                    batches::of_files(planning, &task, files.into_iter().flatten().collect()).await?;
+                Next::Stage(map_stage(&task, batches))
+            }
+            SORT | READ => {
+                let sorted: Vec<Sorted> = results(planning, stage.number).await?;
+                let batches = batches::of_sorted(planning, &task, sorted).await?;
+                Next::Stage(map_stage(&task, batches))
+            }
+            MAP => {
+                let index = index(planning, stage.number).await?;
+                let key = Objects::key(&planning.job.job_id, "gather.json");
+                planning.objects().put(&key, json_of(&index)?).await?;
+                let of = u64::try_from(index.outputs.len()).ok();
+                let batch = BatchPlan { of, ..BatchPlan::new(json!(GatherInput { index: key })) };
+                Next::Stage(StagePlan {
+                    width: 1,
+                    ..StagePlan::new(GATHER, json!({ "by": "size", "batches": 1 }), vec![batch])
+                })
+            }
+            _ => {
+                let done: Vec<Value> = results(planning, stage.number).await?;
+                Next::Done(done.into_iter().next().unwrap_or_default())
+            }
+        })
+    }
+}
+
+/// The results of a stage's batches, in their order.
+async fn results<T: DeserializeOwned>(planning: &Planning<'_>, stage: u32) -> Result<Vec<T>, JobError> {
+    let mut results = Vec::new();
+    for batch in planning.batches(stage).await? {
+        if let Some(bytes) = planning.result(&batch).await? {
+            results
+                .push(serde_json::from_slice(&bytes).map_err(|error| JobError::Failed(error.to_string()))?);
+        }
+    }
+    Ok(results)
+}
+
+/// The stage that finds out what the batches are.
+async fn first(planning: &Planning<'_>, task: &Task) -> Result<StagePlan, JobError> {
+    let plan = match &task.input {
+        Input::Table { name, segments, .. } => {
+            let table = Table::describe(&planning.site.dynamodb, name).await?;
+            let of = read_table::segments(*segments, table.bytes);
+            let each = table.items / u64::from(of);
+            let batches = (0..of).map(|number| BatchPlan {
+                weight: each,
+                of: (table.items > 0).then_some(each),
+                ..BatchPlan::new(json!(Segment { number, of }))
+            });
+            StagePlan::new(READ, read_table::described(task, of), batches.collect())
+        }
+        Input::Files { at, .. } => {
+            let files = Files::new(planning.objects().client().clone()).list(at).await?;
+            let found = files.len();
+            match &task.split {
+                Split::Feature { attribute, parts } => {
+                    let split =
+                        json!({ "by": "feature", "attribute": attribute, "parts": parts, "files": found });
+                    let batches = files
+                        .iter()
+                        .map(|file| BatchPlan { weight: file.bytes, ..BatchPlan::new(json!(file)) });
+                    StagePlan::new(SORT, split, batches.collect())
+                }
+                split => {
+                    let by = if *split == Split::Size { "size" } else { "time" };
+                    StagePlan::new(SPLIT, json!({ "by": by, "files": found }), cut_batches(files))
+                }
+            }
+        }
+    };
+    Ok(StagePlan { width: task.width, rates: task.rates, ..plan })
+}
+
+/// Files that are looked at together.
+fn cut_batches(files: Vec<FoundFile>) -> Vec<BatchPlan> {
+    let mut groups: Vec<(u64, Vec<FoundFile>)> = Vec::new();
+    for file in files {
+        match groups.last_mut() {
+            Some((bytes, group)) if group.len() < CUT_FILES && *bytes + file.bytes <= CUT_BYTES => {
+                *bytes += file.bytes;
+                group.push(file);
+            }
+            _ => groups.push((file.bytes, vec![file])),
+        }
+    }
+    groups
+        .into_iter()
+        .map(|(weight, files)| BatchPlan { weight, ..BatchPlan::new(json!(CutInput { files })) })
+        .collect()
+}
+
+fn map_stage(task: &Task, batches: Vec<BatchPlan>) -> StagePlan {
+    let split = match &task.split {
+        Split::Size => {
+            json!({ "by": "size", "batchBytes": task.batch_bytes, "batchItems": task.batch_items })
+        }
+        Split::Time { attribute, every } => {
+            json!({ "by": "time", "attribute": attribute, "everySeconds": every.as_secs() })
+        }
+        Split::Feature { attribute, parts } => {
+            json!({ "by": "feature", "attribute": attribute, "parts": parts })
+        }
+    };
+    StagePlan {
+        width: task.width,
+        assign: task.assign.unwrap_or(Assign::InOrder),
+        tolerated: task.tolerated,
+        ..StagePlan::new(MAP, split, batches)
+    }
+}
+
+/// What came out of the batches, and which failed.
+async fn index(planning: &Planning<'_>, stage: u32) -> Result<Index, JobError> {
+    let mut index = Index::default();
+    let key = Objects::key(&planning.job.job_id, &format!("stage-{stage:06}/plan.json"));
+    let plan = planning.objects().get(&key).await?;
+    let tasks: Vec<BatchTask> =
+        serde_json::from_slice(&plan).map_err(|error| JobError::Failed(error.to_string()))?;
+    let name = |batch: u32| {
+        let task = tasks.iter().find(|task| task.batch == batch)?;
+        serde_json::from_value::<BatchInput>(task.input.clone()).ok().map(|input| input.name)
+    };
+    for batch in planning.batches(stage).await? {
+        index.records += batch.progress.processed;
+        match planning.result(&batch).await? {
+            Some(bytes) => {
+                let output: Output =
+                    serde_json::from_slice(&bytes).map_err(|error| JobError::Failed(error.to_string()))?;
+                index.outputs.push(output);
+            }
+            None => index.failed.push(Failed {
+                name: name(batch.batch).unwrap_or_default(),
+                batch: batch.batch,
+                reason: batch.failure.unwrap_or_default(),
+            }),
+        }
+    }
+    Ok(index)
+}
+
+impl Kind for Map {
+    fn name(&self) -> &'static str {
+        "map"
+    }
+
+    fn check(&self, parameters: &Value) -> Result<(), Refusal> {
+        self.parse(parameters).map(drop)
+    }
+
+    /// Two jobs do not write one output.
+    fn lock(&self, parameters: &Value) -> Option<String> {
+        let task = Task::parse(parameters).ok()?;
+        let output = task.output.to_string();
+        let named = if output.len() <= 200 { output } else { nextbasket_domain::digest(output, 16) };
+        Some(format!("map/{named}"))
+    }
+
+    fn estimate<'a>(
+        &'a self,
+        site: &'a Site,
+        parameters: &'a Value,
+    ) -> BoxFuture<'a, Result<Estimate, JobError>> {
+        Box::pin(async move {
+            let task = self.parse(parameters)?;
+            estimate(site, &task).await
+        })
+    }
+
+    fn plan<'a>(&'a self, planning: &'a Planning<'a>) -> BoxFuture<'a, Result<Next, JobError>> {
+        Box::pin(self.next(planning))
+    }
+
+    fn work<'a>(&'a self, work: &'a mut Work) -> BoxFuture<'a, Result<Outcome, WorkError>> {
+        Box::pin(async move {
+            let task = self
+                .parse(&work.job().parameters)
+                .map_err(|refusal| WorkError::Systemic(refusal.to_string()))?;
+            match work.job().stage().map(|stage| stage.name.clone()).as_deref() {
+                Some(SPLIT) => split_files::work(work, &task).await,
+                Some(SORT) => sort_files::work(work, &task).await,
+                Some(READ) => read_table::work(work, &task).await,
+                Some(MAP) => work::work(work, &task, self.lambda.as_ref()).await,
+                _ => gather::work(work, &task).await,
+            }
+        })
+    }
+}
+
+async fn estimate(site: &Site, task: &Task) -> Result<Estimate, JobError> {
+    let mut estimate = Estimate::default();
+    let bytes = match &task.input {
+        Input::Table { name, .. } => {
+            let size = Table::describe(&site.dynamodb, name).await?;
+            #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+            let units = size.bytes as f64 / 8192.0;
+            estimate.items = Some(size.items);
+            estimate.read_units = units;
+            size.bytes
+        }
+        Input::Files { at, .. } => {
+            let files = Files::new(site.objects.client().clone()).list(at).await?;
+            estimate.notes.push(format!("{} files", files.len()));
+            files.iter().map(|file| file.bytes).sum()
+        }
+    };
+    estimate.bytes = Some(bytes);
+    if task.split == Split::Size {
+        estimate.notes.push(format!("some {} batches", bytes.div_ceil(task.batch_bytes).max(1)));
+    }
+    if let Doer::Function(name) = &task.doer {
+        estimate.notes.push(format!("What {name} itself costs is not in it."));
+    }
+    Ok(estimate.at(task.rates))
+}

@@ -1,0 +1,195 @@
+//! A batch's records as a stream: ranges of files one behind the other, unpacked and counted.
+
+use std::collections::VecDeque;
+use std::io::Write;
+
+use bytes::Bytes;
+use flate2::write::MultiGzDecoder;
+use nextbasket_batch::{Work, WorkError};
+use serde::{Deserialize, Serialize};
+
+use crate::records::{Format, Splitter};
+use nextbasket_job_io::files::{Files, FoundFile, Pieces};
+
+/// A range of a file, which begins and ends with records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FileRange {
+    pub file: FoundFile,
+    pub from: u64,
+    pub to: u64,
+    /// The file is packed, and the range is all of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gzip: bool,
+}
+
+/// The record with the columns' names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Header {
+    /// There is none.
+    None,
+    /// The first bytes of the first range's file.
+    Prefix(u64),
+    /// The first record of what the first range's file holds, unpacked.
+    Inside,
+    /// This text.
+    Text(String),
+}
+
+/// What a batch of `map` is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BatchInput {
+    /// What it is called where it is reported.
+    pub name: String,
+    pub header: Header,
+    pub source: Source,
+}
+
+/// Where its records are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Source {
+    Ranges(Vec<FileRange>),
+    /// In an object of the job's, since there are many.
+    At(String),
+}
+
+impl BatchInput {
+    /// The ranges.
+    pub(crate) async fn ranges(&self, work: &Work) -> Result<Vec<FileRange>, WorkError> {
+        match &self.source {
+            Source::Ranges(ranges) => Ok(ranges.clone()),
+            Source::At(key) => {
+                let content = work.site().objects.get(key).await?;
+                serde_json::from_slice(&content).map_err(|error| WorkError::Failed(format!("{key}: {error}")))
+            }
+        }
+    }
+}
+
+/// A batch's records.
+pub(crate) struct Stream {
+    files: Files,
+    header: Bytes,
+    rest: VecDeque<FileRange>,
+    open: Option<Open>,
+    /// What came with the header.
+    ready: Option<Bytes>,
+    format: Format,
+    splitter: Splitter,
+    records: u64,
+}
+
+struct Open {
+    pieces: Pieces,
+    gzip: Option<MultiGzDecoder<Vec<u8>>>,
+}
+
+impl Stream {
+    pub(crate) async fn open(work: &Work, input: &BatchInput, format: Format) -> Result<Self, WorkError> {
+        let ranges = input.ranges(work).await?;
+        let files = Files::new(work.site().objects.client().clone());
+        let header = match (&input.header, ranges.first()) {
+            (Header::Prefix(bytes), Some(first)) => files.read(&first.file, 0..*bytes).await?.into(),
+            (Header::Text(text), _) => Bytes::from(text.clone()),
+            _ => Bytes::new(),
+        };
+        let splitter = Splitter::new(format);
+        let mut stream = Self {
+            files,
+            header,
+            rest: ranges.into(),
+            open: None,
+            ready: None,
+            format,
+            splitter,
+            records: 0,
+        };
+        if input.header == Header::Inside {
+            stream.take_header().await?;
+        }
+        Ok(stream)
+    }
+
+    /// The record with the columns' names; empty without one.
+    pub(crate) fn header(&self) -> &Bytes {
+        &self.header
+    }
+
+    /// How its records are written.
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
+    /// How many records have come.
+    pub(crate) fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// The next bytes behind the header; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, WorkError> {
+        let piece = match self.ready.take() {
+            Some(piece) => Some(piece),
+            None => self.unpacked().await?,
+        };
+        match &piece {
+            Some(piece) => self.count(piece),
+            None => {
+                let ended = std::mem::replace(&mut self.splitter, Splitter::new(self.format));
+                self.records += u64::from(ended.finish());
+            }
+        }
+        Ok(piece)
+    }
+
+    fn count(&mut self, mut piece: &[u8]) {
+        while let Some(end) = self.splitter.end(piece) {
+            self.records += 1;
+            piece = piece.get(end..).unwrap_or_default();
+        }
+    }
+
+    /// Reads up to the end of the first record.
+    async fn take_header(&mut self) -> Result<(), WorkError> {
+        let mut splitter = Splitter::new(self.format);
+        let mut header = Vec::new();
+        while let Some(mut piece) = self.unpacked().await? {
+            if let Some(end) = splitter.end(&piece) {
+                header.extend_from_slice(&piece.split_to(end));
+                self.ready = Some(piece).filter(|rest| !rest.is_empty());
+                break;
+            }
+            header.extend_from_slice(&piece);
+        }
+        self.header = header.into();
+        Ok(())
+    }
+
+    async fn unpacked(&mut self) -> Result<Option<Bytes>, WorkError> {
+        loop {
+            let Some(open) = &mut self.open else {
+                let Some(range) = self.rest.pop_front() else { return Ok(None) };
+                let pieces = self.files.open(&range.file, range.from..range.to).await?;
+                self.open = Some(Open { pieces, gzip: range.gzip.then(|| MultiGzDecoder::new(Vec::new())) });
+                continue;
+            };
+            let piece = open.pieces.next().await?;
+            let damaged = |error: std::io::Error| WorkError::Failed(format!("the file is damaged: {error}"));
+            let out = match (piece, &mut open.gzip) {
+                (Some(piece), None) => return Ok(Some(piece)),
+                (Some(piece), Some(gzip)) => {
+                    gzip.write_all(&piece).map_err(damaged)?;
+                    std::mem::take(gzip.get_mut())
+                }
+                (None, gzip) => {
+                    let last = gzip.take().map(MultiGzDecoder::finish).transpose().map_err(damaged)?;
+                    self.open = None;
+                    last.unwrap_or_default()
+                }
+            };
+            if !out.is_empty() {
+                return Ok(Some(Bytes::from(out)));
+            }
+        }
+    }
+}

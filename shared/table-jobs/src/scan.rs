@@ -1,0 +1,188 @@
+//! A segment of a table, page by page.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::operation::scan::ScanOutput;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, Select};
+use nextbasket_batch::WorkError;
+use nextbasket_batch::limit::Limiter;
+use nextbasket_domain::Timestamp;
+use nextbasket_dynamodb::item::Item;
+use serde::{Deserialize, Serialize};
+
+use crate::calls::{CallError, Calls, Refused, units};
+use crate::expression::{Condition, Placeholders};
+
+/// The most bytes of a page: DynamoDB ends it there.
+const PAGE_BYTES: f64 = 1_048_576.0;
+/// The bytes of a read unit, strongly consistent.
+const UNIT_BYTES: f64 = 4096.0;
+
+/// What of the items is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted<'a> {
+    /// How many they are.
+    Count,
+    /// These attributes.
+    Attributes(&'a [&'a str]),
+    /// All of them.
+    Whole,
+}
+
+/// How a table is read.
+#[derive(Debug, Clone)]
+pub struct Scan {
+    table: String,
+    filter: Option<String>,
+    projection: Option<String>,
+    names: Option<HashMap<String, String>>,
+    values: Option<HashMap<String, AttributeValue>>,
+    select: Option<Select>,
+    consistent: bool,
+    limit: Option<u32>,
+    mean_bytes: u64,
+}
+
+/// Which part of the table: a segment and of how many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Segment {
+    /// Its number, from 0.
+    pub number: u32,
+    /// Of how many.
+    pub of: u32,
+}
+
+/// A page of a scan.
+#[derive(Debug)]
+pub struct ScanPage {
+    /// What was asked for of the items that meet the condition.
+    pub items: Vec<Item>,
+    /// How many meet the condition.
+    pub matched: u64,
+    /// How many were looked at.
+    pub scanned: u64,
+    /// Where the next page begins, if there is one.
+    pub next: Option<Item>,
+    /// What it consumed.
+    pub units: f64,
+}
+
+impl Scan {
+    /// A scan for what is `wanted` of the items that meet the condition; `now` is what `now()` stands for in it.
+    #[must_use]
+    pub fn new(table: &str, condition: Option<&Condition>, wanted: Wanted<'_>, now: Timestamp) -> Self {
+        let mut placeholders = Placeholders::at(now);
+        let filter = condition.map(|condition| condition.write(&mut placeholders));
+        let projection = match wanted {
+            Wanted::Attributes(names) => {
+                let mut names: Vec<String> = names.iter().map(|name| placeholders.name(name)).collect();
+                // An attribute may be wanted twice, as a key and for the split.
+                names.sort_unstable();
+                names.dedup();
+                Some(names.join(", "))
+            }
+            Wanted::Count | Wanted::Whole => None,
+        };
+        Self {
+            table: table.to_owned(),
+            filter,
+            projection,
+            names: placeholders.names(),
+            values: placeholders.values(),
+            select: (wanted == Wanted::Count).then_some(Select::Count),
+            consistent: false,
+            limit: None,
+            mean_bytes: 0,
+        }
+    }
+
+    /// Whether it reads strongly consistent, at twice the price.
+    #[must_use]
+    pub fn consistent(mut self, consistent: bool) -> Self {
+        self.consistent = consistent;
+        self
+    }
+
+    /// At most so many items a page; items have so many bytes in the mean, if that is known.
+    #[must_use]
+    pub fn pages_of(mut self, limit: Option<u32>, mean_bytes: u64) -> Self {
+        self.limit = limit;
+        self.mean_bytes = mean_bytes;
+        self
+    }
+
+    /// Reads the page of a segment that begins behind `start`, on a task of its own so that pages of several batches are
+    /// taken apart on several cores.
+    ///
+    /// # Errors
+    /// [`CallError`]; with [`WorkError::Systemic`] if DynamoDB refuses the request: it would refuse every page's.
+    pub async fn page(
+        &self,
+        calls: &Calls,
+        limiter: &Limiter,
+        segment: Segment,
+        start: Option<&Item>,
+    ) -> Result<ScanPage, CallError> {
+        let limit = self.limit.or_else(|| self.limit_at(limiter.pace()));
+        let send = || {
+            let mut request = calls
+                .client
+                .scan()
+                .table_name(&self.table)
+                .set_filter_expression(self.filter.clone())
+                .set_projection_expression(self.projection.clone())
+                .set_expression_attribute_names(self.names.clone())
+                .set_expression_attribute_values(self.values.clone())
+                .set_select(self.select.clone())
+                .set_limit(limit.and_then(|limit| i32::try_from(limit).ok()))
+                .set_exclusive_start_key(start.cloned())
+                .return_consumed_capacity(ReturnConsumedCapacity::Total);
+            if self.consistent {
+                request = request.consistent_read(true);
+            }
+            if let (Ok(number), Ok(of)) = (i32::try_from(segment.number), i32::try_from(segment.of)) {
+                request = request.segment(number).total_segments(of);
+            }
+            crate::tasks::on_its_own(request.send())
+        };
+        let consumed = |output: &ScanOutput| units(output.consumed_capacity());
+        let expected = Some(self.expected_units(limit));
+        match calls.call(&self.table, limiter, expected, send, consumed).await {
+            Ok((output, units)) => Ok(ScanPage {
+                matched: u64::try_from(output.count).unwrap_or(0),
+                scanned: u64::try_from(output.scanned_count).unwrap_or(0),
+                items: output.items.unwrap_or_default(),
+                next: output.last_evaluated_key,
+                units,
+            }),
+            // Whatever is wrong with it is wrong with every page.
+            Err(CallError::Refused(refused)) => Err(refused_scan(&self.table, &refused).into()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// So many items that a page consumes a second's units at most: a table with a low rate is not read in jerks.
+    fn limit_at(&self, pace: Option<f64>) -> Option<u32> {
+        let bytes = pace? * UNIT_BYTES * if self.consistent { 1.0 } else { 2.0 };
+        if bytes >= PAGE_BYTES || self.mean_bytes == 0 {
+            return None;
+        }
+        let items = (bytes / self.mean_bytes as f64).clamp(1.0, 1e6);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it is from 1 to a million"
+        )]
+        Some(items as u32)
+    }
+
+    fn expected_units(&self, limit: Option<u32>) -> f64 {
+        let bytes =
+            limit.map_or(PAGE_BYTES, |limit| (f64::from(limit) * self.mean_bytes as f64).min(PAGE_BYTES));
+        (bytes / UNIT_BYTES).max(1.0) * if self.consistent { 1.0 } else { 0.5 }
+    }
+}
+
+fn refused_scan(table: &str, refused: &Refused) -> WorkError {
+    WorkError::Systemic(format!("table {table} cannot be read so: {}", refused.reason()))
+}

@@ -1,0 +1,138 @@
+//! Changes that may be made again: many at a time, in any order.
+//!
+//! * [`update`]: one call for each item
+//! * [`statements`]: 25 updates a call, for the changes and conditions that PartiQL says alike
+//! * [`delete`]: one call for each item, or 25 a call where no condition is asked for
+//! * [`put`]: 25 a call, or one for each item where one that is there must not be replaced
+
+pub mod delete;
+pub mod put;
+pub mod statements;
+pub mod update;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use nextbasket_batch::limit::Limiter;
+use nextbasket_dynamodb::item::Item;
+
+use crate::calls::{CallError, Calls};
+use crate::tasks::on_its_own;
+
+/// What became of an item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Became {
+    /// It was changed.
+    Changed,
+    /// It does not meet the condition any more, or there is one already that must not be replaced.
+    Skipped,
+    /// It cannot be changed so: why.
+    Refused(String),
+}
+
+/// What became of each item of a group, and the units that it took.
+pub type Written = (Vec<Became>, f64);
+
+/// How items are written.
+#[derive(Debug)]
+pub enum Writer {
+    /// Updates, one a call.
+    Update(update::Update),
+    /// Updates, many a call.
+    Statements(statements::Statements),
+    /// Deletions.
+    Delete(delete::Delete),
+    /// Whole items.
+    Put(put::Put),
+}
+
+impl Writer {
+    /// How many items go into one call.
+    #[must_use]
+    pub fn group(&self) -> usize {
+        match self {
+            Self::Update(_) => 1,
+            Self::Statements(statements) => statements.group(),
+            Self::Delete(delete) => delete.group(),
+            Self::Put(put) => put.group(),
+        }
+    }
+
+    /// How many calls are under way at a time.
+    fn at_once(&self) -> usize {
+        if self.group() == 1 { 16 } else { 4 }
+    }
+
+    /// Writes a group, at most [`group`](Self::group) of them; items are whole ones or keys, as the writer needs them.
+    ///
+    /// # Errors
+    /// [`CallError`] if the work has to stop or DynamoDB does not take calls. What DynamoDB refuses of a single item is
+    /// told in what it [`Became`].
+    pub async fn write(
+        &self,
+        calls: &Calls,
+        limiter: &Limiter,
+        group: Vec<Item>,
+    ) -> Result<Written, CallError> {
+        match self {
+            Self::Update(update) => one_by_one(group, |item| update.write(calls, limiter, item)).await,
+            Self::Statements(statements) => statements.write(calls, limiter, group).await,
+            Self::Delete(delete) => delete.write(calls, limiter, group).await,
+            Self::Put(put) => put.write(calls, limiter, group).await,
+        }
+    }
+}
+
+/// A group in calls of one item each.
+async fn one_by_one<F>(group: Vec<Item>, write: impl Fn(Item) -> F) -> Result<Written, CallError>
+where
+    F: Future<Output = Result<(Became, f64), CallError>>,
+{
+    let (mut all, mut units) = (Vec::with_capacity(group.len()), 0.0);
+    for item in group {
+        let (became, spent) = write(item).await?;
+        all.push(became);
+        units += spent;
+    }
+    Ok((all, units))
+}
+
+/// Writes items, many at a time, and gives what became of each, in the order of the items. No two of them may have the
+/// same key.
+///
+/// # Errors
+/// [`CallError::Stopped`] if the work had to stop before all were written: some were, and may be written again. Other
+/// [`CallError`]s if DynamoDB does not take calls.
+pub async fn write_all(
+    calls: &Calls,
+    limiter: &Limiter,
+    writer: &Arc<Writer>,
+    items: Vec<Item>,
+) -> Result<Written, CallError> {
+    let mut became: Vec<Vec<Became>> = Vec::new();
+    let mut units = 0.0;
+    let mut left = items.into_iter();
+    let mut running = FuturesUnordered::new();
+    loop {
+        while running.len() < writer.at_once() {
+            let group: Vec<Item> = left.by_ref().take(writer.group()).collect();
+            if group.is_empty() {
+                break;
+            }
+            let (calls, writer, limiter) = (calls.clone(), Arc::clone(writer), limiter.clone());
+            let number = became.len();
+            became.push(Vec::new());
+            running.push(on_its_own(async move { (number, writer.write(&calls, &limiter, group).await) }));
+        }
+        let Some((number, written)) = running.next().await else {
+            return Ok((became.into_iter().flatten().collect(), units));
+        };
+        let (group, spent) = written?;
+        units += spent;
+        if let Some(place) = became.get_mut(number) {
+            *place = group;
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Whole items.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::batch_write_item::BatchWriteItemOutput;
+use aws_sdk_dynamodb::operation::put_item::{PutItemError, PutItemOutput};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, PutRequest, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure as OnFailure,
+    WriteRequest,
+};
+use nextbasket_batch::limit::Limiter;
+use nextbasket_dynamodb::item::Item;
+
+use crate::calls::{Backoff, CallError, Calls, all_units, units};
+use crate::key::{KeySchema, hash_value};
+use crate::parameters::OnConflict;
+use crate::write::update::outcome;
+use crate::write::{Became, Written, one_by_one};
+
+/// How many items go into one call.
+const MOST: usize = 25;
+
+/// Puts items into a table.
+#[derive(Debug)]
+pub struct Put {
+    table: String,
+    partition: String,
+    on_conflict: OnConflict,
+}
+
+/// What an item is asked for before it is put.
+#[derive(Debug, Default)]
+struct Asked {
+    condition: Option<&'static str>,
+    names: Option<HashMap<String, String>>,
+    values: Option<HashMap<String, AttributeValue>>,
+    on_failure: Option<OnFailure>,
+}
+
+impl Put {
+    /// Puts into a table with these keys. With [`OnConflict::Fail`] an item that is there already and equal is no
+    /// conflict: it may have been put before an answer was lost.
+    #[must_use]
+    pub fn new(table: &str, keys: &KeySchema, on_conflict: OnConflict) -> Self {
+        Self { table: table.to_owned(), partition: keys.partition.name.clone(), on_conflict }
+    }
+
+    /// How many items go into one call.
+    #[must_use]
+    pub fn group(&self) -> usize {
+        if self.on_conflict == OnConflict::Overwrite { MOST } else { 1 }
+    }
+
+    /// Puts these items: see [`Writer::write`](super::Writer::write).
+    ///
+    /// # Errors
+    /// [`CallError`], as there.
+    pub async fn write(
+        &self,
+        calls: &Calls,
+        limiter: &Limiter,
+        group: Vec<Item>,
+    ) -> Result<Written, CallError> {
+        if self.on_conflict != OnConflict::Overwrite {
+            return one_by_one(group, |item| self.put(calls, limiter, item)).await;
+        }
+        let count = group.len();
+        let request = |item: Item| {
+            let put = PutRequest::builder().set_item(Some(item)).build().ok()?;
+            Some(WriteRequest::builder().put_request(put).build())
+        };
+        let requests: Vec<WriteRequest> = group.iter().cloned().filter_map(request).collect();
+        match write_batch(calls, limiter, &self.table, requests).await {
+            Ok(units) => Ok((vec![Became::Changed; count], units)),
+            // One of them is at fault: alone each tells for itself.
+            Err(CallError::Refused(_)) => one_by_one(group, |item| self.put(calls, limiter, item)).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn put(&self, calls: &Calls, limiter: &Limiter, item: Item) -> Result<(Became, f64), CallError> {
+        let Asked { condition, names, values, on_failure } = match self.asked(&item) {
+            Ok(asked) => asked,
+            Err(reason) => return Ok((Became::Refused(reason), 0.0)),
+        };
+        let there = std::sync::Mutex::new(None);
+        let send = || {
+            let put = calls
+                .client
+                .put_item()
+                .table_name(&self.table)
+                .set_item(Some(item.clone()))
+                .set_condition_expression(condition.map(str::to_owned))
+                .set_expression_attribute_names(names.clone())
+                .set_expression_attribute_values(values.clone())
+                .set_return_values_on_condition_check_failure(on_failure.clone())
+                .return_consumed_capacity(ReturnConsumedCapacity::Total)
+                .send();
+            async {
+                let answer = put.await;
+                if let Err(error) = &answer
+                    && let Some(found) = found(error)
+                    && let Ok(mut there) = there.lock()
+                {
+                    *there = Some(found.clone());
+                }
+                answer
+            }
+        };
+        let consumed = |output: &PutItemOutput| units(output.consumed_capacity());
+        let put = outcome(calls.call(&self.table, limiter, None, send, consumed).await)?;
+        Ok(match put {
+            (Became::Skipped, units) if self.on_conflict == OnConflict::Fail => {
+                let there = there.into_inner().unwrap_or_default();
+                if there.is_some_and(|there| same(there, item)) {
+                    (Became::Changed, units)
+                } else {
+                    (Became::Refused("there is an item of this key already".to_owned()), units)
+                }
+            }
+            put => put,
+        })
+    }
+
+    /// The condition on the item that may be there, or why there can be none.
+    fn asked(&self, item: &Item) -> Result<Asked, String> {
+        let mut asked = Asked::default();
+        if self.on_conflict == OnConflict::Overwrite {
+            return Ok(asked);
+        }
+        let mut names = HashMap::from([("#key".to_owned(), self.partition.clone())]);
+        asked.condition = Some("attribute_not_exists(#key)");
+        match &self.on_conflict {
+            OnConflict::Fail => asked.on_failure = Some(OnFailure::AllOld),
+            OnConflict::IfNewer { attribute } => {
+                let value = item.get(attribute).ok_or_else(|| format!("it has no attribute {attribute}"))?;
+                if !matches!(value, AttributeValue::S(_) | AttributeValue::N(_) | AttributeValue::B(_)) {
+                    return Err(format!("its attribute {attribute} is no string, number or binary value"));
+                }
+                asked.condition = Some("attribute_not_exists(#key) OR #attribute < :value");
+                names.insert("#attribute".to_owned(), attribute.clone());
+                asked.values = Some(HashMap::from([(":value".to_owned(), value.clone())]));
+            }
+            OnConflict::Overwrite | OnConflict::Skip => {}
+        }
+        asked.names = Some(names);
+        Ok(asked)
+    }
+}
+
+/// The item that is there, where DynamoDB says it.
+fn found(error: &SdkError<PutItemError>) -> Option<&Item> {
+    match error.as_service_error() {
+        Some(PutItemError::ConditionalCheckFailedException(failed)) => failed.item(),
+        _ => None,
+    }
+}
+
+/// Whether two items are equal; sets come in any order.
+fn same(one: Item, other: Item) -> bool {
+    hash_value(&AttributeValue::M(one)) == hash_value(&AttributeValue::M(other))
+}
+
+/// Writes up to 25 requests and, until all are taken, what DynamoDB left unprocessed: it leaves what it throttles. Gives
+/// the units that it took.
+///
+/// # Errors
+/// [`CallError`]; [`CallError::Refused`] if one of the requests is refused.
+pub async fn write_batch(
+    calls: &Calls,
+    limiter: &Limiter,
+    table: &str,
+    mut requests: Vec<WriteRequest>,
+) -> Result<f64, CallError> {
+    let mut backoff = Backoff::default();
+    let mut all = 0.0;
+    while !requests.is_empty() {
+        let send = || {
+            calls
+                .client
+                .batch_write_item()
+                .request_items(table, requests.clone())
+                .return_consumed_capacity(ReturnConsumedCapacity::Total)
+                .send()
+        };
+        let consumed = |output: &BatchWriteItemOutput| all_units(output.consumed_capacity());
+        let (output, units) = calls.call(table, limiter, None, send, consumed).await?;
+        all += units;
+        requests = output.unprocessed_items.and_then(|mut left| left.remove(table)).unwrap_or_default();
+        if !requests.is_empty() {
+            calls.throttled(limiter, &mut backoff).await?;
+        }
+    }
+    Ok(all)
+}

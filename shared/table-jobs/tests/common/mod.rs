@@ -1,0 +1,236 @@
+//! An engine with the kinds on tables over a fresh stack, tables of any keys, and a clock that tests set forward.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails there"
+)]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its share")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, PutRequest,
+    ScalarAttributeType, WriteRequest,
+};
+use nextbasket_batch::pool::{Stop, drive};
+use nextbasket_batch::{Engine, Job, JobId, JobState, Kinds, Objects, Site};
+use nextbasket_domain::{Clock, Random};
+use nextbasket_dynamodb::item::{Item, number, text};
+use nextbasket_table_jobs::{Copy, Count, Delete, Fill, Update};
+use nextbasket_testkit::TestStack;
+use serde_json::Value;
+
+pub use ScalarAttributeType::{B, N, S};
+
+/// The types of a table's keys.
+pub type Keys = (ScalarAttributeType, Option<ScalarAttributeType>);
+
+/// Keys of every type, with and without a sort key.
+pub fn all_keys() -> [Keys; 6] {
+    [(S, None), (N, None), (B, None), (S, Some(N)), (N, Some(B)), (B, Some(S))]
+}
+
+pub struct World {
+    pub stack: TestStack,
+    ahead: Arc<AtomicI64>,
+}
+
+/// A generator (SplitMix64), so that a seed replays what happened.
+pub struct Seeded(pub u64);
+
+impl Seeded {
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % end
+    }
+}
+
+impl World {
+    pub async fn start() -> Self {
+        Self { stack: TestStack::start().await, ahead: Arc::default() }
+    }
+
+    pub fn client(&self) -> Client {
+        self.stack.dynamodb()
+    }
+
+    pub fn engine(&self) -> Engine {
+        self.engine_through(self.client())
+    }
+
+    pub fn engine_through(&self, dynamodb: Client) -> Engine {
+        let ahead = self.ahead.clone();
+        let clock = Clock::new(move || Clock::system().now().plus_millis(ahead.load(Ordering::Relaxed)));
+        let site = Site {
+            dynamodb,
+            operations: self.stack.operations(),
+            objects: Objects::new(self.stack.s3(), self.stack.bucket("JobsBucket")),
+            clock,
+            random: Random::system().unwrap(),
+        };
+        let kinds = Kinds::default()
+            .with(Count)
+            .with(Update)
+            .with(Delete)
+            .with(Copy::default().with_endpoints())
+            .with(Fill);
+        Engine::new(site, kinds)
+    }
+
+    /// Sets the clock forward.
+    pub fn forward(&self, time: Duration) {
+        self.ahead.fetch_add(i64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
+    }
+
+    /// Submits and works until the job has ended.
+    pub async fn run(&self, kind: &str, parameters: Value) -> Job {
+        run(&self.engine(), kind, parameters).await
+    }
+
+    /// Submits and works, killed again and again after a while by chance, until the job has ended; tells the kills.
+    pub async fn run_with_kills(
+        &self,
+        engine: &Engine,
+        kind: &str,
+        parameters: Value,
+        seed: u64,
+        life_ms: u64,
+    ) -> (Job, u32) {
+        let mut chance = Seeded(seed);
+        let job = engine.submit(None, kind, parameters).await.unwrap();
+        let mut kills = 0;
+        loop {
+            let stop = Stop::default();
+            let life = Duration::from_millis(life_ms / 2 + chance.below(life_ms));
+            // Dropped in the middle of whatever it does.
+            match tokio::time::timeout(life, drive(engine, &job.job_id, 4, &stop)).await {
+                Ok(ended) => return (ended.unwrap().unwrap(), kills),
+                Err(_) => kills += 1,
+            }
+            assert!(kills < 300, "seed {seed}: it does not get on");
+            // Longer than any claim, with the skew of clocks.
+            self.forward(Duration::from_secs(90));
+        }
+    }
+
+    /// Makes a table with the keys `pk` and, if there is one, `sk`.
+    pub async fn table(&self, name: &str, keys: Keys) {
+        let attributes = [("pk", Some(keys.0), KeyType::Hash), ("sk", keys.1, KeyType::Range)];
+        let mut create =
+            self.client().create_table().table_name(name).billing_mode(BillingMode::PayPerRequest);
+        for (attribute, kind, role) in attributes {
+            let Some(kind) = kind else { continue };
+            let defined = AttributeDefinition::builder().attribute_name(attribute).attribute_type(kind);
+            let element = KeySchemaElement::builder().attribute_name(attribute).key_type(role);
+            create =
+                create.attribute_definitions(defined.build().unwrap()).key_schema(element.build().unwrap());
+        }
+        create.send().await.unwrap();
+    }
+
+    /// Puts items.
+    pub async fn put(&self, table: &str, items: impl IntoIterator<Item = Item>) {
+        let request = |item: Item| {
+            let put = PutRequest::builder().set_item(Some(item)).build().unwrap();
+            WriteRequest::builder().put_request(put).build()
+        };
+        let requests: Vec<WriteRequest> = items.into_iter().map(request).collect();
+        for chunk in requests.chunks(25) {
+            let write = self.client().batch_write_item().request_items(table, chunk.to_vec());
+            let left = write.send().await.unwrap().unprocessed_items.unwrap_or_default();
+            assert!(left.is_empty());
+        }
+    }
+
+    /// A table of numbered items.
+    pub async fn numbered(&self, table: &str, keys: Keys, count: u64) {
+        self.table(table, keys.clone()).await;
+        self.put(table, (0..count).map(|n| item(&keys, n))).await;
+    }
+
+    /// All items of a table by their number `id`.
+    pub async fn items(&self, table: &str) -> BTreeMap<u64, Item> {
+        let items = self.all(table).await;
+        items.into_iter().map(|item| (int(&item, "id").unwrap(), item)).collect()
+    }
+
+    /// All items of a table, in any order.
+    pub async fn all(&self, table: &str) -> Vec<Item> {
+        let scan = self.client().scan().table_name(table).consistent_read(true);
+        let mut pages = scan.into_paginator().items().send();
+        let mut items = Vec::new();
+        while let Some(item) = pages.next().await {
+            items.push(item.unwrap());
+        }
+        items
+    }
+
+    /// The job's refused items.
+    pub async fn refused(&self, job: &JobId) -> Vec<Value> {
+        let engine = self.engine();
+        let mut lines = Vec::new();
+        for key in engine.refused(job).await.unwrap() {
+            let content = String::from_utf8(engine.site().objects.get(&key).await.unwrap()).unwrap();
+            lines.extend(content.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()));
+        }
+        lines
+    }
+}
+
+/// The key's value for a number.
+pub fn key_value(kind: &ScalarAttributeType, n: u64) -> AttributeValue {
+    match kind {
+        N => number(n),
+        B => AttributeValue::B(Blob::new(n.to_be_bytes())),
+        _ => text(format!("key {n}")),
+    }
+}
+
+/// An item: every other one is `old`, the others are `new`.
+pub fn item(keys: &Keys, n: u64) -> Item {
+    let (partition, sort) = match &keys.1 {
+        Some(sort) => (key_value(&keys.0, n % 10), Some(key_value(sort, n))),
+        None => (key_value(&keys.0, n), None),
+    };
+    let mut item = Item::from([
+        ("pk".to_owned(), partition),
+        ("id".to_owned(), number(n)),
+        ("n".to_owned(), number(0)),
+        ("status".to_owned(), text(if n.is_multiple_of(2) { "old" } else { "new" })),
+    ]);
+    item.extend(sort.map(|sort| ("sk".to_owned(), sort)));
+    item
+}
+
+/// An attribute that is a whole number.
+pub fn int(item: &Item, attribute: &str) -> Option<u64> {
+    item.get(attribute)?.as_n().ok()?.parse().ok()
+}
+
+/// Submits and works until the job has ended.
+pub async fn run(engine: &Engine, kind: &str, parameters: Value) -> Job {
+    let job = engine.submit(None, kind, parameters).await.unwrap();
+    drive(engine, &job.job_id, 4, &Stop::default()).await.unwrap().unwrap()
+}
+
+/// The result of a job that has succeeded.
+pub fn result(job: &Job) -> &Value {
+    assert_eq!(job.state, JobState::Succeeded, "{:?}", job.failure);
+    job.result.as_ref().unwrap()
+}
+
+/// These fields of a job's result.
+pub fn counts<const K: usize>(job: &Job, fields: [&str; K]) -> [u64; K] {
+    let result = result(job);
+    fields.map(|field| result[field].as_u64().unwrap_or_else(|| panic!("{field} of {result}")))
+}
