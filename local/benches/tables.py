@@ -32,7 +32,7 @@ class Endpoint:
     """`nextbasket serve`, or the endpoint of ready-made pages in front of it."""
 
     def __init__(self):
-        command = [NEXTBASKET, "serve", "--ephemeral", "--listen", "127.0.0.1:0"]
+        command = [NEXTBASKET, "serve", "--ephemeral", "--listen", "127.0.0.1:0", "--workers", "0"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.process.stdout.readline()
         said = [self.process.stderr.readline() for _ in range(2)]

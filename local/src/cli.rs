@@ -133,6 +133,9 @@ pub struct Serve {
     /// Where the DynamoDB endpoint listens; port 0 takes any free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
     pub dynamodb_listen: SocketAddr,
+    /// How many batches of jobs it works on at a time; 0 leaves jobs, and what schedules start, to other processes
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub workers: u32,
 }
 
 /// What a file holds.

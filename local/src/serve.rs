@@ -17,6 +17,7 @@ pub async fn run(options: Serve) -> Result<(), Failure> {
         data: (!options.ephemeral).then_some(options.data),
         listen: options.listen,
         dynamodb_listen: options.dynamodb_listen,
+        workers: options.workers,
     })
     .await?;
     // The address alone on standard output, for scripts that wait for it.

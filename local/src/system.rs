@@ -46,6 +46,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The embedded DynamoDB's address.
     pub dynamodb_listen: SocketAddr,
+    /// How many batches of jobs it works on at a time; 0 leaves them to others.
+    pub workers: u32,
 }
 
 impl Settings {
@@ -53,7 +55,7 @@ impl Settings {
     #[must_use]
     pub fn on_any_port(data: Option<PathBuf>) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { data, listen: any, dynamodb_listen: any }
+        Self { data, listen: any, dynamodb_listen: any, workers: WORKERS }
     }
 }
 
@@ -79,10 +81,13 @@ impl System {
     /// # Errors
     /// [`Failure`] if the folder, an address or the template is not as it must be.
     pub async fn start(settings: Settings) -> Result<Self, Failure> {
+        let workers = settings.workers;
         let mut system = Self::start_without_mappings(settings).await?;
         system.follow().await?;
-        system.work_on_jobs()?;
-        system.keep_schedules()?;
+        if workers > 0 {
+            system.work_on_jobs(workers)?;
+            system.keep_schedules()?;
+        }
         system.machine.announce(system.address)?;
         Ok(system)
     }
@@ -111,12 +116,12 @@ impl System {
 
     /// Works on the jobs that there are, and on those that come, until the system is stopped: also on those that an
     /// earlier one had to leave.
-    fn work_on_jobs(&mut self) -> Result<(), Failure> {
+    fn work_on_jobs(&mut self, workers: u32) -> Result<(), Failure> {
         let engine =
             Engine::new(site(&self.machine)?, nextbasket_jobs::kinds(&self.tables, Commands::Allowed));
         let (stop, jobs) = (Arc::new(Stop::default()), self.jobs.clone());
         let stopped = stop.clone();
-        let task = tokio::spawn(async move { pool::serve(&engine, WORKERS, &stopped, &jobs).await });
+        let task = tokio::spawn(async move { pool::serve(&engine, workers, &stopped, &jobs).await });
         self.pool = Some(Pool { stop, task });
         Ok(())
     }

@@ -10,7 +10,7 @@
 //!   lists, values nested 32 deep, names with any character. What CSV cannot hold is refused by key, attribute and reason.
 //! * A dump is whole once it has its summary, which is written last. Whoever is killed, it is gone on with where its
 //!   checkpoint says: each worker reads one page again at most, and no item is in two files.
-//! * Of every data file the manifest has the MD5, the number of items and a [digest](digest) that does not depend on their
+//! * Of every data file the manifest has the MD5, the number of items and a [digest](mod@digest) that does not depend on their
 //!   order; `verify` finds a flipped bit, a missing file, a line too many, a file that was cut off, and names all of them.
 //! * A restore compares a file with its MD5 before it writes anything of it. Lines that are no items stand in the job's
 //!   refused files, with file, line and reason.

@@ -65,7 +65,11 @@ impl std::fmt::Display for Side {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Dump(side) => write!(f, "the dump {}", side.dump),
-            Self::Table(side) => write!(f, "table {}", side.table),
+            Self::Table(side) => {
+                write!(f, "table {}", side.table)?;
+                side.region.iter().try_for_each(|region| write!(f, " in {region}"))?;
+                side.endpoint.iter().try_for_each(|endpoint| write!(f, " at {endpoint}"))
+            }
         }
     }
 }

@@ -65,48 +65,39 @@ pub(crate) async fn locate(
     if find(files, &join(from, SUMMARY)).await?.is_some() {
         return export(files, from).await;
     }
-    let mut complete = Vec::new();
-    for folder in folders(files, &exports(from)).await? {
-        if name(&folder) != DATA && find(files, &join(&folder, SUMMARY)).await?.is_some() {
-            complete.push(folder);
-        }
-    }
-    if !complete.is_empty() {
-        return newest(files, from, complete, table).await;
-    }
-    plain(files, from, format).await
+    let mut below = folders(files, &exports(from)).await?;
+    below.retain(|folder| name(folder) != DATA);
+    if below.is_empty() { plain(files, from, format).await } else { newest(files, from, below, table).await }
 }
 
-/// The newest of several exports; ids sort as they were made.
+/// The newest of several exports that are complete; ids sort as they were made.
 async fn newest(
     files: &Files,
     from: &Location,
-    complete: Vec<Location>,
+    below: Vec<Location>,
     table: Option<&str>,
 ) -> Result<Source, JobError> {
     let mut by_table: Vec<(String, Location)> = Vec::new();
-    for folder in complete.into_iter().rev() {
-        let summary = read(files, &join(&folder, SUMMARY)).await?.unwrap_or_default();
+    for folder in below.into_iter().rev() {
+        let Some(summary) = read(files, &join(&folder, SUMMARY)).await? else { continue };
         let summary: Summary = serde_json::from_slice(&summary).unwrap_or_default();
         let of = summary.table().unwrap_or_default().to_owned();
+        if Some(of.as_str()) == table {
+            return export(files, &folder).await;
+        }
         if !by_table.iter().any(|(known, _)| *known == of) {
             by_table.push((of, folder));
         }
     }
-    let wanted = by_table.iter().find(|(of, _)| Some(of.as_str()) == table).or(match by_table.as_slice() {
-        [only] => Some(only),
-        _ => None,
-    });
-    match wanted {
-        Some((_, folder)) => export(files, folder).await,
-        None => {
+    match by_table.as_slice() {
+        [(_, only)] => export(files, only).await,
+        [] => Err(JobError::Failed(format!("no dump below {from} is complete"))),
+        _ => {
             let mut named: Vec<String> =
                 by_table.iter().map(|(of, folder)| format!("{of} in {folder}")).collect();
             named.sort_unstable();
-            Err(JobError::Failed(format!(
-                "{from} has dumps of several tables: {}; name one",
-                named.join(", ")
-            )))
+            let named = named.join(", ");
+            Err(JobError::Failed(format!("{from} has dumps of several tables: {named}; name one")))
         }
     }
 }

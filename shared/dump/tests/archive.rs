@@ -10,6 +10,7 @@
 mod common;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::ScalarAttributeType;
 use common::{ID, Seeded, World, assert_same, items, small};
@@ -18,6 +19,7 @@ use nextbasket_batch::pool::{Stop, drive};
 use nextbasket_batch::session::{Session, Share};
 use nextbasket_batch::{Engine, JobId, JobState};
 use nextbasket_dynamodb::item::{number, text};
+use nextbasket_testkit::Fault;
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,6 +100,34 @@ async fn an_item_that_changes_meanwhile_stays() {
     world.done("restore", json!({ "from": to, "table": "busy", "onConflict": "skip" })).await;
     assert_eq!(world.items("back").await.len(), 400);
     assert_eq!(world.items("busy").await.len(), 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_that_gets_a_new_attribute_in_the_moment_of_its_deletion_is_put_back() {
+    let world = World::start().await;
+    world.make_table("late", &ID).await;
+    world.put_all("late", &(0..10).map(|n| small(&format!("i{n}"), n)).collect::<Vec<_>>()).await;
+    let proxy = world.stack.proxy().await;
+    let engine = world.engine_through(proxy.dynamodb(), world.stack.s3());
+    // Applied a while after it was sent, and so after the item was read for the last time.
+    proxy.inject("DeleteItem", 1..=10, Fault::Delay(Duration::from_secs(1)));
+    let writing = async {
+        while proxy.calls("DeleteItem") < 10 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        for n in 0..10 {
+            let update = world.client().update_item().table_name("late").key("id", text(format!("i{n}")));
+            let update =
+                update.update_expression("SET seen = :yes").expression_attribute_values(":yes", text("yes"));
+            update.condition_expression("attribute_exists(id)").send().await.unwrap();
+        }
+    };
+    let parameters = json!({ "table": "late", "where": "n >= 0", "to": world.s3("late"), "segments": 1 });
+    let (job, ()) = tokio::join!(common::run(&engine, "archive", parameters), writing);
+    let result = job.result.unwrap();
+    assert_eq!((&result["deleted"], &result["putBack"]), (&json!(0), &json!(10)), "{result}");
+    let left = world.items("late").await;
+    assert!(left.len() == 10 && left.iter().all(|item| item["seen"] == "S(\"yes\")"), "{left:?}");
 }
 
 /// Works on the job until the stage of this name has ended, and the next one is not planned.

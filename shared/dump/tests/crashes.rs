@@ -24,12 +24,13 @@ async fn a_dump_that_is_killed_again_and_again_is_whole_and_reads_one_page_per_w
     let world = World::start().await;
     world.make_table("big", &ID).await;
     world.put_all("big", &items(&ID, 1_200, 3)).await;
-    for (seed, (to, format)) in [
-        (world.local("a"), "dynamodb-json"),
-        (world.s3("a"), "dynamodb-json"),
-        (world.local("b"), "csv"),
-        (world.s3("b"), "csv"),
-        (world.s3("c"), "json-lines"),
+    for (seed, (to, format, file_bytes)) in [
+        (world.local("a"), "dynamodb-json", 1 << 20),
+        (world.s3("a"), "dynamodb-json", 1 << 20),
+        (world.local("b"), "csv", 1 << 20),
+        (world.s3("b"), "csv", 4_000),
+        (world.local("c"), "json-lines", 4_000),
+        (world.s3("c"), "json-lines", 4_000),
     ]
     .into_iter()
     .enumerate()
@@ -37,13 +38,17 @@ async fn a_dump_that_is_killed_again_and_again_is_whole_and_reads_one_page_per_w
         let seed = seed as u64 + 1;
         let proxy = world.stack.proxy().await;
         let engine = world.engine_through(proxy.dynamodb(), world.stack.s3());
-        let parameters =
-            json!({ "table": "big", "to": to, "format": format, "segments": 6, "batchSize": 20, "width": 4 });
+        let parameters = json!({
+            "table": "big", "to": to, "format": format, "fileBytes": file_bytes,
+            "segments": 6, "batchSize": 20, "width": 4,
+        });
         let (job, kills) = world.run_with_kills(&engine, "dump", parameters, seed, 120).await;
         assert_eq!(job.state, JobState::Succeeded, "seed {seed}: {:?}", job.failure);
         assert!(kills > 0, "seed {seed}: it was never killed");
         let result = job.result.unwrap();
         assert_eq!((&result["items"], &result["refused"]), (&json!(1_200), &json!(0)), "seed {seed}");
+        let files = result["dumps"][0]["files"].as_u64().unwrap();
+        assert!(if file_bytes == 4_000 { files > 12 } else { files >= 6 }, "seed {seed}: {files} files");
         // 200 items in the mean of a segment are 11 pages at 20, the last of which may be empty.
         let pages = 1_200 / 20 + 2 * 6;
         let scans = proxy.calls("Scan");

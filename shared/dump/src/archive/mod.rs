@@ -2,7 +2,7 @@
 //!
 //! | stage | batches | does |
 //! |---|---|---|
-//! | `begin`, `scan`, `finish` | as of a [dump](crate::dump) | a dump of the items that meet the condition |
+//! | `begin`, `scan`, `finish` | as of a [dump](mod@crate::dump) | a dump of the items that meet the condition |
 //! | `check` | files | reads each back from where it was written: MD5, count and digest |
 //! | `remove` | files | deletes each item that still is what its copy says |
 //!
@@ -102,6 +102,7 @@ impl Task {
                 columns: None,
                 segments: parameters.segments,
                 batch_size: parameters.batch_size,
+                file_bytes: None,
                 width: parameters.width.unwrap_or(WIDTH),
                 rates,
                 consistent_read: false,

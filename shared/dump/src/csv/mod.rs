@@ -6,7 +6,7 @@
 //! backslash in front of a text or of base64 is taken off: `\` is the empty text, `\\x` the text `\x`.
 //!
 //! * [`columns`]: the header, and what fits under it
-//! * [`write`]: items to rows
+//! * [`mod@write`]: items to rows
 //! * [`read`]: rows to items
 
 pub mod columns;

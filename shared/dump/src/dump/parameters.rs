@@ -30,6 +30,8 @@ struct Parameters {
     segments: Option<u32>,
     /// The most items of a page.
     batch_size: Option<u32>,
+    /// When a data file is closed, in bytes: by default at 64 MB, in S3 at 8 MB, which a worker holds in memory.
+    file_bytes: Option<u64>,
     /// How many segments are read at a time.
     #[serde(alias = "workers")]
     width: Option<u32>,
@@ -76,6 +78,7 @@ pub(crate) struct Task {
     pub columns: Option<Columns>,
     pub segments: Option<u32>,
     pub batch_size: Option<u32>,
+    pub file_bytes: Option<u64>,
     pub width: u32,
     pub rates: Rates,
     pub consistent_read: bool,
@@ -102,6 +105,7 @@ impl Task {
         condition("where", parameters.r#where.as_ref())?;
         within("segments", parameters.segments.map(u64::from), 1, 10_000)?;
         within("batchSize", parameters.batch_size.map(u64::from), 1, 1_000_000)?;
+        within("fileBytes", parameters.file_bytes, 1, 1 << 30)?;
         within("width", parameters.width.map(u64::from), 1, 10_000)?;
         check_rate("readUnits", parameters.read_units)?;
         if !parameters.gzip && parameters.format == Format::DynamodbJson {
@@ -132,6 +136,7 @@ impl Task {
             columns,
             segments: parameters.segments,
             batch_size: parameters.batch_size,
+            file_bytes: parameters.file_bytes,
             width: parameters.width.unwrap_or(WIDTH),
             rates: Rates { read: parameters.read_units, write: None },
             consistent_read: parameters.consistent_read,

@@ -154,7 +154,7 @@ impl Running<'_> {
         work.progress.matched += page.matched;
         work.progress.changed += written;
         if let Some(sink) = &mut self.sink {
-            sink.open.closing = self.state.at == Position::End || sink.is_full();
+            sink.open.closing = self.state.at == Position::End || sink.is_full(self.task.file_bytes);
         } else if self.state.at == Position::End {
             // The batch's end says all that a checkpoint would.
             return Ok(Go::On);

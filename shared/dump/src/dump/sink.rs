@@ -171,9 +171,9 @@ impl Sink {
     }
 
     /// Whether it is time to close it.
-    pub(crate) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self, asked: Option<u64>) -> bool {
         let full = if matches!(self.to, To::File { .. }) { FULL_FILE } else { FULL_OBJECT };
-        self.open.state.bytes >= full
+        self.open.state.bytes >= asked.unwrap_or(full)
     }
 
     /// Closes it: what stands in the last checkpoint is all that it gets.

@@ -1,6 +1,6 @@
 //! DynamoDB JSON, a line for each item, as AWS's own exports to S3 have it.
 //!
-//! * [`write`]: items to lines
+//! * [`mod@write`]: items to lines
 //! * [`read`]: lines to items, of full exports and of incremental ones
 //!
 //! The form of the lines is documented under "DynamoDB table export output format" in the developer guide:

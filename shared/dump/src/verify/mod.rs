@@ -7,7 +7,7 @@
 //! All problems are named, not the first alone. A dump that was made with a condition is compared with those items of
 //! the table that meet it.
 //!
-//! * [`check`]: a batch
+//! * `check`: a batch
 
 pub(crate) mod check;
 

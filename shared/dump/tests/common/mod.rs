@@ -121,10 +121,14 @@ impl World {
         loop {
             let stop = Stop::default();
             // Lives become longer, so that a slow machine gets on, too.
-            let life = Duration::from_millis(life_ms / 2 + chance.below(life_ms) + kills * life_ms / 20);
+            let life = Duration::from_millis(life_ms / 2 + chance.below(life_ms) + kills * life_ms / 8);
             // Dropped in the middle of whatever it does.
             match tokio::time::timeout(life, drive(engine, &job.job_id, 4, &stop)).await {
-                Ok(ended) => return (ended.unwrap().unwrap(), kills),
+                Ok(ended) => {
+                    // A job that was killed at its very end leaves its lock to expire.
+                    self.forward(Duration::from_secs(600));
+                    return (ended.unwrap().unwrap(), kills);
+                }
                 Err(_) => kills += 1,
             }
             assert!(kills < 200, "seed {seed}: it does not get on");
