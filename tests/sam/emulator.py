@@ -4,7 +4,10 @@ Run by emulator.sh, which gives it a network of its own. The emulator runs the f
 the table's stream and the state machine, and it lets each function do only what its role in the template allows.
 """
 
+import base64
 import concurrent.futures
+import gzip
+import hashlib
 import http.client
 import json
 import os
@@ -14,6 +17,7 @@ import sys
 import time
 
 import boto3
+from boto3.dynamodb.types import TypeDeserializer
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
@@ -268,6 +272,25 @@ def update(stack):
     print("   ", total)
 
 
+def plain(item):
+    """An item in Python's own types, as boto3 reads them."""
+    deserializer = TypeDeserializer()
+    return {name: deserializer.deserialize(value) for name, value in item.items()}
+
+
+def exported(read, summary):
+    """The items of an export, read as AWS documents it, by its checksums."""
+    items = []
+    for line in read(summary["manifestFilesS3Key"]).decode().splitlines():
+        file = json.loads(line)
+        content = read(file["dataFileS3Key"])
+        assert base64.b64encode(hashlib.md5(content).digest()).decode() == file["md5Checksum"], file
+        lines = gzip.decompress(content).decode().splitlines()
+        assert len(lines) == file["itemCount"], file
+        items += [plain(json.loads(line)["Item"]) for line in lines]
+    return items
+
+
 def dump(stack):
     """What the schedule starts: an execution that is given a kind, submits the job, and dumps tables to their bucket."""
     tables = [stack.outputs[name] for name in ("ProductsTableName", "PurchasesTableName")]
@@ -282,12 +305,19 @@ def dump(stack):
     (job,) = [job for job in stack.ask("GET", "/jobs")["items"] if job["kind"] == "dump"]
     assert job["state"] == "succeeded" and job["jobId"].endswith("-nightly"), job
     objects = stack.s3.list_objects_v2(Bucket=bucket)["Contents"]
+    read = lambda key: stack.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     counts = {}
     for key in (entry["Key"] for entry in objects):
         if key.endswith("/manifest-summary.json"):
-            summary = json.loads(stack.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-            counts[summary["tableArn"].rsplit("/", 1)[1]] = summary["itemCount"]
-    assert counts == {table: len(stack.items(table)) for table in tables}, counts
+            summary = json.loads(read(key))
+            table = summary["tableArn"].rsplit("/", 1)[1]
+            items = exported(read, summary)
+            assert len(items) == summary["itemCount"], (table, len(items), summary)
+            counts[table] = len(items)
+            wanted = [plain(item) for item in stack.items(table)]
+            order = lambda item: json.dumps(item, sort_keys=True, default=str)
+            assert sorted(items, key=order) == sorted(wanted, key=order), f"{table} is not what was dumped"
+    assert set(counts) == set(tables), counts
     print("   ", counts)
 
 

@@ -67,8 +67,8 @@ impl Delete {
             let delete = DeleteRequest::builder().set_key(Some(key)).build().ok()?;
             Some(WriteRequest::builder().delete_request(delete).build())
         };
-        let requests: Vec<WriteRequest> = group.iter().cloned().filter_map(request).collect();
-        match write_batch(calls, limiter, &self.table, requests).await {
+        let mut requests: Vec<WriteRequest> = group.iter().cloned().filter_map(request).collect();
+        match write_batch(calls, limiter, &self.table, &mut requests).await {
             Ok(units) => Ok((vec![Became::Changed; count], units)),
             Err(CallError::Refused(_)) => one_by_one(group, |key| self.delete(calls, limiter, key)).await,
             Err(error) => Err(error),

@@ -70,11 +70,15 @@ impl Put {
             let put = PutRequest::builder().set_item(Some(item)).build().ok()?;
             Some(WriteRequest::builder().put_request(put).build())
         };
-        let requests: Vec<WriteRequest> = group.iter().cloned().filter_map(request).collect();
-        match write_batch(calls, limiter, &self.table, requests).await {
+        let mut requests: Vec<WriteRequest> = group.into_iter().filter_map(request).collect();
+        match write_batch(calls, limiter, &self.table, &mut requests).await {
             Ok(units) => Ok((vec![Became::Changed; count], units)),
             // One of them is at fault: alone each tells for itself.
-            Err(CallError::Refused(_)) => one_by_one(group, |item| self.put(calls, limiter, item)).await,
+            Err(CallError::Refused(_)) if requests.len() == count => {
+                let item = |request: WriteRequest| Some(request.put_request?.item);
+                let group = requests.into_iter().filter_map(item).collect();
+                one_by_one(group, |item| self.put(calls, limiter, item)).await
+            }
             Err(error) => Err(error),
         }
     }
@@ -163,7 +167,7 @@ fn same(one: Item, other: Item) -> bool {
 }
 
 /// Writes up to 25 requests and, until all are taken, what DynamoDB left unprocessed: it leaves what it throttles. Gives
-/// the units that it took.
+/// the units that it took. Those that are not written, because of an error, are left in `requests`.
 ///
 /// # Errors
 /// [`CallError`]; [`CallError::Refused`] if one of the requests is refused.
@@ -171,7 +175,7 @@ pub async fn write_batch(
     calls: &Calls,
     limiter: &Limiter,
     table: &str,
-    mut requests: Vec<WriteRequest>,
+    requests: &mut Vec<WriteRequest>,
 ) -> Result<f64, CallError> {
     let mut backoff = Backoff::default();
     let mut all = 0.0;
@@ -187,7 +191,7 @@ pub async fn write_batch(
         let consumed = |output: &BatchWriteItemOutput| all_units(output.consumed_capacity());
         let (output, units) = calls.call(table, limiter, None, send, consumed).await?;
         all += units;
-        requests = output.unprocessed_items.and_then(|mut left| left.remove(table)).unwrap_or_default();
+        *requests = output.unprocessed_items.and_then(|mut left| left.remove(table)).unwrap_or_default();
         if !requests.is_empty() {
             calls.throttled(limiter, &mut backoff).await?;
         }
