@@ -2,10 +2,13 @@
 # Builds the functions with SAM, and invokes each of them in a container with its events against a local database
 # in another container.
 #
+#   tests/sam/local_invoke.sh [BUILD]     BUILD is what sam build has made; without it, it is made here
+#
 # Needs root and Debian's packages; without them it says so and ends well, or badly if CI=true.
 # SAM's and cargo-lambda's commands are taken from the PATH, or else installed under target/.
 set -euo pipefail
 
+build=${1:+$(realpath "$1")}
 cd "$(dirname "$0")/../.."
 readonly stack=nextbasket
 readonly image=public.ecr.aws/lambda/provided:al2023-x86_64
@@ -65,7 +68,10 @@ export RUSTUP_DIST_SERVER=${RUSTUP_DIST_SERVER:-http://127.0.0.1:9}
 # ------------------------------------------------------------------ binaries
 
 cargo build --quiet --package nextbasket
-sam build --build-dir "$work/build" >"$work/build.log" 2>&1 || { cat "$work/build.log" >&2; exit 1; }
+if [[ -z $build ]]; then
+    build=$work/build
+    sam build --build-dir "$build" >"$work/build.log" 2>&1 || { cat "$work/build.log" >&2; exit 1; }
+fi
 
 # ------------------------------------------------------------------ engine
 
@@ -143,7 +149,7 @@ YAML
 # Invokes FUNCTION with events/EVENT.json and holds the answer against CONDITION, a Python expression over
 # status, body (of an API function) and answer (as it is).
 expect() { # FUNCTION EVENT CONDITION
-    if sam local invoke "$1" --template "$work/build/template.yaml" --event "events/$2.json" --skip-pull-image \
+    if sam local invoke "$1" --template "$build/template.yaml" --event "events/$2.json" --skip-pull-image \
         --docker-network "$stack" --parameter-overrides "file://$work/parameters.yaml" \
         >"$work/stdout" 2>"$work/stderr" && python3 "$work/check.py" "$3" <"$work/stdout" 2>"$work/verdict"; then
         passed=$((passed + 1))

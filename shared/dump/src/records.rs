@@ -15,8 +15,8 @@ use crate::json::{Change, read_line};
 use crate::json_lines;
 
 /// A chunk has at most so many lines, and about so many bytes.
-const LINES: usize = 500;
-const BYTES: usize = 512 << 10;
+const LINES: usize = 300;
+const BYTES: usize = 256 << 10;
 /// How much is read at a time.
 const BUFFER: usize = 128 << 10;
 /// No item's line is longer: 400 KB, each byte written as six.

@@ -37,12 +37,16 @@ pub(crate) fn here(table: &str) -> Target {
     Target { table: table.to_owned(), region: None, endpoint: None }
 }
 
-/// Refuses what names no table.
-pub(crate) fn check_target(field: &str, target: &Target) -> Result<(), Refusal> {
+/// Refuses what names no table; endpoints are for whoever is `here`, at the machine.
+pub(crate) fn check_target(field: &str, target: &Target, here: bool) -> Result<(), Refusal> {
     check_table(&format!("{field}table"), &target.table)?;
     let form = |endpoint: &String| endpoint.starts_with("https://") || endpoint.starts_with("http://");
     if target.endpoint.as_ref().is_some_and(|endpoint| !form(endpoint)) {
         let problem = "must be a URL, such as https://dynamodb.eu-central-1.amazonaws.com";
+        return Err(Refusal::parameter(&format!("{field}endpoint"), problem));
+    }
+    if target.endpoint.is_some() && !here {
+        let problem = "is for jobs that are submitted from the command line";
         return Err(Refusal::parameter(&format!("{field}endpoint"), problem));
     }
     if target.region.as_ref().is_some_and(String::is_empty) {
@@ -56,7 +60,7 @@ impl Side {
     pub(crate) fn check(&self, field: &str, local_files: bool) -> Result<(), Refusal> {
         match self {
             Self::Dump(side) => check_place(&format!("{field}dump"), &side.dump, local_files),
-            Self::Table(side) => check_target(field, side),
+            Self::Table(side) => check_target(field, side, local_files),
         }
     }
 }

@@ -48,8 +48,9 @@ impl Expression {
         if fields.split_whitespace().count() != 6 {
             return Err(error("must have six fields: minutes, hours, day, month, weekday, year".to_owned()));
         }
-        let parser =
-            CronParser::builder().seconds(Seconds::Required).year(Year::Required).alternative_weekdays(true);
+        // As the scheduler has them: Sunday is 1, and `0/20` is every 20 from 0 on.
+        let parser = CronParser::builder().seconds(Seconds::Required).year(Year::Required);
+        let parser = parser.alternative_weekdays(true).sloppy_ranges(true);
         let cron = parser.build().parse(&format!("0 {fields}")).map_err(|e| error(e.to_string()))?;
         Ok(Self::Cron(Box::new(cron)))
     }

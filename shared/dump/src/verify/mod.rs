@@ -82,7 +82,7 @@ impl Task {
         };
         left.check("", local_files)?;
         if let Some(right) = &right {
-            check_target(if matches!(left, Side::Dump(_)) { "" } else { "other." }, right)?;
+            check_target(if matches!(left, Side::Dump(_)) { "" } else { "other." }, right, local_files)?;
         }
         within("segments", parameters.segments.map(u64::from), 1, 10_000)?;
         within("batchSize", parameters.batch_size.map(u64::from), 1, 1_000_000)?;
