@@ -225,6 +225,7 @@ pub async fn archive(options: &Archive) -> Result<(), Failure> {
 }
 
 async fn start(running: &Running, kind: &str, parameters: Value) -> Result<Option<Ended>, Failure> {
+    let parameters = running.with_width(parameters);
     let ended = run(&running.target, kind, parameters, &running.options()).await;
     ended.map_err(|failure| as_option(failure, &OPTIONS))
 }

@@ -41,8 +41,9 @@ struct FailedBatch {
 pub async fn run(options: &MapRecords) -> Result<(), Failure> {
     let running = &options.running;
     let parameters = parameters(options)?;
-    let workers = options.width.map_or(running.workers, |width| width.max(running.workers));
-    let how = RunOptions { workers, estimate_first: false, ..running.options() };
+    let how = running.options();
+    let workers = options.width.map_or(how.workers, |width| width.max(how.workers));
+    let how = RunOptions { workers, estimate_first: false, ..how };
     let ended = run_job(&running.target, "map", parameters, &how).await;
     let Some(ended) = ended.map_err(|failure| as_option(failure, &OPTIONS))? else { return Ok(()) };
     let mapped: Mapped = ended.result_as()?;
@@ -77,7 +78,7 @@ fn parameters(options: &MapRecords) -> Result<Value, Failure> {
     let mut parameters = json!({
         "input": input,
         "output": absolute(&options.to)?,
-        "width": options.width.unwrap_or(options.running.workers),
+        "width": options.width.unwrap_or(options.running.options().workers),
         "retries": options.retries,
         "timeout": options.timeout.as_secs().max(1),
     });

@@ -122,6 +122,7 @@ async fn start(
     words: impl FnOnce(&Ended) -> String,
 ) -> Result<(), Failure> {
     let options = RunOptions { endless, ..running.options() };
+    let parameters = running.with_width(parameters);
     let ended = run(&running.target, kind, parameters, &options).await;
     let Some(ended) = ended.map_err(|failure| as_option(failure, &OPTIONS))? else { return Ok(()) };
     ended.say(running.json, || words(&ended));

@@ -209,7 +209,7 @@ expect JobsFunction jobs-post 'status == 202 and body["jobId"] == "rebuild-histo
 expect JobsFunction jobs-post-dry-run 'status == 200 and body["estimate"]["readUnits"] >= 0'
 expect JobsFunction jobs-post-invalid 'status == 400 and body["field"] == "parameters.colour"'
 expect JobsFunction jobs-post-unknown-kind 'status == 400 and body["field"] == "kind"'
-expect JobsFunction jobs-list 'status == 200 and [j["jobId"] for j in body["items"]] == ["rebuild-history-1"]'
+expect JobsFunction jobs-list 'status == 200 and [j["kind"] for j in body["items"]] == ["rebuild-history", "train"]'
 expect JobsFunction job-get 'status == 200 and body["kind"] == "rebuild-history"'
 expect JobsFunction job-get-unknown 'status == 404 and body["code"]'
 expect JobsFunction job-delete 'status == 202 and body["jobId"] == "rebuild-history-1"'

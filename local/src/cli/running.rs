@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde_json::Value;
 
 use crate::jobs::run::{RunOptions, WORKERS};
 use crate::target::Target;
@@ -13,9 +14,9 @@ pub struct Running {
     /// Where the tables are.
     #[command(flatten)]
     pub target: Target,
-    /// How many batches this process works on at a time
-    #[arg(long, value_name = "N", default_value_t = WORKERS, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub workers: u32,
+    /// How many batches are worked on at a time [default: what suits the kind, mostly 8]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub workers: Option<u32>,
     /// Say items, size, capacity units, time and cost, and do nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -28,10 +29,18 @@ pub struct Running {
 }
 
 impl Running {
+    /// The job's parameters with the width that was asked for: how many batches all processes together work on.
+    pub(crate) fn with_width(&self, mut parameters: Value) -> Value {
+        if let (Some(workers), Some(fields)) = (self.workers, parameters.as_object_mut()) {
+            fields.insert("width".to_owned(), Value::from(workers));
+        }
+        parameters
+    }
+
     /// As the job is to be run, with its estimate told first.
     pub(crate) fn options(&self) -> RunOptions {
         RunOptions {
-            workers: self.workers,
+            workers: self.workers.unwrap_or(WORKERS),
             json: self.json,
             refused: self.refused.clone(),
             dry_run: self.dry_run,

@@ -194,7 +194,7 @@ where
         Ok(value) => Ok(Some(value)),
         Err(error) if error.is_transient() => Err(error),
         Err(error) => {
-            tracing::warn!(%error, "a setting of the table is left out");
+            tracing::info!(%error, "a setting of the table is left out");
             Ok(None)
         }
     }

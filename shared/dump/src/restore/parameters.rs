@@ -10,7 +10,7 @@ use crate::common::{check_place, check_rate, check_table, within};
 use crate::format::Format;
 
 /// How many files are read at a time, if it is not said: each has four calls of 25 items under way.
-const WIDTH: u32 = 4;
+const WIDTH: u32 = 2;
 
 /// What a restore is submitted with.
 #[derive(Debug, Clone, Deserialize)]
