@@ -1,13 +1,14 @@
 //! `map`: files' records or a table's items, batch by batch, through a command or a Lambda function.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::Failure;
 use crate::cli::{MapFormat, MapRecords};
+use crate::dump::place;
 use crate::jobs::run::{RunOptions, as_option, run as run_job};
 
 /// Options that are not called as their parameters.
@@ -60,7 +61,7 @@ pub async fn run(options: &MapRecords) -> Result<(), Failure> {
 fn parameters(options: &MapRecords) -> Result<Value, Failure> {
     let mut input = Map::new();
     if let Some(files) = &options.input {
-        input.insert("files".to_owned(), json!(absolute(files)?));
+        input.insert("files".to_owned(), json!(place(files)?));
         let format = options.format.or_else(|| MapFormat::of_name(files)).ok_or_else(|| {
             Failure::Usage(format!("--format is missing: the name {files} does not say what is in it"))
         })?;
@@ -77,7 +78,7 @@ fn parameters(options: &MapRecords) -> Result<Value, Failure> {
     }
     let mut parameters = json!({
         "input": input,
-        "output": absolute(&options.to)?,
+        "output": place(&options.to)?,
         "width": options.width.unwrap_or(options.running.options().workers),
         "retries": options.retries,
         "timeout": options.timeout.as_secs().max(1),
@@ -97,14 +98,6 @@ fn parameters(options: &MapRecords) -> Result<Value, Failure> {
         set("folder", Some(json!(folder)));
     }
     Ok(parameters)
-}
-
-/// Whoever works on the job may be in another folder.
-fn absolute(location: &str) -> Result<PathBuf, Failure> {
-    if location.starts_with("s3://") {
-        return Ok(PathBuf::from(location));
-    }
-    std::path::absolute(Path::new(location)).map_err(|error| Failure::Usage(format!("{location:?}: {error}")))
 }
 
 fn summary(mapped: &Mapped, refused: Option<&Path>) -> String {

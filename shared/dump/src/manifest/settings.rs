@@ -193,8 +193,10 @@ where
     match result.map_err(|error| TableError::from_sdk(table, error)) {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.is_transient() => Err(error),
+        // What an endpoint does not know at all, no table there has.
+        Err(TableError::Refused { reason, .. }) if reason.starts_with("UnknownOperation") => Ok(None),
         Err(error) => {
-            tracing::info!(%error, "a setting of the table is left out");
+            tracing::warn!(%error, "a setting of the table is left out");
             Ok(None)
         }
     }
