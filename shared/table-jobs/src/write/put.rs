@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, PutRequest, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure as OnFailure,
     WriteRequest,
 };
+use nextbasket_batch::WorkError;
 use nextbasket_batch::limit::Limiter;
 use nextbasket_dynamodb::item::Item;
 
@@ -79,6 +80,9 @@ impl Put {
                 let group = requests.into_iter().filter_map(item).collect();
                 one_by_one(group, |item| self.put(calls, limiter, item)).await
             }
+            // Some were taken before it showed, which ones is not known. Tried again, the whole group is refused at
+            // once.
+            Err(CallError::Refused(refused)) => Err(WorkError::Transient(refused.reason()).into()),
             Err(error) => Err(error),
         }
     }
