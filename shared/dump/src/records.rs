@@ -26,17 +26,17 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// A line, and what it says or what is wrong with it.
 #[derive(Debug)]
-pub(crate) struct Record {
+pub(crate) struct Record<T = Change> {
     /// From 1; of CSV the line on which the row begins.
     pub line: u64,
-    pub change: Result<Change, String>,
+    pub change: Result<T, String>,
 }
 
 /// What is read of a file.
 #[derive(Debug)]
-pub(crate) enum Piece {
+pub(crate) enum Piece<T = Change> {
     /// The next lines.
-    Chunk(Vec<Record>),
+    Chunk(Vec<Record<T>>),
     /// All has been read: the MD5 and the size of the file.
     End { md5: [u8; 16], bytes: u64 },
 }
@@ -62,7 +62,7 @@ impl From<ReadError> for WorkError {
 }
 
 /// A file that is being read.
-pub(crate) struct Records(mpsc::Receiver<Result<Piece, ReadError>>);
+pub(crate) struct Records<T = Change>(mpsc::Receiver<Result<Piece<T>, ReadError>>);
 
 impl Records {
     /// Reads the lines behind the line `skip`.
@@ -72,12 +72,26 @@ impl Records {
         format: Format,
         skip: u64,
     ) -> Result<Self, FileError> {
+        let read = |line, text: &[u8]| read_line(line, text).map_err(|error| error.problem);
+        Self::open_with(files, found, format, skip, read).await
+    }
+}
+
+impl<T: From<Change> + Send + 'static> Records<T> {
+    /// As [`open`](Records::open), with a reader of its own for lines of DynamoDB JSON.
+    pub(crate) async fn open_with(
+        files: &Files,
+        found: &FoundFile,
+        format: Format,
+        skip: u64,
+        mut of_json: impl FnMut(u64, &[u8]) -> Result<T, String> + Send + 'static,
+    ) -> Result<Self, FileError> {
         let pieces = files.open(found, 0..found.bytes).await?.into_blocking();
         let (sender, receiver) = mpsc::channel(1);
         tokio::task::spawn_blocking(move || {
             let mut hashing = Hashing { from: pieces, md5: Md5::new(), bytes: 0 };
             let mut chunks = Chunks { sender: &sender, records: Vec::new(), bytes: 0, skip, gone: false };
-            let read = read(&mut hashing, format, &mut chunks).and_then(|()| {
+            let read = read(&mut hashing, format, &mut of_json, &mut chunks).and_then(|()| {
                 chunks.send();
                 // What stands behind the content counts as well, unless nobody wants to know.
                 if chunks.gone { Ok(()) } else { io::copy(&mut hashing, &mut io::sink()).map(drop) }
@@ -103,7 +117,7 @@ impl Records {
     }
 
     /// What comes next; nothing comes behind the end or an error.
-    pub(crate) async fn next(&mut self) -> Option<Result<Piece, ReadError>> {
+    pub(crate) async fn next(&mut self) -> Option<Result<Piece<T>, ReadError>> {
         self.0.recv().await
     }
 }
@@ -135,17 +149,17 @@ impl Read for Hashing {
 }
 
 /// Gathers lines and sends them off.
-struct Chunks<'a> {
-    sender: &'a mpsc::Sender<Result<Piece, ReadError>>,
-    records: Vec<Record>,
+struct Chunks<'a, T> {
+    sender: &'a mpsc::Sender<Result<Piece<T>, ReadError>>,
+    records: Vec<Record<T>>,
     bytes: usize,
     skip: u64,
     /// Nobody waits for more.
     gone: bool,
 }
 
-impl Chunks<'_> {
-    fn push(&mut self, line: u64, bytes: usize, change: impl FnOnce() -> Result<Change, String>) {
+impl<T: From<Change>> Chunks<'_, T> {
+    fn push(&mut self, line: u64, bytes: usize, change: impl FnOnce() -> Result<T, String>) {
         if line <= self.skip {
             return;
         }
@@ -165,21 +179,47 @@ impl Chunks<'_> {
     }
 }
 
-fn read(from: &mut Hashing, format: Format, chunks: &mut Chunks<'_>) -> io::Result<()> {
+/// Reads a line of DynamoDB JSON.
+type Reader<'a, T> = &'a mut dyn FnMut(u64, &[u8]) -> Result<T, String>;
+
+fn read<T: From<Change>>(
+    from: &mut Hashing,
+    format: Format,
+    of_json: Reader<'_, T>,
+    chunks: &mut Chunks<'_, T>,
+) -> io::Result<()> {
     let mut raw = BufReader::with_capacity(BUFFER, from);
     if raw.fill_buf()?.starts_with(&GZIP) {
         let unpacked = MultiGzDecoder::new(raw);
-        return lines_or_rows(BufReader::with_capacity(BUFFER, unpacked), format, chunks)
+        return lines_or_rows(BufReader::with_capacity(BUFFER, unpacked), format, of_json, chunks)
             .map_err(|error| io::Error::other(format!("it is no whole gzip file: {error}")));
     }
-    lines_or_rows(raw, format, chunks)
+    lines_or_rows(raw, format, of_json, chunks)
 }
 
-fn lines_or_rows(reader: impl BufRead, format: Format, chunks: &mut Chunks<'_>) -> io::Result<()> {
-    if format == Format::Csv { rows(reader, chunks) } else { lines(reader, format, chunks) }
+fn lines_or_rows<T: From<Change>>(
+    reader: impl BufRead,
+    format: Format,
+    of_json: Reader<'_, T>,
+    chunks: &mut Chunks<'_, T>,
+) -> io::Result<()> {
+    let put = |item| T::from(Change::Put(item));
+    match format {
+        Format::DynamodbJson => lines(reader, of_json, chunks),
+        Format::JsonLines => lines(
+            reader,
+            &mut |line, text| json_lines::read_line(line, text).map(put).map_err(|e| e.problem),
+            chunks,
+        ),
+        Format::Csv => rows(reader, chunks),
+    }
 }
 
-fn lines(mut reader: impl BufRead, format: Format, chunks: &mut Chunks<'_>) -> io::Result<()> {
+fn lines<T: From<Change>>(
+    mut reader: impl BufRead,
+    read: Reader<'_, T>,
+    chunks: &mut Chunks<'_, T>,
+) -> io::Result<()> {
     let (mut number, mut line) = (0, Vec::new());
     while !chunks.gone {
         line.clear();
@@ -196,10 +236,7 @@ fn lines(mut reader: impl BufRead, format: Format, chunks: &mut Chunks<'_>) -> i
         if line.trim_ascii().is_empty() {
             continue;
         }
-        chunks.push(number, line.len(), || match format {
-            Format::JsonLines => json_lines::read_line(number, &line).map(Change::Put).map_err(|e| e.problem),
-            _ => read_line(number, &line).map_err(|error| error.problem),
-        });
+        chunks.push(number, line.len(), || read(number, &line));
     }
     Ok(())
 }
@@ -218,7 +255,7 @@ fn skip_line(reader: &mut impl BufRead) -> io::Result<()> {
     }
 }
 
-fn rows(mut reader: impl BufRead, chunks: &mut Chunks<'_>) -> io::Result<()> {
+fn rows<T: From<Change>>(mut reader: impl BufRead, chunks: &mut Chunks<'_, T>) -> io::Result<()> {
     // Of lines that end in CR and LF, the reader counts the LF as the next line's.
     let first = reader.fill_buf()?;
     let at = first.iter().position(|byte| *byte == b'\n').and_then(|at| at.checked_sub(1));
@@ -231,7 +268,7 @@ fn rows(mut reader: impl BufRead, chunks: &mut Chunks<'_>) -> io::Result<()> {
         let line = row.position().map_or(0, ::csv::Position::line) + ahead;
         let bytes = row.as_slice().len();
         chunks.push(line, bytes, || match ::csv::StringRecord::from_byte_record(row.clone()) {
-            Ok(row) => read_row(&columns, &row).map(Change::Put).map_err(|error| error.0),
+            Ok(row) => read_row(&columns, &row).map(|item| Change::Put(item).into()).map_err(|error| error.0),
             Err(_) => Err("the row is not UTF-8".to_owned()),
         });
     }

@@ -194,6 +194,41 @@ async fn bad_lines_are_refused_with_file_line_and_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn items_that_dynamodb_refuses_are_named_and_those_beside_them_are_written() {
+    let world = World::start().await;
+    world.make_table("plain", &ID).await;
+    let lines = concat!(
+        r#"{"Item":{"id":{"S":"a"},"n":{"N":"1"}}}"#,
+        "\n",
+        r#"{"Item":{"id":{"N":"7"},"n":{"N":"2"}}}"#,
+        "\n",
+        r#"{"Item":{"n":{"N":"3"}}}"#,
+        "\n",
+        r#"{"Item":{"id":{"S":"b\u00e9"},"n":{"N":"4"},"n":{"N":"5"}}}"#,
+        "\n",
+        r#"{"Item":{"id":{"S":"\"c\u0001é"},"n":{"N":"6"}}}"#,
+        "\n",
+    );
+    world.object("files/part.json.gz", gzip(lines)).await;
+    let job = world
+        .run("restore", json!({ "from": world.s3("files"), "table": "plain", "format": "dynamodb-json" }))
+        .await;
+    let mut refused = world.refused(&job.job_id).await;
+    refused.sort_by_key(|line| line["refused"]["line"].as_u64());
+    let refused: Vec<(&Value, &Value, &str)> = refused
+        .iter()
+        .map(|line| (&line["refused"]["line"], &line["refused"]["key"], line["reason"].as_str().unwrap()))
+        .collect();
+    assert_eq!(refused.len(), 3, "{refused:?}");
+    assert_eq!((refused[0].0, refused[0].1), (&json!(2), &json!({ "id": { "N": "7" } })));
+    assert!(refused[0].2.starts_with("ValidationException: "), "{}", refused[0].2);
+    assert_eq!((refused[1].0, refused[1].1), (&json!(3), &json!({})));
+    assert!(refused[1].2.starts_with("ValidationException: "), "{}", refused[1].2);
+    assert!(refused[2].0 == 4 && refused[2].2.contains("\"n\" twice"), "{refused:?}");
+    assert_eq!(id_and_n(&world, "plain").await, named(&[("\"c\u{1}é", "6"), ("a", "1")]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn csv_of_people_is_restored_and_later_lines_win() {
     let world = World::start().await;
     world.make_table("plain", &ID).await;

@@ -2,12 +2,14 @@
 //!
 //! * [`mod@write`]: items to lines
 //! * [`read`]: lines to items, of full exports and of incremental ones
+//! * [`checked`]: lines that are looked at and stay text
 //!
 //! The form of the lines is documented under "DynamoDB table export output format" in the developer guide:
 //! `{"Item":{"pk":{"S":"a"}}}`, and for changes
 //! `{"Metadata":{"WriteTimestampMicros":{"N":"…"}},"Keys":{…},"OldImage":{…},"NewImage":{…}}`, where an item without a
 //! new image was deleted.
 
+pub mod checked;
 pub mod read;
 pub mod write;
 

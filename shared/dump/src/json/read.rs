@@ -72,13 +72,13 @@ impl<'de> Visitor<'de> for LineVisitor {
 }
 
 /// A short name, such as that of a type.
-struct NameSeed;
+pub(super) struct NameSeed;
 
 /// Names that are looked for have at most 8 bytes; longer ones are not kept.
-struct Name([u8; 8], usize);
+pub(super) struct Name([u8; 8], usize);
 
 impl Name {
-    fn as_str(&self) -> &str {
+    pub(super) fn as_str(&self) -> &str {
         self.0.get(..self.1).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or("?")
     }
 }
@@ -140,7 +140,7 @@ impl<'de> Visitor<'de> for ItemSeed {
 }
 
 /// A value with its type: `{"S":"a"}`.
-struct ValueSeed;
+pub(super) struct ValueSeed;
 
 impl<'de> DeserializeSeed<'de> for ValueSeed {
     type Value = AttributeValue;

@@ -9,21 +9,26 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use nextbasket_batch::limit::Limiter;
 use nextbasket_batch::work::Go;
 use nextbasket_batch::{Outcome, Work, WorkError};
 use nextbasket_dynamodb::item::Item;
 use nextbasket_job_io::files::{FileError, Files};
 use nextbasket_table_jobs::calls::{CallError, Calls};
 use nextbasket_table_jobs::key::{KeySchema, hash, to_json};
+use nextbasket_table_jobs::parameters::OnConflict;
 use nextbasket_table_jobs::write::delete::Delete;
+use nextbasket_table_jobs::write::encoded::{Encoded, PutEncoded};
 use nextbasket_table_jobs::write::put::Put;
-use nextbasket_table_jobs::write::{Became, Writer, write_all};
+use nextbasket_table_jobs::write::{Became, WriteGroup, Writer, write_all};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::common::ended;
 use crate::format::Format;
-use crate::json::Change;
+use crate::json::checked::Checker;
+use crate::json::{Change, read_line};
 use crate::manifest::same_md5;
 use crate::records::{Piece, Record, Records, md5_of};
 use crate::restore::parameters::Task;
@@ -71,9 +76,52 @@ struct Checkpoint {
     loaded: Loaded,
 }
 
+/// What a line asks for.
+#[derive(Debug)]
+enum Load {
+    /// To put an item, as it stands in the file.
+    Encoded(Encoded),
+    /// To put an item.
+    Put(Item),
+    /// To delete the item of a key.
+    Delete(Item),
+}
+
+impl From<Change> for Load {
+    fn from(change: Change) -> Self {
+        match change {
+            Change::Put(item) => Self::Put(item),
+            Change::Delete(key) => Self::Delete(key),
+        }
+    }
+}
+
+/// What an item's key is told from when the item is gone.
+enum Known {
+    Key(Item),
+    Text(Bytes),
+}
+
+impl Known {
+    /// The key as JSON.
+    fn key(&self, keys: &KeySchema) -> Value {
+        match self {
+            Self::Key(key) => to_json(key),
+            Self::Text(text) => {
+                let mut item: serde_json::Map<String, Value> =
+                    serde_json::from_slice(text).unwrap_or_default();
+                item.retain(|name, _| keys.names().any(|key| key == name));
+                Value::Object(item)
+            }
+        }
+    }
+}
+
 struct Running<'a> {
     input: &'a LoadInput,
     calls: Calls,
+    limiter: Limiter,
+    put_encoded: Arc<PutEncoded>,
     put: Arc<Writer>,
     delete: Arc<Writer>,
     state: Checkpoint,
@@ -93,6 +141,8 @@ pub(crate) async fn work(work: &mut Work, files: &Files, task: &Task) -> Result<
     }
     let mut running = Running {
         calls: Calls::new(work),
+        limiter: work.limits().write.clone(),
+        put_encoded: Arc::new(PutEncoded::new(&task.table)),
         put: Arc::new(Writer::Put(Put::new(&task.table, &input.keys, task.on_conflict.clone()))),
         delete: Arc::new(Writer::Delete(Delete::new(
             &task.table,
@@ -103,7 +153,14 @@ pub(crate) async fn work(work: &mut Work, files: &Files, task: &Task) -> Result<
         state,
         input: &input,
     };
-    let mut records = Records::open(files, &found, input.format, state.line).await?;
+    // What is asked of the item that is there may need the new one's values.
+    let as_text = task.on_conflict == OnConflict::Overwrite;
+    let mut checker = as_text.then(|| Checker::new(input.keys.clone()));
+    let read = move |line, text: &[u8]| match checker.as_mut().and_then(|checker| checker.encoded(text)) {
+        Some(encoded) => Ok(Load::Encoded(encoded)),
+        None => read_line(line, text).map(Load::from).map_err(|error| error.problem),
+    };
+    let mut records = Records::open_with(files, &found, input.format, state.line, read).await?;
     loop {
         match records.next().await {
             Some(Ok(Piece::Chunk(chunk))) => match running.chunk(work, chunk).await {
@@ -132,7 +189,7 @@ fn named(name: &str, error: WorkError) -> WorkError {
 
 impl Running<'_> {
     /// Writes the chunk, in parts that take some seconds at most each, and saves behind each of them.
-    async fn chunk(&mut self, work: &mut Work, mut records: Vec<Record>) -> Result<Go, CallError> {
+    async fn chunk(&mut self, work: &mut Work, mut records: Vec<Record<Load>>) -> Result<Go, CallError> {
         while !records.is_empty() {
             let most = part_size(work.limits().write.pace(), self.put.group() == 1);
             let rest = records.split_off(records.len().min(most));
@@ -144,13 +201,13 @@ impl Running<'_> {
         Ok(Go::On)
     }
 
-    async fn part(&mut self, work: &mut Work, records: Vec<Record>) -> Result<Go, CallError> {
+    async fn part(&mut self, work: &mut Work, records: Vec<Record<Load>>) -> Result<Go, CallError> {
         let mut rounds = Rounds::default();
         for Record { line, change } in records {
             self.state.line = line;
             self.state.loaded.lines += 1;
             match change {
-                Ok(Change::Delete(_)) if !self.input.incremental => {
+                Ok(Load::Delete(_)) if !self.input.incremental => {
                     self.refuse(work, line, None, "the line has no Item");
                 }
                 Ok(change) => rounds.add(&self.input.keys, line, change),
@@ -168,36 +225,55 @@ impl Running<'_> {
     /// Writes lines of different keys.
     async fn round(&mut self, work: &mut Work, mut round: Round) -> Result<(), CallError> {
         let seed = format!("{}/{}/{}", work.job().job_id, self.input.file.name, self.state.line);
+        shuffle(&mut round.encoded, &seed);
         shuffle(&mut round.puts, &seed);
-        let limiter = work.limits().write.clone();
-        for (writer, lines, deletes) in
-            [(self.put.clone(), round.puts, false), (self.delete.clone(), round.deletes, true)]
-        {
-            if lines.is_empty() {
-                continue;
-            }
-            let (numbers, items): (Vec<u64>, Vec<Item>) = lines.into_iter().unzip();
-            let keys: Vec<Item> = items.iter().map(|item| self.input.keys.of(item)).collect();
-            let written = write_all(&self.calls, &limiter, &writer, items);
-            let (became, units) = self.calls.watched(work, written).await?;
-            work.progress.write_units += units;
-            for ((line, key), became) in numbers.into_iter().zip(keys).zip(became) {
-                match became {
-                    Became::Changed if deletes => self.state.loaded.deleted += 1,
-                    Became::Changed => self.state.loaded.written += 1,
-                    Became::Skipped => self.state.loaded.skipped += 1,
-                    Became::Refused(reason) => self.refuse(work, line, Some(&key), &reason),
-                }
-            }
-        }
+        let (encoded, puts, deletes) =
+            (self.put_encoded.clone(), Arc::clone(&self.put), Arc::clone(&self.delete));
+        let keys = &self.input.keys;
+        let text = |item: &Encoded| Known::Text(item.json.clone());
+        let key = |item: &Item| Known::Key(keys.of(item));
+        self.write(work, &encoded, round.encoded, text, |loaded| &mut loaded.written).await?;
+        self.write(work, &puts, round.puts, key, |loaded| &mut loaded.written).await?;
+        self.write(work, &deletes, round.deletes, key, |loaded| &mut loaded.deleted).await?;
         work.progress.changed = self.state.loaded.written + self.state.loaded.deleted;
         Ok(())
     }
 
-    fn refuse(&mut self, work: &mut Work, line: u64, key: Option<&Item>, reason: &str) {
+    /// Writes lines in one way, and notes what became of them: `known` is what an item's key is told from later,
+    /// `changed` are those that are counted as changed.
+    async fn write<W: WriteGroup>(
+        &mut self,
+        work: &mut Work,
+        writer: &Arc<W>,
+        lines: Vec<(u64, W::Item)>,
+        known: impl Fn(&W::Item) -> Known,
+        changed: impl Fn(&mut Loaded) -> &mut u64,
+    ) -> Result<(), CallError> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let known: Vec<(u64, Known)> = lines.iter().map(|(line, item)| (*line, known(item))).collect();
+        let items = lines.into_iter().map(|(_, item)| item).collect();
+        let written = write_all(&self.calls, &self.limiter, writer, items);
+        let (became, units) = self.calls.watched(work, written).await?;
+        work.progress.write_units += units;
+        for ((line, known), became) in known.into_iter().zip(became) {
+            match became {
+                Became::Changed => *changed(&mut self.state.loaded) += 1,
+                Became::Skipped => self.state.loaded.skipped += 1,
+                Became::Refused(reason) => {
+                    let key = known.key(&self.input.keys);
+                    self.refuse(work, line, Some(key), &reason);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, work: &mut Work, line: u64, key: Option<Value>, reason: &str) {
         let mut what = json!({ "file": self.input.file.name, "line": line });
         if let (Some(key), Some(what)) = (key, what.as_object_mut()) {
-            what.insert("key".to_owned(), to_json(key));
+            what.insert("key".to_owned(), key);
         }
         work.refuse(&what, reason);
         self.state.loaded.refused += 1;
@@ -220,6 +296,7 @@ fn part_size(pace: Option<f64>, one_by_one: bool) -> usize {
 /// Lines of which no two have the same key.
 #[derive(Default)]
 struct Round {
+    encoded: Vec<(u64, Encoded)>,
     puts: Vec<(u64, Item)>,
     deletes: Vec<(u64, Item)>,
 }
@@ -229,18 +306,20 @@ struct Round {
 struct Rounds(Vec<Round>, HashMap<u128, usize>);
 
 impl Rounds {
-    fn add(&mut self, keys: &KeySchema, line: u64, change: Change) {
-        let key = match &change {
-            Change::Put(item) | Change::Delete(item) => hash(keys, &keys.of(item)),
+    fn add(&mut self, keys: &KeySchema, line: u64, load: Load) {
+        let key = match &load {
+            Load::Encoded(item) => item.key,
+            Load::Put(item) | Load::Delete(item) => hash(keys, item),
         };
         let next = self.1.entry(key).and_modify(|round| *round += 1).or_insert(0);
         if self.0.len() <= *next {
             self.0.push(Round::default());
         }
         let Some(round) = self.0.get_mut(*next) else { return };
-        match change {
-            Change::Put(item) => round.puts.push((line, item)),
-            Change::Delete(key) => round.deletes.push((line, keys.of(&key))),
+        match load {
+            Load::Encoded(item) => round.encoded.push((line, item)),
+            Load::Put(item) => round.puts.push((line, item)),
+            Load::Delete(key) => round.deletes.push((line, keys.of(&key))),
         }
     }
 }
@@ -282,20 +361,22 @@ mod tests {
         let keys =
             KeySchema { partition: KeyAttribute { name: "id".to_owned(), kind: KeyKind::S }, sort: None };
         let item = |id: &str, n: &str| Item::from([("id".to_owned(), text(id)), ("n".to_owned(), text(n))]);
+        let encoded = |id: &str| Encoded { key: hash(&keys, &item(id, "")), json: Bytes::new() };
         let mut rounds = Rounds::default();
         for (line, change) in [
-            (1, Change::Put(item("a", "1"))),
-            (2, Change::Put(item("b", "1"))),
-            (3, Change::Delete(item("a", ""))),
-            (4, Change::Put(item("a", "2"))),
+            (1, Load::Put(item("a", "1"))),
+            (2, Load::Put(item("b", "1"))),
+            (3, Load::Delete(item("a", ""))),
+            (4, Load::Encoded(encoded("a"))),
         ] {
             rounds.add(&keys, line, change);
         }
         let lines = |round: &Round| {
             let numbers = |lines: &[(u64, Item)]| lines.iter().map(|(line, _)| *line).collect::<Vec<_>>();
-            (numbers(&round.puts), numbers(&round.deletes))
+            let encoded: Vec<u64> = round.encoded.iter().map(|(line, _)| *line).collect();
+            (encoded, numbers(&round.puts), numbers(&round.deletes))
         };
         let all: Vec<_> = rounds.0.iter().map(lines).collect();
-        assert_eq!(all, [(vec![1, 2], vec![]), (vec![], vec![3]), (vec![4], vec![])]);
+        assert_eq!(all, [(vec![], vec![1, 2], vec![]), (vec![], vec![], vec![3]), (vec![4], vec![], vec![])]);
     }
 }

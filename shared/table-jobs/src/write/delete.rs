@@ -49,7 +49,7 @@ impl Delete {
         if self.condition.is_some() { 1 } else { MOST }
     }
 
-    /// Deletes the items of these keys: see [`Writer::write`](super::Writer::write).
+    /// Deletes the items of these keys: see [`WriteGroup::write`](super::WriteGroup::write).
     ///
     /// # Errors
     /// [`CallError`], as there.

@@ -4,8 +4,10 @@
 //! * [`statements`]: 25 updates a call, for the changes and conditions that PartiQL says alike
 //! * [`delete`]: one call for each item, or 25 a call where no condition is asked for
 //! * [`put`]: 25 a call, or one for each item where one that is there must not be replaced
+//! * [`encoded`]: 25 a call, of items that stand in DynamoDB JSON already
 
 pub mod delete;
+pub mod encoded;
 pub mod put;
 pub mod statements;
 pub mod update;
@@ -35,7 +37,33 @@ pub enum Became {
 /// What became of each item of a group, and the units that it took.
 pub type Written = (Vec<Became>, f64);
 
-/// How items are written.
+/// Writes items in groups, several of them at a time.
+pub trait WriteGroup: Send + Sync + 'static {
+    /// What is written.
+    type Item: Send + 'static;
+
+    /// How many go into one call.
+    fn group(&self) -> usize;
+
+    /// How many calls are under way at a time.
+    fn at_once(&self) -> usize {
+        if self.group() == 1 { 16 } else { 4 }
+    }
+
+    /// Writes a group, at most [`group`](Self::group) of them, and tells what became of each in their order.
+    ///
+    /// # Errors
+    /// [`CallError`] if the work has to stop or DynamoDB does not take calls. What DynamoDB refuses of a single item is
+    /// told in what it [`Became`].
+    fn write(
+        &self,
+        calls: &Calls,
+        limiter: &Limiter,
+        group: Vec<Self::Item>,
+    ) -> impl Future<Output = Result<Written, CallError>> + Send;
+}
+
+/// How items are written: whole ones or keys, as each needs them.
 #[derive(Debug)]
 pub enum Writer {
     /// Updates, one a call.
@@ -48,10 +76,10 @@ pub enum Writer {
     Put(put::Put),
 }
 
-impl Writer {
-    /// How many items go into one call.
-    #[must_use]
-    pub fn group(&self) -> usize {
+impl WriteGroup for Writer {
+    type Item = Item;
+
+    fn group(&self) -> usize {
         match self {
             Self::Update(_) => 1,
             Self::Statements(statements) => statements.group(),
@@ -60,22 +88,7 @@ impl Writer {
         }
     }
 
-    /// How many calls are under way at a time.
-    fn at_once(&self) -> usize {
-        if self.group() == 1 { 16 } else { 4 }
-    }
-
-    /// Writes a group, at most [`group`](Self::group) of them; items are whole ones or keys, as the writer needs them.
-    ///
-    /// # Errors
-    /// [`CallError`] if the work has to stop or DynamoDB does not take calls. What DynamoDB refuses of a single item is
-    /// told in what it [`Became`].
-    pub async fn write(
-        &self,
-        calls: &Calls,
-        limiter: &Limiter,
-        group: Vec<Item>,
-    ) -> Result<Written, CallError> {
+    async fn write(&self, calls: &Calls, limiter: &Limiter, group: Vec<Item>) -> Result<Written, CallError> {
         match self {
             Self::Update(update) => one_by_one(group, |item| update.write(calls, limiter, item)).await,
             Self::Statements(statements) => statements.write(calls, limiter, group).await,
@@ -86,7 +99,7 @@ impl Writer {
 }
 
 /// A group in calls of one item each.
-async fn one_by_one<F>(group: Vec<Item>, write: impl Fn(Item) -> F) -> Result<Written, CallError>
+async fn one_by_one<T, F>(group: Vec<T>, write: impl Fn(T) -> F) -> Result<Written, CallError>
 where
     F: Future<Output = Result<(Became, f64), CallError>>,
 {
@@ -105,11 +118,11 @@ where
 /// # Errors
 /// [`CallError::Stopped`] if the work had to stop before all were written: some were, and may be written again. Other
 /// [`CallError`]s if DynamoDB does not take calls.
-pub async fn write_all(
+pub async fn write_all<W: WriteGroup>(
     calls: &Calls,
     limiter: &Limiter,
-    writer: &Arc<Writer>,
-    items: Vec<Item>,
+    writer: &Arc<W>,
+    items: Vec<W::Item>,
 ) -> Result<Written, CallError> {
     let mut became: Vec<Vec<Became>> = Vec::new();
     let mut units = 0.0;
@@ -117,7 +130,7 @@ pub async fn write_all(
     let mut running = FuturesUnordered::new();
     loop {
         while running.len() < writer.at_once() {
-            let group: Vec<Item> = left.by_ref().take(writer.group()).collect();
+            let group: Vec<W::Item> = left.by_ref().take(writer.group()).collect();
             if group.is_empty() {
                 break;
             }

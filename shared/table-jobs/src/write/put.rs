@@ -20,7 +20,7 @@ use crate::write::update::outcome;
 use crate::write::{Became, Written, one_by_one};
 
 /// How many items go into one call.
-const MOST: usize = 25;
+pub(super) const MOST: usize = 25;
 
 /// Puts items into a table.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl Put {
         if self.on_conflict == OnConflict::Overwrite { MOST } else { 1 }
     }
 
-    /// Puts these items: see [`Writer::write`](super::Writer::write).
+    /// Puts these items: see [`WriteGroup::write`](super::WriteGroup::write).
     ///
     /// # Errors
     /// [`CallError`], as there.
@@ -80,10 +80,7 @@ impl Put {
                 let group = requests.into_iter().filter_map(item).collect();
                 one_by_one(group, |item| self.put(calls, limiter, item)).await
             }
-            // Some were taken before it showed, which ones is not known. Tried again, the whole group is refused at
-            // once.
-            Err(CallError::Refused(refused)) => Err(WorkError::Transient(refused.reason()).into()),
-            Err(error) => Err(error),
+            Err(error) => Err(half_way(error)),
         }
     }
 
@@ -154,6 +151,15 @@ impl Put {
         }
         asked.names = Some(names);
         Ok(asked)
+    }
+}
+
+/// An error behind which some of the group were taken, which ones is not known. Tried again, the whole group is refused
+/// at once.
+pub(super) fn half_way(error: CallError) -> CallError {
+    match error {
+        CallError::Refused(refused) => WorkError::Transient(refused.reason()).into(),
+        error => error,
     }
 }
 

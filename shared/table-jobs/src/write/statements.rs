@@ -86,7 +86,7 @@ impl Statements {
         if self.denied.load(Ordering::Relaxed) { 1 } else { MOST }
     }
 
-    /// Changes the items of these keys: see [`Writer::write`](super::Writer::write).
+    /// Changes the items of these keys: see [`WriteGroup::write`](super::WriteGroup::write).
     ///
     /// # Errors
     /// [`CallError`], as there.
