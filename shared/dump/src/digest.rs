@@ -18,7 +18,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::FormatError;
-use crate::number::Number;
+use nextbasket_dynamodb::Number;
 
 /// How many items there are, and the sum of their hashes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,6 @@
 //! Why a text is no item, or an item no text.
 
-/// How many characters of a text an error shows.
-const SHOWN: usize = 80;
+use nextbasket_dynamodb::number::NumberError;
 
 /// Why a text is no item, or an item no text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,11 +13,9 @@ impl FormatError {
     }
 }
 
-/// A text in quotes as errors show it: its beginning, if it is long.
-pub(crate) fn shown(text: &str) -> String {
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{:?}…", text.get(..end).unwrap_or_default()),
-        None => format!("{text:?}"),
+impl From<NumberError> for FormatError {
+    fn from(error: NumberError) -> Self {
+        Self(error.to_string())
     }
 }
 

@@ -18,10 +18,11 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::digest::sorted;
-use crate::error::{FormatError, LineError, shown};
+use crate::error::{FormatError, LineError};
 use crate::json::read::binary;
 use crate::json::write::{write_base64, write_list, write_string};
-use crate::number::{Number, is_json};
+use nextbasket_dynamodb::error::shown;
+use nextbasket_dynamodb::number::{Number, is_json};
 
 /// DynamoDB nests values 32 deep; a text that is nested deeper is no item.
 const DEEPEST: u32 = 33;

@@ -34,7 +34,6 @@
 //! | [`format`](mod@format) | the three of them by name |
 //! | [`digest`] | count and digest of items in any order |
 //! | [`gzip`] | a gzip file that can be gone on with |
-//! | [`number`] | numbers by their value, whatever their spelling |
 //! | [`error`] | why a text is no item |
 //! | `place` | files below a folder or a prefix |
 //! | `source`, `records` | dumps, exports and plain files: found, and read line by line |
@@ -53,7 +52,6 @@ pub mod gzip;
 pub mod json;
 pub mod json_lines;
 pub mod manifest;
-pub mod number;
 mod place;
 mod records;
 pub mod restore;

@@ -123,7 +123,7 @@ pub(crate) fn all_spellings(item: &Item, seed: u64) -> Item {
 
 /// With sets sorted and numbers in one spelling, so that equal items compare as equal.
 pub(crate) fn as_sets(item: &Item) -> Item {
-    let one = |digits: &String| crate::number::Number::parse(digits).unwrap().to_string();
+    let one = |digits: &String| nextbasket_dynamodb::Number::parse(digits).unwrap().to_string();
     map_item(item, &|value| match value {
         AttributeValue::N(digits) => AttributeValue::N(one(digits)),
         AttributeValue::Ss(set) => {

@@ -187,3 +187,24 @@ async fn throttles_and_lost_answers_lose_nothing() {
     let verified = world.done("verify", json!({ "table": "hard", "other": { "table": "soft" } })).await;
     assert_eq!(verified["equal"], true, "{verified}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_whose_answer_was_lost_is_no_conflict_however_its_numbers_are_spelled() {
+    let world = World::start().await;
+    world.make_table("strict", &ID).await;
+    let file = world.path("one.jsonl");
+    std::fs::write(&file, "{\"id\":\"a\",\"n\":2.50,\"list\":[1e1]}\n").unwrap();
+    let proxy = world.stack.proxy().await;
+    let engine = world.engine_through(proxy.dynamodb(), world.stack.s3());
+    proxy.inject("PutItem", 1..=1, Fault::DropAfter);
+    let strict = json!({ "from": file, "table": "strict", "onConflict": "fail" });
+    let restored = run(&engine, "restore", strict.clone()).await;
+    assert_eq!(restored.state, JobState::Succeeded, "{:?}", restored.failure);
+    let result = restored.result.unwrap();
+    assert_eq!((&result["written"], &result["refused"]), (&json!(1), &json!(0)), "{result}");
+    assert_eq!(proxy.calls("PutItem"), 2);
+
+    std::fs::write(&file, "{\"id\":\"a\",\"n\":2.51,\"list\":[1e1]}\n").unwrap();
+    let result = world.done("restore", strict).await;
+    assert_eq!((&result["written"], &result["refused"]), (&json!(0), &json!(1)), "{result}");
+}

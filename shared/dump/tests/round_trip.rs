@@ -15,8 +15,9 @@ use aws_sdk_dynamodb::types::{
     Projection, ProjectionType, ScalarAttributeType, StreamSpecification, StreamViewType, Tag,
     TimeToLiveSpecification,
 };
-use common::{ID, World, assert_same, items, small};
+use common::{ID, World, assert_same, items, run, small};
 use nextbasket_dynamodb::item::{Item, text};
+use nextbasket_testkit::Fault;
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,6 +187,24 @@ async fn a_table_is_made_again_as_it_was() {
     assert_eq!(was.create_table.global_secondary_indexes[0].projection.non_key_attributes, ["name"]);
     assert_eq!(was.tags.len(), 1);
     assert!(was.create_table.stream_specification.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_may_not_be_read_are_named_beside_the_dump() {
+    let world = World::start().await;
+    world.make_table("shy", &ID).await;
+    let proxy = world.stack.proxy().await;
+    let engine = world.engine_through(proxy.dynamodb(), world.stack.s3());
+    proxy.inject("ListTagsOfResource", 1..=u64::MAX, Fault::Deny);
+    let dumped = run(&engine, "dump", json!({ "table": "shy", "to": world.local("d") })).await;
+    let dump = &dumped.result.unwrap()["dumps"][0];
+    let notes =
+        json!(["tags could not be read: table shy: refused: AccessDeniedException: made by the fault proxy"]);
+    assert_eq!((&dump["complete"], &dump["notes"]), (&json!(true), &notes));
+    let settings = std::path::Path::new(dump["folder"].as_str().unwrap()).join("nextbasket-table.json");
+    let settings: Value = serde_json::from_slice(&std::fs::read(settings).unwrap()).unwrap();
+    assert_eq!((&settings["unread"], &settings["tags"]), (&notes, &json!([])));
+    world.done("restore", json!({ "from": world.local("d"), "table": "again", "create": true })).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

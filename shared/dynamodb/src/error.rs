@@ -2,6 +2,18 @@
 
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
+/// How many characters of a text an error shows.
+const SHOWN: usize = 80;
+
+/// A text in quotes as errors show it: its beginning, if it is long.
+#[must_use]
+pub fn shown(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{:?}…", text.get(..end).unwrap_or_default()),
+        None => format!("{text:?}"),
+    }
+}
+
 /// What can go wrong between us and a table.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {

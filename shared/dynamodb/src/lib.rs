@@ -1,6 +1,7 @@
 //! What every crate that talks to DynamoDB shares.
 //!
 //! * [`item`]: values to attributes and back, with errors that name the table, the key and the attribute
+//! * [`number`]: DynamoDB's numbers by their value
 //! * [`error`]: [`TableError`], which knows the table and what may be done
 //! * [`capacity`]: what the calls of one piece of work consumed
 //! * [`bulk`]: calls of many items, until all are taken or all are read
@@ -13,5 +14,7 @@ pub mod capacity;
 pub mod config;
 pub mod error;
 pub mod item;
+pub mod number;
 
 pub use error::TableError;
+pub use number::Number;

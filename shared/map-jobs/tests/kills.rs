@@ -144,12 +144,12 @@ async fn a_job_that_is_killed_while_it_tidies_up_has_its_output() {
     tokio::select! {
         _ = drive(&slow, &job.job_id, 3, &stop) => panic!("it does not end with calls that hang"),
         () = async {
-            while proxy.calls("DELETE") < 8 {
+            // Some are removed, and others hang.
+            while proxy.calls("DELETE") < 8 || world.leftovers(&job.job_id).await.len() >= 14 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         } => {}
     }
-    assert!(world.leftovers(&job.job_id).await.len() < 14, "some are removed");
     world.forward(90_000);
     let ended = drive(&world.engine(), &job.job_id, 3, &Stop::default()).await.unwrap().unwrap();
     assert_eq!((&result(&ended)["records"], &result(&ended)["failed"]), (&json!(40), &json!(0)));

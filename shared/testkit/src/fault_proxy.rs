@@ -27,6 +27,8 @@ pub enum Fault {
     Throttle,
     /// Answered with 500 and not applied.
     ServerError,
+    /// Answered with `AccessDeniedException`, by S3 with `AccessDenied`, and not applied.
+    Deny,
     /// The connection ends; not applied.
     DropBefore,
     /// Applied, then the connection ends without an answer.

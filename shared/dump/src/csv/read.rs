@@ -5,10 +5,11 @@ use csv::StringRecord;
 use nextbasket_dynamodb::item::Item;
 
 use crate::csv::{Column, Columns, ESCAPE, Kind};
-use crate::error::{FormatError, shown};
+use crate::error::FormatError;
 use crate::json::read::binary;
 use crate::json::read_value;
-use crate::number::Number;
+use nextbasket_dynamodb::Number;
+use nextbasket_dynamodb::error::shown;
 
 /// Reads a row.
 ///

@@ -30,6 +30,9 @@ pub(crate) struct Begun {
     pub keys: KeySchema,
     pub items: u64,
     pub bytes: u64,
+    /// What of its settings could not be read.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 pub(crate) async fn work(work: &mut Work, files: &Files) -> Result<Outcome, WorkError> {
@@ -53,6 +56,7 @@ pub(crate) async fn work(work: &mut Work, files: &Files) -> Result<Outcome, Work
         keys: table.keys,
         items: table.items,
         bytes: table.bytes,
+        notes: settings.unread,
     })
 }
 

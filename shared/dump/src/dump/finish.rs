@@ -48,6 +48,9 @@ pub(crate) struct Finished {
     /// Older dumps that were removed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removed: Vec<Location>,
+    /// What of the table's settings could not be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 pub(crate) async fn work(work: &mut Work, files: &Files, task: &Task) -> Result<Outcome, WorkError> {
@@ -95,7 +98,6 @@ pub(crate) async fn work(work: &mut Work, files: &Files, task: &Task) -> Result<
         Some(keep) if record.complete => keep::remove_older(files, &task.to, &index.begun, keep, now).await?,
         _ => Vec::new(),
     };
-    work.progress.matched = record.digest.count;
     Outcome::done(&Finished {
         table: record.table,
         folder,
@@ -106,6 +108,7 @@ pub(crate) async fn work(work: &mut Work, files: &Files, task: &Task) -> Result<
         bytes: record.files.iter().map(|file| file.bytes).sum(),
         window: record.window,
         removed,
+        notes: index.begun.notes,
     })
 }
 

@@ -17,7 +17,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde_json::value::RawValue;
 
 use crate::json::read::{NameSeed, ValueSeed};
-use crate::number::Number;
+use nextbasket_dynamodb::Number;
 
 /// How much text is kept together, in bytes.
 const ROOM: usize = 64 << 10;

@@ -9,8 +9,9 @@ use base64::engine::general_purpose::STANDARD;
 use nextbasket_dynamodb::item::Item;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::error::{FormatError, LineError, shown};
-use crate::number::Number;
+use crate::error::{FormatError, LineError};
+use nextbasket_dynamodb::Number;
+use nextbasket_dynamodb::error::shown;
 
 /// What a line asks for.
 #[derive(Debug, Clone, PartialEq)]

@@ -25,6 +25,9 @@ pub struct TableSettings {
     pub point_in_time_recovery: Option<bool>,
     /// Its tags.
     pub tags: Vec<Tag>,
+    /// Which of these could not be read, and why, one sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
 }
 
 /// A tag.
@@ -136,7 +139,7 @@ pub struct Stream {
 }
 
 impl TableSettings {
-    /// Reads them. What may not be read (time to live, recovery, tags) is left out.
+    /// Reads them. What may not be read (time to live, recovery, tags) is left out, and noted.
     ///
     /// # Errors
     /// [`TableError`] if there is no such table, or DynamoDB does not answer.
@@ -146,11 +149,14 @@ impl TableSettings {
         let nothing =
             || TableError::Unavailable { table: table.to_owned(), reason: "it is not described".to_owned() };
         let described = described.ok_or_else(nothing)?;
-        let ttl = optional(table, client.describe_time_to_live().table_name(table).send().await)?
+        let mut unread = Vec::new();
+        let ttl = client.describe_time_to_live().table_name(table).send().await;
+        let ttl = optional(table, "time to live", ttl, &mut unread)?
             .and_then(|ttl| ttl.time_to_live_description)
             .filter(|ttl| ttl.time_to_live_status == Some(sdk::TimeToLiveStatus::Enabled))
             .and_then(|ttl| ttl.attribute_name);
-        let recovery = optional(table, client.describe_continuous_backups().table_name(table).send().await)?
+        let recovery = client.describe_continuous_backups().table_name(table).send().await;
+        let recovery = optional(table, "point-in-time recovery", recovery, &mut unread)?
             .and_then(|backups| backups.continuous_backups_description)
             .and_then(|backups| backups.point_in_time_recovery_description)
             .and_then(|recovery| recovery.point_in_time_recovery_status)
@@ -160,7 +166,7 @@ impl TableSettings {
             let mut next = None;
             loop {
                 let page = client.list_tags_of_resource().resource_arn(arn).set_next_token(next).send().await;
-                let Some(page) = optional(table, page)? else { break };
+                let Some(page) = optional(table, "tags", page, &mut unread)? else { break };
                 tags.extend(
                     page.tags
                         .unwrap_or_default()
@@ -181,12 +187,18 @@ impl TableSettings {
             time_to_live: ttl,
             point_in_time_recovery: recovery,
             tags,
+            unread,
         })
     }
 }
 
-/// What the call gives; nothing if it is refused, as by a role that may not make it.
-fn optional<T, E>(table: &str, result: Result<T, SdkError<E>>) -> Result<Option<T>, TableError>
+/// What the call gives; nothing, and a note, if it is refused, as by a role that may not make it.
+fn optional<T, E>(
+    table: &str,
+    what: &str,
+    result: Result<T, SdkError<E>>,
+    unread: &mut Vec<String>,
+) -> Result<Option<T>, TableError>
 where
     E: aws_sdk_dynamodb::error::ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
@@ -196,7 +208,7 @@ where
         // What an endpoint does not know at all, no table there has.
         Err(TableError::Refused { reason, .. }) if reason.starts_with("UnknownOperation") => Ok(None),
         Err(error) => {
-            tracing::warn!(%error, "a setting of the table is left out");
+            unread.push(format!("{what} could not be read: {error}"));
             Ok(None)
         }
     }

@@ -6,8 +6,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use nextbasket_domain::Timestamp;
 use nextbasket_dynamodb::item::{Item, number};
 
+use nextbasket_dynamodb::Number;
+
 use super::condition::{Comparator, Condition, Node, Operand};
-use super::decimal::Decimal;
 
 impl Condition {
     /// Whether it holds for the item at this time.
@@ -97,8 +98,12 @@ pub(super) fn has_duplicates(set: &AttributeValue) -> bool {
     }
 }
 
-fn decimals(numbers: &[String]) -> Vec<Option<Decimal>> {
-    numbers.iter().map(|number| Decimal::parse(number)).collect()
+fn decimal(number: &str) -> Option<Number> {
+    Number::parse(number).ok()
+}
+
+fn decimals(numbers: &[String]) -> Vec<Option<Number>> {
+    numbers.iter().map(|number| decimal(number)).collect()
 }
 
 /// Of strings in UTF-16 units, of binary in bytes, of others in elements.
@@ -124,9 +129,7 @@ fn contains(found: &AttributeValue, wanted: &AttributeValue) -> bool {
             part.is_empty() || bytes.as_ref().windows(part.len()).any(|window| window == part)
         }
         (AttributeValue::Ss(set), AttributeValue::S(member)) => set.contains(member),
-        (AttributeValue::Ns(set), AttributeValue::N(member)) => {
-            decimals(set).contains(&Decimal::parse(member))
-        }
+        (AttributeValue::Ns(set), AttributeValue::N(member)) => decimals(set).contains(&decimal(member)),
         (AttributeValue::Bs(set), AttributeValue::B(member)) => set.contains(member),
         (AttributeValue::L(list), wanted) => list.iter().any(|element| equal(element, wanted)),
         _ => false,
@@ -137,7 +140,7 @@ fn compare(left: &AttributeValue, comparator: Comparator, right: &AttributeValue
     let order = match (left, right) {
         (AttributeValue::S(left), AttributeValue::S(right)) => Some(left.cmp(right)),
         (AttributeValue::N(left), AttributeValue::N(right)) => {
-            Decimal::parse(left).zip(Decimal::parse(right)).map(|(left, right)| left.cmp(&right))
+            decimal(left).zip(decimal(right)).map(|(left, right)| left.cmp(&right))
         }
         (AttributeValue::B(left), AttributeValue::B(right)) => Some(left.as_ref().cmp(right.as_ref())),
         _ => None,
@@ -153,12 +156,13 @@ fn compare(left: &AttributeValue, comparator: Comparator, right: &AttributeValue
     }
 }
 
-fn equal(left: &AttributeValue, right: &AttributeValue) -> bool {
+/// Whether two values are equal: numbers by their value, sets in any order.
+pub(crate) fn equal(left: &AttributeValue, right: &AttributeValue) -> bool {
     fn same_members<T: PartialEq>(left: &[T], right: &[T]) -> bool {
         left.len() == right.len() && left.iter().all(|member| right.contains(member))
     }
     match (left, right) {
-        (AttributeValue::N(left), AttributeValue::N(right)) => Decimal::parse(left) == Decimal::parse(right),
+        (AttributeValue::N(left), AttributeValue::N(right)) => decimal(left) == decimal(right),
         (AttributeValue::Ss(left), AttributeValue::Ss(right)) => same_members(left, right),
         (AttributeValue::Ns(left), AttributeValue::Ns(right)) => {
             same_members(&decimals(left), &decimals(right))

@@ -25,13 +25,14 @@
 pub mod change;
 pub mod condition;
 pub mod constant;
-mod decimal;
 mod evaluate;
 pub mod partiql;
 pub mod path;
 pub mod placeholders;
 mod reader;
 mod token;
+
+pub(crate) use evaluate::equal;
 
 pub use change::Change;
 pub use condition::Condition;

@@ -3,8 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use nextbasket_dynamodb::Number;
+
 use super::SyntaxError;
-use super::decimal::Decimal;
 
 /// What a token is.
 #[derive(Debug, Clone, PartialEq)]
@@ -146,10 +147,9 @@ impl<'a> Lexer<'a> {
         if !unit.is_empty() {
             return span(text, unit).map_err(|problem| SyntaxError::new(start, problem));
         }
-        match Decimal::parse(text).map(|decimal| decimal.problem()) {
-            Some(None) => Ok(Kind::Number(text.to_owned())),
-            Some(Some(problem)) => Err(SyntaxError::new(start, problem)),
-            None => Err(SyntaxError::new(start, "this is no number")),
+        match Number::parse(text) {
+            Ok(_) => Ok(Kind::Number(text.to_owned())),
+            Err(problem) => Err(SyntaxError::new(start, problem.to_string())),
         }
     }
 
@@ -275,6 +275,6 @@ mod tests {
         assert_eq!(problem("a == b"), (3, "equality is written with one =".to_owned()));
         assert_eq!(problem(r"'\q'").0, 2);
         assert_eq!(problem("b64'***'").0, 4);
-        assert_eq!(problem("1e200"), (1, "a number lies between 1e-130 and 1e126".to_owned()));
+        assert_eq!(problem("1e200"), (1, "\"1e200\" is not between 1e-130 and 1e126".to_owned()));
     }
 }

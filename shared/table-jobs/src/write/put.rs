@@ -14,7 +14,8 @@ use nextbasket_batch::limit::Limiter;
 use nextbasket_dynamodb::item::Item;
 
 use crate::calls::{Backoff, CallError, Calls, all_units, units};
-use crate::key::{KeySchema, hash_value};
+use crate::expression::equal;
+use crate::key::KeySchema;
 use crate::parameters::OnConflict;
 use crate::write::update::outcome;
 use crate::write::{Became, Written, one_by_one};
@@ -118,7 +119,7 @@ impl Put {
         Ok(match put {
             (Became::Skipped, units) if self.on_conflict == OnConflict::Fail => {
                 let there = there.into_inner().unwrap_or_default();
-                if there.is_some_and(|there| same(there, item)) {
+                if there.is_some_and(|there| equal(&AttributeValue::M(there), &AttributeValue::M(item))) {
                     (Became::Changed, units)
                 } else {
                     (Became::Refused("there is an item of this key already".to_owned()), units)
@@ -169,11 +170,6 @@ fn found(error: &SdkError<PutItemError>) -> Option<&Item> {
         Some(PutItemError::ConditionalCheckFailedException(failed)) => failed.item(),
         _ => None,
     }
-}
-
-/// Whether two items are equal; sets come in any order.
-fn same(one: Item, other: Item) -> bool {
-    hash_value(&AttributeValue::M(one)) == hash_value(&AttributeValue::M(other))
 }
 
 /// Writes up to 25 requests and, until all are taken, what DynamoDB left unprocessed: it leaves what it throttles. Gives

@@ -38,16 +38,6 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Res
         Some(target) => target.rsplit('.').next().unwrap_or_default().to_owned(),
         None => format!("{} {}", head.method, head.uri),
     };
-    let (throttled, broken) = match target {
-        Some(_) => (
-            refusal(StatusCode::BAD_REQUEST, "ProvisionedThroughputExceededException"),
-            refusal(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
-        ),
-        None => (
-            s3_refusal(StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
-            s3_refusal(StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
-        ),
-    };
     let fault = state.count(&operation);
     let json = |bytes: &Bytes| {
         let parsed = target.and_then(|_| serde_json::from_slice(bytes).ok());
@@ -56,8 +46,9 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Res
     let mut event = json(&body);
     let mut held_back = None;
     match &fault {
-        Some(Fault::Throttle) => return Ok(throttled),
-        Some(Fault::ServerError) => return Ok(broken),
+        Some(refused @ (Fault::Throttle | Fault::ServerError | Fault::Deny)) => {
+            return Ok(refusal(refused, target.is_some()));
+        }
         Some(Fault::DropBefore) => return Err(Dropped),
         Some(Fault::Delay(time)) => tokio::time::sleep(*time).await,
         Some(Fault::Unprocessed) => held_back = hold_back(&operation, &mut event),
@@ -147,16 +138,21 @@ fn hold_back(operation: &str, event: &mut Value) -> Option<(&'static str, Value)
     Some((name, Value::Object(held)))
 }
 
-fn refusal(status: StatusCode, name: &str) -> Response<Body> {
-    let body = json!({
-        "__type": format!("com.amazonaws.dynamodb.v20120810#{name}"),
-        "message": "made by the fault proxy",
-    });
-    whole(status, &body)
-}
-
-fn s3_refusal(status: StatusCode, code: &str) -> Response<Body> {
-    let body = format!("<Error><Code>{code}</Code><Message>made by the fault proxy</Message></Error>");
+/// How DynamoDB, or S3, answers what it does not do.
+fn refusal(fault: &Fault, of_dynamodb: bool) -> Response<Body> {
+    let (status, name) = match (fault, of_dynamodb) {
+        (Fault::Throttle, true) => (StatusCode::BAD_REQUEST, "ProvisionedThroughputExceededException"),
+        (Fault::Throttle, false) => (StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
+        (Fault::Deny, true) => (StatusCode::BAD_REQUEST, "AccessDeniedException"),
+        (Fault::Deny, false) => (StatusCode::FORBIDDEN, "AccessDenied"),
+        (_, true) => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
+        (_, false) => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
+    };
+    if of_dynamodb {
+        let kind = format!("com.amazonaws.dynamodb.v20120810#{name}");
+        return whole(status, &json!({ "__type": kind, "message": "made by the fault proxy" }));
+    }
+    let body = format!("<Error><Code>{name}</Code><Message>made by the fault proxy</Message></Error>");
     Response::builder()
         .status(status)
         .header("content-type", "application/xml")

@@ -2,11 +2,27 @@
 //!
 //! Up to 38 significant digits, from 1e-130 to 9.99…e125, as documented under "Data types" of the developer guide.
 
-use crate::error::{FormatError, shown};
+use std::cmp::Ordering;
+
+use crate::error::shown;
 
 const MOST_DIGITS: usize = 38;
 const LEAST_EXPONENT: i64 = -130;
 const GREATEST_EXPONENT: i64 = 125;
+
+/// Why a text is no number of DynamoDB's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NumberError {
+    /// It is none at all.
+    #[error("{0} is no number")]
+    NotOne(String),
+    /// It has too many digits.
+    #[error("{0} has more than 38 digits")]
+    Digits(String),
+    /// It is too large or too small.
+    #[error("{0} is not between 1e-130 and 1e126")]
+    Range(String),
+}
 
 /// A number: its sign, its significant digits and the power of ten of the first of them. Equal for equal values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,9 +38,9 @@ impl Number {
     /// From digits with an optional sign, fraction and exponent.
     ///
     /// # Errors
-    /// [`FormatError`] if the text is no number, or one that DynamoDB does not take.
-    pub fn parse(text: &str) -> Result<Self, FormatError> {
-        let not_one = || FormatError(format!("{} is no number", shown(text)));
+    /// [`NumberError`] if the text is no number, or one that DynamoDB does not take.
+    pub fn parse(text: &str) -> Result<Self, NumberError> {
+        let not_one = || NumberError::NotOne(shown(text));
         let (negative, rest) = match text.as_bytes() {
             [b'-', rest @ ..] => (true, rest),
             [b'+', rest @ ..] => (false, rest),
@@ -44,7 +60,7 @@ impl Number {
                     } else if byte == b'0' {
                         pending += 1;
                     } else if !number.push(std::mem::take(&mut pending), byte) {
-                        return Err(FormatError(format!("{} has more than 38 digits", shown(text))));
+                        return Err(NumberError::Digits(shown(text)));
                     }
                 }
                 b'.' if !point => point = true,
@@ -67,7 +83,7 @@ impl Number {
             .filter(|exponent| (LEAST_EXPONENT..=GREATEST_EXPONENT).contains(exponent));
         match exponent.and_then(|exponent| i16::try_from(exponent).ok()) {
             Some(exponent) => Ok(Self { exponent, ..number }),
-            None => Err(FormatError(format!("{} is not between 1e-130 and 1e126", shown(text)))),
+            None => Err(NumberError::Range(shown(text))),
         }
     }
 
@@ -86,11 +102,34 @@ impl Number {
     }
 
     /// Writes bytes that are equal for equal numbers, and of which none begins another's.
-    pub(crate) fn write_canonical(&self, out: &mut Vec<u8>) {
+    pub fn write_canonical(&self, out: &mut Vec<u8>) {
         out.push(u8::from(self.negative));
         out.extend_from_slice(&self.exponent.to_be_bytes());
         out.push(self.count);
         out.extend_from_slice(self.significant());
+    }
+}
+
+impl Ord for Number {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let magnitude = |left: &Self, right: &Self| match (left.count, right.count) {
+            (0, 0) => Ordering::Equal,
+            (0, _) => Ordering::Less,
+            (_, 0) => Ordering::Greater,
+            _ => left.exponent.cmp(&right.exponent).then_with(|| left.digits.cmp(&right.digits)),
+        };
+        match (self.negative, other.negative) {
+            (false, false) => magnitude(self, other),
+            (true, true) => magnitude(other, self),
+            (false, true) => Ordering::Greater,
+            (true, false) => Ordering::Less,
+        }
+    }
+}
+
+impl PartialOrd for Number {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -110,7 +149,8 @@ impl std::fmt::Display for Number {
 }
 
 /// Whether the text is a number as JSON spells them: no sign `+`, no zero in front, digits on both sides of a point.
-pub(crate) fn is_json(text: &str) -> bool {
+#[must_use]
+pub fn is_json(text: &str) -> bool {
     let digits = |bytes: &[u8]| bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let bytes = text.as_bytes();
     let rest = bytes.strip_prefix(b"-").unwrap_or(bytes);
@@ -137,6 +177,7 @@ pub(crate) fn is_json(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn number(text: &str) -> Number {
         Number::parse(text).unwrap()
@@ -160,6 +201,14 @@ mod tests {
         assert_ne!(number("1"), number("-1"));
         assert_ne!(number("1"), number("10"));
         assert_ne!(number("101"), number("11"));
+    }
+
+    #[test]
+    fn digits_beyond_a_double_count() {
+        let (more, less) =
+            ("12345678901234567890123456789012345678", "12345678901234567890123456789012345677");
+        assert!(number(more) > number(less));
+        assert!(number("-1e-130") < number("0") && number("0") < number("1e-130"));
     }
 
     #[test]
@@ -199,6 +248,14 @@ mod tests {
         }
         for text in ["", "-", "01", ".5", "5.", "+5", "1e", "1e+", "1 ", "0x1"] {
             assert!(!is_json(text), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn they_sort_as_numbers_do(a in -1_000_000_i64..1_000_000, b in -1_000_000_i64..1_000_000, shift in 0_usize..5) {
+            let shifted = |n: i64| number(&format!("{n}e-{shift}"));
+            prop_assert_eq!(shifted(a).cmp(&shifted(b)), a.cmp(&b));
         }
     }
 }
