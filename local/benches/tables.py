@@ -1,7 +1,7 @@
 """Jobs over tables beside what others do, on the same endpoint in the same run.
 
     cargo build --release -p nextbasket --bin nextbasket --examples
-    python3 local/benches/tables.py [--items N] [--only count,update,dump,restore,canned] [--dynein PATH]
+    python3 local/benches/tables.py [--items N] [--only count,update,dump,canned,memory] [--dynein PATH]
 
 Needs boto3. Each figure is a process of its own: items per second of wall time, CPU per item of that process alone
 (user and system, as the system counts it), and its peak memory. The endpoint is `nextbasket serve --ephemeral`.
@@ -115,6 +115,15 @@ def peer(url, what, *more):
     return None, said["seconds"], said["cpuSeconds"], said["peakMb"]
 
 
+def make(client, table):
+    client.create_table(
+        TableName=table,
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
 def fill(endpoint, items):
     client = boto3.client(
         "dynamodb",
@@ -123,12 +132,7 @@ def fill(endpoint, items):
         aws_access_key_id="local",
         aws_secret_access_key="local",
     )
-    client.create_table(
-        TableName=TABLE,
-        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    make(client, TABLE)
     figures = Job(endpoint).run("fill", TABLE, "--count", str(items), "--item-bytes", "330")
     line("fill", items, figures)
     return client
@@ -167,10 +171,8 @@ def dump(endpoint, items, dynein, client):
             export = [dynein, *region, "export", "-t", TABLE, "-f", "jsonl", "-o", out]
             _, theirs = line("dump: dynein, plain JSON Lines", items, measured(export))
             print(f"    CPU per item: {theirs / ours:.2f} times dynein's (wanted: more than 1)")
-        copy = {**client.describe_table(TableName=TABLE)["Table"]}
-        made = {name: copy[name] for name in ("KeySchema", "AttributeDefinitions")}
-        for name in ("ours", "dynein"):
-            client.create_table(TableName=f"bench-{name}", BillingMode="PAY_PER_REQUEST", **made)
+        for name in ("bench-ours", "bench-dynein"):
+            make(client, name)
         _, ours = line("restore: ours", items, Job(endpoint).run("restore", folder + "/dump", "bench-ours"))
         if dynein:
             import_ = [dynein, *region, "import", "-t", "bench-dynein", "-f", "jsonl", "-i", out]
@@ -194,6 +196,20 @@ def canned(endpoint):
             line(f"dump, 5 ms a page: {width} workers", items, Job(endpoint, url).run(*command))
 
 
+def memory(endpoint, client):
+    """Tables of growing size, each of its own, dumped and restored."""
+    for items in (10_000, 100_000, 1_000_000):
+        table, copy = f"bench-{items}", f"bench-{items}-copy"
+        make(client, table)
+        make(client, copy)
+        Job(endpoint).run("fill", table, "--count", str(items), "--item-bytes", "330")
+        with tempfile.TemporaryDirectory() as folder:
+            line(f"dump of {items:,}", items, Job(endpoint).run("dump", table, "--to", folder + "/dump"))
+            line(f"restore of {items:,}", items, Job(endpoint).run("restore", folder + "/dump", copy))
+        for name in (table, copy):
+            client.delete_table(TableName=name)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--items", type=int, default=100_000)
@@ -210,6 +226,8 @@ def main():
             dump(endpoint, options.items, options.dynein, client)
         if "canned" in only:
             canned(endpoint)
+        if "memory" in only:
+            memory(endpoint, client)
         # Last: it changes the items.
         if "update" in only:
             update(endpoint, options.items)
