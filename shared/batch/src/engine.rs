@@ -3,7 +3,6 @@
 mod planning;
 mod working;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use nextbasket_domain::Timestamp;
@@ -13,7 +12,7 @@ use serde_json::Value;
 use crate::Site;
 use crate::error::{JobError, Refusal};
 use crate::job::{Job, JobId, JobState, Progress, Stage};
-use crate::kind::{Estimate, Kind, Kinds};
+use crate::kind::{AnyKind, Estimate, Kinds};
 use crate::objects::Objects;
 use crate::stage::BatchTask;
 use crate::store::{BatchRecord, BatchState, JobsPage, LogLine, Store};
@@ -128,17 +127,16 @@ impl Engine {
     /// # Errors
     /// [`JobError`] if they are refused, or a table cannot be looked at.
     pub async fn estimate(&self, kind: &str, parameters: &Value) -> Result<Estimate, JobError> {
-        let kind = self.checked(kind, parameters)?;
-        kind.estimate(&self.site, parameters).await
+        self.asked(kind, parameters)?.estimate(&self.site, parameters).await
     }
 
-    fn checked(&self, kind: &str, parameters: &Value) -> Result<&Arc<dyn Kind>, JobError> {
+    /// The kind, if the parameters are of a size that it may be asked about.
+    fn asked(&self, kind: &str, parameters: &Value) -> Result<&dyn AnyKind, JobError> {
         let named = self.kinds.named(kind)?;
         if parameters.to_string().len() > PARAMETERS_BYTES {
             let problem = format!("must have at most {PARAMETERS_BYTES} bytes");
             return Err(Refusal { field: "parameters".to_owned(), problem }.into());
         }
-        named.check(parameters)?;
         Ok(named)
     }
 
@@ -147,12 +145,12 @@ impl Engine {
     /// # Errors
     /// [`JobError::Refused`] if the kind refuses the parameters, or the id is another job's.
     pub async fn submit(&self, id: Option<JobId>, kind: &str, parameters: Value) -> Result<Job, JobError> {
-        let kind = self.checked(kind, &parameters)?.name().to_owned();
+        self.asked(kind, &parameters)?.check(&parameters)?;
         let now = self.site.clock.now();
         let job_id = id.unwrap_or_else(|| JobId::new(now, &self.site.random));
         let job = Job {
             job_id,
-            kind,
+            kind: kind.to_owned(),
             parameters,
             state: JobState::Waiting,
             created_at: now,

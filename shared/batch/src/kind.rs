@@ -20,32 +20,95 @@ use crate::{Objects, Site};
 /// A kind of job: how it is split into stages of batches, and how one batch is done.
 ///
 /// Planning may be done more than once after a crash, so it has to be without effects of its own, or idempotent.
-pub trait Kind: Send + Sync {
+pub trait Kind: Send + Sync + 'static {
+    /// What its parameters say, read and checked.
+    type Task: Send + Sync;
+
     /// Its name in requests: `count`, `train`.
     fn name(&self) -> &'static str;
 
-    /// Checks the parameters before a job is accepted, without reading anything.
+    /// Reads and checks the parameters, and nothing else. A job whose parameters are refused is not accepted; one that
+    /// was accepted elsewhere fails.
     ///
     /// # Errors
     /// [`Refusal`] that names the first field that is wrong.
-    fn check(&self, parameters: &Value) -> Result<(), Refusal>;
+    fn task(&self, parameters: &Value) -> Result<Self::Task, Refusal>;
 
-    /// The lock that a job with these parameters holds from its first stage to its end, if any: two jobs that must
-    /// not run at the same time name the same one.
-    fn lock(&self, parameters: &Value) -> Option<String>;
+    /// The lock that the job holds from its first stage to its end, if any: two jobs that must not run at the same time
+    /// name the same one.
+    fn lock(&self, _task: &Self::Task) -> Option<String> {
+        None
+    }
 
     /// What the job would read and write, how long it would take and what it would cost.
+    fn estimate(
+        &self,
+        site: &Site,
+        task: &Self::Task,
+    ) -> impl Future<Output = Result<Estimate, JobError>> + Send;
+
+    /// The next stage, once all batches of the stages before have ended.
+    fn plan(
+        &self,
+        planning: &Planning<'_>,
+        task: &Self::Task,
+    ) -> impl Future<Output = Result<Next, JobError>> + Send;
+
+    /// Does one batch, from its checkpoint if it has one.
+    fn work(
+        &self,
+        work: &mut Work,
+        task: Self::Task,
+    ) -> impl Future<Output = Result<Outcome, WorkError>> + Send;
+}
+
+/// A [`Kind`] whatever its tasks are, with the parameters still to be read.
+pub(crate) trait AnyKind: Send + Sync {
+    fn check(&self, parameters: &Value) -> Result<(), Refusal>;
+
+    /// No lock for parameters that are refused: planning says so.
+    fn lock(&self, parameters: &Value) -> Option<String>;
+
     fn estimate<'a>(
         &'a self,
         site: &'a Site,
         parameters: &'a Value,
     ) -> BoxFuture<'a, Result<Estimate, JobError>>;
 
-    /// The next stage, once all batches of the stages before have ended.
-    fn plan<'a>(&'a self, planning: &'a Planning<'a>) -> BoxFuture<'a, Result<Next, JobError>>;
+    fn plan<'a>(&'a self, planning: &'a Planning<'_>) -> BoxFuture<'a, Result<Next, JobError>>;
 
-    /// Does one batch, from its checkpoint if it has one.
     fn work<'a>(&'a self, work: &'a mut Work) -> BoxFuture<'a, Result<Outcome, WorkError>>;
+}
+
+impl<K: Kind> AnyKind for K {
+    fn check(&self, parameters: &Value) -> Result<(), Refusal> {
+        self.task(parameters).map(drop)
+    }
+
+    fn lock(&self, parameters: &Value) -> Option<String> {
+        Kind::lock(self, &self.task(parameters).ok()?)
+    }
+
+    fn estimate<'a>(
+        &'a self,
+        site: &'a Site,
+        parameters: &'a Value,
+    ) -> BoxFuture<'a, Result<Estimate, JobError>> {
+        Box::pin(async move { Kind::estimate(self, site, &self.task(parameters)?).await })
+    }
+
+    fn plan<'a>(&'a self, planning: &'a Planning<'_>) -> BoxFuture<'a, Result<Next, JobError>> {
+        Box::pin(async move { Kind::plan(self, planning, &self.task(&planning.job.parameters)?).await })
+    }
+
+    fn work<'a>(&'a self, work: &'a mut Work) -> BoxFuture<'a, Result<Outcome, WorkError>> {
+        Box::pin(async move {
+            let task = self.task(&work.job().parameters);
+            // Every other batch would be refused as well.
+            let task = task.map_err(|refusal| WorkError::Systemic(refusal.to_string()))?;
+            Kind::work(self, work, task).await
+        })
+    }
 }
 
 /// What comes after the stages so far.
@@ -202,12 +265,12 @@ pub fn parameters<P: DeserializeOwned>(parameters: &Value) -> Result<P, Refusal>
 
 /// The kinds of job that there are, by name.
 #[derive(Clone, Default)]
-pub struct Kinds(BTreeMap<&'static str, Arc<dyn Kind>>);
+pub struct Kinds(BTreeMap<&'static str, Arc<dyn AnyKind>>);
 
 impl Kinds {
     /// With one more kind.
     #[must_use]
-    pub fn with(mut self, kind: impl Kind + 'static) -> Self {
+    pub fn with(mut self, kind: impl Kind) -> Self {
         self.0.insert(kind.name(), Arc::new(kind));
         self
     }
@@ -216,8 +279,8 @@ impl Kinds {
     ///
     /// # Errors
     /// [`JobError::UnknownKind`].
-    pub fn named(&self, name: &str) -> Result<&Arc<dyn Kind>, JobError> {
-        self.0.get(name).ok_or_else(|| JobError::UnknownKind(name.to_owned()))
+    pub(crate) fn named(&self, name: &str) -> Result<&dyn AnyKind, JobError> {
+        self.0.get(name).map(AsRef::as_ref).ok_or_else(|| JobError::UnknownKind(name.to_owned()))
     }
 
     /// All names, sorted.

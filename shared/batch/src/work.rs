@@ -77,15 +77,6 @@ impl Work {
             .map_err(|error| WorkError::Failed(format!("the batch's input: {error}")))
     }
 
-    /// The job's parameters.
-    ///
-    /// # Errors
-    /// [`WorkError::Failed`] if they are of another form.
-    pub fn parameters<T: DeserializeOwned>(&self) -> Result<T, WorkError> {
-        T::deserialize(&self.job().parameters)
-            .map_err(|error| WorkError::Failed(format!("the job's parameters: {error}")))
-    }
-
     /// The checkpoint that was saved last, in this attempt or one before it.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! What the kinds' parameters have in common.
 
 use nextbasket_batch::{JobError, Outcome, Planning, Refusal, WorkError};
-use nextbasket_job_io::files::Location;
+use nextbasket_job_io::files::{Location, in_function};
 use nextbasket_table_jobs::calls::CallError;
 use nextbasket_table_jobs::expression::Condition;
 use nextbasket_table_jobs::table::Table;
@@ -32,9 +32,24 @@ pub(crate) fn check_rate(field: &str, rate: Option<f64>) -> Result<(), Refusal> 
     Ok(())
 }
 
+/// Whether jobs may name files of this machine and endpoints of their own: for whoever is at the machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum LocalFiles {
+    #[default]
+    Refused,
+    Allowed,
+}
+
+impl LocalFiles {
+    /// Allowed, but for a function, whose files nobody has put there.
+    pub(crate) fn here() -> Self {
+        if in_function() { Self::Refused } else { Self::Allowed }
+    }
+}
+
 /// Refuses a folder of this machine where those may not be used, and one that another process would not find.
-pub(crate) fn check_place(field: &str, place: &Location, local_files: bool) -> Result<(), Refusal> {
-    if place.is_local() && !local_files {
+pub(crate) fn check_place(field: &str, place: &Location, local_files: LocalFiles) -> Result<(), Refusal> {
+    if place.is_local() && local_files == LocalFiles::Refused {
         let problem =
             "is for jobs that are submitted and worked on at the machine itself: write s3://BUCKET/PREFIX";
         return Err(Refusal::parameter(field, problem));

@@ -10,7 +10,9 @@ use nextbasket_table_jobs::scan::{Scan, Segment, Wanted};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::common::{check_place, check_table, client, condition, described, mean_bytes, segments};
+use crate::common::{
+    LocalFiles, check_place, check_table, client, condition, described, mean_bytes, segments,
+};
 use crate::format::Format;
 use crate::json::Change;
 use crate::manifest::record::Filter;
@@ -37,15 +39,15 @@ pub(crate) fn here(table: &str) -> Target {
     Target { table: table.to_owned(), region: None, endpoint: None }
 }
 
-/// Refuses what names no table; endpoints are for whoever is `here`, at the machine.
-pub(crate) fn check_target(field: &str, target: &Target, here: bool) -> Result<(), Refusal> {
+/// Refuses what names no table, and endpoints where files of this machine are refused.
+pub(crate) fn check_target(field: &str, target: &Target, local_files: LocalFiles) -> Result<(), Refusal> {
     check_table(&format!("{field}table"), &target.table)?;
     let form = |endpoint: &String| endpoint.starts_with("https://") || endpoint.starts_with("http://");
     if target.endpoint.as_ref().is_some_and(|endpoint| !form(endpoint)) {
         let problem = "must be a URL, such as https://dynamodb.eu-central-1.amazonaws.com";
         return Err(Refusal::parameter(&format!("{field}endpoint"), problem));
     }
-    if target.endpoint.is_some() && !here {
+    if target.endpoint.is_some() && local_files == LocalFiles::Refused {
         let problem = "is for jobs that are submitted from the command line";
         return Err(Refusal::parameter(&format!("{field}endpoint"), problem));
     }
@@ -57,7 +59,7 @@ pub(crate) fn check_target(field: &str, target: &Target, here: bool) -> Result<(
 }
 
 impl Side {
-    pub(crate) fn check(&self, field: &str, local_files: bool) -> Result<(), Refusal> {
+    pub(crate) fn check(&self, field: &str, local_files: LocalFiles) -> Result<(), Refusal> {
         match self {
             Self::Dump(side) => check_place(&format!("{field}dump"), &side.dump, local_files),
             Self::Table(side) => check_target(field, side, local_files),

@@ -14,7 +14,7 @@ use nextbasket_dump::{Archive, Diff, Dump, Restore, Verify};
 use nextbasket_dynamodb::config::{Patience, lambda_config};
 use nextbasket_map_jobs::Map;
 use nextbasket_shop_jobs::{Import, RebuildHistory, RefreshPopular};
-use nextbasket_table_jobs::{Copy, Count, Delete, Fill, Update};
+use nextbasket_table_jobs::{TableJob, What};
 use nextbasket_tables::{ConfigError, TableNames, Tables};
 use nextbasket_training::job::Train;
 
@@ -84,7 +84,7 @@ pub fn kinds(tables: &Tables, commands: Commands) -> Kinds {
             .with(Verify::new().with_local_files())
             .with(Diff::new().with_local_files())
             .with(Archive::new().with_local_files())
-            .with(Copy::default().with_endpoints()),
+            .with(TableJob::new(What::Copy).with_endpoints()),
         Commands::Refused => Kinds::default()
             .with(import)
             .with(Dump::new())
@@ -92,17 +92,17 @@ pub fn kinds(tables: &Tables, commands: Commands) -> Kinds {
             .with(Verify::new())
             .with(Diff::new())
             .with(Archive::new())
-            .with(Copy::default()),
+            .with(TableJob::new(What::Copy)),
     };
     kinds
         .with(Train::new(tables.clone()))
         .with(RebuildHistory::new(tables.clone()))
         .with(RefreshPopular::new(tables.clone()))
         .with(map(commands))
-        .with(Count)
-        .with(Update)
-        .with(Delete)
-        .with(Fill)
+        .with(TableJob::new(What::Count))
+        .with(TableJob::new(What::Update))
+        .with(TableJob::new(What::Delete))
+        .with(TableJob::new(What::Fill))
 }
 
 /// As [`kinds`], with Lambda functions that a `map` may call through this client.

@@ -1,6 +1,5 @@
 //! The kind `map`: its parameters checked, its stages planned.
 
-use futures::future::BoxFuture;
 use nextbasket_batch::stage::BatchTask;
 use nextbasket_batch::{
     Assign, BatchPlan, Estimate, JobError, Kind, Next, Objects, Outcome, Planning, Refusal, Site, StagePlan,
@@ -57,8 +56,16 @@ impl Map {
     pub fn with_functions(self, lambda: aws_sdk_lambda::Client) -> Self {
         Self { lambda: Some(lambda), ..self }
     }
+}
 
-    fn parse(&self, parameters: &Value) -> Result<Task, Refusal> {
+impl Kind for Map {
+    type Task = Task;
+
+    fn name(&self) -> &'static str {
+        "map"
+    }
+
+    fn task(&self, parameters: &Value) -> Result<Task, Refusal> {
         let task = Task::parse(parameters)?;
         if let Some(field) = task.is_local().filter(|_| !self.commands) {
             let problem = "is for jobs that are submitted and worked on at the machine itself";
@@ -70,22 +77,55 @@ impl Map {
         Ok(task)
     }
 
-    async fn next(&self, planning: &Planning<'_>) -> Result<Next, JobError> {
-        let task = self.parse(&planning.job.parameters)?;
+    /// Two jobs do not write one output.
+    fn lock(&self, task: &Task) -> Option<String> {
+        let output = task.output.to_string();
+        let named = if output.len() <= 200 { output } else { nextbasket_domain::digest(output, 16) };
+        Some(format!("map/{named}"))
+    }
+
+    async fn estimate(&self, site: &Site, task: &Task) -> Result<Estimate, JobError> {
+        let mut estimate = Estimate::default();
+        let bytes = match &task.input {
+            Input::Table { name, .. } => {
+                let size = Table::describe(&site.dynamodb, name).await?;
+                #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+                let units = size.bytes as f64 / 8192.0;
+                estimate.items = Some(size.items);
+                estimate.read_units = units;
+                size.bytes
+            }
+            Input::Files { at, .. } => {
+                let files = Files::new(site.objects.client().clone()).list(at).await?;
+                estimate.notes.push(format!("{} files", files.len()));
+                files.iter().map(|file| file.bytes).sum()
+            }
+        };
+        estimate.bytes = Some(bytes);
+        if task.split == Split::Size {
+            estimate.notes.push(format!("some {} batches", bytes.div_ceil(task.batch_bytes).max(1)));
+        }
+        if let Doer::Function(name) = &task.doer {
+            estimate.notes.push(format!("What {name} itself costs is not in it."));
+        }
+        Ok(estimate.at(task.rates))
+    }
+
+    async fn plan(&self, planning: &Planning<'_>, task: &Task) -> Result<Next, JobError> {
         let Some(stage) = planning.job.stage() else {
-            return first(planning, &task).await.map(Next::Stage);
+            return first(planning, task).await.map(Next::Stage);
         };
         Ok(match stage.name.as_str() {
             SPLIT => {
                 let files: Vec<Vec<CutFile>> = results(planning, stage.number).await?;
                 let batches =
-                    batches::of_files(planning, &task, files.into_iter().flatten().collect()).await?;
-                Next::Stage(map_stage(&task, batches))
+                    batches::of_files(planning, task, files.into_iter().flatten().collect()).await?;
+                Next::Stage(map_stage(task, batches))
             }
             SORT | READ => {
                 let sorted: Vec<Sorted> = results(planning, stage.number).await?;
-                let batches = batches::of_sorted(planning, &task, sorted).await?;
-                Next::Stage(map_stage(&task, batches))
+                let batches = batches::of_sorted(planning, task, sorted).await?;
+                Next::Stage(map_stage(task, batches))
             }
             MAP => {
                 let index = index(planning, stage.number).await?;
@@ -103,6 +143,16 @@ impl Map {
                 Next::Done(done.into_iter().next().unwrap_or_default())
             }
         })
+    }
+
+    async fn work(&self, work: &mut Work, task: Task) -> Result<Outcome, WorkError> {
+        match work.job().stage().map(|stage| stage.name.clone()).as_deref() {
+            Some(SPLIT) => split_files::work(work, &task).await,
+            Some(SORT) => sort_files::work(work, &task).await,
+            Some(READ) => read_table::work(work, &task).await,
+            Some(MAP) => work::work(work, &task, self.lambda.as_ref()).await,
+            _ => gather::work(work, &task).await,
+        }
     }
 }
 
@@ -219,79 +269,4 @@ async fn index(planning: &Planning<'_>, stage: u32) -> Result<Index, JobError> {
         }
     }
     Ok(index)
-}
-
-impl Kind for Map {
-    fn name(&self) -> &'static str {
-        "map"
-    }
-
-    fn check(&self, parameters: &Value) -> Result<(), Refusal> {
-        self.parse(parameters).map(drop)
-    }
-
-    /// Two jobs do not write one output.
-    fn lock(&self, parameters: &Value) -> Option<String> {
-        let task = Task::parse(parameters).ok()?;
-        let output = task.output.to_string();
-        let named = if output.len() <= 200 { output } else { nextbasket_domain::digest(output, 16) };
-        Some(format!("map/{named}"))
-    }
-
-    fn estimate<'a>(
-        &'a self,
-        site: &'a Site,
-        parameters: &'a Value,
-    ) -> BoxFuture<'a, Result<Estimate, JobError>> {
-        Box::pin(async move {
-            let task = self.parse(parameters)?;
-            estimate(site, &task).await
-        })
-    }
-
-    fn plan<'a>(&'a self, planning: &'a Planning<'a>) -> BoxFuture<'a, Result<Next, JobError>> {
-        Box::pin(self.next(planning))
-    }
-
-    fn work<'a>(&'a self, work: &'a mut Work) -> BoxFuture<'a, Result<Outcome, WorkError>> {
-        Box::pin(async move {
-            let task = self
-                .parse(&work.job().parameters)
-                .map_err(|refusal| WorkError::Systemic(refusal.to_string()))?;
-            match work.job().stage().map(|stage| stage.name.clone()).as_deref() {
-                Some(SPLIT) => split_files::work(work, &task).await,
-                Some(SORT) => sort_files::work(work, &task).await,
-                Some(READ) => read_table::work(work, &task).await,
-                Some(MAP) => work::work(work, &task, self.lambda.as_ref()).await,
-                _ => gather::work(work, &task).await,
-            }
-        })
-    }
-}
-
-async fn estimate(site: &Site, task: &Task) -> Result<Estimate, JobError> {
-    let mut estimate = Estimate::default();
-    let bytes = match &task.input {
-        Input::Table { name, .. } => {
-            let size = Table::describe(&site.dynamodb, name).await?;
-            #[allow(clippy::cast_precision_loss, reason = "an estimate")]
-            let units = size.bytes as f64 / 8192.0;
-            estimate.items = Some(size.items);
-            estimate.read_units = units;
-            size.bytes
-        }
-        Input::Files { at, .. } => {
-            let files = Files::new(site.objects.client().clone()).list(at).await?;
-            estimate.notes.push(format!("{} files", files.len()));
-            files.iter().map(|file| file.bytes).sum()
-        }
-    };
-    estimate.bytes = Some(bytes);
-    if task.split == Split::Size {
-        estimate.notes.push(format!("some {} batches", bytes.div_ceil(task.batch_bytes).max(1)));
-    }
-    if let Doer::Function(name) = &task.doer {
-        estimate.notes.push(format!("What {name} itself costs is not in it."));
-    }
-    Ok(estimate.at(task.rates))
 }

@@ -76,20 +76,20 @@ pub enum OutputFormat {
 
 /// A `map` job.
 #[derive(Debug, Clone)]
-pub(crate) struct Task {
-    pub input: Input,
-    pub split: Split,
-    pub batch_bytes: u64,
-    pub batch_items: Option<u64>,
-    pub doer: Doer,
-    pub output: Location,
-    pub output_format: OutputFormat,
-    pub width: u32,
-    pub assign: Option<Assign>,
-    pub rates: Rates,
-    pub retries: u32,
-    pub tolerated: f64,
-    pub timeout: Duration,
+pub struct Task {
+    pub(crate) input: Input,
+    pub(crate) split: Split,
+    pub(crate) batch_bytes: u64,
+    pub(crate) batch_items: Option<u64>,
+    pub(crate) doer: Doer,
+    pub(crate) output: Location,
+    pub(crate) output_format: OutputFormat,
+    pub(crate) width: u32,
+    pub(crate) assign: Option<Assign>,
+    pub(crate) rates: Rates,
+    pub(crate) retries: u32,
+    pub(crate) tolerated: f64,
+    pub(crate) timeout: Duration,
 }
 
 #[derive(Deserialize)]

@@ -7,7 +7,6 @@
 //! Stage `sweep` looks at the histories: of a user whose purchases are all gone, the history goes, too. A history that
 //! is as it should be is read and not written.
 
-use futures::future::BoxFuture;
 use nextbasket_batch::work::Go;
 use nextbasket_batch::{
     BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Work, WorkError,
@@ -32,9 +31,10 @@ pub struct RebuildHistory {
     tables: Tables,
 }
 
+/// A rebuilding's own parameters.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Parameters {
+pub struct Parameters {
     /// This user alone.
     user: Option<UserId>,
 }
@@ -62,26 +62,6 @@ impl RebuildHistory {
     #[must_use]
     pub fn new(tables: Tables) -> Self {
         Self { tables }
-    }
-
-    async fn next(&self, planning: &Planning<'_>) -> Result<Next, JobError> {
-        let (parameters, settings) = parse::<Parameters>(&planning.job.parameters)?;
-        let stage = match (planning.job.stage().map(|stage| stage.name.as_str()), parameters.user) {
-            (None, Some(user)) => {
-                let batches = vec![BatchPlan { of: Some(1), ..BatchPlan::new(json!(Input::User(user))) }];
-                settings.apply(StagePlan::new(REFRESH, json!({ "by": "feature", "users": 1 }), batches))
-            }
-            (None, None) => {
-                let size = self.tables.purchases().map_err(unplanned)?.size().await?;
-                stage(REFRESH, "purchases", size, &settings, Input::Purchases)?
-            }
-            (Some(REFRESH), None) => {
-                let size = self.tables.history().map_err(unplanned)?.size().await?;
-                stage(SWEEP, "history", size, &settings, Input::Histories)?
-            }
-            _ => return Ok(Next::Done(result(planning))),
-        };
-        Ok(Next::Stage(stage))
     }
 
     async fn refresh(&self, work: &mut Work) -> Result<(), Halt> {
@@ -125,6 +105,59 @@ impl RebuildHistory {
     }
 }
 
+impl Kind for RebuildHistory {
+    type Task = (Parameters, Settings);
+
+    fn name(&self) -> &'static str {
+        "rebuild-history"
+    }
+
+    fn task(&self, parameters: &Value) -> Result<Self::Task, Refusal> {
+        parse(parameters)
+    }
+
+    async fn estimate(&self, _: &Site, (parameters, settings): &Self::Task) -> Result<Estimate, JobError> {
+        if parameters.user.is_some() {
+            let notes = vec!["One user: a history and at most 100 purchases are read.".to_owned()];
+            return Ok(Estimate { items: Some(1), notes, ..Estimate::default() });
+        }
+        let purchases = self.tables.purchases().map_err(unplanned)?.size().await?;
+        let history = self.tables.history().map_err(unplanned)?.size().await?;
+        Ok(estimate(purchases, history).at(settings.rates()))
+    }
+
+    async fn plan(
+        &self,
+        planning: &Planning<'_>,
+        (parameters, settings): &Self::Task,
+    ) -> Result<Next, JobError> {
+        let stage = match (planning.job.stage().map(|stage| stage.name.as_str()), &parameters.user) {
+            (None, Some(user)) => {
+                let batches =
+                    vec![BatchPlan { of: Some(1), ..BatchPlan::new(json!(Input::User(user.clone()))) }];
+                settings.apply(StagePlan::new(REFRESH, json!({ "by": "feature", "users": 1 }), batches))
+            }
+            (None, None) => {
+                let size = self.tables.purchases().map_err(unplanned)?.size().await?;
+                stage(REFRESH, "purchases", size, settings, Input::Purchases)?
+            }
+            (Some(REFRESH), None) => {
+                let size = self.tables.history().map_err(unplanned)?.size().await?;
+                stage(SWEEP, "history", size, settings, Input::Histories)?
+            }
+            _ => return Ok(Next::Done(result(planning))),
+        };
+        Ok(Next::Stage(stage))
+    }
+
+    async fn work(&self, work: &mut Work, _: Self::Task) -> Result<Outcome, WorkError> {
+        match self.refresh(work).await {
+            Ok(()) => Ok(Outcome::Done(Vec::new())),
+            Err(halt) => halt.outcome(),
+        }
+    }
+}
+
 /// A stage with a batch for each segment.
 fn stage(
     name: &str,
@@ -155,50 +188,6 @@ fn result(planning: &Planning<'_>) -> Value {
         "readUnits": planning.job.total.read_units,
         "writeUnits": planning.job.total.write_units,
     })
-}
-
-impl Kind for RebuildHistory {
-    fn name(&self) -> &'static str {
-        "rebuild-history"
-    }
-
-    fn check(&self, parameters: &Value) -> Result<(), Refusal> {
-        parse::<Parameters>(parameters).map(drop)
-    }
-
-    fn lock(&self, _: &Value) -> Option<String> {
-        None
-    }
-
-    fn estimate<'a>(
-        &'a self,
-        _: &'a Site,
-        parameters: &'a Value,
-    ) -> BoxFuture<'a, Result<Estimate, JobError>> {
-        Box::pin(async move {
-            let (parameters, settings) = parse::<Parameters>(parameters)?;
-            if parameters.user.is_some() {
-                let notes = vec!["One user: a history and at most 100 purchases are read.".to_owned()];
-                return Ok(Estimate { items: Some(1), notes, ..Estimate::default() });
-            }
-            let purchases = self.tables.purchases().map_err(unplanned)?.size().await?;
-            let history = self.tables.history().map_err(unplanned)?.size().await?;
-            Ok(estimate(purchases, history).at(settings.rates()))
-        })
-    }
-
-    fn plan<'a>(&'a self, planning: &'a Planning<'a>) -> BoxFuture<'a, Result<Next, JobError>> {
-        Box::pin(self.next(planning))
-    }
-
-    fn work<'a>(&'a self, work: &'a mut Work) -> BoxFuture<'a, Result<Outcome, WorkError>> {
-        Box::pin(async move {
-            match self.refresh(work).await {
-                Ok(()) => Ok(Outcome::Done(Vec::new())),
-                Err(halt) => halt.outcome(),
-            }
-        })
-    }
 }
 
 /// Every purchase is scanned once, and read once more, strongly consistent, with its user's.

@@ -1,12 +1,12 @@
-//! Jobs over the items of any DynamoDB table.
+//! Jobs over the items of any DynamoDB table: [`TableJob`].
 //!
 //! | kind | parameters of its own | what it does |
 //! |---|---|---|
-//! | [`Count`] | | how many items there are, and how many meet a condition |
-//! | [`Update`] | `set` | changes them |
-//! | [`Delete`] | `all` | deletes them |
-//! | [`Copy`](struct@Copy) | `to`, `onConflict` | puts them into another table |
-//! | [`Fill`] | `count`, `itemBytes`, `seed`, `partitions`, `template` | makes items, for trying |
+//! | `count` | | how many items there are, and how many meet a condition |
+//! | `update` | `set` | changes them |
+//! | `delete` | `all` | deletes them |
+//! | `copy` | `to`, `onConflict` | puts them into another table |
+//! | `fill` | `count`, `itemBytes`, `seed`, `partitions`, `template` | makes items, for trying |
 //!
 //! All of them take what [`parameters::Parameters`] says; all but `fill` take `where`, `split`, `segments`,
 //! `consistentRead` and `follow`.
@@ -58,4 +58,4 @@ pub mod write;
 
 pub use kinds::plan::segments;
 pub use kinds::target;
-pub use kinds::{Copy, Count, Delete, Fill, Update};
+pub use kinds::{TableJob, What};

@@ -29,7 +29,6 @@ mod publish;
 mod rank;
 mod read;
 
-use futures::future::BoxFuture;
 use nextbasket_batch::{
     Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, Work, WorkError, kind,
 };
@@ -64,58 +63,49 @@ impl Train {
     }
 }
 
-fn settings(parameters: &Value) -> Result<Settings, Refusal> {
-    let settings: Settings = kind::parameters(parameters)?;
-    match settings.validate() {
-        Ok(()) => Ok(settings),
-        Err(error) => Err(Refusal::parameter(&error.field(), error.to_string())),
-    }
-}
-
 impl Kind for Train {
+    type Task = Settings;
+
     fn name(&self) -> &'static str {
         "train"
     }
 
-    fn check(&self, parameters: &Value) -> Result<(), Refusal> {
-        settings(parameters).map(drop)
+    fn task(&self, parameters: &Value) -> Result<Settings, Refusal> {
+        let settings: Settings = kind::parameters(parameters)?;
+        match settings.validate() {
+            Ok(()) => Ok(settings),
+            Err(error) => Err(Refusal::parameter(&error.field(), error.to_string())),
+        }
     }
 
-    fn lock(&self, _: &Value) -> Option<String> {
+    fn lock(&self, _: &Settings) -> Option<String> {
         Some("train".to_owned())
     }
 
-    fn estimate<'a>(
-        &'a self,
-        _: &'a Site,
-        parameters: &'a Value,
-    ) -> BoxFuture<'a, Result<Estimate, JobError>> {
-        Box::pin(plan::estimate(&self.tables, parameters))
+    async fn estimate(&self, _: &Site, settings: &Settings) -> Result<Estimate, JobError> {
+        plan::estimate(&self.tables, settings).await
     }
 
-    fn plan<'a>(&'a self, planning: &'a Planning<'a>) -> BoxFuture<'a, Result<Next, JobError>> {
-        Box::pin(plan::next(&self.tables, planning))
+    async fn plan(&self, planning: &Planning<'_>, settings: &Settings) -> Result<Next, JobError> {
+        plan::next(&self.tables, planning, settings).await
     }
 
-    fn work<'a>(&'a self, work: &'a mut Work) -> BoxFuture<'a, Result<Outcome, WorkError>> {
-        Box::pin(async move {
-            let tables = &self.tables;
-            match work.job().stage().map(|stage| stage.name.clone()).as_deref() {
-                Some(SURVEY) => read::work(work, tables).await,
-                Some(CATALOGUE) => merge::catalogue(work).await,
-                Some(COUNT) => count::work(work).await,
-                Some(PRIORS) => merge::priors(work, tables).await,
-                Some(RANK) => rank::work(work).await,
-                Some(EVALUATE) => evaluate::work(work, tables).await,
-                Some(DRAFT) => publish::draft(work, tables).await,
-                Some(PUBLISH) => publish::rows(work, tables).await,
-                Some(SWITCH) => publish::switch(work, tables).await,
-                other => Err(WorkError::Failed(format!("a training has no stage {other:?}"))),
-            }
-        })
+    async fn work(&self, work: &mut Work, settings: Settings) -> Result<Outcome, WorkError> {
+        let tables = &self.tables;
+        match work.job().stage().map(|stage| stage.name.clone()).as_deref() {
+            Some(SURVEY) => read::work(work, tables).await,
+            Some(CATALOGUE) => merge::catalogue(work, settings).await,
+            Some(COUNT) => count::work(work).await,
+            Some(PRIORS) => merge::priors(work, tables).await,
+            Some(RANK) => rank::work(work).await,
+            Some(EVALUATE) => evaluate::work(work, tables).await,
+            Some(DRAFT) => publish::draft(work, tables).await,
+            Some(PUBLISH) => publish::rows(work, tables).await,
+            Some(SWITCH) => publish::switch(work, tables).await,
+            other => Err(WorkError::Failed(format!("a training has no stage {other:?}"))),
+        }
     }
 }
-
 /// What a stage says to bytes that it cannot work on: the same at every attempt.
 fn failed(error: impl Into<StageError>) -> WorkError {
     WorkError::Failed(error.into().to_string())

@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use nextbasket_batch::work::Go;
 use nextbasket_batch::{
     BatchPlan, Engine, Estimate, JobError, Kind, Kinds, Next, Objects, Outcome, Planning, Refusal, Site,
@@ -71,68 +70,64 @@ impl Default for Parameters {
 struct Trial;
 
 impl Kind for Trial {
+    type Task = Parameters;
+
     fn name(&self) -> &'static str {
         "trial"
     }
 
-    fn check(&self, parameters: &Value) -> Result<(), Refusal> {
-        kind::parameters::<Parameters>(parameters).map(drop)
+    fn task(&self, parameters: &Value) -> Result<Parameters, Refusal> {
+        kind::parameters(parameters)
     }
 
-    fn lock(&self, parameters: &Value) -> Option<String> {
-        kind::parameters::<Parameters>(parameters).ok()?.lock
+    fn lock(&self, task: &Parameters) -> Option<String> {
+        task.lock.clone()
     }
 
-    fn estimate<'a>(&'a self, _: &'a Site, _: &'a Value) -> BoxFuture<'a, Result<Estimate, JobError>> {
-        Box::pin(async { Ok(Estimate { items: Some(7), ..Estimate::default() }) })
+    async fn estimate(&self, _: &Site, _: &Parameters) -> Result<Estimate, JobError> {
+        Ok(Estimate { items: Some(7), ..Estimate::default() })
     }
 
-    fn plan<'a>(&'a self, planning: &'a Planning<'a>) -> BoxFuture<'a, Result<Next, JobError>> {
-        Box::pin(async move {
-            let parameters: Parameters = kind::parameters(&planning.job.parameters)?;
-            let stage = planning.stages();
-            if stage >= parameters.stages {
-                let mut done = Vec::new();
-                for stage in 0..stage {
-                    done.push(planning.batches(stage).await?.len());
-                }
-                return Ok(Next::Done(json!({ "batches": done })));
+    async fn plan(&self, planning: &Planning<'_>, task: &Parameters) -> Result<Next, JobError> {
+        let stage = planning.stages();
+        if stage >= task.stages {
+            let mut done = Vec::new();
+            for stage in 0..stage {
+                done.push(planning.batches(stage).await?.len());
             }
-            let waited = planning.job.waits_until.is_some();
-            if stage > 0 && parameters.wait_seconds > 0 && !waited {
-                return Ok(Next::Wait(Duration::from_secs(parameters.wait_seconds)));
-            }
-            let batches = (0..parameters.batches).map(|n| BatchPlan::new(json!({ "number": n }))).collect();
-            let mut plan = StagePlan::new(&format!("stage {stage}"), json!({ "by": "number" }), batches);
-            (plan.width, plan.tolerated) = (parameters.width, parameters.tolerated);
-            Ok(Next::Stage(plan))
-        })
+            return Ok(Next::Done(json!({ "batches": done })));
+        }
+        let waited = planning.job.waits_until.is_some();
+        if stage > 0 && task.wait_seconds > 0 && !waited {
+            return Ok(Next::Wait(Duration::from_secs(task.wait_seconds)));
+        }
+        let batches = (0..task.batches).map(|n| BatchPlan::new(json!({ "number": n }))).collect();
+        let mut plan = StagePlan::new(&format!("stage {stage}"), json!({ "by": "number" }), batches);
+        (plan.width, plan.tolerated) = (task.width, task.tolerated);
+        Ok(Next::Stage(plan))
     }
 
-    fn work<'a>(&'a self, work: &'a mut Work) -> BoxFuture<'a, Result<Outcome, WorkError>> {
-        Box::pin(async move {
-            let parameters: Parameters = work.parameters()?;
-            if parameters.hopeless {
-                return Err(WorkError::Systemic("nobody may write here".to_owned()));
+    async fn work(&self, work: &mut Work, task: Parameters) -> Result<Outcome, WorkError> {
+        if task.hopeless {
+            return Err(WorkError::Systemic("nobody may write here".to_owned()));
+        }
+        let number = work.task().batch;
+        if task.failing.contains(&number) {
+            return Err(WorkError::Failed(format!("batch {number} is bad")));
+        }
+        let mut at: u32 = work.checkpoint()?.unwrap_or(0);
+        if task.stumbling && at == 0 {
+            work.save(&1).await?;
+            return Err(WorkError::Transient("once".to_owned()));
+        }
+        while at < task.steps {
+            tokio::time::sleep(Duration::from_millis(task.pause_millis)).await;
+            at += 1;
+            work.progress.processed += 1;
+            if work.save(&at).await? == Go::Stop && at < task.steps {
+                return Ok(Outcome::Stopped);
             }
-            let number = work.task().batch;
-            if parameters.failing.contains(&number) {
-                return Err(WorkError::Failed(format!("batch {number} is bad")));
-            }
-            let mut at: u32 = work.checkpoint()?.unwrap_or(0);
-            if parameters.stumbling && at == 0 {
-                work.save(&1).await?;
-                return Err(WorkError::Transient("once".to_owned()));
-            }
-            while at < parameters.steps {
-                tokio::time::sleep(Duration::from_millis(parameters.pause_millis)).await;
-                at += 1;
-                work.progress.processed += 1;
-                if work.save(&at).await? == Go::Stop && at < parameters.steps {
-                    return Ok(Outcome::Stopped);
-                }
-            }
-            Outcome::done(&number)
-        })
+        }
+        Outcome::done(&number)
     }
 }

@@ -57,7 +57,7 @@ impl Engine {
         if job.cancelling {
             return self.end(job, JobState::Cancelled, None, None).await;
         }
-        let kind = self.kinds.named(&job.kind)?.clone();
+        let kind = self.kinds.named(&job.kind)?;
         if let Some(name) = kind.lock(&job.parameters)
             && let Some(holder) = self.take_lock(&mut job, &name).await?
         {

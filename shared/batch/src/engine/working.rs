@@ -43,7 +43,7 @@ impl Engine {
             return Ok(Worked::Stopped);
         }
         let job = session.job();
-        let kind = self.kinds.named(&job.kind)?.clone();
+        let kind = self.kinds.named(&job.kind)?;
         let key = batch_key(&job.job_id, task.stage, task.batch);
         let request = Request { holder: session.process().to_owned(), length: BATCH_LEASE, note: None };
         let lease = match self.site.leases().try_acquire(&key, &request).await? {

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
-use futures::future::BoxFuture;
 use nextbasket_batch::work::Go;
 use nextbasket_batch::{
     Aggregate, Assign, BatchPlan, Engine, Estimate, JobError, Kind, Kinds, Next, Objects, Outcome, Planning,
@@ -76,79 +75,68 @@ pub(crate) struct Tally {
 pub(crate) struct SharedTally(pub Arc<Tally>);
 
 impl Kind for SharedTally {
+    type Task = Parameters;
+
     fn name(&self) -> &'static str {
         "tally"
     }
 
-    fn check(&self, parameters: &Value) -> Result<(), Refusal> {
-        let parsed: Parameters = kind::parameters(parameters)?;
-        if parsed.width == 0 { Err(Refusal::parameter("width", "must be at least 1")) } else { Ok(()) }
+    fn task(&self, parameters: &Value) -> Result<Parameters, Refusal> {
+        let task: Parameters = kind::parameters(parameters)?;
+        if task.width == 0 { Err(Refusal::parameter("width", "must be at least 1")) } else { Ok(task) }
     }
 
-    fn lock(&self, parameters: &Value) -> Option<String> {
-        kind::parameters::<Parameters>(parameters).ok()?.lock
+    fn lock(&self, task: &Parameters) -> Option<String> {
+        task.lock.clone()
     }
 
-    fn estimate<'a>(
-        &'a self,
-        _: &'a Site,
-        parameters: &'a Value,
-    ) -> BoxFuture<'a, Result<Estimate, JobError>> {
-        Box::pin(async move {
-            let parsed: Parameters = kind::parameters(parameters)?;
-            let items = Some(u64::from(parsed.batches * parsed.pages));
-            let estimate = Estimate { items, read_units: 1e6, write_units: 2e6, ..Estimate::default() };
-            Ok(estimate.at(parsed.rates))
-        })
+    async fn estimate(&self, _: &Site, task: &Parameters) -> Result<Estimate, JobError> {
+        let items = Some(u64::from(task.batches * task.pages));
+        let estimate = Estimate { items, read_units: 1e6, write_units: 2e6, ..Estimate::default() };
+        Ok(estimate.at(task.rates))
     }
 
-    fn plan<'a>(&'a self, planning: &'a Planning<'a>) -> BoxFuture<'a, Result<Next, JobError>> {
-        Box::pin(async move {
-            let parsed: Parameters = kind::parameters(&planning.job.parameters)?;
-            let done = planning.stages();
-            if done == parsed.passes {
-                let mut sums = Vec::new();
-                for stage in 0..done {
-                    let merged = planning.merged(stage, |left, right| Ok([left, right].concat())).await?;
-                    sums.push(String::from_utf8(merged.unwrap_or_default()).unwrap());
-                }
-                return Ok(Next::Done(json!({ "order": sums })));
+    async fn plan(&self, planning: &Planning<'_>, task: &Parameters) -> Result<Next, JobError> {
+        let done = planning.stages();
+        if done == task.passes {
+            let mut sums = Vec::new();
+            for stage in 0..done {
+                let merged = planning.merged(stage, |left, right| Ok([left, right].concat())).await?;
+                sums.push(String::from_utf8(merged.unwrap_or_default()).unwrap());
             }
-            if done > 0 && planning.job.waits_until.is_none() {
-                return Ok(Next::Wait(Duration::from_secs(60)));
-            }
-            let batches = (0..parsed.batches).map(|batch| BatchPlan {
-                input: json!({ "batch": batch, "pages": parsed.pages }),
-                weight: u64::from(batch % 3),
-                priority: i64::from(batch % 2),
-                of: Some(u64::from(parsed.pages)),
-            });
-            let split = json!({ "by": "size", "batches": parsed.batches });
-            Ok(Next::Stage(StagePlan {
-                assign: parsed.assign,
-                width: parsed.width,
-                aggregate: parsed.aggregate,
-                tolerated: parsed.tolerated,
-                rates: parsed.rates,
-                ..StagePlan::new("add", split, batches.collect())
-            }))
-        })
+            return Ok(Next::Done(json!({ "order": sums })));
+        }
+        if done > 0 && planning.job.waits_until.is_none() {
+            return Ok(Next::Wait(Duration::from_secs(60)));
+        }
+        let batches = (0..task.batches).map(|batch| BatchPlan {
+            input: json!({ "batch": batch, "pages": task.pages }),
+            weight: u64::from(batch % 3),
+            priority: i64::from(batch % 2),
+            of: Some(u64::from(task.pages)),
+        });
+        let split = json!({ "by": "size", "batches": task.batches });
+        Ok(Next::Stage(StagePlan {
+            assign: task.assign,
+            width: task.width,
+            aggregate: task.aggregate,
+            tolerated: task.tolerated,
+            rates: task.rates,
+            ..StagePlan::new("add", split, batches.collect())
+        }))
     }
 
-    fn work<'a>(&'a self, work: &'a mut Work) -> BoxFuture<'a, Result<Outcome, WorkError>> {
-        Box::pin(async move {
-            let running = self.0.at_once.fetch_add(1, Ordering::Relaxed) + 1;
-            self.0.most_at_once.fetch_max(running, Ordering::Relaxed);
-            let outcome = self.add(work).await;
-            self.0.at_once.fetch_sub(1, Ordering::Relaxed);
-            outcome
-        })
+    async fn work(&self, work: &mut Work, task: Parameters) -> Result<Outcome, WorkError> {
+        let running = self.0.at_once.fetch_add(1, Ordering::Relaxed) + 1;
+        self.0.most_at_once.fetch_max(running, Ordering::Relaxed);
+        let outcome = self.add(work, &task).await;
+        self.0.at_once.fetch_sub(1, Ordering::Relaxed);
+        outcome
     }
 }
 
 impl SharedTally {
-    async fn add(&self, work: &mut Work) -> Result<Outcome, WorkError> {
-        let parsed: Parameters = work.parameters()?;
+    async fn add(&self, work: &mut Work, task: &Parameters) -> Result<Outcome, WorkError> {
         let batch = work.task().batch;
         self.0.begun.lock().unwrap().push(batch);
         let attempt = {
@@ -158,10 +146,10 @@ impl SharedTally {
             *attempt
         };
         let mut page = work.checkpoint::<u32>()?.unwrap_or(0);
-        while page < parsed.pages {
+        while page < task.pages {
             self.0.pages_begun.fetch_add(1, Ordering::Relaxed);
             if page == 1 {
-                match parsed.faults.get(&batch).map(String::as_str) {
+                match task.faults.get(&batch).map(String::as_str) {
                     Some("transient") if attempt <= 2 => {
                         return Err(WorkError::Transient("not now".to_owned()));
                     }
@@ -170,8 +158,8 @@ impl SharedTally {
                     _ => {}
                 }
             }
-            if parsed.page_millis > 0 {
-                tokio::time::sleep(Duration::from_millis(parsed.page_millis)).await;
+            if task.page_millis > 0 {
+                tokio::time::sleep(Duration::from_millis(task.page_millis)).await;
             }
             let update = Update::builder()
                 .table_name(&work.site().operations)
@@ -188,7 +176,7 @@ impl SharedTally {
                 work.refuse(&json!({ "page": page }), "it is a page of batch 2");
             }
             let write = TransactWriteItem::builder().update(update).build();
-            if work.save_with(&page, vec![write]).await? == Go::Stop && page < parsed.pages {
+            if work.save_with(&page, vec![write]).await? == Go::Stop && page < task.pages {
                 return Ok(Outcome::Stopped);
             }
         }

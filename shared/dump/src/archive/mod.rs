@@ -18,19 +18,18 @@
 
 mod remove;
 
-use futures::future::BoxFuture;
 use nextbasket_batch::{
     BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Rates, Refusal, Site, StagePlan, Work,
     WorkError, kind,
 };
-use nextbasket_job_io::files::{Files, Location, in_function};
+use nextbasket_job_io::files::{Files, Location};
 use nextbasket_table_jobs::key::KeySchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::common::{
-    WIDTH, check_place, check_rate, check_table, condition, described, results, scan_units, table_lock,
-    within,
+    LocalFiles, WIDTH, check_place, check_rate, check_table, condition, described, results, scan_units,
+    table_lock, within,
 };
 use crate::dump;
 use crate::dump::begin::Begun;
@@ -73,14 +72,14 @@ struct Parameters {
 
 /// An archive as it is to be made.
 #[derive(Debug, Clone)]
-struct Task {
+pub struct Task {
     table: String,
     dump: DumpTask,
     rates: Rates,
 }
 
 impl Task {
-    fn parse(value: &Value, local_files: bool) -> Result<Self, Refusal> {
+    fn parse(value: &Value, local_files: LocalFiles) -> Result<Self, Refusal> {
         let parameters: Parameters = kind::parameters(value)?;
         check_table("table", &parameters.table)?;
         check_place("to", &parameters.to, local_files)?;
@@ -125,9 +124,7 @@ impl Task {
 
 /// The kind `archive`.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Archive {
-    local_files: bool,
-}
+pub struct Archive(LocalFiles);
 
 impl Archive {
     /// To S3.
@@ -139,11 +136,42 @@ impl Archive {
     /// To folders of this machine, too. In a function nothing changes.
     #[must_use]
     pub fn with_local_files(self) -> Self {
-        Self { local_files: !in_function() }
+        Self(LocalFiles::here())
+    }
+}
+
+impl Kind for Archive {
+    type Task = Task;
+
+    fn name(&self) -> &'static str {
+        "archive"
     }
 
-    async fn next(&self, planning: &Planning<'_>) -> Result<Next, JobError> {
-        let task = Task::parse(&planning.job.parameters, self.local_files)?;
+    fn task(&self, parameters: &Value) -> Result<Task, Refusal> {
+        Task::parse(parameters, self.0)
+    }
+
+    fn lock(&self, task: &Task) -> Option<String> {
+        Some(table_lock(&task.table))
+    }
+
+    async fn estimate(&self, site: &Site, task: &Task) -> Result<Estimate, JobError> {
+        let table = described(&site.dynamodb, &task.table).await?;
+        let estimate = Estimate {
+            items: Some(table.items),
+            bytes: Some(table.bytes),
+            read_units: scan_units(table.bytes, false),
+            notes: vec![
+                "Items that meet the condition are read once more, strongly consistent, and deleted: for each a \
+                 read unit for 4 KB and a write unit for 1 KB, and more for indexes."
+                    .to_owned(),
+            ],
+            ..Estimate::default()
+        };
+        Ok(estimate.at(task.rates))
+    }
+
+    async fn plan(&self, planning: &Planning<'_>, task: &Task) -> Result<Next, JobError> {
         let last = planning.job.stage().map(|stage| (stage.name.as_str(), stage.number));
         match last {
             Some((FINISH, number)) => {
@@ -189,6 +217,15 @@ impl Archive {
             },
         }
     }
+
+    async fn work(&self, work: &mut Work, task: Task) -> Result<Outcome, WorkError> {
+        let files = Files::new(work.site().objects.client().clone());
+        match work.job().stage().map(|stage| stage.name.as_str()) {
+            Some(CHECK) => check::work(work, &files, task.reading()).await,
+            Some(REMOVE) => remove::work(work, &files, &task.table).await,
+            _ => dump::work(work, &task.dump).await,
+        }
+    }
 }
 
 fn removals(files: &[crate::source::SourceFile], keys: &KeySchema) -> Vec<BatchPlan> {
@@ -216,58 +253,4 @@ fn refuse(folder: &Location, problems: &[String]) -> Result<(), JobError> {
         "{folder}: the copy is not whole, so nothing was deleted: {}",
         named.join("; ")
     )))
-}
-
-impl Kind for Archive {
-    fn name(&self) -> &'static str {
-        "archive"
-    }
-
-    fn check(&self, parameters: &Value) -> Result<(), Refusal> {
-        Task::parse(parameters, self.local_files).map(drop)
-    }
-
-    fn lock(&self, parameters: &Value) -> Option<String> {
-        Some(table_lock(parameters.get("table")?.as_str()?))
-    }
-
-    fn estimate<'a>(
-        &'a self,
-        site: &'a Site,
-        parameters: &'a Value,
-    ) -> BoxFuture<'a, Result<Estimate, JobError>> {
-        Box::pin(async move {
-            let task = Task::parse(parameters, self.local_files)?;
-            let table = described(&site.dynamodb, &task.table).await?;
-            let estimate = Estimate {
-                items: Some(table.items),
-                bytes: Some(table.bytes),
-                read_units: scan_units(table.bytes, false),
-                notes: vec![
-                    "Items that meet the condition are read once more, strongly consistent, and deleted: for each a \
-                     read unit for 4 KB and a write unit for 1 KB, and more for indexes."
-                        .to_owned(),
-                ],
-                ..Estimate::default()
-            };
-            Ok(estimate.at(task.rates))
-        })
-    }
-
-    fn plan<'a>(&'a self, planning: &'a Planning<'a>) -> BoxFuture<'a, Result<Next, JobError>> {
-        Box::pin(self.next(planning))
-    }
-
-    fn work<'a>(&'a self, work: &'a mut Work) -> BoxFuture<'a, Result<Outcome, WorkError>> {
-        Box::pin(async move {
-            let parsed = Task::parse(&work.job().parameters, self.local_files);
-            let task = parsed.map_err(|refusal| WorkError::Systemic(refusal.to_string()))?;
-            let files = Files::new(work.site().objects.client().clone());
-            match work.job().stage().map(|stage| stage.name.as_str()) {
-                Some(CHECK) => check::work(work, &files, task.reading()).await,
-                Some(REMOVE) => remove::work(work, &files, &task.table).await,
-                _ => dump::work(work, &task.dump).await,
-            }
-        })
-    }
 }

@@ -18,16 +18,15 @@ mod compare;
 mod gather;
 mod write;
 
-use futures::future::BoxFuture;
 use nextbasket_batch::{
     BatchPlan, Estimate, JobError, Kind, Next, Objects, Outcome, Planning, Rates, Refusal, Site, StagePlan,
     Work, WorkError, kind,
 };
-use nextbasket_job_io::files::{Files, Location, in_function};
+use nextbasket_job_io::files::{Files, Location};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::common::{WIDTH, check_place, check_rate, json as to_json, results, within};
+use crate::common::{LocalFiles, WIDTH, check_place, check_rate, json as to_json, results, within};
 use crate::sides::{Part, Reading, Side, dump, files, filter_of, table};
 use crate::source::Source;
 use crate::verify::estimate;
@@ -73,7 +72,7 @@ struct Parameters {
 
 /// A comparison as it is to be done.
 #[derive(Debug, Clone)]
-struct Task {
+pub struct Task {
     sides: [Side; 2],
     output: Location,
     keys: Option<Vec<String>>,
@@ -83,7 +82,7 @@ struct Task {
 }
 
 impl Task {
-    fn parse(value: &Value, local_files: bool) -> Result<Self, Refusal> {
+    fn parse(value: &Value, local_files: LocalFiles) -> Result<Self, Refusal> {
         let parameters: Parameters = kind::parameters(value)?;
         parameters.left.check("left.", local_files)?;
         parameters.right.check("right.", local_files)?;
@@ -128,9 +127,7 @@ struct Begun {
 
 /// The kind `diff`.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Diff {
-    local_files: bool,
-}
+pub struct Diff(LocalFiles);
 
 impl Diff {
     /// Of tables and dumps in S3.
@@ -142,14 +139,32 @@ impl Diff {
     /// With files of this machine, too. In a function nothing changes.
     #[must_use]
     pub fn with_local_files(self) -> Self {
-        Self { local_files: !in_function() }
+        Self(LocalFiles::here())
+    }
+}
+
+impl Kind for Diff {
+    type Task = Task;
+
+    fn name(&self) -> &'static str {
+        "diff"
     }
 
-    async fn next(&self, planning: &Planning<'_>) -> Result<Next, JobError> {
-        let task = Task::parse(&planning.job.parameters, self.local_files)?;
+    fn task(&self, parameters: &Value) -> Result<Task, Refusal> {
+        Task::parse(parameters, self.0)
+    }
+
+    async fn estimate(&self, site: &Site, task: &Task) -> Result<Estimate, JobError> {
+        let sides: Vec<&Side> = task.sides.iter().collect();
+        let mut estimate = estimate(site, &sides, task.reading.consistent_read, 2.0).await?;
+        estimate.notes.push("Half of the read units if both sides are equal.".to_owned());
+        Ok(estimate.at(task.rates))
+    }
+
+    async fn plan(&self, planning: &Planning<'_>, task: &Task) -> Result<Next, JobError> {
         let begun_key = Objects::key(&planning.job.job_id, "diff.json");
         let Some(last) = planning.job.stage() else {
-            let (begun, batches) = begin(planning, &task).await?;
+            let (begun, batches) = begin(planning, task).await?;
             planning.objects().put(&begun_key, to_json(&begun)?).await?;
             return Ok(task.stage(DIGEST, batches));
         };
@@ -158,7 +173,7 @@ impl Diff {
                 let buckets = merged(planning).await?;
                 let groups = buckets.groups(GROUP_BYTES);
                 if groups.is_empty() {
-                    return write_stage(planning, &task, Vec::new()).await;
+                    return write_stage(planning, task, Vec::new()).await;
                 }
                 let key = Objects::key(&planning.job.job_id, "groups.json");
                 planning.objects().put(&key, to_json(&Groups(groups))?).await?;
@@ -180,8 +195,21 @@ impl Diff {
                 };
                 Ok(task.stage(COMPARE, groups.into_values().map(batch).collect()))
             }
-            COMPARE => write_stage(planning, &task, results(planning, last.number).await?).await,
-            _ => done(planning, &task, last.number).await,
+            COMPARE => write_stage(planning, task, results(planning, last.number).await?).await,
+            _ => done(planning, task, last.number).await,
+        }
+    }
+
+    async fn work(&self, work: &mut Work, task: Task) -> Result<Outcome, WorkError> {
+        let files = Files::new(work.site().objects.client().clone());
+        let begun = work.site().objects.get(&work.job_object("diff.json")).await?;
+        let begun: Begun =
+            serde_json::from_slice(&begun).map_err(|error| WorkError::Failed(error.to_string()))?;
+        match work.job().stage().map(|stage| stage.name.as_str()) {
+            Some(DIGEST) => buckets::work(work, &files, &begun.keys, task.reading).await,
+            Some(GATHER) => gather::work(work, &files, &begun.keys, task.reading).await,
+            Some(COMPARE) => compare::work(work, &files, &begun.keys).await,
+            _ => write::work(work, &files, &task.output).await,
         }
     }
 }
@@ -274,53 +302,4 @@ async fn done(planning: &Planning<'_>, task: &Task, write: u32) -> Result<Next, 
         "twice": twice,
         "output": task.output,
     })))
-}
-
-impl Kind for Diff {
-    fn name(&self) -> &'static str {
-        "diff"
-    }
-
-    fn check(&self, parameters: &Value) -> Result<(), Refusal> {
-        Task::parse(parameters, self.local_files).map(drop)
-    }
-
-    fn lock(&self, _: &Value) -> Option<String> {
-        None
-    }
-
-    fn estimate<'a>(
-        &'a self,
-        site: &'a Site,
-        parameters: &'a Value,
-    ) -> BoxFuture<'a, Result<Estimate, JobError>> {
-        Box::pin(async move {
-            let task = Task::parse(parameters, self.local_files)?;
-            let sides: Vec<&Side> = task.sides.iter().collect();
-            let mut estimate = estimate(site, &sides, task.reading.consistent_read, 2.0).await?;
-            estimate.notes.push("Half of the read units if both sides are equal.".to_owned());
-            Ok(estimate.at(task.rates))
-        })
-    }
-
-    fn plan<'a>(&'a self, planning: &'a Planning<'a>) -> BoxFuture<'a, Result<Next, JobError>> {
-        Box::pin(self.next(planning))
-    }
-
-    fn work<'a>(&'a self, work: &'a mut Work) -> BoxFuture<'a, Result<Outcome, WorkError>> {
-        Box::pin(async move {
-            let parsed = Task::parse(&work.job().parameters, self.local_files);
-            let task = parsed.map_err(|refusal| WorkError::Systemic(refusal.to_string()))?;
-            let files = Files::new(work.site().objects.client().clone());
-            let begun = work.site().objects.get(&work.job_object("diff.json")).await?;
-            let begun: Begun =
-                serde_json::from_slice(&begun).map_err(|error| WorkError::Failed(error.to_string()))?;
-            match work.job().stage().map(|stage| stage.name.as_str()) {
-                Some(DIGEST) => buckets::work(work, &files, &begun.keys, task.reading).await,
-                Some(GATHER) => gather::work(work, &files, &begun.keys, task.reading).await,
-                Some(COMPARE) => compare::work(work, &files, &begun.keys).await,
-                _ => write::work(work, &files, &task.output).await,
-            }
-        })
-    }
 }

@@ -20,18 +20,19 @@ pub mod parameters;
 pub(crate) mod scan;
 mod sink;
 
-use futures::future::BoxFuture;
 use nextbasket_batch::{
     BatchPlan, Estimate, JobError, Kind, Next, Objects, Outcome, Planning, Refusal, Site, StagePlan, Work,
     WorkError,
 };
-use nextbasket_job_io::files::{Files, Location, in_function};
+use nextbasket_job_io::files::{Files, Location};
 use nextbasket_table_jobs::expression::Condition;
 use nextbasket_table_jobs::scan::Segment;
 use nextbasket_table_jobs::table::Table;
 use serde_json::{Value, json};
 
-use crate::common::{condition, described, json as to_json, mean_bytes, results, scan_units, segments};
+use crate::common::{
+    LocalFiles, condition, described, json as to_json, mean_bytes, results, scan_units, segments,
+};
 use crate::manifest::EXPORTS;
 use crate::manifest::record::Filter;
 use crate::place::join;
@@ -46,9 +47,7 @@ const FINISH: &str = "finish";
 
 /// The kind `dump`.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Dump {
-    local_files: bool,
-}
+pub struct Dump(LocalFiles);
 
 impl Dump {
     /// To S3.
@@ -60,50 +59,50 @@ impl Dump {
     /// To folders of this machine, too. In a function nothing changes.
     #[must_use]
     pub fn with_local_files(self) -> Self {
-        Self { local_files: !in_function() }
+        Self(LocalFiles::here())
     }
 }
 
 impl Kind for Dump {
+    type Task = Task;
+
     fn name(&self) -> &'static str {
         "dump"
     }
 
-    fn check(&self, parameters: &Value) -> Result<(), Refusal> {
-        Task::parse(parameters, self.local_files).map(drop)
+    fn task(&self, parameters: &Value) -> Result<Task, Refusal> {
+        Task::parse(parameters, self.0)
     }
 
-    fn lock(&self, _: &Value) -> Option<String> {
-        None
+    async fn estimate(&self, site: &Site, task: &Task) -> Result<Estimate, JobError> {
+        let (mut items, mut bytes) = (0, 0);
+        for table in &task.tables {
+            let table = described(&site.dynamodb, table).await?;
+            (items, bytes) = (items + table.items, bytes + table.bytes);
+        }
+        let mut notes = vec!["DynamoDB counts items and bytes about every six hours.".to_owned()];
+        if task.r#where.is_some() {
+            notes.push("All items are read, also those that do not meet the condition.".to_owned());
+        }
+        let estimate = Estimate {
+            items: Some(items),
+            bytes: Some(bytes),
+            read_units: scan_units(bytes, task.consistent_read),
+            notes,
+            ..Estimate::default()
+        };
+        Ok(estimate.at(task.rates))
     }
 
-    fn estimate<'a>(
-        &'a self,
-        site: &'a Site,
-        parameters: &'a Value,
-    ) -> BoxFuture<'a, Result<Estimate, JobError>> {
-        Box::pin(async move {
-            let task = Task::parse(parameters, self.local_files)?;
-            estimate(site, &task).await
+    async fn plan(&self, planning: &Planning<'_>, task: &Task) -> Result<Next, JobError> {
+        Ok(match stage(planning, task).await? {
+            Some(stage) => Next::Stage(stage),
+            None => Next::Done(result(planning, planning.stages() - 1).await?),
         })
     }
 
-    fn plan<'a>(&'a self, planning: &'a Planning<'a>) -> BoxFuture<'a, Result<Next, JobError>> {
-        Box::pin(async move {
-            let task = Task::parse(&planning.job.parameters, self.local_files)?;
-            Ok(match stage(planning, &task).await? {
-                Some(stage) => Next::Stage(stage),
-                None => Next::Done(result(planning, planning.stages() - 1).await?),
-            })
-        })
-    }
-
-    fn work<'a>(&'a self, work: &'a mut Work) -> BoxFuture<'a, Result<Outcome, WorkError>> {
-        Box::pin(async move {
-            let parsed = Task::parse(&work.job().parameters, self.local_files);
-            let task = parsed.map_err(|refusal| WorkError::Systemic(refusal.to_string()))?;
-            self::work(work, &task).await
-        })
+    async fn work(&self, work: &mut Work, task: Task) -> Result<Outcome, WorkError> {
+        self::work(work, &task).await
     }
 }
 
@@ -198,26 +197,6 @@ fn export_id(planning: &Planning<'_>, table: &str) -> String {
     let hex = hash.to_hex();
     let created = planning.job.created_at.as_millis();
     format!("{created:014}-{}", hex.as_str().get(..8).unwrap_or_default())
-}
-
-async fn estimate(site: &Site, task: &Task) -> Result<Estimate, JobError> {
-    let (mut items, mut bytes) = (0, 0);
-    for table in &task.tables {
-        let table = described(&site.dynamodb, table).await?;
-        (items, bytes) = (items + table.items, bytes + table.bytes);
-    }
-    let mut notes = vec!["DynamoDB counts items and bytes about every six hours.".to_owned()];
-    if task.r#where.is_some() {
-        notes.push("All items are read, also those that do not meet the condition.".to_owned());
-    }
-    let estimate = Estimate {
-        items: Some(items),
-        bytes: Some(bytes),
-        read_units: scan_units(bytes, task.consistent_read),
-        notes,
-        ..Estimate::default()
-    };
-    Ok(estimate.at(task.rates))
 }
 
 /// The condition of a task whose text was checked.

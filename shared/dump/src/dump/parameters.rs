@@ -5,7 +5,7 @@ use nextbasket_job_io::files::Location;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::common::{WIDTH, check_place, check_rate, check_table, condition, within};
+use crate::common::{LocalFiles, WIDTH, check_place, check_rate, check_table, condition, within};
 use crate::csv::Columns;
 use crate::format::Format;
 
@@ -70,25 +70,25 @@ pub struct Keep {
 
 /// A dump as it is to be done.
 #[derive(Debug, Clone)]
-pub(crate) struct Task {
-    pub tables: Vec<String>,
-    pub to: Location,
-    pub format: Format,
-    pub r#where: Option<String>,
-    pub columns: Option<Columns>,
-    pub segments: Option<u32>,
-    pub batch_size: Option<u32>,
-    pub file_bytes: Option<u64>,
-    pub width: u32,
-    pub rates: Rates,
-    pub consistent_read: bool,
-    pub gzip: bool,
-    pub keep: Option<Keep>,
-    pub assign: Assign,
+pub struct Task {
+    pub(crate) tables: Vec<String>,
+    pub(crate) to: Location,
+    pub(crate) format: Format,
+    pub(crate) r#where: Option<String>,
+    pub(crate) columns: Option<Columns>,
+    pub(crate) segments: Option<u32>,
+    pub(crate) batch_size: Option<u32>,
+    pub(crate) file_bytes: Option<u64>,
+    pub(crate) width: u32,
+    pub(crate) rates: Rates,
+    pub(crate) consistent_read: bool,
+    pub(crate) gzip: bool,
+    pub(crate) keep: Option<Keep>,
+    pub(crate) assign: Assign,
 }
 
 impl Task {
-    pub(crate) fn parse(value: &Value, local_files: bool) -> Result<Self, Refusal> {
+    pub(crate) fn parse(value: &Value, local_files: LocalFiles) -> Result<Self, Refusal> {
         let parameters: Parameters = kind::parameters(value)?;
         let tables = match (&parameters.table, &parameters.tables) {
             (Some(table), None) => vec![table.clone()],
@@ -180,11 +180,11 @@ mod tests {
             ),
             (json!({ "to": "/d", "table": "abc", "segments": 0 }), "parameters.segments: must be from 1"),
         ] {
-            let refusal = Task::parse(&value, true).unwrap_err().to_string();
+            let refusal = Task::parse(&value, LocalFiles::Allowed).unwrap_err().to_string();
             assert!(refusal.starts_with(problem), "{value}: {refusal}");
         }
         let local = json!({ "to": "/d", "table": "abc" });
-        let refusal = Task::parse(&local, false).unwrap_err().to_string();
+        let refusal = Task::parse(&local, LocalFiles::Refused).unwrap_err().to_string();
         assert!(refusal.starts_with("parameters.to: is for jobs that are submitted"), "{refusal}");
     }
 }

@@ -14,14 +14,13 @@ pub mod parameters;
 mod prepare;
 mod settle;
 
-use futures::future::BoxFuture;
 use nextbasket_batch::{
     BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Work, WorkError,
 };
-use nextbasket_job_io::files::{Files, in_function};
+use nextbasket_job_io::files::Files;
 use serde_json::{Value, json};
 
-use crate::common::{results, table_lock};
+use crate::common::{LocalFiles, results, table_lock};
 use crate::source::locate;
 use load::{LoadInput, Loaded};
 use parameters::Task;
@@ -33,9 +32,7 @@ const SETTLE: &str = "settle";
 
 /// The kind `restore`.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Restore {
-    local_files: bool,
-}
+pub struct Restore(LocalFiles);
 
 impl Restore {
     /// From S3.
@@ -47,11 +44,42 @@ impl Restore {
     /// From files of this machine, too. In a function nothing changes.
     #[must_use]
     pub fn with_local_files(self) -> Self {
-        Self { local_files: !in_function() }
+        Self(LocalFiles::here())
+    }
+}
+
+impl Kind for Restore {
+    type Task = Task;
+
+    fn name(&self) -> &'static str {
+        "restore"
     }
 
-    async fn next(&self, planning: &Planning<'_>) -> Result<Next, JobError> {
-        let task = Task::parse(&planning.job.parameters, self.local_files)?;
+    fn task(&self, parameters: &Value) -> Result<Task, Refusal> {
+        Task::parse(parameters, self.0)
+    }
+
+    fn lock(&self, task: &Task) -> Option<String> {
+        Some(table_lock(&task.table))
+    }
+
+    async fn estimate(&self, site: &Site, task: &Task) -> Result<Estimate, JobError> {
+        let files = Files::new(site.objects.client().clone());
+        let source = locate(&files, &task.from, Some(&task.table), task.format).await?;
+        let items = source.files.iter().map(|file| file.items).sum::<Option<u64>>();
+        let bytes = source.files.iter().filter_map(|file| file.found.as_ref()).map(|found| found.bytes).sum();
+        let mut notes = vec![format!("{} files of {}", source.files.len(), source.at)];
+        notes.push(
+            "Write units are one for each item: larger ones take one for each KB, indexes more.".to_owned(),
+        );
+        notes.extend(source.problems);
+        #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+        let write_units = items.unwrap_or(0) as f64;
+        Ok(Estimate { items, changes: items, bytes: Some(bytes), write_units, notes, ..Estimate::default() }
+            .at(task.rates))
+    }
+
+    async fn plan(&self, planning: &Planning<'_>, task: &Task) -> Result<Next, JobError> {
         let Some(last) = planning.job.stage() else {
             let split = json!({ "by": "size", "batches": 1 });
             return Ok(Next::Stage(task.apply(StagePlan::new(
@@ -92,6 +120,15 @@ impl Restore {
             }
         }
     }
+
+    async fn work(&self, work: &mut Work, task: Task) -> Result<Outcome, WorkError> {
+        let files = Files::new(work.site().objects.client().clone());
+        match work.job().stage().map(|stage| stage.name.as_str()) {
+            Some(PREPARE) => prepare::work(work, &files, &task).await,
+            Some(LOAD) => load::work(work, &files, &task).await,
+            _ => settle::work(work, &task).await,
+        }
+    }
 }
 
 async fn prepared(planning: &Planning<'_>) -> Result<Prepared, JobError> {
@@ -116,67 +153,4 @@ async fn done(planning: &Planning<'_>, load: u32, notes: Vec<String>) -> Result<
         "created": prepared.created,
         "notes": notes,
     })))
-}
-
-impl Kind for Restore {
-    fn name(&self) -> &'static str {
-        "restore"
-    }
-
-    fn check(&self, parameters: &Value) -> Result<(), Refusal> {
-        Task::parse(parameters, self.local_files).map(drop)
-    }
-
-    fn lock(&self, parameters: &Value) -> Option<String> {
-        Some(table_lock(parameters.get("table")?.as_str()?))
-    }
-
-    fn estimate<'a>(
-        &'a self,
-        site: &'a Site,
-        parameters: &'a Value,
-    ) -> BoxFuture<'a, Result<Estimate, JobError>> {
-        Box::pin(async move {
-            let task = Task::parse(parameters, self.local_files)?;
-            let files = Files::new(site.objects.client().clone());
-            let source = locate(&files, &task.from, Some(&task.table), task.format).await?;
-            let items = source.files.iter().map(|file| file.items).sum::<Option<u64>>();
-            let bytes =
-                source.files.iter().filter_map(|file| file.found.as_ref()).map(|found| found.bytes).sum();
-            let mut notes = vec![format!("{} files of {}", source.files.len(), source.at)];
-            notes.push(
-                "Write units are one for each item: larger ones take one for each KB, indexes more."
-                    .to_owned(),
-            );
-            notes.extend(source.problems);
-            #[allow(clippy::cast_precision_loss, reason = "an estimate")]
-            let write_units = items.unwrap_or(0) as f64;
-            Ok(Estimate {
-                items,
-                changes: items,
-                bytes: Some(bytes),
-                write_units,
-                notes,
-                ..Estimate::default()
-            }
-            .at(task.rates))
-        })
-    }
-
-    fn plan<'a>(&'a self, planning: &'a Planning<'a>) -> BoxFuture<'a, Result<Next, JobError>> {
-        Box::pin(self.next(planning))
-    }
-
-    fn work<'a>(&'a self, work: &'a mut Work) -> BoxFuture<'a, Result<Outcome, WorkError>> {
-        Box::pin(async move {
-            let parsed = Task::parse(&work.job().parameters, self.local_files);
-            let task = parsed.map_err(|refusal| WorkError::Systemic(refusal.to_string()))?;
-            let files = Files::new(work.site().objects.client().clone());
-            match work.job().stage().map(|stage| stage.name.as_str()) {
-                Some(PREPARE) => prepare::work(work, &files, &task).await,
-                Some(LOAD) => load::work(work, &files, &task).await,
-                _ => settle::work(work, &task).await,
-            }
-        })
-    }
 }

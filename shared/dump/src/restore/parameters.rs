@@ -6,7 +6,7 @@ use nextbasket_table_jobs::parameters::OnConflict;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::common::{check_place, check_rate, check_table, within};
+use crate::common::{LocalFiles, check_place, check_rate, check_table, within};
 use crate::format::Format;
 
 /// How many files are read at a time, if it is not said: each has four calls of 25 items under way.
@@ -46,19 +46,19 @@ struct Parameters {
 
 /// A restore as it is to be done.
 #[derive(Debug, Clone)]
-pub(crate) struct Task {
-    pub from: Location,
-    pub table: String,
-    pub create: bool,
-    pub on_conflict: OnConflict,
-    pub format: Option<Format>,
-    pub rates: Rates,
+pub struct Task {
+    pub(crate) from: Location,
+    pub(crate) table: String,
+    pub(crate) create: bool,
+    pub(crate) on_conflict: OnConflict,
+    pub(crate) format: Option<Format>,
+    pub(crate) rates: Rates,
     width: u32,
     tolerated: f64,
 }
 
 impl Task {
-    pub(crate) fn parse(value: &Value, local_files: bool) -> Result<Self, Refusal> {
+    pub(crate) fn parse(value: &Value, local_files: LocalFiles) -> Result<Self, Refusal> {
         let parameters: Parameters = kind::parameters(value)?;
         check_place("from", &parameters.from, local_files)?;
         check_table("table", &parameters.table)?;

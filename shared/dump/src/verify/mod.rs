@@ -11,17 +11,18 @@
 
 pub(crate) mod check;
 
-use futures::future::BoxFuture;
 use nextbasket_batch::{
     BatchPlan, Estimate, JobError, Kind, Next, Objects, Outcome, Planning, Rates, Refusal, Site, StagePlan,
     Work, WorkError, kind,
 };
-use nextbasket_job_io::files::{Files, Location, in_function};
+use nextbasket_job_io::files::{Files, Location};
 use nextbasket_table_jobs::parameters::Target;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::common::{WIDTH, check_rate, client, described, json as to_json, results, scan_units, within};
+use crate::common::{
+    LocalFiles, WIDTH, check_rate, client, described, json as to_json, results, scan_units, within,
+};
 use crate::digest::Digest;
 use crate::manifest::RECORD;
 use crate::sides::{DumpSide, Reading, Side, check_target, dump, files, filter_of, here, table};
@@ -57,7 +58,7 @@ struct Parameters {
 
 /// A verification as it is to be done.
 #[derive(Debug, Clone)]
-struct Task {
+pub struct Task {
     left: Side,
     right: Option<Target>,
     reading: Reading,
@@ -66,7 +67,7 @@ struct Task {
 }
 
 impl Task {
-    fn parse(value: &Value, local_files: bool) -> Result<Self, Refusal> {
+    fn parse(value: &Value, local_files: LocalFiles) -> Result<Self, Refusal> {
         let parameters: Parameters = kind::parameters(value)?;
         let table = parameters.table.as_deref().map(here);
         let (left, right) = match (parameters.dump, table, parameters.other) {
@@ -104,9 +105,7 @@ impl Task {
 
 /// The kind `verify`.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Verify {
-    local_files: bool,
-}
+pub struct Verify(LocalFiles);
 
 impl Verify {
     /// Of tables and dumps in S3.
@@ -118,11 +117,28 @@ impl Verify {
     /// Of dumps in folders of this machine, too. In a function nothing changes.
     #[must_use]
     pub fn with_local_files(self) -> Self {
-        Self { local_files: !in_function() }
+        Self(LocalFiles::here())
+    }
+}
+
+impl Kind for Verify {
+    type Task = Task;
+
+    fn name(&self) -> &'static str {
+        "verify"
     }
 
-    async fn next(&self, planning: &Planning<'_>) -> Result<Next, JobError> {
-        let task = Task::parse(&planning.job.parameters, self.local_files)?;
+    fn task(&self, parameters: &Value) -> Result<Task, Refusal> {
+        Task::parse(parameters, self.0)
+    }
+
+    async fn estimate(&self, site: &Site, task: &Task) -> Result<Estimate, JobError> {
+        let right = task.right.clone().map(Side::Table);
+        let sides: Vec<&Side> = std::iter::once(&task.left).chain(&right).collect();
+        Ok(estimate(site, &sides, task.reading.consistent_read, 1.0).await?.at(task.rates))
+    }
+
+    async fn plan(&self, planning: &Planning<'_>, task: &Task) -> Result<Next, JobError> {
         let key = Objects::key(&planning.job.job_id, "dump.json");
         if planning.job.stage().is_some() {
             let source = match &task.left {
@@ -131,7 +147,7 @@ impl Verify {
             };
             let source = source.map(|content| serde_json::from_slice::<Source>(&content)).transpose();
             let source = source.map_err(|error| JobError::Failed(error.to_string()))?;
-            return done(planning, &task, source).await;
+            return done(planning, task, source).await;
         }
         let mut batches = Vec::new();
         let mut filter = None;
@@ -148,7 +164,12 @@ impl Verify {
         if let Some(right) = &task.right {
             batches.extend(table(planning, 1, right, task.reading, filter.as_ref()).await?.0);
         }
-        Ok(Next::Stage(stage(&task, batches)))
+        Ok(Next::Stage(stage(task, batches)))
+    }
+
+    async fn work(&self, work: &mut Work, task: Task) -> Result<Outcome, WorkError> {
+        let files = Files::new(work.site().objects.client().clone());
+        check::work(work, &files, task.reading).await
     }
 }
 
@@ -206,46 +227,6 @@ async fn done(planning: &Planning<'_>, task: &Task, source: Option<Source>) -> R
     Ok(Next::Done(result))
 }
 
-impl Kind for Verify {
-    fn name(&self) -> &'static str {
-        "verify"
-    }
-
-    fn check(&self, parameters: &Value) -> Result<(), Refusal> {
-        Task::parse(parameters, self.local_files).map(drop)
-    }
-
-    fn lock(&self, _: &Value) -> Option<String> {
-        None
-    }
-
-    fn estimate<'a>(
-        &'a self,
-        site: &'a Site,
-        parameters: &'a Value,
-    ) -> BoxFuture<'a, Result<Estimate, JobError>> {
-        Box::pin(async move {
-            let task = Task::parse(parameters, self.local_files)?;
-            let right = task.right.clone().map(Side::Table);
-            let sides: Vec<&Side> = std::iter::once(&task.left).chain(&right).collect();
-            Ok(estimate(site, &sides, task.reading.consistent_read, 1.0).await?.at(task.rates))
-        })
-    }
-
-    fn plan<'a>(&'a self, planning: &'a Planning<'a>) -> BoxFuture<'a, Result<Next, JobError>> {
-        Box::pin(self.next(planning))
-    }
-
-    fn work<'a>(&'a self, work: &'a mut Work) -> BoxFuture<'a, Result<Outcome, WorkError>> {
-        Box::pin(async move {
-            let parsed = Task::parse(&work.job().parameters, self.local_files);
-            let task = parsed.map_err(|refusal| WorkError::Systemic(refusal.to_string()))?;
-            let files = Files::new(work.site().objects.client().clone());
-            check::work(work, &files, task.reading).await
-        })
-    }
-}
-
 /// What reading both sides takes, so often.
 pub(crate) async fn estimate(
     site: &Site,
@@ -301,7 +282,7 @@ mod tests {
                 "parameters.other.endpoint: must be a URL",
             ),
         ] {
-            let refusal = Task::parse(&value, true).unwrap_err().to_string();
+            let refusal = Task::parse(&value, LocalFiles::Allowed).unwrap_err().to_string();
             assert!(refusal.starts_with(problem), "{value}: {refusal}");
         }
     }

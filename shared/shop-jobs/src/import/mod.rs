@@ -17,7 +17,6 @@ mod result;
 mod split;
 pub mod write;
 
-use futures::future::BoxFuture;
 use nextbasket_batch::{
     Assign, BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Work,
     WorkError,
@@ -56,8 +55,16 @@ impl Import {
     pub fn with_local_files(self) -> Self {
         Self { local: !nextbasket_job_io::files::in_function(), ..self }
     }
+}
 
-    fn parse(&self, parameters: &Value) -> Result<(Parameters, Settings), Refusal> {
+impl Kind for Import {
+    type Task = (Parameters, Settings);
+
+    fn name(&self) -> &'static str {
+        "import"
+    }
+
+    fn task(&self, parameters: &Value) -> Result<Self::Task, Refusal> {
         let (parameters, settings) = parse::<Parameters>(parameters)?;
         parameters.check()?;
         if !parameters.source.is_absolute() {
@@ -72,8 +79,22 @@ impl Import {
         Ok((parameters, settings))
     }
 
-    async fn next(&self, planning: &Planning<'_>) -> Result<Next, JobError> {
-        let (parameters, settings) = self.parse(&planning.job.parameters)?;
+    async fn estimate(&self, site: &Site, (parameters, settings): &Self::Task) -> Result<Estimate, JobError> {
+        let files = Files::new(site.objects.client().clone()).list(&parameters.source).await?;
+        let notes = vec![
+            format!("{} files; how many records they hold is known once they are read.", files.len()),
+            "A new purchase takes two write units (item and index) per KB, one that is there already one."
+                .to_owned(),
+        ];
+        let bytes = Some(files.iter().map(|file| file.bytes).sum());
+        Ok(Estimate { bytes, notes, ..Estimate::default() }.at(settings.rates()))
+    }
+
+    async fn plan(
+        &self,
+        planning: &Planning<'_>,
+        (parameters, settings): &Self::Task,
+    ) -> Result<Next, JobError> {
         let stage = match planning.job.stage().map(|stage| stage.name.as_str()) {
             None => {
                 let files = Files::new(planning.objects().client().clone()).list(&parameters.source).await?;
@@ -88,12 +109,9 @@ impl Import {
         Ok(Next::Stage(settings.apply(stage)))
     }
 
-    async fn work_on(&self, work: &mut Work) -> Result<Outcome, WorkError> {
-        let (parameters, settings) =
-            self.parse(&work.job().parameters).map_err(|refusal| WorkError::Systemic(refusal.to_string()))?;
-        let stage = work.job().stage().map(|stage| stage.name.clone()).unwrap_or_default();
-        match stage.as_str() {
-            SPLIT => split::work(work, &parameters, &settings).await,
+    async fn work(&self, work: &mut Work, (parameters, settings): Self::Task) -> Result<Outcome, WorkError> {
+        match work.job().stage().map(|stage| stage.name.as_str()) {
+            Some(SPLIT) => split::work(work, &parameters, &settings).await,
             _ => write::work(work, &self.tables, parameters.kind).await,
         }
     }
@@ -124,46 +142,6 @@ async fn chunk_stage(
     }
     let split = json!({ "by": "size", "chunks": batches.len() });
     Ok(StagePlan { assign: Assign::InOrder, ..StagePlan::new(name, split, batches) })
-}
-
-impl Kind for Import {
-    fn name(&self) -> &'static str {
-        "import"
-    }
-
-    fn check(&self, parameters: &Value) -> Result<(), Refusal> {
-        self.parse(parameters).map(drop)
-    }
-
-    fn lock(&self, _: &Value) -> Option<String> {
-        None
-    }
-
-    fn estimate<'a>(
-        &'a self,
-        site: &'a Site,
-        parameters: &'a Value,
-    ) -> BoxFuture<'a, Result<Estimate, JobError>> {
-        Box::pin(async move {
-            let (parameters, settings) = self.parse(parameters)?;
-            let files = Files::new(site.objects.client().clone()).list(&parameters.source).await?;
-            let notes = vec![
-                format!("{} files; how many records they hold is known once they are read.", files.len()),
-                "A new purchase takes two write units (item and index) per KB, one that is there already one."
-                    .to_owned(),
-            ];
-            let bytes = Some(files.iter().map(|file| file.bytes).sum());
-            Ok(Estimate { bytes, notes, ..Estimate::default() }.at(settings.rates()))
-        })
-    }
-
-    fn plan<'a>(&'a self, planning: &'a Planning<'a>) -> BoxFuture<'a, Result<Next, JobError>> {
-        Box::pin(self.next(planning))
-    }
-
-    fn work<'a>(&'a self, work: &'a mut Work) -> BoxFuture<'a, Result<Outcome, WorkError>> {
-        Box::pin(self.work_on(work))
-    }
 }
 
 /// The results of a stage's batches put together.

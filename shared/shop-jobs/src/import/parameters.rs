@@ -20,12 +20,12 @@ pub(crate) enum Holds {
 /// An import's own parameters.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Parameters {
+pub struct Parameters {
     /// The file, or the folder or prefix of the files.
-    pub source: Location,
+    pub(crate) source: Location,
     /// What the files hold.
     #[serde(default)]
-    pub kind: Holds,
+    pub(crate) kind: Holds,
     /// Which of their columns are ours: `user_id=CustomerID,product_id=StockCode`.
     map: Option<String>,
     /// Of prices that name none.
@@ -39,7 +39,7 @@ pub(crate) struct Parameters {
     batch_items: Option<u32>,
     /// Whether the job brings the histories in line itself.
     #[serde(default)]
-    pub histories: bool,
+    pub(crate) histories: bool,
 }
 
 /// Of prices that name no currency, if the job does not say.

@@ -15,7 +15,6 @@ mod publish;
 mod read;
 mod sums;
 
-use futures::future::BoxFuture;
 use nextbasket_batch::{
     BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Work, WorkError,
 };
@@ -41,9 +40,10 @@ pub struct RefreshPopular {
     tables: Tables,
 }
 
+/// A refreshing's own parameters.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Parameters {
+pub struct Parameters {
     /// How many products a list has, if so many fit.
     products: Option<usize>,
 }
@@ -54,12 +54,49 @@ impl RefreshPopular {
     pub fn new(tables: Tables) -> Self {
         Self { tables }
     }
+}
 
-    async fn next(&self, planning: &Planning<'_>) -> Result<Next, JobError> {
-        let (parameters, settings) = parsed(&planning.job.parameters)?;
+impl Kind for RefreshPopular {
+    type Task = (Parameters, Settings);
+
+    fn name(&self) -> &'static str {
+        "refresh-popular"
+    }
+
+    fn task(&self, parameters: &Value) -> Result<Self::Task, Refusal> {
+        let (own, settings): (Parameters, _) = parse(parameters)?;
+        if own.products.is_some_and(|products| !(1..=10_000).contains(&products)) {
+            return Err(Refusal::parameter("products", "must be from 1 to 10000"));
+        }
+        Ok((own, settings))
+    }
+
+    fn lock(&self, _: &Self::Task) -> Option<String> {
+        Some("refresh-popular".to_owned())
+    }
+
+    async fn estimate(&self, _: &Site, (_, settings): &Self::Task) -> Result<Estimate, JobError> {
+        let size = self.tables.purchases().map_err(unplanned)?.size().await?;
+        #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+        let read_units = size.bytes as f64 / 8192.0;
+        let estimate = Estimate {
+            items: Some(size.items),
+            bytes: Some(size.bytes),
+            read_units,
+            write_units: 200.0,
+            ..Estimate::default()
+        };
+        Ok(estimate.at(settings.rates()))
+    }
+
+    async fn plan(
+        &self,
+        planning: &Planning<'_>,
+        (parameters, settings): &Self::Task,
+    ) -> Result<Next, JobError> {
         let Some(stage) = planning.job.stage() else {
             let size = self.tables.purchases().map_err(unplanned)?.size().await?;
-            return Ok(Next::Stage(segments::stage(READ, "purchases", size, &settings)));
+            return Ok(Next::Stage(segments::stage(READ, "purchases", size, settings)));
         };
         let plan = match stage.name.as_str() {
             READ => count_stage(planning, stage.number).await?,
@@ -86,14 +123,14 @@ impl RefreshPopular {
         };
         Ok(Next::Stage(settings.apply(plan)))
     }
-}
 
-fn parsed(parameters: &Value) -> Result<(Parameters, Settings), Refusal> {
-    let (own, settings): (Parameters, _) = parse(parameters)?;
-    if own.products.is_some_and(|products| !(1..=10_000).contains(&products)) {
-        return Err(Refusal::parameter("products", "must be from 1 to 10000"));
+    async fn work(&self, work: &mut Work, _: Self::Task) -> Result<Outcome, WorkError> {
+        match work.job().stage().map(|stage| stage.name.clone()).as_deref() {
+            Some(READ) => read::work(work, &self.tables).await,
+            Some(COUNT) => count::work(work).await,
+            _ => publish::work(work, &self.tables).await,
+        }
     }
-    Ok((own, settings))
 }
 
 /// A batch for what each batch of `read` left.
@@ -118,53 +155,4 @@ async fn count_stage(planning: &Planning<'_>, read: u32) -> Result<StagePlan, Jo
         .collect();
     let split = json!({ "by": "size", "batches": batches.len() });
     Ok(StagePlan::new(COUNT, split, batches))
-}
-
-impl Kind for RefreshPopular {
-    fn name(&self) -> &'static str {
-        "refresh-popular"
-    }
-
-    fn check(&self, parameters: &Value) -> Result<(), Refusal> {
-        parsed(parameters).map(drop)
-    }
-
-    fn lock(&self, _: &Value) -> Option<String> {
-        Some("refresh-popular".to_owned())
-    }
-
-    fn estimate<'a>(
-        &'a self,
-        _: &'a Site,
-        parameters: &'a Value,
-    ) -> BoxFuture<'a, Result<Estimate, JobError>> {
-        Box::pin(async move {
-            let (_, settings) = parsed(parameters)?;
-            let size = self.tables.purchases().map_err(unplanned)?.size().await?;
-            #[allow(clippy::cast_precision_loss, reason = "an estimate")]
-            let read_units = size.bytes as f64 / 8192.0;
-            let estimate = Estimate {
-                items: Some(size.items),
-                bytes: Some(size.bytes),
-                read_units,
-                write_units: 200.0,
-                ..Estimate::default()
-            };
-            Ok(estimate.at(settings.rates()))
-        })
-    }
-
-    fn plan<'a>(&'a self, planning: &'a Planning<'a>) -> BoxFuture<'a, Result<Next, JobError>> {
-        Box::pin(self.next(planning))
-    }
-
-    fn work<'a>(&'a self, work: &'a mut Work) -> BoxFuture<'a, Result<Outcome, WorkError>> {
-        Box::pin(async move {
-            match work.job().stage().map(|stage| stage.name.clone()).as_deref() {
-                Some(READ) => read::work(work, &self.tables).await,
-                Some(COUNT) => count::work(work).await,
-                _ => publish::work(work, &self.tables).await,
-            }
-        })
-    }
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use nextbasket_batch::{Outcome, Work, WorkError};
 
-use super::check::checked;
 use super::{What, split, target};
 use crate::bins::BinKeys;
 use crate::calls::Calls;
@@ -22,17 +21,15 @@ use crate::write::put::Put;
 use crate::write::statements::Statements;
 use crate::write::update::Update;
 
-pub(super) async fn work(what: What, work: &mut Work) -> Result<Outcome, WorkError> {
-    let parameters =
-        checked(what, &work.job().parameters).map_err(|refusal| WorkError::Failed(refusal.to_string()))?;
+pub(super) async fn work(what: What, work: &mut Work, parameters: &Parameters) -> Result<Outcome, WorkError> {
     let input: Input = work.input()?;
     let state: Checkpoint = work.checkpoint()?.unwrap_or_default();
     let calls = Calls::new(work);
     if let Part::Split(segment) = input.part {
-        return split::work(what, work, &calls, &parameters, &input, segment, state).await;
+        return split::work(what, work, &calls, parameters, &input, segment, state).await;
     }
-    let pass = pass(what, &parameters, &input)?;
-    let source = source(what, work, &parameters, &input).await?;
+    let pass = pass(what, parameters, &input)?;
+    let source = source(what, work, parameters, &input).await?;
     let there = match &parameters.to {
         Some(to) => calls.to(&target::client(work.site(), to)),
         None => calls.clone(),

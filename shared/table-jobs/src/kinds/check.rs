@@ -67,8 +67,7 @@ fn needed(field: &str, what: &str, given: bool) -> Result<(), Refusal> {
 }
 
 /// The lock of the table that is changed.
-pub(super) fn lock(what: What, parameters: &Value) -> Option<String> {
-    let parameters = checked(what, parameters).ok()?;
+pub(super) fn lock(what: What, parameters: &Parameters) -> Option<String> {
     let changed = match (what, &parameters.to) {
         _ if parameters.dry_run => None,
         (What::Count, _) => None,
@@ -156,13 +155,14 @@ mod tests {
 
     #[test]
     fn whoever_changes_a_table_locks_it() {
+        let lock = |what, parameters| lock(what, &checked(what, &parameters).unwrap());
         let copy = json!({ "table": "abc", "to": { "table": "abd" } });
-        assert_eq!(lock(What::Copy, &copy).as_deref(), Some("table/abd"));
-        assert_eq!(lock(What::Count, &json!({ "table": "abc" })), None);
+        assert_eq!(lock(What::Copy, copy).as_deref(), Some("table/abd"));
+        assert_eq!(lock(What::Count, json!({ "table": "abc" })), None);
         let update = json!({ "table": "abc", "set": "a = 1" });
-        assert_eq!(lock(What::Update, &update).as_deref(), Some("table/abc"));
+        assert_eq!(lock(What::Update, update).as_deref(), Some("table/abc"));
         let dry = json!({ "table": "abc", "set": "a = 1", "dryRun": true });
-        assert_eq!(lock(What::Update, &dry), None);
+        assert_eq!(lock(What::Update, dry), None);
     }
 
     #[test]

@@ -5,9 +5,7 @@ use std::time::Duration;
 use nextbasket_batch::limit::Limiter;
 use nextbasket_batch::{Estimate, JobError, Site, WorkError};
 use nextbasket_dynamodb::TableError;
-use serde_json::Value;
 
-use super::check::checked;
 use super::target::{check_keys, client, described};
 use super::{What, plan};
 use crate::calls::{CallError, Calls};
@@ -24,18 +22,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const READ_BYTES: f64 = 4096.0;
 const WRITE_BYTES: f64 = 1024.0;
 
-pub(super) async fn estimate(what: What, site: &Site, parameters: &Value) -> Result<Estimate, JobError> {
-    let parameters = checked(what, parameters)?;
+pub(super) async fn estimate(what: What, site: &Site, parameters: &Parameters) -> Result<Estimate, JobError> {
     let table = described(&site.dynamodb, &parameters.table).await?;
-    plan::check_table(what, site, &parameters, &table)?;
+    plan::check_table(what, site, parameters, &table)?;
     if what == What::Fill {
-        return Ok(of_fill(&parameters, &table));
+        return Ok(of_fill(parameters, &table));
     }
     if let Some(to) = &parameters.to {
         check_keys(&table, &described(&client(site, to), &to.table).await?)?;
     }
-    let page = sampled(site, &parameters).await?;
-    Ok(of_sample(what, &parameters, &table, &page))
+    let page = sampled(site, parameters).await?;
+    Ok(of_sample(what, parameters, &table, &page))
 }
 
 /// One page, with the condition.

@@ -14,7 +14,6 @@ pub(crate) mod plan;
 mod split;
 pub mod target;
 
-use futures::future::BoxFuture;
 use nextbasket_batch::{Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, Work, WorkError};
 use serde_json::Value;
 
@@ -22,11 +21,17 @@ use crate::parameters::Parameters;
 
 /// What a job does with the items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum What {
+pub enum What {
+    /// `count`: how many items there are, and how many meet a condition; with a split by time or by feature, how many
+    /// of each period or part.
     Count,
+    /// `update`: changes the items that meet a condition, or all.
     Update,
+    /// `delete`: deletes the items that meet a condition; all only if it is said.
     Delete,
+    /// `copy`: puts the items that meet a condition, or all, into another table, of the same keys.
     Copy,
+    /// `fill`: makes items, the same ones for the same seed.
     Fill,
 }
 
@@ -47,98 +52,59 @@ impl What {
     }
 }
 
-macro_rules! kind {
-    ($(#[$doc:meta])* $kind:ident) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Default)]
-        pub struct $kind;
-
-        impl $kind {
-            fn checked(&self, parameters: &Value) -> Result<Parameters, Refusal> {
-                check::checked(What::$kind, parameters)
-            }
-        }
-
-        implement!($kind);
-    };
-}
-
-macro_rules! implement {
-    ($kind:ident) => {
-        impl Kind for $kind {
-            fn name(&self) -> &'static str {
-                What::$kind.name()
-            }
-
-            fn check(&self, parameters: &Value) -> Result<(), Refusal> {
-                self.checked(parameters).map(drop)
-            }
-
-            fn lock(&self, parameters: &Value) -> Option<String> {
-                check::lock(What::$kind, parameters)
-            }
-
-            fn estimate<'a>(
-                &'a self,
-                site: &'a Site,
-                parameters: &'a Value,
-            ) -> BoxFuture<'a, Result<Estimate, JobError>> {
-                Box::pin(estimate::estimate(What::$kind, site, parameters))
-            }
-
-            fn plan<'a>(&'a self, planning: &'a Planning<'a>) -> BoxFuture<'a, Result<Next, JobError>> {
-                Box::pin(plan::plan(What::$kind, planning))
-            }
-
-            fn work<'a>(&'a self, work: &'a mut Work) -> BoxFuture<'a, Result<Outcome, WorkError>> {
-                Box::pin(begin::work(What::$kind, work))
-            }
-        }
-    };
-}
-
-kind! {
-    /// `count`: how many items there are, and how many meet a condition; with a split by time or by feature, how many
-    /// of each period or part.
-    Count
-}
-kind! {
-    /// `update`: changes the items that meet a condition, or all.
-    Update
-}
-kind! {
-    /// `delete`: deletes the items that meet a condition; all only if it is said.
-    Delete
-}
-kind! {
-    /// `fill`: makes items, the same ones for the same seed.
-    Fill
-}
-
-/// `copy`: puts the items that meet a condition, or all, into another table, of the same keys.
-#[derive(Debug, Clone, Default)]
-pub struct Copy {
+/// A kind of job over the items of a table.
+#[derive(Debug, Clone, Copy)]
+pub struct TableJob {
+    what: What,
     endpoints: bool,
 }
 
-impl Copy {
+impl TableJob {
+    /// Jobs that do this.
+    #[must_use]
+    pub fn new(what: What) -> Self {
+        Self { what, endpoints: false }
+    }
+
     /// Also to tables at whatever endpoint a job names: for jobs of whoever may send the table's items anywhere.
     #[must_use]
     pub fn with_endpoints(self) -> Self {
-        Self { endpoints: true }
+        Self { endpoints: true, ..self }
+    }
+}
+
+impl Kind for TableJob {
+    type Task = Parameters;
+
+    fn name(&self) -> &'static str {
+        self.what.name()
     }
 
-    fn checked(&self, parameters: &Value) -> Result<Parameters, Refusal> {
-        let parameters = check::checked(What::Copy, parameters)?;
+    fn task(&self, parameters: &Value) -> Result<Parameters, Refusal> {
+        let parameters = check::checked(self.what, parameters)?;
         if !self.endpoints && parameters.to.as_ref().is_some_and(|to| to.endpoint.is_some()) {
             let problem = "is for jobs that are submitted from the command line";
             return Err(Refusal::parameter("to.endpoint", problem));
         }
         Ok(parameters)
     }
-}
 
-implement!(Copy);
+    fn lock(&self, parameters: &Parameters) -> Option<String> {
+        check::lock(self.what, parameters)
+    }
+
+    async fn estimate(&self, site: &Site, parameters: &Parameters) -> Result<Estimate, JobError> {
+        estimate::estimate(self.what, site, parameters).await
+    }
+
+    async fn plan(&self, planning: &Planning<'_>, parameters: &Parameters) -> Result<Next, JobError> {
+        plan::plan(self.what, planning, parameters).await
+    }
+
+    async fn work(&self, work: &mut Work, parameters: Parameters) -> Result<Outcome, WorkError> {
+        begin::work(self.what, work, &parameters).await
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -148,8 +114,9 @@ mod tests {
     #[test]
     fn items_go_to_other_endpoints_only_where_that_is_allowed() {
         let copy = json!({ "table": "abc", "to": { "table": "abd", "endpoint": "http://127.0.0.1:8000" } });
-        let refused = Copy::default().check(&copy).unwrap_err().to_string();
+        let here = TableJob::new(What::Copy);
+        let refused = here.task(&copy).unwrap_err().to_string();
         assert_eq!(refused, "parameters.to.endpoint: is for jobs that are submitted from the command line");
-        assert_eq!(Copy::default().with_endpoints().check(&copy), Ok(()));
+        assert!(here.with_endpoints().task(&copy).is_ok());
     }
 }

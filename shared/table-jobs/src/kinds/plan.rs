@@ -14,7 +14,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::check::checked;
 use super::target::{check_keys, client, described};
 use super::{What, estimate};
 use crate::bins::{self, Sorted};
@@ -36,19 +35,22 @@ const MOST_PARTS: usize = 1000;
 const SPLIT: &str = "split";
 const FOLLOW: &str = "follow";
 
-pub(super) async fn plan(what: What, planning: &Planning<'_>) -> Result<Next, JobError> {
-    let parameters = checked(what, &planning.job.parameters)?;
+pub(super) async fn plan(
+    what: What,
+    planning: &Planning<'_>,
+    parameters: &Parameters,
+) -> Result<Next, JobError> {
     let Some(last) = planning.job.stage() else {
-        return first(what, planning, &parameters).await;
+        return first(what, planning, parameters).await;
     };
     if last.name == SPLIT {
-        return bins_stage(what, planning, &parameters, last.number).await;
+        return bins_stage(what, planning, parameters, last.number).await;
     }
     match parameters.follow {
-        None => Ok(Next::Done(result(what, planning, &parameters, last.number).await?)),
+        None => Ok(Next::Done(result(what, planning, parameters, last.number).await?)),
         // The wait that was asked for is over if the job still has its time.
         Some(follow) if planning.job.waits_until.is_none() => Ok(Next::Wait(follow.interval())),
-        Some(follow) => follow_stage(planning, &parameters, last.number, follow.interval()).await,
+        Some(follow) => follow_stage(planning, parameters, last.number, follow.interval()).await,
     }
 }
 
@@ -86,7 +88,7 @@ pub(super) fn check_table(
 async fn first(what: What, planning: &Planning<'_>, parameters: &Parameters) -> Result<Next, JobError> {
     let site = planning.site;
     if parameters.dry_run {
-        let estimate = estimate::estimate(what, site, &planning.job.parameters).await?;
+        let estimate = estimate::estimate(what, site, parameters).await?;
         return Ok(Next::Done(json!({ "dryRun": true, "estimate": estimate })));
     }
     let table = described(&site.dynamodb, &parameters.table).await?;

@@ -23,7 +23,7 @@ use nextbasket_batch::pool::{Stop, drive};
 use nextbasket_batch::{Engine, Job, JobId, JobState, Kinds, Objects, Site};
 use nextbasket_domain::{Clock, Random};
 use nextbasket_dynamodb::item::{Item, number, text};
-use nextbasket_table_jobs::{Copy, Count, Delete, Fill, Update};
+use nextbasket_table_jobs::{TableJob, What};
 use nextbasket_testkit::TestStack;
 use serde_json::Value;
 
@@ -79,11 +79,11 @@ impl World {
             random: Random::system().unwrap(),
         };
         let kinds = Kinds::default()
-            .with(Count)
-            .with(Update)
-            .with(Delete)
-            .with(Copy::default().with_endpoints())
-            .with(Fill);
+            .with(TableJob::new(What::Count))
+            .with(TableJob::new(What::Update))
+            .with(TableJob::new(What::Delete))
+            .with(TableJob::new(What::Copy).with_endpoints())
+            .with(TableJob::new(What::Fill));
         Engine::new(site, kinds)
     }
 

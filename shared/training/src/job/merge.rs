@@ -6,20 +6,20 @@ use nextbasket_tables::Tables;
 
 use super::calls::{Touches, call, objects};
 use super::course::{Ground, KnownAt, LiveAt};
-use super::{blocking, failed, put, settings, told, unnamed};
+use super::{blocking, failed, put, told, unnamed};
 use crate::count::Sums;
 use crate::error::StageError;
 use crate::frames;
 use crate::labels::Labels;
 use crate::live::live;
 use crate::rank::known;
+use crate::settings::Settings;
 use crate::survey::{Survey, union};
 use crate::terms::{Terms, blocks};
 
 /// The products of all segments, and their labels cut by block.
-pub(super) async fn catalogue(work: &mut Work) -> Result<Outcome, WorkError> {
+pub(super) async fn catalogue(work: &mut Work, settings: Settings) -> Result<Outcome, WorkError> {
     let (_, course) = told(work).await?;
-    let settings = settings(&work.job().parameters).map_err(|error| WorkError::Failed(error.to_string()))?;
     let survey = course.segments.iter().fold(Survey::default(), |sum, segment| sum.merge(segment.survey));
     let mut catalogue = union([]).map_err(failed)?;
     let keys = course.segments.iter().map(|segment| segment.products.as_str());

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::course::{Course, Input, Verdict};
-use super::{CATALOGUE, COUNT, DRAFT, EVALUATE, PRIORS, PUBLISH, RANK, SURVEY, SWITCH, read, settings};
+use super::{CATALOGUE, COUNT, DRAFT, EVALUATE, PRIORS, PUBLISH, RANK, SURVEY, SWITCH, read};
 use crate::evaluate::Judged;
 use crate::gate::{Compared, Live, compare};
 use crate::settings::Settings;
@@ -17,10 +17,13 @@ fn failed(error: &impl ToString) -> JobError {
     JobError::Failed(error.to_string())
 }
 
-pub(super) async fn next(tables: &Tables, planning: &Planning<'_>) -> Result<Next, JobError> {
-    let settings = settings(&planning.job.parameters)?;
+pub(super) async fn next(
+    tables: &Tables,
+    planning: &Planning<'_>,
+    settings: &Settings,
+) -> Result<Next, JobError> {
     let Some(stage) = planning.job.stage() else {
-        return Ok(Next::Stage(survey(tables, &settings).await?));
+        return Ok(Next::Stage(survey(tables, settings).await?));
     };
     let mut course = match stage.name.as_str() {
         SURVEY => Course::default(),
@@ -61,7 +64,7 @@ pub(super) async fn next(tables: &Tables, planning: &Planning<'_>) -> Result<Nex
             }
         }
         EVALUATE => {
-            course.verdict = Some(verdict(planning, stage.number, &course, &settings).await?);
+            course.verdict = Some(verdict(planning, stage.number, &course, settings).await?);
             once(DRAFT)
         }
         DRAFT => {
@@ -82,7 +85,7 @@ pub(super) async fn next(tables: &Tables, planning: &Planning<'_>) -> Result<Nex
         .into_iter()
         .enumerate()
         .map(|(part, batch)| BatchPlan { input: json!(Input { part, course: key.clone() }), ..batch });
-    Ok(Next::Stage(apply(&settings, StagePlan { batches: batches.collect(), ..plan })))
+    Ok(Next::Stage(apply(settings, StagePlan { batches: batches.collect(), ..plan })))
 }
 
 fn apply(settings: &Settings, plan: StagePlan) -> StagePlan {
@@ -190,9 +193,8 @@ async fn results<T: DeserializeOwned>(planning: &Planning<'_>, stage: u32) -> Re
 
 /// The purchases and the products are scanned once; each product has one row.
 #[allow(clippy::cast_precision_loss, reason = "an estimate")]
-pub(super) async fn estimate(tables: &Tables, parameters: &Value) -> Result<Estimate, JobError> {
+pub(super) async fn estimate(tables: &Tables, settings: &Settings) -> Result<Estimate, JobError> {
     const SCANNED_BYTES: f64 = 8192.0;
-    let settings = settings(parameters)?;
     let size = tables.purchases().map_err(|error| failed(&error))?.size().await?;
     let estimate = Estimate {
         items: Some(size.items),
