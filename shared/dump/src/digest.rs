@@ -13,12 +13,13 @@
 use std::ops::{AddAssign, SubAssign};
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use nextbasket_dynamodb::Number;
 use nextbasket_dynamodb::item::Item;
+use nextbasket_table_jobs::key::KeySchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::FormatError;
-use nextbasket_dynamodb::Number;
 
 /// How many items there are, and the sum of their hashes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,9 +39,7 @@ impl Digest {
     pub fn of(item: &Item, scratch: &mut Vec<u8>) -> Result<Self, FormatError> {
         scratch.clear();
         write_map(item, scratch)?;
-        let hash = blake3::hash(scratch);
-        let first = hash.as_bytes().first_chunk::<16>().copied().unwrap_or_default();
-        Ok(Self { count: 1, sum: u128::from_be_bytes(first) })
+        Ok(Self { count: 1, sum: hash_of(scratch) })
     }
 
     /// Of several items.
@@ -86,6 +85,38 @@ fn from_hex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u128, D::Error
         return Err(D::Error::custom("a digest has 32 hexadecimal digits"));
     }
     u128::from_str_radix(&text, 16).map_err(D::Error::custom)
+}
+
+/// The first 128 bits of the BLAKE3 of a canonical form.
+pub(crate) fn hash_of(canonical: &[u8]) -> u128 {
+    let hash = blake3::hash(canonical);
+    u128::from_be_bytes(hash.as_bytes().first_chunk::<16>().copied().unwrap_or_default())
+}
+
+/// The hash of an item's key: of the canonical forms of its values, the partition key's first.
+pub(crate) fn hash_of_key(keys: &KeySchema, item: &Item) -> Result<u128, FormatError> {
+    let mut canonical = Vec::new();
+    for value in keys.names().filter_map(|name| item.get(name)) {
+        write_value(value, &mut canonical)?;
+    }
+    Ok(hash_of(&canonical))
+}
+
+/// What begins the canonical form of a value of this type.
+pub(crate) fn mark(kind: &str) -> Option<u8> {
+    Some(match kind {
+        "S" => b'S',
+        "N" => b'N',
+        "B" => b'B',
+        "BOOL" => b'T',
+        "NULL" => b'0',
+        "SS" => b's',
+        "BS" => b'b',
+        "NS" => b'n',
+        "L" => b'L',
+        "M" => b'M',
+        _ => return None,
+    })
 }
 
 /// Its canonical form: equal for equal values, and no value's form is the beginning of another's.
@@ -166,7 +197,7 @@ fn part(kind: u8, content: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(content);
 }
 
-fn write_length(length: usize, out: &mut Vec<u8>) {
+pub(crate) fn write_length(length: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
 }
 

@@ -108,14 +108,12 @@ pub fn from_json(json: &Value) -> Option<Item> {
 /// 128 bits that tell a key from all others.
 #[must_use]
 pub fn hash(schema: &KeySchema, key: &Item) -> u128 {
-    hash_parts(schema.names().filter_map(|name| key.get(name)))
-}
-
-/// The [`hash`] of a key whose attributes have these values, the partition key's first.
-#[must_use]
-pub fn hash_parts<'a>(values: impl Iterator<Item = &'a AttributeValue>) -> u128 {
     let mut hasher = Sha256::new();
-    values.for_each(|value| feed(&mut hasher, value));
+    for name in schema.names() {
+        if let Some(value) = key.get(name) {
+            feed(&mut hasher, value);
+        }
+    }
     first_16(hasher)
 }
 

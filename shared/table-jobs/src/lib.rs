@@ -30,12 +30,14 @@
 //! | [`journal`] | what a batch remembers beyond its checkpoint |
 //! | [`tally`] | what batches have done, put together |
 //! | [`tasks`] | work on tasks of its own |
+//! | `answer` | answers kept as text |
 //! | `kinds` | the kinds: fields, estimate, stages, batches |
 //! | `pass`, `once`, `source`, `input` | a batch's pages, with changes that may happen twice and that may not |
 //! | `bins` | keys sorted by time or by feature |
 //! | `seen` | what met the condition in the last pass of a job that follows a table |
 //! | `fill` | items by their numbers |
 
+mod answer;
 mod bins;
 pub mod calls;
 pub mod expression;

@@ -1,17 +1,24 @@
-//! A segment of a table, page by page.
+//! A segment of a table, page by page: as values, or as the text that DynamoDB sends.
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::operation::scan::ScanOutput;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::scan::builders::ScanFluentBuilder;
+use aws_sdk_dynamodb::operation::scan::{ScanError, ScanOutput};
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, Select};
+use bytes::Bytes;
 use nextbasket_batch::WorkError;
 use nextbasket_batch::limit::Limiter;
 use nextbasket_domain::Timestamp;
 use nextbasket_dynamodb::item::Item;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
-use crate::calls::{CallError, Calls, Refused, units};
+use crate::answer::KeptAnswer;
+use crate::calls::{CallError, Calls, units};
 use crate::expression::{Condition, Placeholders};
+use crate::key::from_json;
 
 /// The most bytes of a page: DynamoDB ends it there.
 const PAGE_BYTES: f64 = 1_048_576.0;
@@ -65,6 +72,54 @@ pub struct ScanPage {
     pub next: Option<Item>,
     /// What it consumed.
     pub units: f64,
+}
+
+/// A page of a scan as text.
+#[derive(Debug)]
+pub struct TextPage {
+    /// The items that meet the condition, each in DynamoDB JSON, as it was sent.
+    pub items: Vec<Bytes>,
+    /// How many were looked at.
+    pub scanned: u64,
+    /// Where the next page begins, if there is one.
+    pub next: Option<Item>,
+    /// What it consumed.
+    pub units: f64,
+}
+
+/// The answer to `Scan`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Answer<'a> {
+    #[serde(borrow, default)]
+    items: Vec<&'a RawValue>,
+    #[serde(default)]
+    scanned_count: u64,
+    last_evaluated_key: Option<Value>,
+    consumed_capacity: Option<Consumed>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Consumed {
+    #[serde(default)]
+    capacity_units: f64,
+}
+
+impl TextPage {
+    fn read(text: &Bytes) -> Result<Self, String> {
+        let answer: Answer<'_> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+        let next = match &answer.last_evaluated_key {
+            Some(key) => Some(from_json(key).ok_or_else(|| format!("the key {key} is none"))?),
+            None => None,
+        };
+        Ok(Self {
+            items: answer.items.iter().map(|item| text.slice_ref(item.get().as_bytes())).collect(),
+            scanned: answer.scanned_count,
+            next,
+            units: answer.consumed_capacity.map_or(0.0, |consumed| consumed.capacity_units),
+        })
+    }
 }
 
 impl Scan {
@@ -123,42 +178,92 @@ impl Scan {
         segment: Segment,
         start: Option<&Item>,
     ) -> Result<ScanPage, CallError> {
-        let limit = self.limit.or_else(|| self.limit_at(limiter.pace()));
-        let send = || {
-            let mut request = calls
-                .client
-                .scan()
-                .table_name(&self.table)
-                .set_filter_expression(self.filter.clone())
-                .set_projection_expression(self.projection.clone())
-                .set_expression_attribute_names(self.names.clone())
-                .set_expression_attribute_values(self.values.clone())
-                .set_select(self.select.clone())
-                .set_limit(limit.and_then(|limit| i32::try_from(limit).ok()))
-                .set_exclusive_start_key(start.cloned())
-                .return_consumed_capacity(ReturnConsumedCapacity::Total);
-            if self.consistent {
-                request = request.consistent_read(true);
-            }
-            if let (Ok(number), Ok(of)) = (i32::try_from(segment.number), i32::try_from(segment.of)) {
-                request = request.segment(number).total_segments(of);
-            }
-            crate::tasks::on_its_own(request.send())
-        };
+        let limit = self.limit_of_page(limiter);
+        let send = || crate::tasks::on_its_own(self.request(calls, limit, segment, start).send());
         let consumed = |output: &ScanOutput| units(output.consumed_capacity());
         let expected = Some(self.expected_units(limit));
-        match calls.call(&self.table, limiter, expected, send, consumed).await {
-            Ok((output, units)) => Ok(ScanPage {
-                matched: u64::try_from(output.count).unwrap_or(0),
-                scanned: u64::try_from(output.scanned_count).unwrap_or(0),
-                items: output.items.unwrap_or_default(),
-                next: output.last_evaluated_key,
-                units,
-            }),
-            // Whatever is wrong with it is wrong with every page.
-            Err(CallError::Refused(refused)) => Err(refused_scan(&self.table, &refused).into()),
-            Err(error) => Err(error),
+        let answer = calls.call(&self.table, limiter, expected, send, consumed).await;
+        let (output, units) = answer.map_err(|error| self.refused(error))?;
+        Ok(ScanPage {
+            matched: u64::try_from(output.count).unwrap_or(0),
+            scanned: u64::try_from(output.scanned_count).unwrap_or(0),
+            items: output.items.unwrap_or_default(),
+            next: output.last_evaluated_key,
+            units,
+        })
+    }
+
+    /// As [`page`](Self::page), with the items as text: for whoever only passes them on, it costs a third.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn text_page(
+        &self,
+        calls: &Calls,
+        limiter: &Limiter,
+        segment: Segment,
+        start: Option<&Item>,
+    ) -> Result<TextPage, CallError> {
+        let limit = self.limit_of_page(limiter);
+        let send = || {
+            let kept = KeptAnswer::default();
+            let request = self.request(calls, limit, segment, start).customize().interceptor(kept.clone());
+            crate::tasks::on_its_own(async move {
+                request.send().await?;
+                Ok::<_, SdkError<ScanError>>(TextPage::read(&kept.take()))
+            })
+        };
+        let consumed = |page: &Result<TextPage, String>| page.as_ref().map_or(0.0, |page| page.units);
+        let expected = Some(self.expected_units(limit));
+        let answer = calls.call(&self.table, limiter, expected, send, consumed).await;
+        let (page, _) = answer.map_err(|error| self.refused(error))?;
+        page.map_err(|problem| {
+            WorkError::Transient(format!("table {}: the answer is no page of a scan: {problem}", self.table))
+                .into()
+        })
+    }
+
+    fn request(
+        &self,
+        calls: &Calls,
+        limit: Option<u32>,
+        segment: Segment,
+        start: Option<&Item>,
+    ) -> ScanFluentBuilder {
+        let mut request = calls
+            .client
+            .scan()
+            .table_name(&self.table)
+            .set_filter_expression(self.filter.clone())
+            .set_projection_expression(self.projection.clone())
+            .set_expression_attribute_names(self.names.clone())
+            .set_expression_attribute_values(self.values.clone())
+            .set_select(self.select.clone())
+            .set_limit(limit.and_then(|limit| i32::try_from(limit).ok()))
+            .set_exclusive_start_key(start.cloned())
+            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        if self.consistent {
+            request = request.consistent_read(true);
         }
+        if let (Ok(number), Ok(of)) = (i32::try_from(segment.number), i32::try_from(segment.of)) {
+            request = request.segment(number).total_segments(of);
+        }
+        request
+    }
+
+    /// Whatever is wrong with the request is wrong with every page's.
+    fn refused(&self, error: CallError) -> CallError {
+        match error {
+            CallError::Refused(refused) => {
+                let problem = format!("table {} cannot be read so: {}", self.table, refused.reason());
+                WorkError::Systemic(problem).into()
+            }
+            error => error,
+        }
+    }
+
+    fn limit_of_page(&self, limiter: &Limiter) -> Option<u32> {
+        self.limit.or_else(|| self.limit_at(limiter.pace()))
     }
 
     /// So many items that a page consumes a second's units at most: a table with a low rate is not read in jerks.
@@ -181,8 +286,4 @@ impl Scan {
             limit.map_or(PAGE_BYTES, |limit| (f64::from(limit) * self.mean_bytes as f64).min(PAGE_BYTES));
         (bytes / UNIT_BYTES).max(1.0) * if self.consistent { 1.0 } else { 0.5 }
     }
-}
-
-fn refused_scan(table: &str, refused: &Refused) -> WorkError {
-    WorkError::Systemic(format!("table {table} cannot be read so: {}", refused.reason()))
 }

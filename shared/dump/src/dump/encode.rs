@@ -1,5 +1,6 @@
 //! Items to the bytes of a page.
 
+use bytes::Bytes;
 use nextbasket_dynamodb::item::Item;
 use nextbasket_table_jobs::key::{KeySchema, to_json};
 use serde_json::Value;
@@ -8,7 +9,9 @@ use crate::csv::{Columns, write_header, write_row};
 use crate::digest::Digest;
 use crate::error::FormatError;
 use crate::format::Format;
-use crate::{json, json_lines};
+use crate::json::checked::{Checker, key_in};
+use crate::json::{self, Change};
+use crate::json_lines;
 
 /// A page's bytes, and what went into them.
 #[derive(Debug, Default)]
@@ -38,6 +41,43 @@ pub(crate) fn grow(
         }
     });
     grew
+}
+
+/// The lines of items that come as DynamoDB JSON, and stay it.
+pub(crate) fn encode_texts(items: &[Bytes], keys: &KeySchema) -> Encoded {
+    let texts: usize = items.iter().map(|item| item.len() + 16).sum();
+    let mut encoded = Encoded { bytes: Vec::with_capacity(texts), ..Encoded::default() };
+    let mut checker = Checker::new(keys.clone());
+    for item in items {
+        // A line has to be one.
+        let digest = if item.contains(&b'\n') { None } else { checker.digest(item) };
+        match digest {
+            Some(digest) => {
+                encoded.digest += digest;
+                json::write_text(item, &mut encoded.bytes);
+            }
+            None => match of_value(item, &mut encoded.bytes) {
+                Ok(digest) => encoded.digest += digest,
+                Err(problem) => encoded.refused.push((key_in(keys, item), problem)),
+            },
+        }
+    }
+    encoded
+}
+
+/// An item that is not as it is expected, read and written anew.
+fn of_value(item: &[u8], out: &mut Vec<u8>) -> Result<Digest, String> {
+    let mut line = Vec::with_capacity(item.len() + 16);
+    json::write_text(item, &mut line);
+    let Change::Put(item) = json::read_line(1, &line).map_err(|error| error.problem)? else {
+        return Err("it is no item".to_owned());
+    };
+    let begin = out.len();
+    let written = json::write_line(&item, out).and_then(|()| Digest::of(&item, &mut Vec::new()));
+    written.map_err(|error| {
+        out.truncate(begin);
+        error.0
+    })
 }
 
 /// The items' lines or rows; with `header`, behind the header.

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::common::ended;
 use crate::csv::Columns;
 use crate::digest::Digest;
-use crate::dump::encode::{Encoded, encode, grow};
+use crate::dump::encode::{Encoded, encode, encode_texts, grow};
 use crate::dump::filter;
 use crate::dump::parameters::Task;
 use crate::dump::sink::{Naming, Open, Sink};
@@ -64,6 +64,14 @@ struct State {
     /// Columns of all items so far.
     columns: Option<Columns>,
     open: Option<Open>,
+}
+
+/// What a page says beside its items.
+struct Read {
+    scanned: u64,
+    matched: u64,
+    next: Option<Item>,
+    units: f64,
 }
 
 /// A segment under way.
@@ -139,14 +147,26 @@ impl Running<'_> {
         };
         let from = work.site().clock.now();
         let limiter = work.limits().read.clone();
-        let page = self.scan.page(&self.calls, &limiter, self.input.segment, start.as_ref());
-        let page = self.calls.watched(work, page).await?;
+        let (page, written) = if self.task.format == Format::DynamodbJson {
+            let page = self.scan.text_page(&self.calls, &limiter, self.input.segment, start.as_ref());
+            let page = self.calls.watched(work, page).await?;
+            let read = Read {
+                scanned: page.scanned,
+                matched: u64::try_from(page.items.len()).unwrap_or(0),
+                next: page.next,
+                units: page.units,
+            };
+            let encoded = encode_texts(&page.items, &self.input.keys);
+            (read, self.write(work, encoded, None).await?)
+        } else {
+            let page = self.scan.page(&self.calls, &limiter, self.input.segment, start.as_ref());
+            let page = self.calls.watched(work, page).await?;
+            let read =
+                Read { scanned: page.scanned, matched: page.matched, next: page.next, units: page.units };
+            let Some((encoded, columns)) = self.encode(work, page.items).await? else { return Ok(Go::Stop) };
+            (read, self.write(work, encoded, columns).await?)
+        };
         let read = Window { from, to: work.site().clock.now() };
-        let (mut items, mut refused) = (page.items, Vec::new());
-        if !self.make_columns(work, &mut items, &mut refused).await? {
-            return Ok(Go::Stop);
-        }
-        let written = self.write(work, &items, refused).await?;
         self.state.window = Some(self.state.window.map_or(read, |window| window.and(read)));
         self.state.at = page.next.map_or(Position::End, |key| Position::After(to_json(&key)));
         work.progress.read_units += page.units;
@@ -166,6 +186,27 @@ impl Running<'_> {
             self.close(sink).await?;
         }
         Ok(go)
+    }
+
+    /// The bytes of items that are values, and of CSV the columns; nothing if the work has to stop.
+    async fn encode(
+        &mut self,
+        work: &mut Work,
+        mut items: Vec<Item>,
+    ) -> Result<Option<(Encoded, Option<Columns>)>, CallError> {
+        let mut refused = Vec::new();
+        if !self.make_columns(work, &mut items, &mut refused).await? {
+            return Ok(None);
+        }
+        let columns = match &self.sink {
+            Some(sink) => sink.open.columns.clone(),
+            None => self.task.columns.clone().or_else(|| self.state.columns.clone()),
+        };
+        let header = self.sink.is_none();
+        let encoded = encode(self.task.format, columns.as_ref(), header, &items, &self.input.keys);
+        let mut encoded = encoded.map_err(|error| WorkError::Failed(error.0))?;
+        encoded.refused.splice(..0, refused);
+        Ok(Some((encoded, columns)))
     }
 
     /// For CSV: takes in the columns of a page. A file's header cannot grow: the next file has the new one. `false` if
@@ -196,21 +237,15 @@ impl Running<'_> {
         Ok(true)
     }
 
-    /// Adds the items to the file, which is begun if there is none; tells how many were written.
+    /// Adds a page to the file, which is begun if there is none; tells how many items were written.
     async fn write(
         &mut self,
         work: &mut Work,
-        items: &[Item],
-        refused: Vec<(Value, String)>,
+        page: Encoded,
+        columns: Option<Columns>,
     ) -> Result<u64, CallError> {
-        let columns = match &self.sink {
-            Some(sink) => sink.open.columns.clone(),
-            None => self.task.columns.clone().or_else(|| self.state.columns.clone()),
-        };
-        let encoded =
-            encode(self.task.format, columns.as_ref(), self.sink.is_none(), items, &self.input.keys);
-        let Encoded { bytes, digest, refused: more } = encoded.map_err(|error| WorkError::Failed(error.0))?;
-        for (key, reason) in refused.iter().chain(&more) {
+        let Encoded { bytes, digest, refused } = page;
+        for (key, reason) in &refused {
             work.refuse(key, reason);
             self.state.refused += 1;
         }

@@ -2,7 +2,7 @@
 //!
 //! * [`mod@write`]: items to lines
 //! * [`read`]: lines to items, of full exports and of incremental ones
-//! * [`checked`]: lines that are looked at and stay text
+//! * [`checked`]: items that are looked at and stay text
 //!
 //! The form of the lines is documented under "DynamoDB table export output format" in the developer guide:
 //! `{"Item":{"pk":{"S":"a"}}}`, and for changes
@@ -14,6 +14,7 @@ pub mod read;
 pub mod write;
 
 pub use read::{Change, read_line, read_value};
+pub(crate) use write::write_text;
 pub use write::{write_item, write_line};
 
 #[cfg(test)]

@@ -103,6 +103,13 @@ pub(crate) fn write_list<T>(
     Ok(())
 }
 
+/// Writes the line of an item that is text already.
+pub(crate) fn write_text(item: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(br#"{"Item":"#);
+    out.extend_from_slice(item);
+    out.extend_from_slice(b"}\n");
+}
+
 /// Writes a string in quotes.
 pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');

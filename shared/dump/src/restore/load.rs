@@ -16,18 +16,20 @@ use nextbasket_batch::{Outcome, Work, WorkError};
 use nextbasket_dynamodb::item::Item;
 use nextbasket_job_io::files::{FileError, Files};
 use nextbasket_table_jobs::calls::{CallError, Calls};
-use nextbasket_table_jobs::key::{KeySchema, hash, to_json};
+use nextbasket_table_jobs::key::{KeySchema, to_json};
 use nextbasket_table_jobs::parameters::OnConflict;
 use nextbasket_table_jobs::write::delete::Delete;
-use nextbasket_table_jobs::write::encoded::{Encoded, PutEncoded};
+use nextbasket_table_jobs::write::encoded::PutEncoded;
 use nextbasket_table_jobs::write::put::Put;
 use nextbasket_table_jobs::write::{Became, WriteGroup, Writer, write_all};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::common::ended;
+use crate::digest::hash_of_key;
+use crate::error::FormatError;
 use crate::format::Format;
-use crate::json::checked::Checker;
+use crate::json::checked::{Checker, key_in};
 use crate::json::{Change, read_line};
 use crate::manifest::same_md5;
 use crate::records::{Piece, Record, Records, md5_of};
@@ -79,8 +81,8 @@ struct Checkpoint {
 /// What a line asks for.
 #[derive(Debug)]
 enum Load {
-    /// To put an item, as it stands in the file.
-    Encoded(Encoded),
+    /// To put an item, as it stands in the file; with the hash of its key.
+    Encoded(Bytes, u128),
     /// To put an item.
     Put(Item),
     /// To delete the item of a key.
@@ -107,12 +109,7 @@ impl Known {
     fn key(&self, keys: &KeySchema) -> Value {
         match self {
             Self::Key(key) => to_json(key),
-            Self::Text(text) => {
-                let mut item: serde_json::Map<String, Value> =
-                    serde_json::from_slice(text).unwrap_or_default();
-                item.retain(|name, _| keys.names().any(|key| key == name));
-                Value::Object(item)
-            }
+            Self::Text(text) => key_in(keys, text),
         }
     }
 }
@@ -156,8 +153,8 @@ pub(crate) async fn work(work: &mut Work, files: &Files, task: &Task) -> Result<
     // What is asked of the item that is there may need the new one's values.
     let as_text = task.on_conflict == OnConflict::Overwrite;
     let mut checker = as_text.then(|| Checker::new(input.keys.clone()));
-    let read = move |line, text: &[u8]| match checker.as_mut().and_then(|checker| checker.encoded(text)) {
-        Some(encoded) => Ok(Load::Encoded(encoded)),
+    let read = move |line, text: &[u8]| match checker.as_mut().and_then(|checker| checker.item(text)) {
+        Some((item, key)) => Ok(Load::Encoded(item, key)),
         None => read_line(line, text).map(Load::from).map_err(|error| error.problem),
     };
     let mut records = Records::open_with(files, &found, input.format, state.line, read).await?;
@@ -206,12 +203,13 @@ impl Running<'_> {
         for Record { line, change } in records {
             self.state.line = line;
             self.state.loaded.lines += 1;
-            match change {
-                Ok(Load::Delete(_)) if !self.input.incremental => {
-                    self.refuse(work, line, None, "the line has no Item");
-                }
-                Ok(change) => rounds.add(&self.input.keys, line, change),
-                Err(problem) => self.refuse(work, line, None, &problem),
+            let added = match change {
+                Ok(Load::Delete(_)) if !self.input.incremental => Err("the line has no Item".to_owned()),
+                Ok(load) => rounds.add(&self.input.keys, line, load).map_err(|error| error.0),
+                Err(problem) => Err(problem),
+            };
+            if let Err(problem) = added {
+                self.refuse(work, line, None, &problem);
             }
         }
         for round in rounds.0 {
@@ -230,7 +228,7 @@ impl Running<'_> {
         let (encoded, puts, deletes) =
             (self.put_encoded.clone(), Arc::clone(&self.put), Arc::clone(&self.delete));
         let keys = &self.input.keys;
-        let text = |item: &Encoded| Known::Text(item.json.clone());
+        let text = |item: &Bytes| Known::Text(item.clone());
         let key = |item: &Item| Known::Key(keys.of(item));
         self.write(work, &encoded, round.encoded, text, |loaded| &mut loaded.written).await?;
         self.write(work, &puts, round.puts, key, |loaded| &mut loaded.written).await?;
@@ -296,7 +294,7 @@ fn part_size(pace: Option<f64>, one_by_one: bool) -> usize {
 /// Lines of which no two have the same key.
 #[derive(Default)]
 struct Round {
-    encoded: Vec<(u64, Encoded)>,
+    encoded: Vec<(u64, Bytes)>,
     puts: Vec<(u64, Item)>,
     deletes: Vec<(u64, Item)>,
 }
@@ -306,21 +304,22 @@ struct Round {
 struct Rounds(Vec<Round>, HashMap<u128, usize>);
 
 impl Rounds {
-    fn add(&mut self, keys: &KeySchema, line: u64, load: Load) {
+    fn add(&mut self, keys: &KeySchema, line: u64, load: Load) -> Result<(), FormatError> {
         let key = match &load {
-            Load::Encoded(item) => item.key,
-            Load::Put(item) | Load::Delete(item) => hash(keys, item),
+            Load::Encoded(_, key) => *key,
+            Load::Put(item) | Load::Delete(item) => hash_of_key(keys, item)?,
         };
         let next = self.1.entry(key).and_modify(|round| *round += 1).or_insert(0);
         if self.0.len() <= *next {
             self.0.push(Round::default());
         }
-        let Some(round) = self.0.get_mut(*next) else { return };
+        let Some(round) = self.0.get_mut(*next) else { return Ok(()) };
         match load {
-            Load::Encoded(item) => round.encoded.push((line, item)),
+            Load::Encoded(item, _) => round.encoded.push((line, item)),
             Load::Put(item) => round.puts.push((line, item)),
             Load::Delete(key) => round.deletes.push((line, keys.of(&key))),
         }
+        Ok(())
     }
 }
 
@@ -361,15 +360,15 @@ mod tests {
         let keys =
             KeySchema { partition: KeyAttribute { name: "id".to_owned(), kind: KeyKind::S }, sort: None };
         let item = |id: &str, n: &str| Item::from([("id".to_owned(), text(id)), ("n".to_owned(), text(n))]);
-        let encoded = |id: &str| Encoded { key: hash(&keys, &item(id, "")), json: Bytes::new() };
+        let key = hash_of_key(&keys, &item("a", "")).unwrap();
         let mut rounds = Rounds::default();
         for (line, change) in [
             (1, Load::Put(item("a", "1"))),
             (2, Load::Put(item("b", "1"))),
             (3, Load::Delete(item("a", ""))),
-            (4, Load::Encoded(encoded("a"))),
+            (4, Load::Encoded(Bytes::new(), key)),
         ] {
-            rounds.add(&keys, line, change);
+            rounds.add(&keys, line, change).unwrap();
         }
         let lines = |round: &Round| {
             let numbers = |lines: &[(u64, Item)]| lines.iter().map(|(line, _)| *line).collect::<Vec<_>>();

@@ -12,16 +12,7 @@ use crate::write::put::{MOST, half_way, write_batch};
 use crate::write::update::outcome;
 use crate::write::{Became, WriteGroup, Written, one_by_one};
 
-/// An item as text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Encoded {
-    /// The [`hash`](crate::key::hash) of its key.
-    pub key: u128,
-    /// The whole item in DynamoDB JSON, `{"pk":{"S":"a"}}`, which whoever made this has checked.
-    pub json: Bytes,
-}
-
-/// Puts such items into a table, whatever is there.
+/// Puts items into a table, whatever is there. Each is its text, `{"pk":{"S":"a"}}`, which whoever made it has checked.
 #[derive(Debug)]
 pub struct PutEncoded {
     table: String,
@@ -37,25 +28,25 @@ impl PutEncoded {
     }
 
     /// The body of `BatchWriteItem`.
-    fn batch(&self, group: &[Encoded]) -> Bytes {
-        let texts: usize = group.iter().map(|item| item.json.len() + 32).sum();
+    fn batch(&self, group: &[Bytes]) -> Bytes {
+        let texts: usize = group.iter().map(|item| item.len() + 32).sum();
         let mut body = Vec::with_capacity(texts + self.quoted.len() + 64);
         body.extend_from_slice(br#"{"RequestItems":{"#);
         body.extend_from_slice(self.quoted.as_bytes());
         for (n, item) in group.iter().enumerate() {
             body.extend_from_slice(if n == 0 { b":[" } else { b"," });
             body.extend_from_slice(br#"{"PutRequest":{"Item":"#);
-            body.extend_from_slice(&item.json);
+            body.extend_from_slice(item);
             body.extend_from_slice(b"}}");
         }
         body.extend_from_slice(br#"]},"ReturnConsumedCapacity":"TOTAL"}"#);
         Bytes::from(body)
     }
 
-    async fn put(&self, calls: &Calls, limiter: &Limiter, item: Encoded) -> Result<(Became, f64), CallError> {
+    async fn put(&self, calls: &Calls, limiter: &Limiter, item: Bytes) -> Result<(Became, f64), CallError> {
         let table = self.quoted.as_bytes();
         let end = br#","ReturnConsumedCapacity":"TOTAL"}"#;
-        let body = [br#"{"TableName":"#, table, br#","Item":"#, &item.json, end].concat().into();
+        let body = [br#"{"TableName":"#, table, br#","Item":"#, &item, end].concat().into();
         let send =
             || calls.client.put_item().table_name(&self.table).customize().mutate_request(with(&body)).send();
         let consumed = |output: &PutItemOutput| units(output.consumed_capacity());
@@ -64,18 +55,13 @@ impl PutEncoded {
 }
 
 impl WriteGroup for PutEncoded {
-    type Item = Encoded;
+    type Item = Bytes;
 
     fn group(&self) -> usize {
         MOST
     }
 
-    async fn write(
-        &self,
-        calls: &Calls,
-        limiter: &Limiter,
-        group: Vec<Encoded>,
-    ) -> Result<Written, CallError> {
+    async fn write(&self, calls: &Calls, limiter: &Limiter, group: Vec<Bytes>) -> Result<Written, CallError> {
         let body = self.batch(&group);
         let send = || {
             let request = calls.client.batch_write_item().request_items(&self.table, Vec::new());
