@@ -4,9 +4,11 @@ pub mod dump;
 mod duration;
 mod jobs;
 mod map;
+pub(crate) mod parameters;
 mod running;
 mod shop;
 pub mod table_jobs;
+pub mod units;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

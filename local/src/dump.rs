@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::Failure;
 use crate::cli::Running;
 use crate::cli::dump::{Archive, Diff, Dump, Format, Restore, Verify};
-use crate::cli::table_jobs::{Parameters, up};
+use crate::cli::parameters::{Parameters, up};
 use crate::jobs::run::{Ended, as_option, run};
 use crate::system::table_names;
 
@@ -33,14 +33,14 @@ const OPTIONS: [(&str, &str); 12] = [
 /// # Errors
 /// [`Failure`] if the job is refused or fails, or items could not be dumped.
 pub async fn dump(options: &Dump) -> Result<(), Failure> {
-    let Dump { tables, to, format, filter, columns, no_gzip, segments, batch_size, rcu, .. } = options;
+    let Dump { tables, to, format, filter, columns, no_gzip, segments, batch_size, reads, .. } = options;
     let tables = if tables.is_empty() { stack_tables()? } else { tables.clone() };
     let format = match format {
         Format::DynamodbJson => "dynamodb-json",
         Format::Csv => "csv",
         Format::JsonLines => "json-lines",
     };
-    let keep = Parameters::default().with("count", options.keep).with("days", options.keep_days).json();
+    let keep = Parameters::default().with("count", options.keep).with("days", options.keep_days);
     let parameters = Parameters::default()
         .with("tables", tables)
         .with("to", place(to)?)
@@ -50,10 +50,9 @@ pub async fn dump(options: &Dump) -> Result<(), Failure> {
         .with("gzip", no_gzip.then_some(false))
         .with("segments", *segments)
         .with("batchSize", *batch_size)
-        .with("readUnits", *rcu)
         .with("consistentRead", up(options.consistent))
-        .with("keep", if keep == json!({}) { Value::Null } else { keep });
-    let Some(ended) = start(&options.running, "dump", parameters.json()).await? else { return Ok(()) };
+        .with("keep", keep.json_if_any());
+    let Some(ended) = start(&options.running, "dump", reads.add(parameters)).await? else { return Ok(()) };
     ended.say(options.running.json, || {
         let dumps = ended.result().get("dumps").and_then(Value::as_array);
         let lines = dumps.into_iter().flatten().map(|dump| {
@@ -69,7 +68,7 @@ pub async fn dump(options: &Dump) -> Result<(), Failure> {
         });
         lines.collect::<Vec<_>>().join("\n")
     });
-    none_refused(&ended)
+    ended.none_refused()
 }
 
 /// The tables of the stack. What the operations table holds is of jobs that run, this one too.
@@ -84,14 +83,12 @@ fn stack_tables() -> Result<Vec<String>, Failure> {
 /// # Errors
 /// [`Failure`] if the job is refused or fails, or lines could not be restored.
 pub async fn restore(options: &Restore) -> Result<(), Failure> {
-    let Restore { from, table, create, on_conflict, wcu, running } = options;
+    let Restore { from, table, create, puts, running } = options;
     let parameters = Parameters::default()
         .with("from", place(from)?)
         .with("table", table.as_str())
-        .with("create", up(*create))
-        .with("onConflict", on_conflict.clone())
-        .with("writeUnits", *wcu);
-    let Some(ended) = start(running, "restore", parameters.json()).await? else { return Ok(()) };
+        .with("create", up(*create));
+    let Some(ended) = start(running, "restore", puts.add(parameters)).await? else { return Ok(()) };
     ended.say(running.json, || {
         let result = ended.result();
         let (lines, written) = (count(result, "lines"), count(result, "written"));
@@ -107,7 +104,7 @@ pub async fn restore(options: &Restore) -> Result<(), Failure> {
         }
         words
     });
-    none_refused(&ended)
+    ended.none_refused()
 }
 
 /// Verifies a dump, a table against a dump, or two tables.
@@ -115,8 +112,8 @@ pub async fn restore(options: &Restore) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure`] if the job is refused or fails, or something is not as it must be.
 pub async fn verify(options: &Verify) -> Result<(), Failure> {
-    let Verify { side, other, other_region, other_endpoint, rcu, running } = options;
-    let parameters = Parameters::default().with("readUnits", *rcu);
+    let Verify { side, other, other_region, other_endpoint, reads, running } = options;
+    let parameters = reads.add(Parameters::default());
     let parameters = match (table_of(side), other.as_deref().map(table_of)) {
         (None, None) => parameters.with("dump", place(side)?),
         (None, Some(Some(table))) if other_region.is_none() && other_endpoint.is_none() => {
@@ -139,7 +136,7 @@ pub async fn verify(options: &Verify) -> Result<(), Failure> {
             return Err(Failure::Usage(problem.to_owned()));
         }
     };
-    let Some(ended) = start(running, "verify", parameters.json()).await? else { return Ok(()) };
+    let Some(ended) = start(running, "verify", parameters).await? else { return Ok(()) };
     let result = ended.result();
     let problems: Vec<&str> = result
         .get("problems")
@@ -171,13 +168,12 @@ pub async fn verify(options: &Verify) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure`] if the job is refused or fails, or there are differences.
 pub async fn diff(options: &Diff) -> Result<(), Failure> {
-    let Diff { left, right, to, rcu, running } = options;
+    let Diff { left, right, to, reads, running } = options;
     let parameters = Parameters::default()
         .with("left", side(left)?)
         .with("right", side(right)?)
-        .with("output", place(to)?)
-        .with("readUnits", *rcu);
-    let Some(ended) = start(running, "diff", parameters.json()).await? else { return Ok(()) };
+        .with("output", place(to)?);
+    let Some(ended) = start(running, "diff", reads.add(parameters)).await? else { return Ok(()) };
     let result = ended.result();
     let equal = result.get("equal").and_then(Value::as_bool).unwrap_or(false);
     let differences = || {
@@ -197,14 +193,13 @@ pub async fn diff(options: &Diff) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure`] if the job is refused or fails.
 pub async fn archive(options: &Archive) -> Result<(), Failure> {
-    let Archive { table, condition, to, rcu, wcu, running } = options;
+    let Archive { table, condition, to, reads, writes, running } = options;
     let parameters = Parameters::default()
         .with("table", table.as_str())
         .with("where", condition.as_str())
-        .with("to", place(to)?)
-        .with("readUnits", *rcu)
-        .with("writeUnits", *wcu);
-    let Some(ended) = start(running, "archive", parameters.json()).await? else { return Ok(()) };
+        .with("to", place(to)?);
+    let parameters = writes.add(reads.add(parameters));
+    let Some(ended) = start(running, "archive", parameters).await? else { return Ok(()) };
     ended.say(running.json, || {
         let result = ended.result();
         let archived = count(result.get("archived").unwrap_or(&Value::Null), "count");
@@ -221,23 +216,13 @@ pub async fn archive(options: &Archive) -> Result<(), Failure> {
         }
         words
     });
-    none_refused(&ended)
+    ended.none_refused()
 }
 
-async fn start(running: &Running, kind: &str, parameters: Value) -> Result<Option<Ended>, Failure> {
-    let parameters = running.with_width(parameters);
+async fn start(running: &Running, kind: &str, parameters: Parameters) -> Result<Option<Ended>, Failure> {
+    let parameters = running.with_width(parameters).json();
     let ended = run(&running.target, kind, parameters, &running.options()).await;
     ended.map_err(|failure| as_option(failure, &OPTIONS))
-}
-
-fn none_refused(ended: &Ended) -> Result<(), Failure> {
-    match &ended.refused {
-        None => Ok(()),
-        Some(file) => {
-            let count = ended.job.total.refused;
-            Err(Failure::Other(format!("{count} items were refused: see {}", file.display())))
-        }
-    }
 }
 
 /// The table of `table:NAME`.

@@ -4,9 +4,10 @@ use std::fmt::Write;
 use std::path::Path;
 
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::Failure;
+use crate::cli::parameters::Parameters;
 use crate::cli::{MapFormat, MapRecords};
 use crate::dump::place;
 use crate::jobs::run::{RunOptions, as_option, run as run_job};
@@ -59,45 +60,35 @@ pub async fn run(options: &MapRecords) -> Result<(), Failure> {
 }
 
 fn parameters(options: &MapRecords) -> Result<Value, Failure> {
-    let mut input = Map::new();
+    let mut input = Parameters::default();
     if let Some(files) = &options.input {
-        input.insert("files".to_owned(), json!(place(files)?));
+        input = input.with("files", place(files)?);
         let format = options.format.or_else(|| MapFormat::of_name(files)).ok_or_else(|| {
             Failure::Usage(format!("--format is missing: the name {files} does not say what is in it"))
         })?;
-        input.insert("format".to_owned(), json!(format.parameter()));
+        input = input.with("format", format.parameter());
     }
     if let Some(table) = &options.table {
-        input.insert("table".to_owned(), json!(table));
-        if options.plain {
-            input.insert("form".to_owned(), json!("plain"));
-        }
-        if let Some(condition) = &options.condition {
-            input.insert("where".to_owned(), json!(condition));
-        }
+        input = input
+            .with("table", table.as_str())
+            .with("form", options.plain.then_some("plain"))
+            .with("where", options.condition.clone());
     }
-    let mut parameters = json!({
-        "input": input,
-        "output": place(&options.to)?,
-        "width": options.width.unwrap_or(options.running.options().workers),
-        "retries": options.retries,
-        "timeout": options.timeout.as_secs().max(1),
-    });
-    let mut set = |name: &str, value: Option<Value>| {
-        if let (Some(all), Some(value)) = (parameters.as_object_mut(), value) {
-            all.insert(name.to_owned(), value);
-        }
-    };
-    set("batchItems", options.batch_size.map(Value::from));
-    set("readUnits", options.rcu.map(Value::from));
-    set("function", options.function.as_ref().map(|name| json!(name)));
+    let mut parameters = Parameters::default()
+        .with("input", input.json())
+        .with("output", place(&options.to)?)
+        .with("width", options.width.unwrap_or(options.running.options().workers))
+        .with("retries", options.retries)
+        .with("timeout", options.timeout.as_secs().max(1))
+        .with("batchItems", options.batch_size)
+        .with("readUnits", options.rcu)
+        .with("function", options.function.clone());
     if let Some(command) = &options.command {
         // A worker of a server runs it where this command was called.
         let folder = std::env::current_dir().map_err(Failure::other)?;
-        set("command", Some(json!(["sh", "-c", command])));
-        set("folder", Some(json!(folder)));
+        parameters = parameters.with("command", json!(["sh", "-c", command])).with("folder", json!(folder));
     }
-    Ok(parameters)
+    Ok(parameters.json())
 }
 
 fn summary(mapped: &Mapped, refused: Option<&Path>) -> String {

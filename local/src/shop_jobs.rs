@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::json;
 
 use crate::Failure;
+use crate::cli::parameters::Parameters;
 use crate::cli::{RebuildHistory, RefreshPopular};
 use crate::jobs::run::run;
 
@@ -30,7 +30,7 @@ struct Refreshed {
 /// # Errors
 /// [`Failure`] if the target cannot be used, or the job fails.
 pub async fn rebuild_history(options: &RebuildHistory) -> Result<(), Failure> {
-    let parameters = options.user.as_ref().map_or_else(|| json!({}), |user| json!({ "user": user }));
+    let parameters = Parameters::default().with("user", options.user.clone()).json();
     let running = &options.running;
     let Some(ended) = run(&running.target, "rebuild-history", parameters, &running.options()).await? else {
         return Ok(());
@@ -47,7 +47,7 @@ pub async fn rebuild_history(options: &RebuildHistory) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure`] if the target cannot be used, or the job fails.
 pub async fn refresh_popular(options: &RefreshPopular) -> Result<(), Failure> {
-    let parameters = options.products.map_or_else(|| json!({}), |products| json!({ "products": products }));
+    let parameters = Parameters::default().with("products", options.products).json();
     let running = &options.running;
     let Some(ended) = run(&running.target, "refresh-popular", parameters, &running.options()).await? else {
         return Ok(());

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use crate::Failure;
 use crate::cli::Running;
-use crate::cli::table_jobs::{Copy, Count, Delete, Fill, Parameters, Update, up};
+use crate::cli::parameters::{Parameters, up};
+use crate::cli::table_jobs::{Copy, Count, Delete, Fill, Pass, Update};
 use crate::jobs::run::{Ended, RunOptions, as_option, run};
 
 /// Options that are not called as their parameters.
@@ -23,14 +24,12 @@ const OPTIONS: [(&str, &str); 7] = [
 /// # Errors
 /// [`Failure`] if the job is refused or fails.
 pub async fn count(options: &Count) -> Result<(), Failure> {
-    let Count { table, condition, through, follow, running } = options;
-    let parameters = Parameters::default().with("table", table.as_str()).with("where", condition.clone());
-    let parameters = follow.add(through.add(parameters)).json();
+    let Count { table, condition, pass } = options;
     let words = |ended: &Ended| {
         let matched = number(ended, "matched");
         format!("{matched} of {} items {}", number(ended, "processed"), costs(ended))
     };
-    start(running, "count", parameters, follow.follow, words).await
+    go_over(pass, "count", of_table(table).with("where", condition.clone()), words).await
 }
 
 /// Changes items.
@@ -38,14 +37,9 @@ pub async fn count(options: &Count) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure`] if the job is refused or fails.
 pub async fn update(options: &Update) -> Result<(), Failure> {
-    let Update { table, set, condition, wcu, through, follow, running } = options;
-    let parameters = Parameters::default()
-        .with("table", table.as_str())
-        .with("set", set.as_str())
-        .with("where", condition.clone())
-        .with("writeUnits", *wcu);
-    let parameters = follow.add(through.add(parameters)).json();
-    start(running, "update", parameters, follow.follow, |ended| changed(ended, "updated")).await
+    let Update { table, set, condition, writes, pass } = options;
+    let parameters = of_table(table).with("set", set.as_str()).with("where", condition.clone());
+    go_over(pass, "update", writes.add(parameters), |ended| changed(ended, "updated")).await
 }
 
 /// Deletes items.
@@ -53,14 +47,9 @@ pub async fn update(options: &Update) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure`] if the job is refused or fails.
 pub async fn delete(options: &Delete) -> Result<(), Failure> {
-    let Delete { table, condition, all, wcu, through, follow, running } = options;
-    let parameters = Parameters::default()
-        .with("table", table.as_str())
-        .with("where", condition.clone())
-        .with("all", up(*all))
-        .with("writeUnits", *wcu);
-    let parameters = follow.add(through.add(parameters)).json();
-    start(running, "delete", parameters, follow.follow, |ended| changed(ended, "deleted")).await
+    let Delete { table, condition, all, writes, pass } = options;
+    let parameters = of_table(table).with("where", condition.clone()).with("all", up(*all));
+    go_over(pass, "delete", writes.add(parameters), |ended| changed(ended, "deleted")).await
 }
 
 /// Copies items.
@@ -68,21 +57,10 @@ pub async fn delete(options: &Delete) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure`] if the job is refused or fails.
 pub async fn copy(options: &Copy) -> Result<(), Failure> {
-    let Copy { table, to, to_region, to_endpoint, condition, on_conflict, wcu, through, follow, running } =
-        options;
-    let target = Parameters::default()
-        .with("table", to.as_str())
-        .with("region", to_region.clone())
-        .with("endpoint", to_endpoint.clone())
-        .json();
-    let parameters = Parameters::default()
-        .with("table", table.as_str())
-        .with("to", target)
-        .with("where", condition.clone())
-        .with("onConflict", on_conflict.clone())
-        .with("writeUnits", *wcu);
-    let parameters = follow.add(through.add(parameters)).json();
-    start(running, "copy", parameters, follow.follow, |ended| changed(ended, "copied")).await
+    let Copy { table, to, to_region, to_endpoint, condition, puts, pass } = options;
+    let target = of_table(to).with("region", to_region.clone()).with("endpoint", to_endpoint.clone());
+    let parameters = of_table(table).with("to", target.json()).with("where", condition.clone());
+    go_over(pass, "copy", puts.add(parameters), |ended| changed(ended, "copied")).await
 }
 
 /// Fills a table with generated items.
@@ -90,7 +68,7 @@ pub async fn copy(options: &Copy) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure`] if the template cannot be read, or the job is refused or fails.
 pub async fn fill(options: &Fill) -> Result<(), Failure> {
-    let Fill { table, count, item_bytes, seed, partitions, template, batch_size, wcu, running } = options;
+    let Fill { table, count, item_bytes, seed, partitions, template, batch_size, writes, running } = options;
     let template: Option<Value> = match template {
         None => None,
         Some(path) => {
@@ -100,39 +78,44 @@ pub async fn fill(options: &Fill) -> Result<(), Failure> {
             Some(serde_json::from_str(&content).map_err(wrong)?)
         }
     };
-    let parameters = Parameters::default()
-        .with("table", table.as_str())
+    let parameters = of_table(table)
         .with("count", *count)
         .with("itemBytes", *item_bytes)
         .with("seed", *seed)
         .with("partitions", *partitions)
         .with("template", template)
-        .with("batchSize", *batch_size)
-        .with("writeUnits", *wcu)
-        .json();
-    start(running, "fill", parameters, false, |ended| changed(ended, "written")).await
+        .with("batchSize", *batch_size);
+    start(running, "fill", writes.add(parameters), false, |ended| changed(ended, "written")).await
+}
+
+fn of_table(table: &str) -> Parameters {
+    Parameters::default().with("table", table)
+}
+
+/// Runs a job over a table's items and says what it came to.
+async fn go_over(
+    pass: &Pass,
+    kind: &str,
+    parameters: Parameters,
+    words: impl FnOnce(&Ended) -> String,
+) -> Result<(), Failure> {
+    start(&pass.running, kind, pass.add(parameters), pass.follow.follow, words).await
 }
 
 /// Runs the job and says what it came to; refused items make the command fail.
 async fn start(
     running: &Running,
     kind: &str,
-    parameters: Value,
+    parameters: Parameters,
     endless: bool,
     words: impl FnOnce(&Ended) -> String,
 ) -> Result<(), Failure> {
     let options = RunOptions { endless, ..running.options() };
-    let parameters = running.with_width(parameters);
+    let parameters = running.with_width(parameters).json();
     let ended = run(&running.target, kind, parameters, &options).await;
     let Some(ended) = ended.map_err(|failure| as_option(failure, &OPTIONS))? else { return Ok(()) };
     ended.say(running.json, || words(&ended));
-    match &ended.refused {
-        None => Ok(()),
-        Some(file) => {
-            let count = ended.job.total.refused;
-            Err(Failure::other(format!("{count} items were refused: see {}", file.display())))
-        }
-    }
+    ended.none_refused()
 }
 
 /// Of the result, or, for a job that was stopped, of what was done until then.

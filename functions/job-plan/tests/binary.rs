@@ -9,8 +9,7 @@
 
 use std::collections::BTreeSet;
 
-use nextbasket_batch::{Engine, JobId, Objects, Site};
-use nextbasket_domain::{Clock, Random};
+use nextbasket_batch::{Engine, JobId};
 use nextbasket_tables::{TableNames, Tables};
 use nextbasket_testkit::events::{ends_and_says, event, unused_events};
 use nextbasket_testkit::{FunctionProcess, TestStack};
@@ -22,17 +21,11 @@ async fn spawn(stack: &TestStack) -> FunctionProcess {
 
 /// Submits the job of the events, as the function `jobs` does.
 async fn submit(stack: &TestStack) {
-    let site = Site {
-        dynamodb: stack.dynamodb(),
-        operations: stack.operations(),
-        objects: Objects::new(stack.s3(), stack.bucket("JOBS_BUCKET")),
-        clock: Clock::system(),
-        random: Random::system().unwrap(),
-    };
     let environment = stack.environment("job-plan");
     let named = |variable: &str| environment.get(variable).cloned();
     let tables = Tables::new(stack.dynamodb(), TableNames::from_lookup(named));
-    let engine = Engine::new(site, nextbasket_jobs::kinds(&tables, nextbasket_jobs::Commands::Refused));
+    let engine =
+        Engine::new(stack.site(), nextbasket_jobs::kinds(&tables, nextbasket_jobs::Commands::Refused));
     let id = JobId::parse("rebuild-history-1").unwrap();
     engine.submit(Some(id), "rebuild-history", json!({ "segments": 2 })).await.unwrap();
 }

@@ -5,25 +5,17 @@
 use std::collections::BTreeSet;
 
 use nextbasket_batch::engine::Step;
-use nextbasket_batch::{Engine, JobId, Objects, Site};
-use nextbasket_domain::{Clock, Random};
+use nextbasket_batch::{Engine, JobId};
 use nextbasket_tables::{TableNames, Tables};
 use nextbasket_testkit::events::{ends_and_says, event, unused_events};
 use nextbasket_testkit::{FunctionProcess, TestStack};
 use serde_json::json;
 
 fn engine(stack: &TestStack) -> Engine {
-    let site = Site {
-        dynamodb: stack.dynamodb(),
-        operations: stack.operations(),
-        objects: Objects::new(stack.s3(), stack.bucket("JOBS_BUCKET")),
-        clock: Clock::system(),
-        random: Random::system().unwrap(),
-    };
     let environment = stack.environment("job-work");
     let named = |variable: &str| environment.get(variable).cloned();
     let tables = Tables::new(stack.dynamodb(), TableNames::from_lookup(named));
-    Engine::new(site, nextbasket_jobs::kinds(&tables, nextbasket_jobs::Commands::Refused))
+    Engine::new(stack.site(), nextbasket_jobs::kinds(&tables, nextbasket_jobs::Commands::Refused))
 }
 
 #[tokio::test]

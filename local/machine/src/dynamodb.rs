@@ -7,21 +7,17 @@ mod upkeep;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use dynoxide::Database;
-use tokio::sync::oneshot;
 use tokio::time::MissedTickBehavior;
 
-use crate::listen::{ListenError, listen};
+use crate::listen::ListenError;
+use crate::server::{ServerThreads, Threads};
 
 pub use clients::{ACCESS_KEY, REGION, sdk_config};
 pub use tables::{TableError, create_tables};
 pub(crate) use upkeep::trim;
-
-/// How long a stop waits for requests that are under way.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// How often expired items are looked for. AWS takes days at most; here a minute.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -41,11 +37,10 @@ pub enum Storage {
 
 /// A running embedded DynamoDB. Dropping it stops it as [`DynamoDb::stop`] does.
 pub struct DynamoDb {
-    address: SocketAddr,
     storage: Storage,
+    // Closed before the server is waited for.
     database: Option<Database>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    server: ServerThreads,
 }
 
 impl DynamoDb {
@@ -59,36 +54,26 @@ impl DynamoDb {
 
     fn start_sweeping(storage: Storage, address: SocketAddr, every: Duration) -> Result<Self, DynamoDbError> {
         let database = open(&storage)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("dynamodb")
-            .enable_all()
-            .build()
-            .map_err(|source| DynamoDbError::Thread { source })?;
-        let listener = runtime.block_on(async { listen(address) })?;
-        let address = listener.local_addr().map_err(|source| ListenError::Refused { address, source })?;
-        let (stop, stopped) = oneshot::channel::<()>();
         let served = database.clone();
-        let thread = std::thread::Builder::new()
-            .name("dynamodb".to_owned())
-            .spawn(move || {
-                runtime.spawn(sweep(served.clone(), every));
-                serve(&runtime, listener, served, stopped);
-            })
-            .map_err(|source| DynamoDbError::Thread { source })?;
-        Ok(DynamoDb { address, storage, database: Some(database), stop: Some(stop), thread: Some(thread) })
+        let threads = Threads { name: "dynamodb", count: 2, server: "the local DynamoDB" };
+        let no_thread = |source| DynamoDbError::Thread { source };
+        let server = ServerThreads::start(&threads, address, no_thread, move |listener, stopped| {
+            tokio::spawn(sweep(served.clone(), every));
+            dynoxide::server::serve_with_shutdown(listener, served, stopped)
+        });
+        Ok(DynamoDb { storage, database: Some(database), server: server? })
     }
 
     /// The address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.server.address()
     }
 
     /// The endpoint's URL for clients.
     #[must_use]
     pub fn endpoint_url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.address())
     }
 
     /// While on, a commit does not wait for the disk: some ten times faster, safe against the process being killed,
@@ -111,25 +96,8 @@ impl DynamoDb {
 
     /// Lets running requests finish and closes the storage.
     pub async fn stop(&mut self) {
-        let (stop, thread) = (self.stop.take(), self.thread.take());
         self.database = None;
-        let _closed = tokio::task::spawn_blocking(move || halt(stop, thread)).await;
-    }
-}
-
-impl Drop for DynamoDb {
-    fn drop(&mut self) {
-        self.database = None;
-        halt(self.stop.take(), self.thread.take());
-    }
-}
-
-fn halt(stop: Option<oneshot::Sender<()>>, thread: Option<JoinHandle<()>>) {
-    if let Some(stop) = stop {
-        let _gone = stop.send(());
-    }
-    if let Some(thread) = thread {
-        let _panicked = thread.join();
+        self.server.stop().await;
     }
 }
 
@@ -196,30 +164,6 @@ async fn sweep(database: Database, every: Duration) {
             Ok(Err(e)) => tracing::warn!(error = %e, "expired items could not be removed"),
         }
     }
-}
-
-fn serve(
-    runtime: &tokio::runtime::Runtime,
-    listener: tokio::net::TcpListener,
-    database: Database,
-    stopped: oneshot::Receiver<()>,
-) {
-    let (begin_grace, grace) = oneshot::channel::<()>();
-    let stopped = async move {
-        let _sender_dropped = stopped.await;
-        let _gone = begin_grace.send(());
-    };
-    runtime.block_on(async move {
-        let serving = dynoxide::server::serve_with_shutdown(listener, database, stopped);
-        let late = async {
-            let _begun = grace.await;
-            tokio::time::sleep(GRACE).await;
-        };
-        tokio::select! {
-            result = serving => if let Err(e) = result { tracing::error!(error = %e, "the local DynamoDB ended") },
-            () = late => tracing::warn!("requests to the local DynamoDB were cut off"),
-        }
-    });
 }
 
 #[cfg(test)]

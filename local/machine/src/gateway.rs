@@ -9,7 +9,6 @@ mod router;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router as Axum;
 use axum::body::Body;
@@ -17,18 +16,14 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;
 use http::StatusCode;
 use http_body_util::BodyExt;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 use crate::invoke::{HttpFunction, InvocationError, invoke, request_id};
-use crate::listen::{ListenError, listen};
+use crate::listen::ListenError;
+use crate::server::ServerTask;
 use crate::streams::Wake;
 use crate::template::{Function, Template};
 
 use router::Router;
-
-/// How long a stop waits for requests that are under way.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// What a front end is to do beyond the template.
 #[derive(Debug, Clone)]
@@ -46,11 +41,7 @@ impl Default for Settings {
 }
 
 /// A running HTTP front end.
-pub struct Gateway {
-    address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    server: JoinHandle<()>,
-}
+pub struct Gateway(ServerTask);
 
 impl Gateway {
     /// Listens on `address`, a loopback address, and serves the template's routes. `functions` holds the handlers
@@ -76,44 +67,25 @@ impl Gateway {
                 .ok_or_else(missing)?;
             router.add(&route.key, Target { function: function.clone(), handler: handler.clone() })?;
         }
-        let listener = listen(address)?;
-        let address = listener.local_addr().map_err(|source| ListenError::Refused { address, source })?;
         let service = Axum::new()
             .fallback(answer)
             .with_state(Arc::new(Front { router, settings }))
             .into_make_service_with_connect_info::<SocketAddr>();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let server = tokio::spawn(async move {
-            let stopped = async move {
-                let _sender_dropped = stopped.await;
-            };
-            if let Err(e) = axum::serve(listener, service).with_graceful_shutdown(stopped).await {
-                tracing::error!(error = %e, "the HTTP front end ended");
-            }
+        let server = ServerTask::start("the HTTP front end", address, |listener, stopped| {
+            axum::serve(listener, service).with_graceful_shutdown(stopped)
         });
-        Ok(Gateway { address, stop: Some(stop), server })
+        Ok(Gateway(server?))
     }
 
     /// The address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.0.address()
     }
 
     /// Takes no more connections and lets requests that are under way finish, for up to five seconds.
-    pub async fn stop(mut self) {
-        if let Some(stop) = self.stop.take() {
-            let _gone = stop.send(());
-        }
-        if tokio::time::timeout(GRACE, &mut self.server).await.is_err() {
-            tracing::warn!("HTTP requests were cut off");
-        }
-    }
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        self.server.abort();
+    pub async fn stop(self) {
+        self.0.stop("HTTP requests").await;
     }
 }
 

@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -18,14 +17,10 @@ use axum::routing::post;
 use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 use crate::invoke::request_id;
-use crate::listen::{ListenError, listen};
-
-/// How long a stop waits for invocations that are under way.
-const GRACE: Duration = Duration::from_secs(5);
+use crate::listen::ListenError;
+use crate::server::ServerTask;
 
 /// Most bytes of a payload or an answer: 6 MB.
 const MOST: usize = 6 * 1024 * 1024;
@@ -67,50 +62,27 @@ impl FunctionError {
 }
 
 /// A running endpoint.
-pub(crate) struct Lambda {
-    address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    server: JoinHandle<()>,
-}
+pub(crate) struct Lambda(ServerTask);
 
 impl Lambda {
-    pub(crate) async fn start(functions: Functions, address: SocketAddr) -> Result<Self, ListenError> {
-        let listener = listen(address)?;
-        let address = listener.local_addr().map_err(|source| ListenError::Refused { address, source })?;
+    pub(crate) fn start(functions: Functions, address: SocketAddr) -> Result<Self, ListenError> {
         let router = Router::new()
             .route("/2015-03-31/functions/{name}/invocations", post(invoke))
             .layer(DefaultBodyLimit::disable())
             .with_state(Arc::new(functions));
-        let (stop, stopped) = oneshot::channel::<()>();
-        let server = tokio::spawn(async move {
-            let stopped = async move {
-                let _sender_dropped = stopped.await;
-            };
-            if let Err(e) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
-                tracing::error!(error = %e, "the local Lambda ended");
-            }
+        let server = ServerTask::start("the local Lambda", address, |listener, stopped| {
+            axum::serve(listener, router).with_graceful_shutdown(stopped)
         });
-        Ok(Lambda { address, stop: Some(stop), server })
+        server.map(Self)
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.0.address()
     }
 
     /// Takes no more calls and lets those that are under way finish, for up to five seconds.
-    pub(crate) async fn stop(mut self) {
-        if let Some(stop) = self.stop.take() {
-            let _gone = stop.send(());
-        }
-        if tokio::time::timeout(GRACE, &mut self.server).await.is_err() {
-            tracing::warn!("invocations were cut off");
-        }
-    }
-}
-
-impl Drop for Lambda {
-    fn drop(&mut self) {
-        self.server.abort();
+    pub(crate) async fn stop(self) {
+        self.0.stop("invocations").await;
     }
 }
 

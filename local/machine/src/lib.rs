@@ -32,6 +32,7 @@ mod listen;
 pub mod machine;
 pub mod s3;
 pub mod schedules;
+mod server;
 pub mod streams;
 pub mod template;
 

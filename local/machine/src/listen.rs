@@ -31,15 +31,18 @@ pub enum ListenError {
     },
 }
 
-/// A listener on a loopback address whose connections send small answers at once. Needs a runtime.
-pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, ListenError> {
+/// A listener on a loopback address, and its address with the port that it got. Its connections send small answers at
+/// once. Needs a runtime.
+pub(crate) fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ListenError> {
     if !address.ip().is_loopback() {
         return Err(ListenError::NotLoopback { address });
     }
-    bind(address).map_err(|source| match source.kind() {
+    let listener = bind(address).map_err(|source| match source.kind() {
         std::io::ErrorKind::AddrInUse => ListenError::Taken { address },
         _ => ListenError::Refused { address, source },
-    })
+    })?;
+    let address = listener.local_addr().map_err(|source| ListenError::Refused { address, source })?;
+    Ok((listener, address))
 }
 
 fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {

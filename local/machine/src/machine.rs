@@ -198,7 +198,7 @@ impl Machine {
     /// # Errors
     /// [`ListenError`] when there is no port to listen on.
     pub async fn lambda(&mut self, functions: Functions) -> Result<SocketAddr, ListenError> {
-        let lambda = Lambda::start(functions, ANY_PORT).await?;
+        let lambda = Lambda::start(functions, ANY_PORT)?;
         let address = lambda.address();
         self.lambdas.push(lambda);
         Ok(address)

@@ -32,8 +32,6 @@ mod store;
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::thread::JoinHandle;
-use std::time::Duration;
 
 use axum::Router;
 use axum::error_handling::HandleError;
@@ -41,28 +39,22 @@ use http::StatusCode;
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
 use crate::dynamodb::ACCESS_KEY;
-use crate::listen::{ListenError, listen};
+use crate::listen::ListenError;
+use crate::server::{ServerThreads, Threads};
 
 pub use clients::s3_config;
 use index::Index;
 use store::Store;
-
-/// How long a stop waits for requests that are under way.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// Threads that serve requests. Each may wait for the disk.
 const THREADS: usize = 4;
 
 /// A running embedded S3. Dropping it stops it as [`S3::stop`] does.
 pub struct S3 {
-    address: SocketAddr,
+    server: ServerThreads,
     store: Store,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
     _temporary: Option<TempDir>,
 }
 
@@ -82,33 +74,24 @@ impl S3 {
             }
         };
         let store = Store::open(&folder, temporary.is_none())?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(THREADS)
-            .thread_name("s3")
-            .enable_all()
-            .build()
-            .map_err(S3Error::Thread)?;
-        let listener = runtime.block_on(async { listen(address) })?;
-        let address = listener.local_addr().map_err(|source| ListenError::Refused { address, source })?;
-        let (stop, stopped) = oneshot::channel::<()>();
         let served = store.clone();
-        let thread = std::thread::Builder::new()
-            .name("s3".to_owned())
-            .spawn(move || serve(&runtime, listener, served, stopped))
-            .map_err(S3Error::Thread)?;
-        Ok(S3 { address, store, stop: Some(stop), thread: Some(thread), _temporary: temporary })
+        let threads = Threads { name: "s3", count: THREADS, server: "the local S3" };
+        let server = ServerThreads::start(&threads, address, S3Error::Thread, move |listener, stopped| {
+            axum::serve(listener, router(served)).with_graceful_shutdown(stopped)
+        });
+        Ok(S3 { server: server?, store, _temporary: temporary })
     }
 
     /// The address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.server.address()
     }
 
     /// The endpoint's URL for clients.
     #[must_use]
     pub fn endpoint_url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.address())
     }
 
     /// Makes a bucket if it is not there.
@@ -124,27 +107,11 @@ impl S3 {
 
     /// Lets running requests finish and closes the storage.
     pub async fn stop(&mut self) {
-        let (stop, thread) = (self.stop.take(), self.thread.take());
-        let _closed = tokio::task::spawn_blocking(move || halt(stop, thread)).await;
+        self.server.stop().await;
     }
 
     fn index(&self) -> &Index {
         &self.store.index
-    }
-}
-
-impl Drop for S3 {
-    fn drop(&mut self) {
-        halt(self.stop.take(), self.thread.take());
-    }
-}
-
-fn halt(stop: Option<oneshot::Sender<()>>, thread: Option<JoinHandle<()>>) {
-    if let Some(stop) = stop {
-        let _gone = stop.send(());
-    }
-    if let Some(thread) = thread {
-        let _panicked = thread.join();
     }
 }
 
@@ -179,12 +146,7 @@ pub enum S3Error {
     Thread(#[source] std::io::Error),
 }
 
-fn serve(
-    runtime: &tokio::runtime::Runtime,
-    listener: TcpListener,
-    store: Store,
-    stopped: oneshot::Receiver<()>,
-) {
+fn router(store: Store) -> Router {
     let mut service = S3ServiceBuilder::new(store);
     // Bodies in chunks are read only from signed requests, and those only with a key to check them by.
     service.set_auth(SimpleAuth::from_single(ACCESS_KEY, ACCESS_KEY));
@@ -192,22 +154,5 @@ fn serve(
         tracing::error!(error = ?e, "the local S3 could not answer");
         StatusCode::INTERNAL_SERVER_ERROR
     });
-    let router = Router::new().fallback_service(service);
-    let (begin_grace, grace) = oneshot::channel::<()>();
-    let stopped = async move {
-        let _sender_dropped = stopped.await;
-        let _gone = begin_grace.send(());
-    };
-    runtime.block_on(async move {
-        let late = async {
-            let _begun = grace.await;
-            tokio::time::sleep(GRACE).await;
-        };
-        tokio::select! {
-            result = axum::serve(listener, router).with_graceful_shutdown(stopped) => {
-                if let Err(e) = result { tracing::error!(error = %e, "the local S3 ended") }
-            }
-            () = late => tracing::warn!("requests to the local S3 were cut off"),
-        }
-    });
+    Router::new().fallback_service(service)
 }

@@ -1,10 +1,9 @@
 //! The options of the commands over dumps.
 
 use clap::{Args, ValueEnum};
-use serde_json::Value;
 
 use super::Running;
-use super::table_jobs::on_conflict;
+use super::units::{Puts, ReadUnits, WriteUnits};
 
 /// Options of `dump`.
 #[derive(Debug, Args)]
@@ -32,9 +31,9 @@ pub struct Dump {
     /// The most items of a page
     #[arg(long, value_name = "ITEMS")]
     pub batch_size: Option<u32>,
-    /// Read units per second, over all workers [default: as many as go through]
-    #[arg(long, value_name = "UNITS")]
-    pub rcu: Option<f64>,
+    /// How fast it reads.
+    #[command(flatten)]
+    pub reads: ReadUnits,
     /// Read strongly consistently, for twice the units
     #[arg(long)]
     pub consistent: bool,
@@ -71,12 +70,9 @@ pub struct Restore {
     /// Make the table, as the dump says that it was
     #[arg(long)]
     pub create: bool,
-    /// Items that are there already: skip, overwrite, fail, or if-newer=ATTRIBUTE
-    #[arg(long, value_name = "POLICY", default_value = "overwrite", value_parser = on_conflict)]
-    pub on_conflict: Value,
-    /// Write units per second, over all workers [default: as many as go through]
-    #[arg(long, value_name = "UNITS")]
-    pub wcu: Option<f64>,
+    /// What it does with items that are there already, and how fast it writes.
+    #[command(flatten)]
+    pub puts: Puts,
     /// How the job runs.
     #[command(flatten)]
     pub running: Running,
@@ -95,9 +91,9 @@ pub struct Verify {
     /// The other table's endpoint, if it is another one
     #[arg(long, value_name = "URL", requires = "other")]
     pub other_endpoint: Option<String>,
-    /// Read units per second, over all workers [default: as many as go through]
-    #[arg(long, value_name = "UNITS")]
-    pub rcu: Option<f64>,
+    /// How fast it reads.
+    #[command(flatten)]
+    pub reads: ReadUnits,
     /// How the job runs.
     #[command(flatten)]
     pub running: Running,
@@ -113,9 +109,9 @@ pub struct Diff {
     /// Where the differences go, as JSON Lines
     #[arg(long, value_name = "FILE", default_value = "differences.jsonl")]
     pub to: String,
-    /// Read units per second, over all workers [default: as many as go through]
-    #[arg(long, value_name = "UNITS")]
-    pub rcu: Option<f64>,
+    /// How fast it reads.
+    #[command(flatten)]
+    pub reads: ReadUnits,
     /// How the job runs.
     #[command(flatten)]
     pub running: Running,
@@ -132,12 +128,12 @@ pub struct Archive {
     /// The folder or s3://BUCKET/PREFIX below which the copy gets a folder of its own
     #[arg(long, value_name = "PLACE")]
     pub to: String,
-    /// Read units per second, over all workers [default: as many as go through]
-    #[arg(long, value_name = "UNITS")]
-    pub rcu: Option<f64>,
-    /// Write units per second, over all workers [default: as many as go through]
-    #[arg(long, value_name = "UNITS")]
-    pub wcu: Option<f64>,
+    /// How fast it reads.
+    #[command(flatten)]
+    pub reads: ReadUnits,
+    /// How fast it writes.
+    #[command(flatten)]
+    pub writes: WriteUnits,
     /// How the job runs.
     #[command(flatten)]
     pub running: Running,

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::Value;
 
+use super::parameters::Parameters;
 use crate::jobs::run::{RunOptions, WORKERS};
 use crate::target::Target;
 
@@ -30,11 +30,8 @@ pub struct Running {
 
 impl Running {
     /// The job's parameters with the width that was asked for: how many batches all processes together work on.
-    pub(crate) fn with_width(&self, mut parameters: Value) -> Value {
-        if let (Some(workers), Some(fields)) = (self.workers, parameters.as_object_mut()) {
-            fields.insert("width".to_owned(), Value::from(workers));
-        }
-        parameters
+    pub(crate) fn with_width(&self, parameters: Parameters) -> Parameters {
+        parameters.with("width", self.workers)
     }
 
     /// As the job is to be run, with its estimate told first.

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use super::Running;
+use super::parameters::{Parameters, up};
+use super::units::{Puts, ReadUnits, WriteUnits};
 
 /// How a table is gone through.
 #[derive(Debug, Clone, Args)]
@@ -17,9 +19,9 @@ pub struct Through {
     /// The most items of a page
     #[arg(long, value_name = "ITEMS")]
     pub batch_size: Option<u32>,
-    /// Read units per second, over all workers [default: as many as go through]
-    #[arg(long, value_name = "UNITS")]
-    pub rcu: Option<f64>,
+    /// How fast it reads.
+    #[command(flatten)]
+    pub reads: ReadUnits,
     /// How the work is split
     #[arg(long, value_enum, default_value_t)]
     pub split: Split,
@@ -92,14 +94,9 @@ pub struct Follow {
     pub interval: Option<String>,
 }
 
-/// Options of `count`.
-#[derive(Debug, Args)]
-pub struct Count {
-    /// The table
-    pub table: String,
-    /// The condition, in DynamoDB's own language with values in place: "size(tags) > 2 AND price < 5"
-    #[arg(long = "where", value_name = "CONDITION")]
-    pub condition: Option<String>,
+/// How a job goes over the items of a table.
+#[derive(Debug, Clone, Args)]
+pub struct Pass {
     /// How the table is gone through.
     #[command(flatten)]
     pub through: Through,
@@ -109,6 +106,19 @@ pub struct Count {
     /// How the job runs.
     #[command(flatten)]
     pub running: Running,
+}
+
+/// Options of `count`.
+#[derive(Debug, Args)]
+pub struct Count {
+    /// The table
+    pub table: String,
+    /// The condition, in DynamoDB's own language with values in place: "size(tags) > 2 AND price < 5"
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub condition: Option<String>,
+    /// How the job goes over the items.
+    #[command(flatten)]
+    pub pass: Pass,
 }
 
 /// Options of `update`.
@@ -122,18 +132,12 @@ pub struct Update {
     /// The condition, such as "status = 'old' AND expiresAt < now()"
     #[arg(long = "where", value_name = "CONDITION")]
     pub condition: Option<String>,
-    /// Write units per second, over all workers [default: as many as go through]
-    #[arg(long, value_name = "UNITS")]
-    pub wcu: Option<f64>,
-    /// How the table is gone through.
+    /// How fast it writes.
     #[command(flatten)]
-    pub through: Through,
-    /// What goes on afterwards.
+    pub writes: WriteUnits,
+    /// How the job goes over the items.
     #[command(flatten)]
-    pub follow: Follow,
-    /// How the job runs.
-    #[command(flatten)]
-    pub running: Running,
+    pub pass: Pass,
 }
 
 /// Options of `delete`.
@@ -147,18 +151,12 @@ pub struct Delete {
     /// Delete every item
     #[arg(long, conflicts_with = "condition")]
     pub all: bool,
-    /// Write units per second, over all workers [default: as many as go through]
-    #[arg(long, value_name = "UNITS")]
-    pub wcu: Option<f64>,
-    /// How the table is gone through.
+    /// How fast it writes.
     #[command(flatten)]
-    pub through: Through,
-    /// What goes on afterwards.
+    pub writes: WriteUnits,
+    /// How the job goes over the items.
     #[command(flatten)]
-    pub follow: Follow,
-    /// How the job runs.
-    #[command(flatten)]
-    pub running: Running,
+    pub pass: Pass,
 }
 
 /// Options of `copy`.
@@ -177,21 +175,12 @@ pub struct Copy {
     /// The condition that items to copy meet
     #[arg(long = "where", value_name = "CONDITION")]
     pub condition: Option<String>,
-    /// Items that are there already: skip, overwrite, fail, or if-newer=ATTRIBUTE
-    #[arg(long, value_name = "POLICY", default_value = "overwrite", value_parser = on_conflict)]
-    pub on_conflict: Value,
-    /// Write units per second, over all workers [default: as many as go through]
-    #[arg(long, value_name = "UNITS")]
-    pub wcu: Option<f64>,
-    /// How the table is gone through.
+    /// What it does with items that are there already, and how fast it writes.
     #[command(flatten)]
-    pub through: Through,
-    /// What goes on afterwards.
+    pub puts: Puts,
+    /// How the job goes over the items.
     #[command(flatten)]
-    pub follow: Follow,
-    /// How the job runs.
-    #[command(flatten)]
-    pub running: Running,
+    pub pass: Pass,
 }
 
 /// Options of `fill`.
@@ -217,54 +206,17 @@ pub struct Fill {
     /// The most items of a batch of writes
     #[arg(long, value_name = "ITEMS")]
     pub batch_size: Option<u32>,
-    /// Write units per second, over all workers [default: as many as go through]
-    #[arg(long, value_name = "UNITS")]
-    pub wcu: Option<f64>,
+    /// How fast it writes.
+    #[command(flatten)]
+    pub writes: WriteUnits,
     /// How the job runs.
     #[command(flatten)]
     pub running: Running,
 }
 
-/// What becomes of items that are there already, as the job's parameters have it.
-///
-/// # Errors
-/// What is expected.
-pub(crate) fn on_conflict(text: &str) -> Result<Value, String> {
-    match text.split_once('=') {
-        None if matches!(text, "skip" | "overwrite" | "fail") => Ok(json!(text)),
-        Some(("if-newer", attribute)) if !attribute.is_empty() => Ok(json!({ "ifNewer": attribute })),
-        _ => Err("one of skip, overwrite, fail, if-newer=ATTRIBUTE".to_owned()),
-    }
-}
-
-/// Parameters of a job, of which those that were not given are left out.
-#[derive(Debug, Default)]
-pub(crate) struct Parameters(Map<String, Value>);
-
-impl Parameters {
-    /// With this one, unless it is null.
-    pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        let value = value.into();
-        if !value.is_null() {
-            self.0.insert(name.to_owned(), value);
-        }
-        self
-    }
-
-    /// As JSON.
-    pub(crate) fn json(self) -> Value {
-        Value::Object(self.0)
-    }
-}
-
-/// A flag that is only said when it is up.
-pub(crate) fn up(flag: bool) -> Option<bool> {
-    flag.then_some(true)
-}
-
 impl Through {
     /// Adds what was said of it.
-    pub(crate) fn add(&self, parameters: Parameters) -> Parameters {
+    fn add(&self, parameters: Parameters) -> Parameters {
         let split = match self.split {
             Split::Size => Parameters::default(),
             Split::Time => Parameters::default().with("by", "time"),
@@ -274,18 +226,18 @@ impl Through {
             .with("attribute", self.by.clone())
             .with("every", self.every.clone())
             .with("parts", self.parts)
-            .json();
+            .json_if_any();
         let said = |value: &dyn std::fmt::Debug| {
             let name = format!("{value:?}");
             let mut letters = name.chars();
             letters.next().map(|first| first.to_ascii_lowercase().to_string() + letters.as_str())
         };
+        let parameters = self.reads.add(parameters);
         parameters
             .with("segments", self.segments)
             .with("batchSize", self.batch_size)
-            .with("readUnits", self.rcu)
             .with("consistentRead", up(self.consistent))
-            .with("split", if split == json!({}) { Value::Null } else { split })
+            .with("split", split)
             .with("assign", self.assign.and_then(|assign| said(&assign)))
             .with("aggregate", self.aggregate.and_then(|aggregate| said(&aggregate)))
             .with("parallel", self.serial.then_some(false))
@@ -294,8 +246,15 @@ impl Through {
 
 impl Follow {
     /// Adds what was said of it.
-    pub(crate) fn add(&self, parameters: Parameters) -> Parameters {
+    fn add(&self, parameters: Parameters) -> Parameters {
         let follow = Parameters::default().with("interval", self.interval.clone()).json();
         parameters.with("follow", if self.follow { follow } else { Value::Null })
+    }
+}
+
+impl Pass {
+    /// Adds what was said of it.
+    pub(crate) fn add(&self, parameters: Parameters) -> Parameters {
+        self.follow.add(self.through.add(parameters))
     }
 }

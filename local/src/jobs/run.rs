@@ -103,6 +103,13 @@ impl Ended {
         say(as_json, &value, words);
     }
 
+    /// The failure that the command ends with if items were refused.
+    pub(crate) fn none_refused(&self) -> Result<(), Failure> {
+        let Some(file) = &self.refused else { return Ok(()) };
+        let count = self.job.total.refused;
+        Err(Failure::Other(format!("{count} items were refused: see {}", file.display())))
+    }
+
     /// The failure that the command ends with unless the job has succeeded.
     pub(crate) fn succeeded(self) -> Result<Self, Failure> {
         ended(&self.job)?;

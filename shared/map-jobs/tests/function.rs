@@ -60,7 +60,7 @@ async fn lambda(world: &World) -> Lambda {
     let config =
         machine.sdk_config().clone().into_builder().endpoint_url(format!("http://{address}")).build();
     let map = Map::new().with_functions(aws_sdk_lambda::Client::new(&config));
-    Lambda { calls, engine: world.engine_with(map, world.stack.s3()), _machine: machine }
+    Lambda { calls, engine: world.engine_with(map), _machine: machine }
 }
 
 #[tokio::test(flavor = "multi_thread")]

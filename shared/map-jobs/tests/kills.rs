@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use common::{World, lines_of, numbers, result, runs, script};
 use nextbasket_batch::pool::{Stop, drive};
-use nextbasket_map_jobs::Map;
 use nextbasket_testkit::Fault;
 use serde_json::{Value, json};
 
@@ -80,7 +79,7 @@ async fn a_command_whose_worker_is_stopped_or_killed_is_ended_and_its_batch_is_d
         () = begun(4) => {}
     }
     assert_all_end(&world.read("pids")).await;
-    world.forward(90_000);
+    world.forward(Duration::from_secs(90));
     world.file("ready", "");
     let ended = drive(&engine, &job.job_id, 1, &Stop::default()).await.unwrap().unwrap();
     assert_eq!(result(&ended)["failed"], 0);
@@ -137,7 +136,7 @@ async fn a_job_that_is_killed_while_it_tidies_up_has_its_output() {
     let mut parameters = lines_of(&input, &world.path("out"), &json!(["cat"]));
     parameters["batchBytes"] = json!(10_000);
     let proxy = world.stack.s3_proxy().await;
-    let slow = world.engine_with(Map::new().with_commands(), proxy.s3());
+    let slow = world.engine_through(world.stack.dynamodb(), proxy.s3());
     let job = slow.submit(None, "map", parameters).await.unwrap();
     proxy.inject("DELETE", 5..=u64::MAX, Fault::Delay(Duration::from_secs(600)));
     let stop = Stop::default();
@@ -150,7 +149,7 @@ async fn a_job_that_is_killed_while_it_tidies_up_has_its_output() {
             }
         } => {}
     }
-    world.forward(90_000);
+    world.forward(Duration::from_secs(90));
     let ended = drive(&world.engine(), &job.job_id, 3, &Stop::default()).await.unwrap().unwrap();
     assert_eq!((&result(&ended)["records"], &result(&ended)["failed"]), (&json!(40), &json!(0)));
     assert!(world.read("out") == line.repeat(40));

@@ -233,7 +233,7 @@ async fn an_import_that_is_killed_again_and_again_leaves_what_an_uninterrupted_o
         let counted = ["newPurchases", "knownPurchases"].map(|name| written[name].as_u64().unwrap());
         assert_eq!(counted[0] + counted[1], 6_000, "seed {seed}");
         // Of each worker at most one group had arrived without being counted.
-        assert!(counted[1] <= u64::from(kills) * 3 * 400, "seed {seed}: {written}");
+        assert!(counted[1] <= kills * 3 * 400, "seed {seed}: {written}");
         assert!(kills > 0, "seed {seed}: it was never killed");
     }
 }

@@ -34,7 +34,7 @@ async fn a_change_that_counts_happens_to_every_item_once_and_no_more() {
     for (seed, (table, keys)) in (1..).zip(tables) {
         world.numbered(table, keys, 900).await;
         let proxy = world.stack.proxy().await;
-        let engine = world.engine_through(proxy.dynamodb());
+        let engine = world.engine_through(proxy.dynamodb(), world.stack.s3());
         common::run(&engine, "count", small(table, json!({ "where": "id >= 100" }))).await;
         let pages = proxy.calls("Scan");
         let change = small(table, json!({ "set": "n = n + 1, last = n", "where": "id >= 100" }));
@@ -46,7 +46,7 @@ async fn a_change_that_counts_happens_to_every_item_once_and_no_more() {
         }
         assert!(kills > 0, "seed {seed}: it was never killed");
         let read = proxy.calls("Scan") - pages;
-        assert!(read <= pages + 4 * u64::from(kills), "seed {seed}: {read} of {pages} pages, {kills} kills");
+        assert!(read <= pages + 4 * kills, "seed {seed}: {read} of {pages} pages, {kills} kills");
     }
 }
 

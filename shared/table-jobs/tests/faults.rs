@@ -27,7 +27,7 @@ async fn a_change_that_counts_happens_once_whatever_the_network_does() {
     let world = World::start().await;
     world.numbered("counted", (S, Some(N)), 400).await;
     let proxy = world.stack.proxy().await;
-    let engine = world.engine_through(proxy.dynamodb());
+    let engine = world.engine_through(proxy.dynamodb(), world.stack.s3());
     proxy.inject("TransactWriteItems", 2..=2, Fault::DropAfter);
     proxy.inject("TransactWriteItems", 5..=12, Fault::DropAfter);
     proxy.inject("TransactWriteItems", 15..=18, Fault::Throttle);
@@ -51,7 +51,7 @@ async fn throttled_and_unprocessed_writes_are_made_in_the_end() {
     world.numbered("slow", (N, Some(B)), 400).await;
     world.table("slow-copy", (N, Some(B))).await;
     let proxy = world.stack.proxy().await;
-    let engine = world.engine_through(proxy.dynamodb());
+    let engine = world.engine_through(proxy.dynamodb(), world.stack.s3());
     let small = |mut more: Value| {
         more["segments"] = json!(3);
         more["batchSize"] = json!(60);

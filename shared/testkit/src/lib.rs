@@ -7,6 +7,8 @@
 //! | [`stack`] | the template's tables and buckets, with clients |
 //! | [`function_process`] | a function's own binary, invoked as Lambda does |
 //! | [`events`] | the repository's example events, and what a function answers them |
+//! | [`jobs`] | jobs of any kinds, worked on and killed, with a clock that tests set forward |
+//! | [`seeded`] | randomness that can be replayed |
 //! | [`fault_proxy`] | faults on the way to an endpoint, calls counted, capacity measured |
 
 #![allow(
@@ -20,8 +22,12 @@
 pub mod events;
 pub mod fault_proxy;
 pub mod function_process;
+pub mod jobs;
+pub mod seeded;
 pub mod stack;
 
 pub use fault_proxy::{Capacity, Fault, FaultProxy};
 pub use function_process::{FunctionError, FunctionProcess};
+pub use jobs::JobStack;
+pub use seeded::Seeded;
 pub use stack::TestStack;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use aws_config::SdkConfig;
+use nextbasket_batch::{Objects, Site};
+use nextbasket_domain::{Clock, Random};
 use nextbasket_machine::{Machine, Options};
 
 use crate::FaultProxy;
@@ -114,6 +116,18 @@ impl TestStack {
         let by_id = || template.bucket(name).or_else(|| template.bucket(&logical_id(name)));
         let bucket = self.names.get(name).or_else(|| Some(&by_id()?.name));
         bucket.unwrap_or_else(|| panic!("the template has no bucket for {name}")).clone()
+    }
+
+    /// Where jobs run.
+    #[must_use]
+    pub fn site(&self) -> Site {
+        Site {
+            dynamodb: self.dynamodb(),
+            operations: self.operations(),
+            objects: Objects::new(self.s3(), self.bucket("JobsBucket")),
+            clock: Clock::system(),
+            random: Random::system().unwrap(),
+        }
     }
 
     /// The environment of a function's process, by logical id or binary.

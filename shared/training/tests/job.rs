@@ -20,7 +20,7 @@ use common::{DAY_MS, Seeded, product, purchase, shop};
 use futures::{StreamExt, TryStreamExt};
 use nextbasket_batch::pool::{Stop, drive};
 use nextbasket_batch::{Engine, Job, JobError, JobId, JobState, Kinds, Objects, Site};
-use nextbasket_domain::{Clock, ProductId, Purchase, Random};
+use nextbasket_domain::{Clock, ProductId, Purchase};
 use nextbasket_recommender::{DatasetBuilder, Model, Params, train};
 use nextbasket_tables::model::{ModelTable, RollbackError};
 use nextbasket_tables::{TableNames, Tables};
@@ -42,13 +42,8 @@ impl World {
         let (dynamodb, s3) = (stack.proxy().await, stack.s3_proxy().await);
         let names = TableNames::from_lookup(|variable| Some(stack.table(variable).to_owned()));
         // What is worked on goes through the proxies; what tests look at does not.
-        let site = Site {
-            dynamodb: dynamodb.dynamodb(),
-            operations: stack.operations(),
-            objects: Objects::new(s3.s3(), stack.bucket("JOBS_BUCKET")),
-            clock: Clock::system(),
-            random: Random::system().unwrap(),
-        };
+        let objects = Objects::new(s3.s3(), stack.bucket("JOBS_BUCKET"));
+        let site = Site { dynamodb: dynamodb.dynamodb(), objects, ..stack.site() };
         let through = Tables::new(dynamodb.dynamodb(), names.clone());
         let engine = Engine::new(site, Kinds::default().with(Train::new(through)));
         let world = Self { tables: Tables::new(stack.dynamodb(), names), stack, dynamodb, s3, engine };

@@ -6,23 +6,17 @@ use std::time::Duration;
 
 use nextbasket_batch::work::Go;
 use nextbasket_batch::{
-    BatchPlan, Engine, Estimate, JobError, Kind, Kinds, Next, Objects, Outcome, Planning, Refusal, Site,
-    StagePlan, Work, WorkError, kind,
+    BatchPlan, Engine, Estimate, JobError, Kind, Kinds, Next, Outcome, Planning, Refusal, Site, StagePlan,
+    Work, WorkError, kind,
 };
-use nextbasket_domain::{Clock, Random};
 use nextbasket_testkit::TestStack;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// An engine on this stack that knows the one kind `trial`, behind another DynamoDB client if one is given.
 pub(crate) fn engine(stack: &TestStack, dynamodb: Option<aws_sdk_dynamodb::Client>) -> Engine {
-    let site = Site {
-        dynamodb: dynamodb.unwrap_or_else(|| stack.dynamodb()),
-        operations: stack.operations(),
-        objects: Objects::new(stack.s3(), stack.bucket("JOBS_BUCKET")),
-        clock: Clock::system(),
-        random: Random::system().unwrap(),
-    };
+    let dynamodb = dynamodb.unwrap_or_else(|| stack.dynamodb());
+    let site = Site { dynamodb, ..stack.site() };
     Engine::new(site, Kinds::default().with(Trial))
 }
 

@@ -39,6 +39,49 @@ macro_rules! facts {
 
 pub(super) use facts;
 
+/// The object that a GET or HEAD names, held, once its conditions are met.
+macro_rules! found {
+    ($store:expr, $input:expr) => {{
+        whole($input.part_number, $input.version_id.as_deref())?;
+        let found = $store.find(&$input.bucket, &$input.key)?;
+        let reading = Reading {
+            matches: $input.if_match,
+            none_matches: $input.if_none_match,
+            modified_since: $input.if_modified_since,
+            unmodified_since: $input.if_unmodified_since,
+        };
+        reading.check(&found.0)?;
+        found
+    }};
+}
+
+/// The answer to a GET or HEAD, without a body.
+macro_rules! described {
+    ($output:ident, $object:expr, $range:expr, $content_range:expr, $checksum:expr) => {{
+        let facts = &$object.facts;
+        let mut output = $output {
+            accept_ranges: Some("bytes".to_owned()),
+            content_length: Some(i64::try_from($range.end - $range.start).map_err(broken)?),
+            content_range: $content_range,
+            content_type: Some(facts.content_type.clone().unwrap_or_else(|| NO_TYPE.to_owned())),
+            content_encoding: facts.content_encoding.clone(),
+            content_disposition: facts.content_disposition.clone(),
+            content_language: facts.content_language.clone(),
+            cache_control: facts.cache_control.clone(),
+            e_tag: Some(ETag::Strong($object.etag.clone())),
+            expires: facts.expires.map(timestamp),
+            last_modified: Some($object.modified.into()),
+            metadata: Some(facts.metadata.clone().into_iter().collect()),
+            ..Default::default()
+        };
+        if let Some(checksum) = $checksum {
+            checksum::tell!(output, checksum);
+            output.checksum_type = Some(checksum.kind.dto());
+        }
+        output
+    }};
+}
+
 pub(super) fn kept(
     metadata: Option<Metadata>,
     [content_type, content_encoding, content_disposition, content_language, cache_control]: [Option<String>;
@@ -99,41 +142,13 @@ impl Store {
 
     pub(super) async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<GetObjectOutput> {
         let input = request.input;
-        whole(input.part_number, input.version_id.as_deref())?;
-        let (object, hold) = self.find(&input.bucket, &input.key)?;
-        let reading = Reading {
-            matches: input.if_match,
-            none_matches: input.if_none_match,
-            modified_since: input.if_modified_since,
-            unmodified_since: input.if_unmodified_since,
-        };
-        reading.check(&object)?;
+        let (object, hold) = found!(self, input);
         let (range, content_range) = range(input.range.as_ref(), object.size)?;
-        let length = i64::try_from(range.end - range.start).map_err(broken)?;
         let reader = Reader::new(hold, object.pieces.iter().copied(), &range);
-        let mut output = GetObjectOutput {
-            accept_ranges: Some("bytes".to_owned()),
-            body: Some(StreamingBlob::wrap(futures::stream::iter(reader))),
-            content_length: Some(length),
-            content_type: Some(object.facts.content_type.clone().unwrap_or_else(|| NO_TYPE.to_owned())),
-            content_encoding: object.facts.content_encoding.clone(),
-            content_disposition: object.facts.content_disposition.clone(),
-            content_language: object.facts.content_language.clone(),
-            cache_control: object.facts.cache_control.clone(),
-            e_tag: Some(ETag::Strong(object.etag.clone())),
-            expires: object.facts.expires.map(timestamp),
-            last_modified: Some(object.modified.into()),
-            metadata: Some(object.facts.metadata.clone().into_iter().collect()),
-            ..Default::default()
-        };
-        if let Some(checksum) = &object.facts.checksum
-            && input.checksum_mode.is_some()
-            && content_range.is_none()
-        {
-            checksum::tell!(output, checksum);
-            output.checksum_type = Some(checksum.kind.dto());
-        }
-        output.content_range = content_range;
+        let whole = content_range.is_none();
+        let checksum = object.facts.checksum.as_ref().filter(|_| whole && input.checksum_mode.is_some());
+        let mut output = described!(GetObjectOutput, object, range, content_range, checksum);
+        output.body = Some(StreamingBlob::wrap(futures::stream::iter(reader)));
         Ok(output)
     }
 
@@ -142,38 +157,10 @@ impl Store {
         request: S3Request<HeadObjectInput>,
     ) -> S3Result<HeadObjectOutput> {
         let input = request.input;
-        whole(input.part_number, input.version_id.as_deref())?;
-        let (object, _hold) = self.find(&input.bucket, &input.key)?;
-        let reading = Reading {
-            matches: input.if_match,
-            none_matches: input.if_none_match,
-            modified_since: input.if_modified_since,
-            unmodified_since: input.if_unmodified_since,
-        };
-        reading.check(&object)?;
+        let (object, _hold) = found!(self, input);
         let (range, content_range) = range(input.range.as_ref(), object.size)?;
-        let mut output = HeadObjectOutput {
-            accept_ranges: Some("bytes".to_owned()),
-            content_length: Some(i64::try_from(range.end - range.start).map_err(broken)?),
-            content_type: Some(object.facts.content_type.clone().unwrap_or_else(|| NO_TYPE.to_owned())),
-            content_encoding: object.facts.content_encoding.clone(),
-            content_disposition: object.facts.content_disposition.clone(),
-            content_language: object.facts.content_language.clone(),
-            cache_control: object.facts.cache_control.clone(),
-            e_tag: Some(ETag::Strong(object.etag.clone())),
-            expires: object.facts.expires.map(timestamp),
-            last_modified: Some(object.modified.into()),
-            metadata: Some(object.facts.metadata.clone().into_iter().collect()),
-            ..Default::default()
-        };
-        if let Some(checksum) = &object.facts.checksum
-            && input.checksum_mode.is_some()
-        {
-            checksum::tell!(output, checksum);
-            output.checksum_type = Some(checksum.kind.dto());
-        }
-        output.content_range = content_range;
-        Ok(output)
+        let checksum = object.facts.checksum.as_ref().filter(|_| input.checksum_mode.is_some());
+        Ok(described!(HeadObjectOutput, object, range, content_range, checksum))
     }
 
     pub(super) async fn delete_object(

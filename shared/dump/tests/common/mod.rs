@@ -6,12 +6,11 @@
     clippy::indexing_slicing,
     reason = "a test that cannot go on fails there"
 )]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its share")]
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test binary uses its share")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -20,86 +19,56 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, PutRequest,
     ScalarAttributeType, WriteRequest,
 };
-use nextbasket_batch::pool::{Stop, drive};
-use nextbasket_batch::{Engine, Job, JobId, JobState, Kinds, Objects, Site};
-use nextbasket_domain::{Clock, Random};
+use nextbasket_batch::{Engine, Job, JobState, Kinds};
 use nextbasket_dump::{Archive, Diff, Dump, Restore, Verify};
 use nextbasket_dynamodb::item::{Item, number, text};
-use nextbasket_testkit::TestStack;
+use nextbasket_testkit::JobStack;
 use serde_json::Value;
 
+pub use nextbasket_testkit::Seeded;
+pub use nextbasket_testkit::jobs::run;
+
 pub struct World {
-    pub stack: TestStack,
+    jobs: JobStack,
     pub folder: tempfile::TempDir,
-    ahead: Arc<AtomicI64>,
-}
-
-/// A generator (SplitMix64), so that a seed replays what happened.
-pub struct Seeded(pub u64);
-
-impl Seeded {
-    pub fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % end
-    }
 }
 
 /// A key's attribute and its type.
 pub type Key<'a> = (&'a str, ScalarAttributeType);
 
+impl Deref for World {
+    type Target = JobStack;
+
+    fn deref(&self) -> &JobStack {
+        &self.jobs
+    }
+}
+
 impl World {
     pub async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Self { stack: TestStack::start().await, folder, ahead: Arc::default() }
+        let kinds = |_: &_, _| {
+            Kinds::default()
+                .with(Dump::new().with_local_files())
+                .with(Restore::new().with_local_files())
+                .with(Verify::new().with_local_files())
+                .with(Diff::new().with_local_files())
+                .with(Archive::new().with_local_files())
+        };
+        Self { jobs: JobStack::start(kinds).await, folder: tempfile::tempdir().unwrap() }
     }
 
     pub fn client(&self) -> Client {
         self.stack.dynamodb()
     }
 
-    pub fn engine(&self) -> Engine {
-        self.engine_through(self.stack.dynamodb(), self.stack.s3())
-    }
-
-    pub fn engine_through(&self, dynamodb: Client, s3: aws_sdk_s3::Client) -> Engine {
-        let ahead = self.ahead.clone();
-        let clock = Clock::new(move || Clock::system().now().plus_millis(ahead.load(Ordering::Relaxed)));
-        let site = Site {
-            dynamodb,
-            operations: self.stack.operations(),
-            objects: Objects::new(s3, self.stack.bucket("JobsBucket")),
-            clock,
-            random: Random::system().unwrap(),
-        };
-        let kinds = Kinds::default()
-            .with(Dump::new().with_local_files())
-            .with(Restore::new().with_local_files())
-            .with(Verify::new().with_local_files())
-            .with(Diff::new().with_local_files())
-            .with(Archive::new().with_local_files());
-        Engine::new(site, kinds)
-    }
-
-    pub fn forward(&self, time: Duration) {
-        self.ahead.fetch_add(i64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
-    }
-
-    /// Submits and works until the job has ended.
-    pub async fn run(&self, kind: &str, parameters: Value) -> Job {
-        run(&self.engine(), kind, parameters).await
-    }
-
-    /// As [`run`](Self::run), for the result of a job that succeeds.
+    /// As [`run`](JobStack::run), for the result of a job that succeeds.
     pub async fn done(&self, kind: &str, parameters: Value) -> Value {
         let job = self.run(kind, parameters.clone()).await;
         assert_eq!(job.state, JobState::Succeeded, "{kind} {parameters}: {:?}", job.failure);
         job.result.unwrap()
     }
 
-    /// As [`run`](Self::run), for the reason of a job that fails.
+    /// As [`run`](JobStack::run), for the reason of a job that fails.
     pub async fn failed(&self, kind: &str, parameters: Value) -> String {
         let job = self.run(kind, parameters.clone()).await;
         assert_eq!(job.state, JobState::Failed, "{kind} {parameters}: {:?}", job.result);
@@ -115,26 +84,12 @@ impl World {
         seed: u64,
         life_ms: u64,
     ) -> (Job, u64) {
-        let mut chance = Seeded(seed);
-        let job = engine.submit(None, kind, parameters).await.unwrap();
-        let mut kills = 0;
-        loop {
-            let stop = Stop::default();
-            // Lives become longer, so that a slow machine gets on, too.
-            let life = Duration::from_millis(life_ms / 2 + chance.below(life_ms) + kills * life_ms / 8);
-            // Dropped in the middle of whatever it does.
-            match tokio::time::timeout(life, drive(engine, &job.job_id, 4, &stop)).await {
-                Ok(ended) => {
-                    // A job that was killed at its very end leaves its lock to expire.
-                    self.forward(Duration::from_secs(600));
-                    return (ended.unwrap().unwrap(), kills);
-                }
-                Err(_) => kills += 1,
-            }
-            assert!(kills < 200, "seed {seed}: it does not get on");
-            // Longer than any claim, with the skew of clocks.
-            self.forward(Duration::from_secs(90));
-        }
+        // Lives become longer, so that a slow machine gets on, too.
+        let life = |chance: &mut Seeded, kills| life_ms / 2 + chance.below(life_ms) + kills * life_ms / 8;
+        let ended = self.jobs.run_with_kills(engine, (kind, parameters), seed, 200, life).await;
+        // A job that was killed at its very end leaves its lock to expire.
+        self.forward(Duration::from_secs(600));
+        ended
     }
 
     /// A path below the test's folder.
@@ -147,7 +102,7 @@ impl World {
     }
 
     pub fn s3(&self, name: &str) -> String {
-        format!("s3://{}/{name}", self.stack.bucket("JobsBucket"))
+        self.object_name(name)
     }
 
     pub async fn make_table(&self, name: &str, keys: &[Key<'_>]) {
@@ -194,17 +149,6 @@ impl World {
         items
     }
 
-    /// The job's refused lines.
-    pub async fn refused(&self, job: &JobId) -> Vec<Value> {
-        let engine = self.engine();
-        let mut lines = Vec::new();
-        for key in engine.refused(job).await.unwrap() {
-            let content = String::from_utf8(engine.site().objects.get(&key).await.unwrap()).unwrap();
-            lines.extend(content.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()));
-        }
-        lines
-    }
-
     /// An object or a file of a dump.
     pub async fn content(&self, location: &str) -> Vec<u8> {
         match location.strip_prefix("s3://").and_then(|rest| rest.split_once('/')) {
@@ -215,18 +159,6 @@ impl World {
             None => std::fs::read(location).unwrap(),
         }
     }
-
-    pub async fn object(&self, key: &str, content: impl Into<Vec<u8>>) {
-        let body = aws_sdk_s3::primitives::ByteStream::from(content.into());
-        let bucket = self.stack.bucket("JobsBucket");
-        self.stack.s3().put_object().bucket(bucket).key(key).body(body).send().await.unwrap();
-    }
-}
-
-/// Submits and works until the job has ended.
-pub async fn run(engine: &Engine, kind: &str, parameters: Value) -> Job {
-    let job = engine.submit(None, kind, parameters).await.unwrap();
-    drive(engine, &job.job_id, 4, &Stop::default()).await.unwrap().unwrap()
 }
 
 /// Values as texts, sets and maps in order.

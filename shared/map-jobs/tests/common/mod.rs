@@ -6,60 +6,44 @@
     clippy::indexing_slicing,
     reason = "a test that cannot go on fails there"
 )]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its share")]
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test binary uses its share")]
 
 use std::fs;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
 
-use nextbasket_batch::pool::{Stop, drive};
-use nextbasket_batch::{Engine, Job, JobId, JobState, Kinds, Objects, Site};
-use nextbasket_domain::{Clock, Random};
+use nextbasket_batch::{Engine, Job, JobId, Kinds};
 use nextbasket_map_jobs::Map;
-use nextbasket_testkit::TestStack;
+use nextbasket_testkit::{JobStack, jobs};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+pub use nextbasket_testkit::Seeded;
+pub use nextbasket_testkit::jobs::result;
+
 pub struct World {
-    pub stack: TestStack,
+    jobs: JobStack,
     folder: TempDir,
-    ahead: Arc<AtomicI64>,
 }
 
-/// A generator (SplitMix64), so that a seed replays what happened.
-pub struct Seeded(pub u64);
+impl Deref for World {
+    type Target = JobStack;
 
-impl Seeded {
-    pub fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % end
+    fn deref(&self) -> &JobStack {
+        &self.jobs
     }
 }
 
 impl World {
     pub async fn start() -> Self {
-        Self { stack: TestStack::start().await, folder: tempfile::tempdir().unwrap(), ahead: Arc::default() }
+        let kinds = |_: &_, _| Kinds::default().with(Map::new().with_commands());
+        let mut jobs = JobStack::start(kinds).await;
+        jobs.workers = 3;
+        Self { jobs, folder: tempfile::tempdir().unwrap() }
     }
 
-    pub fn engine(&self) -> Engine {
-        self.engine_with(Map::new().with_commands(), self.stack.s3())
-    }
-
-    pub fn engine_with(&self, map: Map, s3: aws_sdk_s3::Client) -> Engine {
-        let ahead = self.ahead.clone();
-        let clock = Clock::new(move || Clock::system().now().plus_millis(ahead.load(Ordering::Relaxed)));
-        let site = Site {
-            dynamodb: self.stack.dynamodb(),
-            operations: self.stack.operations(),
-            objects: Objects::new(s3, self.stack.bucket("JobsBucket")),
-            clock,
-            random: Random::system().unwrap(),
-        };
+    pub fn engine_with(&self, map: Map) -> Engine {
+        let site = self.site_through(self.stack.dynamodb(), self.stack.s3());
         Engine::new(site, Kinds::default().with(map))
     }
 
@@ -84,18 +68,6 @@ impl World {
         serde_json::from_str(&self.read(&format!("{name}.manifest.json"))).unwrap()
     }
 
-    pub fn object_name(&self, key: &str) -> String {
-        format!("s3://{}/{key}", self.stack.bucket("JobsBucket"))
-    }
-
-    /// Puts an object into a bucket of the stack's and gives its name.
-    pub async fn object(&self, key: &str, content: impl Into<Vec<u8>>) -> String {
-        let bucket = self.stack.bucket("JobsBucket");
-        let body = aws_sdk_s3::primitives::ByteStream::from(content.into());
-        self.stack.s3().put_object().bucket(&bucket).key(key).body(body).send().await.unwrap();
-        self.object_name(key)
-    }
-
     pub async fn read_object(&self, key: &str) -> Vec<u8> {
         self.engine().site().objects.get(key).await.unwrap()
     }
@@ -106,30 +78,10 @@ impl World {
     }
 
     /// Submits and works, killed again and again after a while by chance, until the job has ended; tells the kills.
-    pub async fn run_with_kills(&self, parameters: Value, seed: u64, life_ms: u64) -> (Job, u32) {
-        let mut chance = Seeded(seed);
-        let engine = self.engine();
-        let job = engine.submit(None, "map", parameters).await.unwrap();
-        let mut kills = 0;
-        loop {
-            let stop = Stop::default();
-            // Longer and longer, so that a slow machine gets to the end, too.
-            let life = life_ms / 2 + chance.below(life_ms);
-            let life = Duration::from_millis(life * u64::from(10 + kills) / 10);
-            // Dropped in the middle of whatever it does.
-            match tokio::time::timeout(life, drive(&engine, &job.job_id, 3, &stop)).await {
-                Ok(ended) => return (ended.unwrap().unwrap(), kills),
-                Err(_) => kills += 1,
-            }
-            assert!(kills < 200, "seed {seed}: it does not get on");
-            // Longer than any claim, with the skew of clocks.
-            self.forward(90_000);
-        }
-    }
-
-    /// Sets the clock forward.
-    pub fn forward(&self, millis: i64) {
-        self.ahead.fetch_add(millis, Ordering::Relaxed);
+    pub async fn run_with_kills(&self, parameters: Value, seed: u64, life_ms: u64) -> (Job, u64) {
+        // Longer and longer, so that a slow machine gets to the end, too.
+        let life = |chance: &mut Seeded, kills| (life_ms / 2 + chance.below(life_ms)) * (10 + kills) / 10;
+        self.jobs.run_with_kills(&self.engine(), ("map", parameters), seed, 200, life).await
     }
 
     /// What the stages of a job have left in the bucket for each other.
@@ -137,29 +89,11 @@ impl World {
         let keys = self.engine().site().objects.list(&format!("jobs/{job}/stage-")).await.unwrap();
         keys.into_iter().filter(|key| key.contains("-out-") || key.contains("-bins-")).collect()
     }
-
-    /// The job's refused lines.
-    pub async fn refused(&self, job: &JobId) -> Vec<Value> {
-        let engine = self.engine();
-        let mut lines = Vec::new();
-        for key in engine.refused(job).await.unwrap() {
-            let content = String::from_utf8(engine.site().objects.get(&key).await.unwrap()).unwrap();
-            lines.extend(content.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()));
-        }
-        lines
-    }
 }
 
 /// Submits and works until the job has ended.
 pub async fn run(engine: &Engine, parameters: Value) -> Job {
-    let job = engine.submit(None, "map", parameters).await.unwrap();
-    drive(engine, &job.job_id, 3, &Stop::default()).await.unwrap().unwrap()
-}
-
-/// The result of a job that has succeeded.
-pub fn result(job: &Job) -> &Value {
-    assert_eq!(job.state, JobState::Succeeded, "{:?}", job.failure);
-    job.result.as_ref().unwrap()
+    jobs::run(engine, "map", parameters).await
 }
 
 /// JSON lines, one a number.

@@ -6,12 +6,10 @@
     clippy::indexing_slicing,
     reason = "a test that cannot go on fails there"
 )]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its share")]
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test binary uses its share")]
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::ops::Deref;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::primitives::Blob;
@@ -19,15 +17,15 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, PutRequest,
     ScalarAttributeType, WriteRequest,
 };
-use nextbasket_batch::pool::{Stop, drive};
-use nextbasket_batch::{Engine, Job, JobId, JobState, Kinds, Objects, Site};
-use nextbasket_domain::{Clock, Random};
+use nextbasket_batch::{Engine, Job, Kinds};
 use nextbasket_dynamodb::item::{Item, number, text};
 use nextbasket_table_jobs::{TableJob, What};
-use nextbasket_testkit::TestStack;
+use nextbasket_testkit::JobStack;
 use serde_json::Value;
 
 pub use ScalarAttributeType::{B, N, S};
+pub use nextbasket_testkit::Seeded;
+pub use nextbasket_testkit::jobs::{result, run};
 
 /// The types of a table's keys.
 pub type Keys = (ScalarAttributeType, Option<ScalarAttributeType>);
@@ -37,64 +35,31 @@ pub fn all_keys() -> [Keys; 6] {
     [(S, None), (N, None), (B, None), (S, Some(N)), (N, Some(B)), (B, Some(S))]
 }
 
-pub struct World {
-    pub stack: TestStack,
-    ahead: Arc<AtomicI64>,
-}
+pub struct World(JobStack);
 
-/// A generator (SplitMix64), so that a seed replays what happened.
-pub struct Seeded(pub u64);
+impl Deref for World {
+    type Target = JobStack;
 
-impl Seeded {
-    pub fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % end
+    fn deref(&self) -> &JobStack {
+        &self.0
     }
 }
 
 impl World {
     pub async fn start() -> Self {
-        Self { stack: TestStack::start().await, ahead: Arc::default() }
+        let kinds = |_: &_, _| {
+            Kinds::default()
+                .with(TableJob::new(What::Count))
+                .with(TableJob::new(What::Update))
+                .with(TableJob::new(What::Delete))
+                .with(TableJob::new(What::Copy).with_endpoints())
+                .with(TableJob::new(What::Fill))
+        };
+        Self(JobStack::start(kinds).await)
     }
 
     pub fn client(&self) -> Client {
         self.stack.dynamodb()
-    }
-
-    pub fn engine(&self) -> Engine {
-        self.engine_through(self.client())
-    }
-
-    pub fn engine_through(&self, dynamodb: Client) -> Engine {
-        let ahead = self.ahead.clone();
-        let clock = Clock::new(move || Clock::system().now().plus_millis(ahead.load(Ordering::Relaxed)));
-        let site = Site {
-            dynamodb,
-            operations: self.stack.operations(),
-            objects: Objects::new(self.stack.s3(), self.stack.bucket("JobsBucket")),
-            clock,
-            random: Random::system().unwrap(),
-        };
-        let kinds = Kinds::default()
-            .with(TableJob::new(What::Count))
-            .with(TableJob::new(What::Update))
-            .with(TableJob::new(What::Delete))
-            .with(TableJob::new(What::Copy).with_endpoints())
-            .with(TableJob::new(What::Fill));
-        Engine::new(site, kinds)
-    }
-
-    /// Sets the clock forward.
-    pub fn forward(&self, time: Duration) {
-        self.ahead.fetch_add(i64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
-    }
-
-    /// Submits and works until the job has ended.
-    pub async fn run(&self, kind: &str, parameters: Value) -> Job {
-        run(&self.engine(), kind, parameters).await
     }
 
     /// Submits and works, killed again and again after a while by chance, until the job has ended; tells the kills.
@@ -105,22 +70,9 @@ impl World {
         parameters: Value,
         seed: u64,
         life_ms: u64,
-    ) -> (Job, u32) {
-        let mut chance = Seeded(seed);
-        let job = engine.submit(None, kind, parameters).await.unwrap();
-        let mut kills = 0;
-        loop {
-            let stop = Stop::default();
-            let life = Duration::from_millis(life_ms / 2 + chance.below(life_ms));
-            // Dropped in the middle of whatever it does.
-            match tokio::time::timeout(life, drive(engine, &job.job_id, 4, &stop)).await {
-                Ok(ended) => return (ended.unwrap().unwrap(), kills),
-                Err(_) => kills += 1,
-            }
-            assert!(kills < 300, "seed {seed}: it does not get on");
-            // Longer than any claim, with the skew of clocks.
-            self.forward(Duration::from_secs(90));
-        }
+    ) -> (Job, u64) {
+        let life = |chance: &mut Seeded, _| life_ms / 2 + chance.below(life_ms);
+        self.0.run_with_kills(engine, (kind, parameters), seed, 300, life).await
     }
 
     /// Makes a table with the keys `pk` and, if there is one, `sk`.
@@ -174,17 +126,6 @@ impl World {
         }
         items
     }
-
-    /// The job's refused items.
-    pub async fn refused(&self, job: &JobId) -> Vec<Value> {
-        let engine = self.engine();
-        let mut lines = Vec::new();
-        for key in engine.refused(job).await.unwrap() {
-            let content = String::from_utf8(engine.site().objects.get(&key).await.unwrap()).unwrap();
-            lines.extend(content.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()));
-        }
-        lines
-    }
 }
 
 /// The key's value for a number.
@@ -215,18 +156,6 @@ pub fn item(keys: &Keys, n: u64) -> Item {
 /// An attribute that is a whole number.
 pub fn int(item: &Item, attribute: &str) -> Option<u64> {
     item.get(attribute)?.as_n().ok()?.parse().ok()
-}
-
-/// Submits and works until the job has ended.
-pub async fn run(engine: &Engine, kind: &str, parameters: Value) -> Job {
-    let job = engine.submit(None, kind, parameters).await.unwrap();
-    drive(engine, &job.job_id, 4, &Stop::default()).await.unwrap().unwrap()
-}
-
-/// The result of a job that has succeeded.
-pub fn result(job: &Job) -> &Value {
-    assert_eq!(job.state, JobState::Succeeded, "{:?}", job.failure);
-    job.result.as_ref().unwrap()
 }
 
 /// These fields of a job's result.

@@ -1,0 +1,157 @@
+//! Servers on loopback until they are stopped: on threads of their own, or as a task of the runtime that is there.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::listen::{ListenError, listen};
+
+/// How long a stop waits for requests that are under way.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Is over when a server is to take no more requests.
+pub(crate) type Stopped = BoxFuture<'static, ()>;
+
+/// A server on a runtime of its own. Dropping it stops it as [`ServerThreads::stop`] does.
+pub(crate) struct ServerThreads {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+/// What a server's threads are called, and how many of them serve.
+pub(crate) struct Threads {
+    pub(crate) name: &'static str,
+    pub(crate) count: usize,
+    /// The server's name in sentences.
+    pub(crate) server: &'static str,
+}
+
+impl ServerThreads {
+    /// Listens on `address`, a loopback address, and serves. `no_thread` is for what the operating system refuses.
+    pub(crate) fn start<E, R, F>(
+        threads: &Threads,
+        address: SocketAddr,
+        no_thread: impl Fn(std::io::Error) -> E,
+        serve: impl FnOnce(TcpListener, Stopped) -> F + Send + 'static,
+    ) -> Result<Self, E>
+    where
+        E: From<ListenError>,
+        R: Display,
+        F: IntoFuture<Output = Result<(), R>, IntoFuture: Send + 'static>,
+    {
+        let &Threads { name, count, server } = threads;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(count)
+            .thread_name(name)
+            .enable_all()
+            .build()
+            .map_err(&no_thread)?;
+        let (listener, address) = runtime.block_on(async { listen(address) })?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (begin_grace, grace) = oneshot::channel::<()>();
+        let stopped = async move {
+            let _sender_dropped = stopped.await;
+            let _gone = begin_grace.send(());
+        };
+        let late = async {
+            let _begun = grace.await;
+            tokio::time::sleep(GRACE).await;
+        };
+        let run = async move {
+            tokio::select! {
+                result = serve(listener, Box::pin(stopped)).into_future() => {
+                    if let Err(e) = result { tracing::error!(error = %e, "{server} ended") }
+                }
+                () = late => tracing::warn!("requests to {server} were cut off"),
+            }
+        };
+        let thread = thread::Builder::new().name(name.to_owned());
+        let thread = thread.spawn(move || runtime.block_on(run)).map_err(no_thread)?;
+        Ok(Self { address, stop: Some(stop), thread: Some(thread) })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Lets running requests finish, for up to five seconds.
+    pub(crate) async fn stop(&mut self) {
+        let (stop, thread) = (self.stop.take(), self.thread.take());
+        let _ended = tokio::task::spawn_blocking(move || halt(stop, thread)).await;
+    }
+}
+
+impl Drop for ServerThreads {
+    fn drop(&mut self) {
+        halt(self.stop.take(), self.thread.take());
+    }
+}
+
+fn halt(stop: Option<oneshot::Sender<()>>, thread: Option<thread::JoinHandle<()>>) {
+    if let Some(stop) = stop {
+        let _gone = stop.send(());
+    }
+    if let Some(thread) = thread {
+        let _panicked = thread.join();
+    }
+}
+
+/// A server as a task. Dropping it cuts off what is under way.
+pub(crate) struct ServerTask {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl ServerTask {
+    /// Listens on `address`, a loopback address, and serves; `server` is its name in sentences.
+    pub(crate) fn start<R, F>(
+        server: &'static str,
+        address: SocketAddr,
+        serve: impl FnOnce(TcpListener, Stopped) -> F,
+    ) -> Result<Self, ListenError>
+    where
+        R: Display,
+        F: IntoFuture<Output = Result<(), R>, IntoFuture: Send + 'static>,
+    {
+        let (listener, address) = listen(address)?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let stopped = async move {
+            let _sender_dropped = stopped.await;
+        };
+        let serving = serve(listener, Box::pin(stopped)).into_future();
+        let task = tokio::spawn(async move {
+            if let Err(e) = serving.await {
+                tracing::error!(error = %e, "{server} ended");
+            }
+        });
+        Ok(Self { address, stop: Some(stop), task })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no more connections and lets what is under way finish, for up to five seconds.
+    pub(crate) async fn stop(mut self, requests: &str) {
+        if let Some(stop) = self.stop.take() {
+            let _gone = stop.send(());
+        }
+        if tokio::time::timeout(GRACE, &mut self.task).await.is_err() {
+            tracing::warn!("{requests} were cut off");
+        }
+    }
+}
+
+impl Drop for ServerTask {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
