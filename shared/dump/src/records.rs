@@ -37,8 +37,8 @@ pub(crate) struct Record<T = Change> {
 pub(crate) enum Piece<T = Change> {
     /// The next lines.
     Chunk(Vec<Record<T>>),
-    /// All has been read: the MD5 and the size of the file.
-    End { md5: [u8; 16], bytes: u64 },
+    /// All has been read: the MD5 of the file, where that is wanted, and its size.
+    End { md5: Option<[u8; 16]>, bytes: u64 },
 }
 
 /// Why a file cannot be read to its end.
@@ -73,23 +73,34 @@ impl Records {
         skip: u64,
     ) -> Result<Self, FileError> {
         let read = |line, text: &[u8]| read_line(line, text).map_err(|error| error.problem);
-        Self::open_with(files, found, format, skip, read).await
+        Self::begin(files, found, format, skip, Some(Md5::new()), read).await
     }
 }
 
 impl<T: From<Change> + Send + 'static> Records<T> {
-    /// As [`open`](Records::open), with a reader of its own for lines of DynamoDB JSON.
+    /// As [`open`](Records::open), with a reader of its own for lines of DynamoDB JSON and without the MD5.
     pub(crate) async fn open_with(
         files: &Files,
         found: &FoundFile,
         format: Format,
         skip: u64,
+        of_json: impl FnMut(u64, &[u8]) -> Result<T, String> + Send + 'static,
+    ) -> Result<Self, FileError> {
+        Self::begin(files, found, format, skip, None, of_json).await
+    }
+
+    async fn begin(
+        files: &Files,
+        found: &FoundFile,
+        format: Format,
+        skip: u64,
+        md5: Option<Md5>,
         mut of_json: impl FnMut(u64, &[u8]) -> Result<T, String> + Send + 'static,
     ) -> Result<Self, FileError> {
         let pieces = files.open(found, 0..found.bytes).await?.into_blocking();
         let (sender, receiver) = mpsc::channel(1);
         tokio::task::spawn_blocking(move || {
-            let mut hashing = Hashing { from: pieces, md5: Md5::new(), bytes: 0 };
+            let mut hashing = Hashing { from: pieces, md5, bytes: 0 };
             let mut chunks = Chunks { sender: &sender, records: Vec::new(), bytes: 0, skip, gone: false };
             let read = read(&mut hashing, format, &mut of_json, &mut chunks).and_then(|()| {
                 chunks.send();
@@ -105,7 +116,8 @@ impl<T: From<Change> + Send + 'static> Records<T> {
                 }
                 (Ok(()), None) => {
                     let bytes = hashing.bytes;
-                    Ok(Piece::End { md5: hashing.md5.finalize().into(), bytes })
+                    let md5 = hashing.md5.map(|md5| md5.finalize().into());
+                    Ok(Piece::End { md5, bytes })
                 }
             };
             if !gone {
@@ -132,17 +144,19 @@ pub(crate) async fn md5_of(files: &Files, found: &FoundFile) -> Result<[u8; 16],
     Ok(md5.finalize().into())
 }
 
-/// Counts and hashes what is read.
+/// Counts what is read, and hashes it where that is wanted.
 struct Hashing {
     from: BlockingPieces,
-    md5: Md5,
+    md5: Option<Md5>,
     bytes: u64,
 }
 
 impl Read for Hashing {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let count = self.from.read(into)?;
-        self.md5.update(into.get(..count).unwrap_or_default());
+        if let Some(md5) = &mut self.md5 {
+            md5.update(into.get(..count).unwrap_or_default());
+        }
         self.bytes += u64::try_from(count).unwrap_or(0);
         Ok(count)
     }

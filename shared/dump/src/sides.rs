@@ -225,7 +225,7 @@ impl PartReader {
         match self {
             Self::File(records) => match records.next().await {
                 Some(Ok(Piece::Chunk(chunk))) => Ok(items_of(chunk)),
-                Some(Ok(Piece::End { md5, bytes })) => Ok(Got::End(Some((md5, bytes)))),
+                Some(Ok(Piece::End { md5, bytes })) => Ok(Got::End(md5.map(|md5| (md5, bytes)))),
                 Some(Err(ReadError::Content(problem))) => Ok(Got::Broken(problem)),
                 Some(Err(ReadError::File(error))) => Err(CallError::Failed(error.into())),
                 None => Err(CallError::Failed(WorkError::Transient("the reader ended early".to_owned()))),

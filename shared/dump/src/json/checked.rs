@@ -13,7 +13,6 @@ use nextbasket_dynamodb::Number;
 use nextbasket_table_jobs::key::KeySchema;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 
 use crate::digest::{Digest, hash_of, mark, write_length};
 use crate::json::read::NameSeed;
@@ -22,14 +21,6 @@ use crate::json::read::NameSeed;
 const ROOM: usize = 64 << 10;
 /// The bytes of a length in the canonical form.
 const LENGTH: usize = 4;
-
-/// A line of a full export, and nothing else.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line<'a> {
-    #[serde(rename = "Item", borrow)]
-    item: &'a RawValue,
-}
 
 /// Looks at items of a table with these keys.
 #[derive(Debug)]
@@ -41,6 +32,8 @@ pub struct Checker {
     key: [Vec<u8>; 2],
     /// The parts of the maps and sets that are being looked at, those of the outermost first.
     parts: Vec<Part>,
+    /// Whether parts are put in order.
+    ordered: bool,
     sorted: Vec<u8>,
     binary: Vec<u8>,
     /// Room for texts: many items share one.
@@ -72,18 +65,18 @@ impl Checker {
             canonical: Vec::new(),
             key: [Vec::new(), Vec::new()],
             parts: Vec::new(),
+            ordered: true,
             sorted: Vec::new(),
             binary: Vec::new(),
             room: BytesMut::new(),
         }
     }
 
-    /// The text of a line's item and the [`hash`](crate::digest::hash_of) of its key. `None` if the line is not of a
+    /// The text of a line's item and the hash of its key. `None` if the line is not of a
     /// full export, or if anything in it may be wrong.
     pub fn item(&mut self, line: &[u8]) -> Option<(Bytes, u128)> {
-        let Line { item } = serde_json::from_slice(line).ok()?;
-        self.check(item.get())?;
-        let text = item.get().as_bytes();
+        let text = line.trim_ascii().strip_prefix(br#"{"Item":"#)?.strip_suffix(b"}")?;
+        self.check(text, false)?;
         if self.room.capacity() < text.len() {
             self.room = BytesMut::with_capacity(ROOM.max(text.len()));
         }
@@ -94,11 +87,14 @@ impl Checker {
 
     /// The digest of an item. `None` if anything in it may be wrong.
     pub fn digest(&mut self, item: &[u8]) -> Option<Digest> {
-        self.check(std::str::from_utf8(item).ok()?)?;
+        self.check(item, true)?;
         Some(Digest { count: 1, sum: hash_of(&self.canonical) })
     }
 
-    fn check(&mut self, item: &str) -> Option<()> {
+    /// Looks at an item, and makes its canonical form; not the order of its parts, unless it is `ordered`.
+    fn check(&mut self, item: &[u8], ordered: bool) -> Option<()> {
+        let item = std::str::from_utf8(item).ok()?;
+        self.ordered = ordered;
         self.canonical.clear();
         self.parts.clear();
         self.key.iter_mut().for_each(Vec::clear);
@@ -123,14 +119,13 @@ impl Checker {
 
     /// Sorts the parts from this one on, and forgets them. Tells whether their names differ.
     fn sort(&mut self, (begin, from): (usize, usize)) -> bool {
-        let Self { canonical, parts, sorted, .. } = self;
+        let Self { canonical, parts, sorted, ordered, .. } = self;
         let count = parts.len().saturating_sub(from);
         let some = parts.get_mut(from..).unwrap_or_default();
         let name = |part: &Part| canonical.get(part.begin + LENGTH..part.name_end).unwrap_or_default();
         if !some.is_sorted_by_key(name) {
             some.sort_unstable_by(|one, other| name(one).cmp(name(other)));
-            sorted.clear();
-            for part in &*some {
+            for part in some.iter().filter(|_| *ordered) {
                 sorted.extend_from_slice(canonical.get(part.begin..part.end).unwrap_or_default());
             }
         }
@@ -406,7 +401,7 @@ mod tests {
 
     #[test]
     fn an_item_is_its_text_and_its_key() {
-        let line = r#" {"Item": {"pk":{"S":"a\u00e9"},"n":{"M":{"pk":{"S":"x"}}},"sk":{"N":"1"}} }"#;
+        let line = r#" {"Item":{"pk":{"S":"a\u00e9"},"n":{"M":{"pk":{"S":"x"}}},"sk":{"N":"1"}}} "#;
         let (text, key) = checker().item(line.as_bytes()).unwrap();
         assert_eq!(text, r#"{"pk":{"S":"a\u00e9"},"n":{"M":{"pk":{"S":"x"}}},"sk":{"N":"1"}}"#);
         let values = [("pk".to_owned(), AttributeValue::S("aé".to_owned())), ("sk".to_owned(), number(1))];
@@ -437,6 +432,9 @@ mod tests {
             r#"{"Item":{"a":{"S":"x"}}} x"#,
             r#"{"Item":{"a":{"S":"x""#,
             r#"{"Keys":{"a":{"S":"x"}}}"#,
+            r#"{"Item": {"a":{"S":"x"}}, "more":{}}"#,
+            r#"{"Item":{"a":{"S":"x"}}"#,
+            r#"{"Item":{"a":{"S":"x"}}}}"#,
             r#"{"Item":{"a":{"S":"x"}},"NewImage":{"a":{"S":"y"}}}"#,
         ] {
             assert_eq!(checker.item(line.as_bytes()), None, "{line}");
