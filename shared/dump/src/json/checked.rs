@@ -72,8 +72,8 @@ impl Checker {
         }
     }
 
-    /// The text of a line's item and the hash of its key. `None` if the line is not of a
-    /// full export, or if anything in it may be wrong.
+    /// The text of a line's item and the hash of its key. `None` if the line is not of a full export, or if anything in
+    /// it may be wrong.
     pub fn item(&mut self, line: &[u8]) -> Option<(Bytes, u128)> {
         let text = line.trim_ascii().strip_prefix(br#"{"Item":"#)?.strip_suffix(b"}")?;
         self.check(text, false)?;
