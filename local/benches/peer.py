@@ -26,8 +26,6 @@ def main():
         "dynamodb",
         endpoint_url=endpoint,
         region_name="us-east-1",
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
         config=config,
     )
     keys = [key["AttributeName"] for key in client.describe_table(TableName=table)["Table"]["KeySchema"]]

@@ -25,7 +25,8 @@ RELEASE = os.path.join(os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "ta
 NEXTBASKET = os.path.join(RELEASE, "nextbasket")
 PEER = os.path.join(HERE, "peer.py")
 TABLE = "bench-items"
-KEYS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_REGION": "us-east-1"}
+# The endpoint's access key, once it has said it.
+KEYS = {"AWS_REGION": "us-east-1"}
 
 
 class Endpoint:
@@ -35,8 +36,10 @@ class Endpoint:
         command = [NEXTBASKET, "serve", "--ephemeral", "--listen", "127.0.0.1:0", "--workers", "0"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.process.stdout.readline()
-        said = [self.process.stderr.readline() for _ in range(2)]
-        self.dynamodb, self.s3 = (re.search(r"http://\S+", line).group() for line in said)
+        said = [self.process.stderr.readline() for _ in range(8)]
+        self.dynamodb, self.s3 = (re.search(r"http://\S+", line).group() for line in said[:2])
+        exported = dict(line.strip().removeprefix("export ").split("=", 1) for line in said[3:])
+        KEYS.update({name: exported[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")})
         self.canned = None
 
     def can(self, items_per_segment, delay):
@@ -129,8 +132,8 @@ def fill(endpoint, items):
         "dynamodb",
         endpoint_url=endpoint.dynamodb,
         region_name="us-east-1",
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
+        aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
     )
     make(client, TABLE)
     figures = Job(endpoint).run("fill", TABLE, "--count", str(items), "--item-bytes", "330")

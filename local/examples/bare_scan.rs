@@ -2,12 +2,14 @@
 //!
 //!     bare_scan ENDPOINT TABLE SEGMENTS
 //!
-//! What jobs over tables are measured against: see `local/benches/tables.py`.
+//! The endpoint's access key comes from `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`. Jobs over tables are
+//! compared with this program: see `local/benches/tables.py`.
 
 #![allow(clippy::expect_used, reason = "a measurement that cannot go on ends there")]
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::Select;
+use nextbasket_machine::AccessKey;
 use nextbasket_machine::dynamodb::sdk_config;
 
 #[tokio::main]
@@ -16,7 +18,9 @@ async fn main() {
     let mut next = || arguments.next().expect("usage: bare_scan ENDPOINT TABLE SEGMENTS");
     let (endpoint, table, segments) = (next(), next(), next());
     let segments: i32 = segments.parse().expect("a number of segments");
-    let client = Client::new(&sdk_config(&endpoint));
+    let variable = |name| std::env::var(name).expect("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
+    let key = AccessKey::new(variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY"));
+    let client = Client::new(&sdk_config(&endpoint, &key));
     let counts =
         (0..segments).map(|segment| tokio::spawn(count(client.clone(), table.clone(), segment, segments)));
     let counts = futures::future::try_join_all(counts).await.expect("a segment's count");

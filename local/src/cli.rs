@@ -26,8 +26,10 @@ pub use running::Running;
 pub use shop::{Models, ModelsCommand, RebuildHistory, RefreshPopular};
 
 /// Exit codes, for the help text.
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, with a sentence that says why; 2 used wrongly; \
-     3 another holds the lock; 4 the lock is lost. `lock run` ends as its command does.";
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed or incomplete, with a sentence that says why; 2 used wrongly; \
+     3 another holds the lock; 4 the lock is lost; 130 after Ctrl-C; 143 after SIGTERM, but 0 for what has no end of \
+     its own (serve, demo, --follow, --watch). `lock run` ends as its command does. A second Ctrl-C ends at once. \
+     A reader that goes, as in `nextbasket jobs list | head -1`, is no failure.";
 
 /// Product recommendations on Lambda and DynamoDB: the whole system on one machine.
 ///
@@ -49,6 +51,10 @@ pub enum Command {
     /// Serve the HTTP API and the DynamoDB endpoint over a data folder
     Serve(Serve),
     /// Take in a file of purchases or products: CSV or JSON Lines, gzip or not
+    ///
+    /// Lines that are not purchases (returns, corrections, lines without a customer, products to skip) are counted
+    /// and listed, and the exit code is 0. It is 1 if other lines were rejected, if purchases differ from what is
+    /// stored under their ids, if the file is truncated, or if it has lines and none of them was imported.
     Import(Import),
     /// Train the model on the purchases and make it the live one
     Train(Train),

@@ -1,6 +1,7 @@
 //! The HTTP API as a client of it.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -16,6 +17,9 @@ use crate::Failure;
 /// What may stand in a path segment or a query value as it is.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// The pause before a refused connection is tried again.
+const AGAIN: Duration = Duration::from_millis(50);
+
 /// Escapes an id for a path or a query.
 #[must_use]
 pub fn escape(text: &str) -> String {
@@ -27,13 +31,20 @@ pub fn escape(text: &str) -> String {
 pub struct Api {
     client: Client<HttpConnector, Full<Bytes>>,
     address: SocketAddr,
+    patience: Duration,
 }
 
 impl Api {
     /// A client of the server at this address.
     #[must_use]
     pub fn new(address: SocketAddr) -> Self {
-        Self { client: Client::builder(TokioExecutor::new()).build_http(), address }
+        Self { client: Client::builder(TokioExecutor::new()).build_http(), address, patience: Duration::ZERO }
+    }
+
+    /// Waits up to this time for a connection, for a server that another process may take over.
+    #[must_use]
+    pub fn patient(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Asks, and takes the JSON of an answer of 2xx.
@@ -41,17 +52,26 @@ impl Api {
     /// # Errors
     /// [`Failure::Answer`] with the problem's detail for any other status; [`Failure::Other`] without an answer.
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
-        let body = body.map(Value::to_string).unwrap_or_default();
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("http://{}{path}", self.address))
-            .header("content-type", "application/json")
-            .body(Full::new(Bytes::from(body)))
-            .map_err(Failure::other)?;
-        let response =
-            self.client.request(request).await.map_err(|error| {
-                Failure::Other(format!("no answer from http://{}: {error}", self.address))
-            })?;
+        let body = Bytes::from(body.map(Value::to_string).unwrap_or_default());
+        let begun = Instant::now();
+        let response = loop {
+            let request = Request::builder()
+                .method(&method)
+                .uri(format!("http://{}{path}", self.address))
+                .header("content-type", "application/json")
+                .body(Full::new(body.clone()))
+                .map_err(Failure::other)?;
+            match self.client.request(request).await {
+                Ok(response) => break response,
+                // Nothing was sent yet, so the request can be sent again.
+                Err(error) if error.is_connect() && begun.elapsed() < self.patience => {
+                    tokio::time::sleep(AGAIN).await;
+                }
+                Err(error) => {
+                    return Err(Failure::Other(format!("no answer from http://{}: {error}", self.address)));
+                }
+            }
+        };
         let status = response.status();
         let bytes = response.into_body().collect().await.map_err(Failure::other)?.to_bytes();
         let answer = if bytes.is_empty() {

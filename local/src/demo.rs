@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use nextbasket_batch::Engine;
 use nextbasket_domain::Clock;
-use nextbasket_jobs::Commands;
 use nextbasket_shop::Shop;
 use nextbasket_tables::Tables;
 use serde_json::{Value, json};
@@ -14,9 +12,10 @@ use serde_json::{Value, json};
 use crate::cli::Demo;
 use crate::client::Api;
 use crate::jobs::run::RunOptions;
+use crate::out::outln;
 use crate::progress::Progress;
-use crate::serve::until_stopped;
-use crate::system::{Settings, System, site};
+use crate::signals::until_stopped;
+use crate::system::{Settings, System, WORKERS, own_engine, site};
 use crate::{Failure, ask, table, train};
 
 /// How many of the shopper's purchases are shown.
@@ -28,7 +27,7 @@ const WRITERS: usize = 32;
 /// Shows the demo.
 ///
 /// # Errors
-/// [`Failure`] if the system does not start or cannot stop in order.
+/// [`Failure`] if the system does not start or cannot stop cleanly, or after Ctrl-C.
 pub async fn run(options: &Demo) -> Result<(), Failure> {
     let mut system =
         System::start_without_mappings(Settings { listen: options.listen, ..Settings::on_any_port(None) })
@@ -36,7 +35,7 @@ pub async fn run(options: &Demo) -> Result<(), Failure> {
     let shop = nextbasket_shop::generate(options.seed, Clock::system().now(), nextbasket_shop::Size::DEMO);
     let names: HashMap<String, String> =
         shop.products.iter().map(|product| (product.product_id.to_string(), product.name.clone())).collect();
-    println!(
+    outln!(
         "A coffee shop, generated: {} products, {} purchases in a year.",
         shop.products.len(),
         shop.purchases.len()
@@ -44,27 +43,29 @@ pub async fn run(options: &Demo) -> Result<(), Failure> {
     load(system.tables(), &shop).await?;
     system.follow().await?;
     let bar = Progress::new("Updating histories", shop.purchases.len() as u64, false);
-    system.drain(|delivered| bar.set(delivered)).await?;
+    system.drain(|followed| bar.set(followed.delivered)).await?;
     bar.finish("done");
-    let kinds = nextbasket_jobs::kinds(system.tables(), Commands::Refused);
-    let engine = Engine::new(site(system.machine())?, kinds);
+    let engine = own_engine(site(system.machine())?, system.tables(), system.machine().key());
     let how = RunOptions::default();
     if let Some(trained) = train::train(&engine, Path::new(""), json!({}), None, how).await? {
-        println!("{}", train::sentence(&trained));
+        outln!("{}", train::sentence(&trained));
     }
     let api = Api::new(system.address());
     let user = nextbasket_shop::HEROES.first().map_or("ada", |hero| hero.user);
     let purchases = api.get(&format!("/users/{user}/purchases?limit={SHOWN}")).await?;
     let items = purchases.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
-    println!("\nWhat {user} bought last:");
-    println!("{}", table::purchases(&items, &|id| names.get(id).cloned().unwrap_or_else(|| id.to_owned())));
-    println!("\nRecommended for {user}:");
+    outln!("\nWhat {user} bought last:");
+    outln!("{}", table::purchases(&items, &|id| names.get(id).cloned().unwrap_or_else(|| id.to_owned())));
+    outln!("\nRecommended for {user}:");
     ask::print(&api.get(&format!("/users/{user}/recommendations?limit=8")).await?);
-    if !options.once {
-        print_what_to_try(&system, user);
-        until_stopped().await?;
+    if options.once {
+        return system.stop().await;
     }
-    system.stop().await
+    system.work_on_jobs(WORKERS)?;
+    print_what_to_try(&system, user);
+    let stopping = until_stopped().await;
+    system.stop().await?;
+    stopping.as_end()
 }
 
 /// Writes products, then purchases, many at a time.
@@ -87,13 +88,13 @@ async fn load(tables: &Tables, shop: &Shop) -> Result<(), Failure> {
 
 fn print_what_to_try(system: &System, user: &str) {
     let url = format!("http://{}", system.address());
-    println!("\nServing at {url}. Try:");
-    println!("  curl -s {url}/users/{user}/recommendations");
-    println!(
+    outln!("\nServing at {url}. Try:");
+    outln!("  curl -s {url}/users/{user}/recommendations");
+    outln!(
         "  curl -s -X POST {url}/purchases -d '{{\"purchaseId\":\"try-1\",\"userId\":\"{user}\",\"lines\":[{{\"productId\":\"matcha-ceremonial-30g\",\"quantity\":1}}]}}'"
     );
-    println!("  curl -s {url}/users/{user}/recommendations   # knows it already");
-    println!("  curl -s {url}/products/coffee-espresso-1kg/related");
-    println!("  curl -s {url}/products/popular");
-    println!("Stop with Ctrl-C.");
+    outln!("  curl -s {url}/users/{user}/recommendations   # knows it already");
+    outln!("  curl -s {url}/products/coffee-espresso-1kg/related");
+    outln!("  curl -s {url}/products/popular");
+    outln!("Stop with Ctrl-C.");
 }

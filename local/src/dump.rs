@@ -68,7 +68,7 @@ pub async fn dump(options: &Dump) -> Result<(), Failure> {
         });
         lines.collect::<Vec<_>>().join("\n")
     });
-    ended.none_refused()
+    ended.verdict()
 }
 
 /// The tables of the stack. What the operations table holds is of jobs that run, this one too.
@@ -104,7 +104,7 @@ pub async fn restore(options: &Restore) -> Result<(), Failure> {
         }
         words
     });
-    ended.none_refused()
+    ended.verdict()
 }
 
 /// Verifies a dump, a table against a dump, or two tables.
@@ -216,7 +216,7 @@ pub async fn archive(options: &Archive) -> Result<(), Failure> {
         }
         words
     });
-    ended.none_refused()
+    ended.verdict()
 }
 
 async fn start(running: &Running, kind: &str, parameters: Parameters) -> Result<Option<Ended>, Failure> {

@@ -1,14 +1,21 @@
 //! Why a command ends, in a sentence that says what to do, and its exit code.
 
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
 
+use nextbasket_dynamodb::FULL_DISK;
 use nextbasket_importer::ImportError;
 use nextbasket_machine::MachineError;
+use nextbasket_machine::access::KeyError;
 use nextbasket_machine::folder::FolderError;
 use nextbasket_machine::gateway::GatewayError;
 use nextbasket_machine::streams::StreamError;
 use nextbasket_tables::TableError;
 use nextbasket_training::TrainingError;
+
+use crate::signals::Stopping;
+
+/// The operating system's message for a full disk. Callers put the file's name before it.
+const NO_SPACE: &str = "No space left on device";
 
 /// Why a command ends.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +24,7 @@ pub enum Failure {
     #[error("{0}")]
     Usage(String),
     /// A file cannot be read.
-    #[error("{path}: {source}")]
+    #[error("{}", with_advice(&format_args!("{path}: {source}")))]
     File {
         /// The file.
         path: String,
@@ -38,11 +45,14 @@ pub enum Failure {
     /// The data folder is not as it must be.
     #[error("{}", with_advice(.0))]
     Folder(#[from] FolderError),
+    /// The key of the data folder cannot be read.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The HTTP API does not start.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
     /// A stream mapping fails.
-    #[error(transparent)]
+    #[error("{}", with_advice(.0))]
     Stream(#[from] StreamError),
     /// A table cannot be read or written.
     #[error("{}", with_advice(.0))]
@@ -62,28 +72,68 @@ pub enum Failure {
     /// A command that was run under a lock ended so: its exit code.
     #[error("the command ended with exit code {0}")]
     Command(u8),
+    /// The command was asked to stop, and it has: 130 after Ctrl-C, 143 after SIGTERM.
+    #[error("{said}")]
+    Stopped {
+        /// The signal that asked for it.
+        by: Stopping,
+        /// What is left to do, and how to resume it.
+        said: String,
+    },
+    /// The data folder's disk is full.
+    #[error(
+        "the disk of the data folder {} is full: make room there and run the command again; what was written before stays",
+        .folder.display()
+    )]
+    FolderFull {
+        /// The path of the folder.
+        folder: PathBuf,
+    },
     /// Anything else.
     #[error("{}", with_advice(.0))]
     Other(String),
 }
 
 impl Failure {
+    /// Converts the system's error for this file.
+    pub(crate) fn of_file(path: &Path) -> impl Fn(std::io::Error) -> Self + '_ {
+        move |source| Self::File { path: path.display().to_string(), source }
+    }
+
     /// Anything that no caller tells apart.
     pub fn other(error: impl std::fmt::Display) -> Self {
         Self::Other(error.to_string())
     }
 
-    /// 2 for wrong use, 3 for a lock that another holds, 4 for one that is lost, a run command's own, 1 for everything
-    /// else.
+    /// 2 for invalid arguments or parameters and for a missing data folder, 3 if another holder has the lock, 4 if the
+    /// lock was lost, 130 after Ctrl-C, 143 after SIGTERM, the exit code of the command that `lock run` ran, 1 for
+    /// everything else.
     #[must_use]
-    pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self {
+    pub fn exit_code(&self) -> u8 {
+        match self {
             Self::Usage(_) => 2,
+            Self::Folder(FolderError::Missing { .. })
+            | Self::Machine(MachineError::Folder(FolderError::Missing { .. })) => 2,
             Self::Busy(_) => 3,
             Self::LockLost(_) => 4,
             Self::Command(code) => *code,
+            Self::Stopped { by, .. } => by.exit_code(),
             _ => 1,
-        })
+        }
+    }
+
+    /// The same for a command that worked on this folder: a full database is reported with the folder.
+    #[must_use]
+    pub fn of_folder(self, folder: &Path) -> Self {
+        let is_full = match &self {
+            Self::Machine(error) => error.to_string().contains(FULL_DISK),
+            Self::Table(error) => error.to_string().contains(FULL_DISK),
+            Self::Stream(error) => error.to_string().contains(FULL_DISK),
+            Self::Training(error) => error.to_string().contains(FULL_DISK),
+            Self::Other(words) => words.contains(FULL_DISK),
+            _ => false,
+        };
+        if is_full { Self::FolderFull { folder: folder.to_owned() } } else { self }
     }
 }
 
@@ -109,15 +159,17 @@ impl From<lambda_runtime::Error> for Failure {
     }
 }
 
-/// That a disk is full arrives in many wrappings, all with the words of the database or of the system.
+/// The advice about a full disk, after the part that names it.
 fn with_advice(error: &impl std::fmt::Display) -> String {
     let words = error.to_string();
-    if words.contains("disk is full") || words.contains("No space left") {
-        "the disk of the data folder is full: make room and run the command again; what was written before stays"
-            .to_owned()
+    let room = if words.contains(FULL_DISK) {
+        "the disk of the database is full: make room where it runs"
+    } else if words.contains(NO_SPACE) {
+        "the disk is full: make room there"
     } else {
-        words
-    }
+        return words;
+    };
+    format!("{words}; {room} and run the command again, what was written before stays")
 }
 
 fn training_advice(error: &TrainingError) -> String {
@@ -126,5 +178,35 @@ fn training_advice(error: &TrainingError) -> String {
             "there are no purchases to train on: run `nextbasket import FILE --data DIR` first".to_owned()
         }
         other => with_advice(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_the_one_that_is_full() {
+        let full = || std::io::Error::from_raw_os_error(28);
+        let output = Failure::File { path: "/mnt/out.jsonl".to_owned(), source: full() };
+        let said = output.of_folder(Path::new("shop")).to_string();
+        assert!(said.starts_with("/mnt/out.jsonl: No space left on device"), "{said}");
+        assert!(said.contains("make room there") && !said.contains("data folder"), "{said}");
+
+        let of_job =
+            Failure::other("job x has failed: /mnt/dump/part-1.gz: No space left on device (os error 28)");
+        let said = of_job.of_folder(Path::new("shop")).to_string();
+        assert!(said.contains("/mnt/dump/part-1.gz") && !said.contains("data folder"), "{said}");
+
+        let of_table = || Failure::other("table t: unavailable: database or disk is full");
+        assert!(of_table().to_string().contains("the disk of the database is full"));
+        let said = of_table().of_folder(Path::new("shop")).to_string();
+        assert!(said.starts_with("the disk of the data folder shop is full"), "{said}");
+    }
+
+    #[test]
+    fn whoever_is_stopped_ends_as_shells_have_it() {
+        let stopped = |by| Failure::Stopped { by, said: String::new() }.exit_code();
+        assert_eq!((stopped(Stopping::Interrupt), stopped(Stopping::Terminate)), (130, 143));
     }
 }

@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 
 use crate::Failure;
 use crate::cli::{duration, lease};
+use crate::out::outln;
+use crate::place::Absent;
 use crate::target::{Reached, Target, holder};
 
 /// Options of `lock`.
@@ -123,10 +125,12 @@ pub struct Held {
 pub async fn run(options: &Lock) -> Result<(), Failure> {
     // Before anything is started.
     let key = key(options.command.name())?;
-    let reached = options.target.reach().await?;
+    // A lock may be the first thing in a folder.
+    let takes = matches!(options.command, LockCommand::Acquire { .. } | LockCommand::Run { .. });
+    let absent = if takes { Absent::Make } else { Absent::Refuse };
+    let reached = options.target.reach(absent).await?;
     let result = run_at(options, key, &reached).await;
-    reached.close().await?;
-    result
+    reached.finish(result).await
 }
 
 async fn run_at(options: &Lock, key: Option<LeaseKey>, reached: &Reached) -> Result<(), Failure> {
@@ -277,8 +281,8 @@ fn value(record: &Record, leases: &Leases) -> Value {
 
 fn say(as_json: bool, value: &Value, words: impl FnOnce() -> String) {
     if as_json {
-        println!("{value}");
+        outln!("{value}");
     } else {
-        println!("{}", words());
+        outln!("{}", words());
     }
 }

@@ -1,11 +1,10 @@
 //! The `nextbasket` command.
 
-use std::process::ExitCode;
-
 use clap::Parser;
 use nextbasket::cli::{Cli, Command, Demo};
 use nextbasket::{
-    Failure, ask, demo, dump, import, jobs, lock, map, models, serve, shop_jobs, table_jobs, train, upload,
+    Failure, ask, demo, dump, import, jobs, lock, map, models, out, serve, shop_jobs, signals, table_jobs,
+    train, upload,
 };
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
@@ -16,23 +15,43 @@ use tracing_subscriber::util::SubscriberInitExt;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn main() {
     let cli = Cli::parse();
     // What the functions and the machine report of their own failures; refusals are the client's to see.
     // The embedded DynamoDB would tell each condition that does not hold.
     let told = Targets::new().with_default(LevelFilter::WARN).with_target("dynoxide", LevelFilter::ERROR);
+    // Internal errors of the log are off: they would be printed to the very standard error that cannot be written.
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
-    tracing_subscriber::registry().with(lines).with(told).init();
-    match run(cli.command.unwrap_or(Command::Demo(Demo::default()))).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            // Of a command that was run, it has told itself.
-            if !matches!(failure, Failure::Command(_)) {
-                eprintln!("nextbasket: {failure}");
-            }
-            failure.exit_code()
-        }
+    tracing_subscriber::registry().with(lines.log_internal_errors(false)).with(told).init();
+    let code = ended(cli.command.unwrap_or(Command::Demo(Demo::default()))).await;
+    // Exits at once: the runtime would wait for files that are still being read.
+    std::process::exit(i32::from(code));
+}
+
+/// Runs the command, reports a failure, and returns the exit code.
+async fn ended(command: Command) -> u8 {
+    let unhandled = match signals::listen() {
+        Ok(unhandled) => unhandled,
+        Err(failure) => return failed(&failure),
+    };
+    let result = tokio::select! {
+        result = run(command) => result,
+        stopping = unhandled => return stopping.exit_code(),
+    };
+    match (result, out::lost()) {
+        (Err(failure), _) => failed(&failure),
+        (Ok(()), Some(error)) => failed(&Failure::File { path: "standard output".to_owned(), source: error }),
+        (Ok(()), None) => 0,
     }
+}
+
+fn failed(failure: &Failure) -> u8 {
+    let said = failure.to_string();
+    // A command that was run has reported its failure itself.
+    if !said.is_empty() && !matches!(failure, Failure::Command(_)) {
+        out::tell(format_args!("nextbasket: {said}"));
+    }
+    failure.exit_code()
 }
 
 async fn run(command: Command) -> Result<(), Failure> {

@@ -7,19 +7,20 @@ use serde_json::json;
 
 use crate::Failure;
 use crate::cli::{Models, ModelsCommand};
+use crate::out::outln;
+use crate::place::Absent;
 
 /// Lists the models, or makes another one the live one.
 ///
 /// # Errors
 /// [`Failure`] if the target cannot be used, or there is no such model.
 pub async fn run(options: &Models) -> Result<(), Failure> {
-    let reached = options.target.reach().await?;
+    let reached = options.target.reach(Absent::Refuse).await?;
     let result = match reached.tables().model() {
         Ok(table) => run_on(&table, options).await,
         Err(error) => Err(error.into()),
     };
-    reached.close().await?;
-    result
+    reached.finish(result).await
 }
 
 async fn run_on(table: &ModelTable, options: &Models) -> Result<(), Failure> {
@@ -29,20 +30,20 @@ async fn run_on(table: &ModelTable, options: &Models) -> Result<(), Failure> {
             other => Failure::other(other),
         })?;
         if options.json {
-            println!("{}", json!({ "version": version, "live": true }));
+            outln!("{}", json!({ "version": version, "live": true }));
         } else {
-            println!("Model {version} is live.");
+            outln!("Model {version} is live.");
         }
         return Ok(());
     }
     let models = table.models().await?;
     if options.json {
         let items: Result<Vec<_>, _> = models.into_iter().map(Model::of).collect();
-        println!("{}", json!({ "items": items.map_err(Failure::other)? }));
+        outln!("{}", json!({ "items": items.map_err(Failure::other)? }));
     } else if models.is_empty() {
-        println!("There is no model yet: run `nextbasket train`.");
+        outln!("There is no model yet: run `nextbasket train`.");
     } else {
-        println!("{}", in_words(&models));
+        outln!("{}", in_words(&models));
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::out::errln;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// How often a line is printed where there is no terminal.
@@ -40,8 +41,11 @@ impl Progress {
         Self { bar, what, started: Instant::now(), plain }
     }
 
-    /// So many units are done.
+    /// Sets the number of units done. A total that is exceeded was only an estimate.
     pub fn set(&self, done: u64) {
+        if self.bar.length().is_some_and(|total| total < done) {
+            self.bar.set_length(done);
+        }
         self.bar.set_position(done);
         self.now_and_then();
     }
@@ -63,7 +67,7 @@ impl Progress {
         if last.elapsed() >= EVERY {
             *last = Instant::now();
             let (done, all) = (self.bar.position(), self.bar.length().unwrap_or_default());
-            eprintln!("{}: {done} of {all}{}", self.what, pace(done, all, self.started.elapsed()));
+            errln!("{}: {done} of {all}{}", self.what, pace(done, all, self.started.elapsed()));
         }
     }
 
@@ -78,14 +82,20 @@ impl Progress {
         self.bar.finish_and_clear();
     }
 
+    /// The step was stopped before its end; `how` says why.
+    pub fn stop(self, how: &str) {
+        let (done, all) = (self.bar.position(), self.bar.length().unwrap_or_default());
+        self.finish(format!("{how} at {done} of {all}"));
+    }
+
     /// The step is over; `result` says what came of it.
     pub fn finish(self, result: impl Into<Cow<'static, str>>) {
         let result = result.into();
         self.bar.finish_and_clear();
         if self.plain.is_some() {
-            eprintln!("{}: {result}", self.what);
+            errln!("{}: {result}", self.what);
         } else {
-            eprintln!("{:<22} {result}", self.what);
+            errln!("{:<22} {result}", self.what);
         }
     }
 }

@@ -35,6 +35,7 @@ pub async fn rebuild_history(options: &RebuildHistory) -> Result<(), Failure> {
     let Some(ended) = run(&running.target, "rebuild-history", parameters, &running.options()).await? else {
         return Ok(());
     };
+    ended.note_skipped();
     let Rebuilt { users, changed, swept } = ended.result_as()?;
     ended.say(running.json, || {
         format!("Looked at {users} users: {changed} histories were brought in line, {swept} without purchases removed.")
@@ -52,6 +53,7 @@ pub async fn refresh_popular(options: &RefreshPopular) -> Result<(), Failure> {
     let Some(ended) = run(&running.target, "refresh-popular", parameters, &running.options()).await? else {
         return Ok(());
     };
+    ended.note_skipped();
     let Refreshed { purchases, products, published, lists } = ended.result_as()?;
     ended.say(running.json, || {
         if published {

@@ -9,14 +9,14 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use chrono::{DateTime, Utc};
 use nextbasket_batch::pool::{self, Stop};
-use nextbasket_batch::{Engine, JobError, JobId, Objects, Site};
+use nextbasket_batch::{Engine, JobError, JobId, Objects, Site, Trust, Vouching};
 use nextbasket_domain::{Clock, Random, Timestamp};
 use nextbasket_http::{AuthMode, Metrics, Service};
-use nextbasket_jobs::Commands;
+use nextbasket_machine::folder::{Missing, Role};
 use nextbasket_machine::schedules::Starter;
 use nextbasket_machine::streams::{Mapping, Pace};
 use nextbasket_machine::template::{Schedule, Template};
-use nextbasket_machine::{HttpFunction, Machine, Options, StreamFunction, handler};
+use nextbasket_machine::{AccessKey, HttpFunction, Limits, Machine, Options, StreamFunction, handler};
 use nextbasket_tables::{TableNames, Tables};
 use serde::Deserialize;
 use serde_json::Value;
@@ -32,7 +32,7 @@ const TEMPLATE: &str = include_str!("../../template.yaml");
 const STACK: &str = "nextbasket";
 
 /// How many batches a server works on at a time.
-const WORKERS: u32 = 8;
+pub(crate) const WORKERS: u32 = 8;
 
 /// How long a stop waits for the batches to save their checkpoints.
 const GRACE: Duration = Duration::from_secs(5);
@@ -42,10 +42,14 @@ const GRACE: Duration = Duration::from_secs(5);
 pub struct Settings {
     /// The data folder; `None` keeps everything in memory.
     pub data: Option<PathBuf>,
+    /// What to do if the data folder does not exist.
+    pub missing: Missing,
     /// The HTTP API's address.
     pub listen: SocketAddr,
     /// The embedded DynamoDB's address.
     pub dynamodb_listen: SocketAddr,
+    /// Where the embedded S3 listens.
+    pub s3_listen: SocketAddr,
     /// How many batches of jobs it works on at a time; 0 leaves them to others.
     pub workers: u32,
 }
@@ -55,7 +59,14 @@ impl Settings {
     #[must_use]
     pub fn on_any_port(data: Option<PathBuf>) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { data, listen: any, dynamodb_listen: any, workers: WORKERS }
+        Self {
+            data,
+            missing: Missing::Make,
+            listen: any,
+            dynamodb_listen: any,
+            s3_listen: any,
+            workers: WORKERS,
+        }
     }
 }
 
@@ -67,6 +78,15 @@ pub struct System {
     tables: Tables,
     jobs: Arc<Notify>,
     pool: Option<Pool>,
+}
+
+/// How far the stream mappings have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Followed {
+    /// The number of records that have been delivered.
+    pub delivered: u64,
+    /// The number of records to deliver, including those; `None` if it is unknown.
+    pub of: Option<u64>,
 }
 
 /// The workers of a server's jobs.
@@ -88,12 +108,12 @@ impl System {
             system.work_on_jobs(workers)?;
             system.keep_schedules()?;
         }
-        system.machine.announce(system.address)?;
+        system.announce(Role::Server { works_on_jobs: workers > 0 })?;
         Ok(system)
     }
 
     /// As [`start`](Self::start), but the streams wait until [`follow`](Self::follow), and other commands do not find
-    /// it: it is one command's own and ends with it.
+    /// it before [`announce`](Self::announce).
     ///
     /// # Errors
     /// [`Failure`] if the folder, an address or the template is not as it must be.
@@ -102,23 +122,37 @@ impl System {
             template: TEMPLATE.to_owned(),
             stack_name: STACK.to_owned(),
             data: settings.data,
+            missing: settings.missing,
             dynamodb_listen: settings.dynamodb_listen,
+            s3_listen: settings.s3_listen,
+            http_listen: Some(settings.listen),
+            limits: Limits::default(),
         })
         .await?;
         let tables = Tables::new(Client::new(machine.sdk_config()), table_names()?);
         let jobs = Arc::new(Notify::new());
-        // What comes over HTTP is not from whoever is at this machine, so it may not name commands to run.
-        let engine = Engine::new(site(&machine)?, nextbasket_jobs::kinds(&tables, Commands::Refused));
+        // Jobs over HTTP may come from anybody, so no process vouches for them.
+        let engine = Engine::new(site(&machine)?, nextbasket_jobs::kinds(&tables, Trust::Open));
         let functions = http_functions(&tables, engine, jobs.clone())?;
         let address = machine.gateway(settings.listen, &functions).await?;
         Ok(Self { machine, address, mappings: Vec::new(), tables, jobs, pool: None })
     }
 
+    /// Tells other commands of the folder where to find this one.
+    ///
+    /// # Errors
+    /// [`Failure`] if the folder cannot be written.
+    pub fn announce(&self, role: Role) -> Result<(), Failure> {
+        Ok(self.machine.announce(self.address, role)?)
+    }
+
     /// Works on the jobs that there are, and on those that come, until the system is stopped: also on those that an
     /// earlier one had to leave.
-    fn work_on_jobs(&mut self, workers: u32) -> Result<(), Failure> {
-        let engine =
-            Engine::new(site(&self.machine)?, nextbasket_jobs::kinds(&self.tables, Commands::Allowed));
+    ///
+    /// # Errors
+    /// [`Failure`] if the template has no jobs bucket or operations table.
+    pub fn work_on_jobs(&mut self, workers: u32) -> Result<(), Failure> {
+        let engine = own_engine(site(&self.machine)?, &self.tables, self.machine.key());
         let (stop, jobs) = (Arc::new(Stop::default()), self.jobs.clone());
         let stopped = stop.clone();
         let task = tokio::spawn(async move { pool::serve(&engine, workers, &stopped, &jobs).await });
@@ -128,8 +162,7 @@ impl System {
 
     /// Submits what the template's schedules say, as its state machine would.
     fn keep_schedules(&mut self) -> Result<(), Failure> {
-        let engine =
-            Engine::new(site(&self.machine)?, nextbasket_jobs::kinds(&self.tables, Commands::Refused));
+        let engine = Engine::new(site(&self.machine)?, nextbasket_jobs::kinds(&self.tables, Trust::Open));
         let jobs = self.jobs.clone();
         let starter: Starter = Arc::new(move |schedule, due| {
             let (engine, jobs) = (engine.clone(), jobs.clone());
@@ -178,20 +211,22 @@ impl System {
         &self.tables
     }
 
-    /// Waits until everything written so far has gone through the stream mappings; `delivered` is told now and then
-    /// how many records have.
+    /// Waits until everything written so far has gone through the stream mappings; `progress` is called now and then
+    /// with how far they have come.
     ///
     /// # Errors
-    /// [`Failure`] if a stream cannot be read.
-    pub async fn drain(&self, delivered: impl Fn(u64)) -> Result<(), Failure> {
+    /// [`Failure`] if a stream cannot be read, or a mapping makes no progress.
+    pub async fn drain(&self, progress: impl Fn(Followed)) -> Result<(), Failure> {
         for mapping in &self.mappings {
+            let before = mapping.progress().delivered;
+            let of = mapping.behind().await.map(|behind| before + behind);
             let drained = mapping.drain();
             tokio::pin!(drained);
             let mut tick = tokio::time::interval(Duration::from_millis(200));
             loop {
                 tokio::select! {
                     result = &mut drained => break result?,
-                    _ = tick.tick() => delivered(mapping.progress().delivered),
+                    _ = tick.tick() => progress(Followed { delivered: mapping.progress().delivered, of }),
                 }
             }
         }
@@ -222,6 +257,15 @@ async fn scheduled(engine: &Engine, schedule: &Schedule, due: DateTime<Utc>) -> 
     let Input { kind, parameters } = Input::deserialize(&schedule.input).map_err(wrong)?;
     let id = JobId::started(Timestamp::EPOCH.plus_millis(due.timestamp_millis()), &schedule.name);
     engine.submit(Some(id), &kind, parameters).await.map(drop)
+}
+
+/// The engine of a process that has the key of a machine or data folder: it vouches for the jobs that it submits, and
+/// verifies the vouchers of those that it works on.
+#[must_use]
+pub fn own_engine(site: Site, tables: &Tables, key: &AccessKey) -> Engine {
+    let vouching = Vouching::signed(key.derive("vouchers of jobs"));
+    let kinds = |trust| nextbasket_jobs::kinds(tables, trust);
+    Engine::new(site, kinds(Trust::Open)).vouching(vouching, kinds(Trust::Machine))
 }
 
 /// Where the machine's jobs run.

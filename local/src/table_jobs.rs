@@ -72,8 +72,7 @@ pub async fn fill(options: &Fill) -> Result<(), Failure> {
     let template: Option<Value> = match template {
         None => None,
         Some(path) => {
-            let failed = |source| Failure::File { path: path.display().to_string(), source };
-            let content = std::fs::read_to_string(path).map_err(failed)?;
+            let content = std::fs::read_to_string(path).map_err(Failure::of_file(path))?;
             let wrong = |error| Failure::Usage(format!("{}: {error}", path.display()));
             Some(serde_json::from_str(&content).map_err(wrong)?)
         }
@@ -115,7 +114,7 @@ async fn start(
     let ended = run(&running.target, kind, parameters, &options).await;
     let Some(ended) = ended.map_err(|failure| as_option(failure, &OPTIONS))? else { return Ok(()) };
     ended.say(running.json, || words(&ended));
-    ended.none_refused()
+    ended.verdict()
 }
 
 /// Of the result, or, for a job that was stopped, of what was done until then.

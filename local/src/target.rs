@@ -18,12 +18,13 @@ use clap::Args;
 use nextbasket_batch::{Objects, Site};
 use nextbasket_domain::{Clock, Random};
 use nextbasket_locks::Leases;
-use nextbasket_machine::dynamodb::{ACCESS_KEY, REGION, sdk_config};
-use nextbasket_machine::s3::s3_config;
+use nextbasket_machine::AccessKey;
+use nextbasket_machine::dynamodb::REGION;
+use nextbasket_machine::s3::s3_config_from;
 use nextbasket_tables::Tables;
 
 use crate::Failure;
-use crate::place::Place;
+use crate::place::{Absent, Company, Place};
 use crate::system::{JobsPlace, jobs_place, table_names};
 
 /// How long a connection is waited for.
@@ -38,7 +39,7 @@ const ATTEMPTS: u32 = 6;
 /// Where a command works.
 #[derive(Debug, Clone, Args)]
 pub struct Target {
-    /// The data folder, unless an endpoint, region or profile is given; made if it is not there
+    /// The data folder, unless an endpoint, region or profile is given; made by commands that fill one
     #[arg(long, value_name = "DIR", default_value = "nextbasket-data", global = true)]
     pub data: PathBuf,
     /// Work on AWS, or with --s3-endpoint elsewhere: a DynamoDB endpoint, such as http://127.0.0.1:8000
@@ -92,12 +93,12 @@ impl Target {
     ///
     /// # Errors
     /// [`Failure`] if the folder cannot be used.
-    pub async fn reach(&self) -> Result<Reached, Failure> {
+    pub async fn reach(&self, absent: Absent) -> Result<Reached, Failure> {
         let JobsPlace { operations, bucket } = jobs_place()?;
         let names = table_names()?;
         let random = random()?;
         let (dynamodb, s3, lambda, place) = if self.is_local() {
-            let place = Place::open(&self.data).await?;
+            let place = Place::open(&self.data, absent).await?;
             let (dynamodb, s3) = local_clients(&place)?;
             (dynamodb, s3, None, Some(place))
         } else {
@@ -157,8 +158,9 @@ impl Target {
         loader.load().await
     }
 
-    /// On loopback, an endpoint of our own or of another stand-in looks at no credentials, but requests need some.
-    /// What is configured goes first, for stand-ins that do look; instances' metadata are not asked.
+    /// On loopback, other local endpoints may ignore credentials, but requests must carry some. Configured
+    /// credentials take precedence: an endpoint of our own requires its data folder's key, which its server prints.
+    /// Instance metadata is not queried.
     fn on_loopback(
         &self,
         loader: ConfigLoader,
@@ -174,7 +176,7 @@ impl Target {
         let chain =
             CredentialsProviderChain::first_try("variables", EnvironmentVariableCredentialsProvider::new())
                 .or_else("profile", credentials.build())
-                .or_else("local", Credentials::new(ACCESS_KEY, ACCESS_KEY, None, None, "local"));
+                .or_else("local", Credentials::new("local", "local", None, None, "local"));
         let regions = RegionProviderChain::first_try(region)
             .or_else(EnvironmentVariableRegionProvider::new())
             .or_else(regions.build())
@@ -228,25 +230,48 @@ impl Reached {
         &self.folder
     }
 
-    /// Whether it is a data folder that no server has open: nobody else is there.
+    /// Which other processes work there.
     #[must_use]
-    pub fn is_alone(&self) -> bool {
-        matches!(self.place, Some(Place::Own(_)))
+    pub fn company(&self) -> Company {
+        self.place.as_ref().map_or(Company::Workers, Place::company)
     }
 
-    /// The data folder's server or machine; `None` if it works elsewhere.
-    pub fn place(&mut self) -> Option<&mut Place> {
+    /// The key of the data folder; `None` if the target is elsewhere.
+    #[must_use]
+    pub fn key(&self) -> Option<&AccessKey> {
+        self.place.as_ref().map(Place::key)
+    }
+
+    /// The data folder's [`Place`]; `None` if the target is elsewhere.
+    #[must_use]
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+
+    /// As [`place`](Self::place), to follow its streams.
+    pub fn place_mut(&mut self) -> Option<&mut Place> {
         self.place.as_mut()
     }
 
-    /// Stops what was started.
+    /// Does the work like [`Place::in_bulk`].
     ///
     /// # Errors
-    /// [`Failure`] if the folder cannot be left in order.
-    pub async fn close(self) -> Result<(), Failure> {
+    /// [`Failure`] if the database reports an error.
+    pub async fn in_bulk<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
+        match &self.place {
+            Some(place) => place.in_bulk(work).await,
+            None => Ok(work.await),
+        }
+    }
+
+    /// Stops what was started, and returns the command's result, like [`Place::finish`].
+    ///
+    /// # Errors
+    /// The [`Failure`] of the command, or of a folder that cannot be closed cleanly.
+    pub async fn finish<T>(self, result: Result<T, Failure>) -> Result<T, Failure> {
         match self.place {
-            Some(place) => place.close().await,
-            None => Ok(()),
+            Some(place) => place.finish(result).await,
+            None => result,
         }
     }
 }
@@ -261,16 +286,15 @@ pub fn holder() -> String {
 
 fn local_clients(place: &Place) -> Result<(aws_sdk_dynamodb::Client, aws_sdk_s3::Client), Failure> {
     let (dynamodb, s3) = match place {
-        Place::Attached { server, .. } => {
+        Place::Attached { attached, .. } => {
+            let server = &attached.server;
             let s3 = server.s3.ok_or_else(|| {
-                Failure::other(format!(
-                    "the server at http://{} (process {}) is of an earlier version and has no S3: start it again",
-                    server.http, server.pid
-                ))
+                Failure::other(format!("{server} is of an earlier version and has no S3: start it again"))
             })?;
-            (sdk_config(&format!("http://{}", server.dynamodb)), s3_config(&format!("http://{s3}")))
+            let config = |address| attached.config(address);
+            (config(server.dynamodb), s3_config_from(&config(s3)))
         }
-        Place::Own(system) => (system.machine().sdk_config().clone(), system.machine().s3_config()),
+        Place::Own { system, .. } => (system.machine().sdk_config().clone(), system.machine().s3_config()),
     };
     Ok((aws_sdk_dynamodb::Client::new(&dynamodb), aws_sdk_s3::Client::from_conf(s3)))
 }

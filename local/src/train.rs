@@ -14,6 +14,8 @@ use crate::Failure;
 use crate::cli::Train;
 use crate::jobs::engine;
 use crate::jobs::run::{Ended, RunOptions, run_on};
+use crate::out::{errln, outln};
+use crate::place::Absent;
 
 /// What a training came to.
 #[derive(Debug, Deserialize)]
@@ -44,42 +46,34 @@ pub async fn run(options: &Train) -> Result<(), Failure> {
         Some(path) => read_params(path)?,
         None => json!({}),
     };
-    let mut reached = options.target.reach().await?;
-    if let Some(place) = reached.place() {
-        place.bulk_loading(true)?;
-    }
-    let threads = options.threads;
+    let reached = options.target.reach(Absent::Refuse).await?;
     let result = match engine(&reached) {
         Ok(engine) => {
             let how = RunOptions {
                 dry_run: options.dry_run,
                 json: options.json,
-                alone: reached.is_alone(),
+                company: reached.company(),
                 ..RunOptions::default()
             };
-            train(&engine, reached.folder(), params, threads, how).await
+            let training = train(&engine, reached.folder(), params, options.threads, how);
+            reached.in_bulk(training).await.and_then(|trained| trained)
         }
         Err(failure) => Err(failure),
     };
-    if let Some(place) = reached.place() {
-        place.bulk_loading(false)?;
-    }
-    reached.close().await?;
+    let result = reached.finish(result).await;
     let Some(trained) = result? else { return Ok(()) };
     if options.json {
-        println!("{}", as_json(&trained));
+        outln!("{}", as_json(&trained));
     } else {
-        println!("{}", sentence(&trained));
+        outln!("{}", sentence(&trained));
     }
     Ok(())
 }
 
 /// Of a file, as it is; what is left out has its default.
 fn read_params(path: &Path) -> Result<Value, Failure> {
-    let named = path.display().to_string();
-    let text =
-        std::fs::read_to_string(path).map_err(|source| Failure::File { path: named.clone(), source })?;
-    let wrong = |error: &dyn std::fmt::Display| Failure::Usage(format!("{named}: {error}"));
+    let text = std::fs::read_to_string(path).map_err(Failure::of_file(path))?;
+    let wrong = |error: &dyn std::fmt::Display| Failure::Usage(format!("{}: {error}", path.display()));
     let params: Params = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
     params.validate().map_err(|error| wrong(&error))?;
     serde_json::from_str(&text).map_err(|error| wrong(&error))
@@ -107,10 +101,13 @@ pub(crate) async fn train(
         return Err(TrainingError::NoPurchases.into());
     }
     let ended: Ended = ended.succeeded()?;
+    ended.note_skipped();
     let seconds = seconds(&ended.job);
-    eprintln!(
+    errln!(
         "Training: read {:.1} s, counted {:.1} s, published {:.1} s",
-        seconds.reading, seconds.counting, seconds.publishing
+        seconds.reading,
+        seconds.counting,
+        seconds.publishing
     );
     Ok(Some(Trained { seconds, ..ended.result_as()? }))
 }

@@ -3,7 +3,7 @@
 mod watch;
 
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
@@ -16,8 +16,10 @@ use serde_json::json;
 
 use crate::Failure;
 use crate::cli::{duration, lease, size};
+use crate::out::outln;
+use crate::place::Absent;
 use crate::progress::Progress;
-use crate::serve::until_stopped;
+use crate::signals::{Stopping, until_stopped};
 use crate::target::{Reached, Target, holder};
 
 /// How many names of files are printed of each sort.
@@ -74,19 +76,19 @@ pub enum Policy {
 /// # Errors
 /// [`Failure`] if the folder or the target cannot be used, or if a file is not there in the end.
 pub async fn run(options: &Upload) -> Result<(), Failure> {
-    if !options.dir.metadata().map_err(named(&options.dir))?.is_dir() {
+    if !options.dir.metadata().map_err(Failure::of_file(&options.dir))?.is_dir() {
         return Err(Failure::Usage(format!("{} is a file; name a folder", options.dir.display())));
     }
-    let reached = options.target.reach().await?;
+    let reached = options.target.reach(Absent::Make).await?;
     let begun = Instant::now();
     let result = upload(options, &reached).await;
-    reached.close().await?;
-    let (summary, stopped) = result?;
+    let (summary, stopped) = reached.finish(result).await?;
     report(options, &summary, stopped, begun.elapsed())
 }
 
-/// Uploads until done, or until told to stop: answers what came of it, and whether it was told to stop.
-async fn upload(options: &Upload, reached: &Reached) -> Result<(Summary, bool), Failure> {
+/// Uploads until all files are done or a signal asks it to stop. Returns the summary and that signal, if there was
+/// one.
+async fn upload(options: &Upload, reached: &Reached) -> Result<(Summary, Option<Stopping>), Failure> {
     let (stopper, stop) = Stopper::new();
     let uploads = uploads(options, reached).until(stop.clone());
     let work = async {
@@ -102,19 +104,13 @@ async fn upload(options: &Upload, reached: &Reached) -> Result<(Summary, bool), 
         }
     };
     tokio::pin!(work);
-    let summary = tokio::select! {
-        summary = &mut work => return Ok((summary?, false)),
-        stopped = until_stopped() => {
-            stopped?;
+    tokio::select! {
+        summary = &mut work => Ok((summary?, None)),
+        stopping = until_stopped() => {
             stopper.stop();
-            // A second Ctrl-C does not wait.
-            tokio::select! {
-                summary = &mut work => summary?,
-                _ = until_stopped() => return Err(Failure::other("stopped at once; run it again")),
-            }
+            Ok((work.await?, Some(stopping)))
         }
-    };
-    Ok((summary, true))
+    }
 }
 
 fn uploads(options: &Upload, reached: &Reached) -> Uploads {
@@ -142,7 +138,7 @@ fn uploads(options: &Upload, reached: &Reached) -> Uploads {
 async fn look(options: &Upload) -> Result<Found, Failure> {
     let (dir, to) = (options.dir.clone(), options.to.clone());
     let walked = tokio::task::spawn_blocking(move || walk(&dir, &to)).await.map_err(Failure::other)?;
-    walked.map_err(named(&options.dir))
+    walked.map_err(Failure::of_file(&options.dir))
 }
 
 fn with_found(mut summary: Summary, found: &Found) -> Summary {
@@ -152,28 +148,37 @@ fn with_found(mut summary: Summary, found: &Found) -> Summary {
 }
 
 /// Says what came of it; what is not there in the end is a failure.
-fn report(options: &Upload, summary: &Summary, stopped: bool, took: Duration) -> Result<(), Failure> {
+fn report(
+    options: &Upload,
+    summary: &Summary,
+    stopped: Option<Stopping>,
+    took: Duration,
+) -> Result<(), Failure> {
     if options.json {
         let mut said = serde_json::to_value(summary).map_err(Failure::other)?;
         if let Some(said) = said.as_object_mut() {
             said.insert("seconds".to_owned(), json!(took.as_secs_f64()));
-            said.insert("stopped".to_owned(), json!(stopped));
+            said.insert("stopped".to_owned(), json!(stopped.is_some()));
         }
-        println!("{said}");
+        outln!("{said}");
     } else {
-        println!("{}", in_words(summary, &options.to, took));
+        outln!("{}", in_words(summary, &options.to, took));
     }
     let missing = summary.left
         + [summary.changed.len(), summary.gone.len(), summary.refused.len()].iter().sum::<usize>() as u64;
-    if missing == 0 {
-        return Ok(());
+    // With `--watch` the command has no end of its own; files that were left then are for the next run.
+    let said = if missing == 0 || (options.watch && missing == summary.left) {
+        String::new()
+    } else {
+        let again = if summary.left > 0 || !summary.gone.is_empty() { ": run it again" } else { "" };
+        format!("{missing} files of {} were not uploaded{again}", options.dir.display())
+    };
+    match stopped {
+        Some(stopping) if options.watch && said.is_empty() => stopping.as_end(),
+        Some(by) => Err(Failure::Stopped { by, said }),
+        None if said.is_empty() => Ok(()),
+        None => Err(Failure::Other(said)),
     }
-    // Who watches ends it by Ctrl-C; what was left then is for the next.
-    if options.watch && missing == summary.left {
-        return Ok(());
-    }
-    let again = if summary.left > 0 || !summary.gone.is_empty() { ": run it again" } else { "" };
-    Err(Failure::Other(format!("{missing} files of {} were not uploaded{again}", options.dir.display())))
 }
 
 fn in_words(summary: &Summary, to: &Destination, took: Duration) -> String {
@@ -225,10 +230,6 @@ fn names(lines: &mut Vec<String>, title: &str, names: Vec<String>) {
 
 fn bytes(count: u64) -> String {
     indicatif::HumanBytes(count).to_string()
-}
-
-fn named(path: &Path) -> impl Fn(std::io::Error) -> Failure + '_ {
-    move |source| Failure::File { path: path.display().to_string(), source }
 }
 
 fn failed(error: &UploadError) -> Failure {

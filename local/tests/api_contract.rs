@@ -17,10 +17,9 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::Client;
 use lambda_runtime::{Context, LambdaEvent};
-use nextbasket_batch::{Engine, Objects, Site};
+use nextbasket_batch::{Engine, Objects, Site, Trust};
 use nextbasket_domain::{Clock, Random};
 use nextbasket_http::{AuthMode, Metrics, Service};
-use nextbasket_jobs::Commands;
 use nextbasket_tables::{TableNames, Tables};
 use nextbasket_testkit::{Fault, FaultProxy};
 use serde_json::{Value, json};
@@ -254,7 +253,20 @@ async fn jobs_and_models(client: &mut Session) {
     until(client, "getJob", "", |answer| answer.text("/state") == "succeeded").await;
     let first = client.ask("listJobs", "?limit=1", &Value::Null, 200).await;
     client.ask("listJobs", &format!("?cursor={}", first.cursor()), &Value::Null, 200).await;
-    client.ask("cancelJob", "", &Value::Null, 202).await;
+    assert_eq!(client.ask("cancelJob", "", &Value::Null, 409).await.text("/code"), "job_ended");
+    let endless = json!({
+        "jobId": "follow-1",
+        "kind": "count",
+        "parameters": { "table": "nextbasket-products", "follow": { "interval": "1s" } },
+    });
+    client.ask("submitJob", "", &endless, 202).await;
+    client.ask_at("cancelJob", "/jobs/follow-1", &Value::Null, 202).await;
+    let cancelled = Instant::now();
+    while client.ask_at("getJob", "/jobs/follow-1", &Value::Null, 200).await.text("/state") != "cancelled" {
+        assert!(cancelled.elapsed() < Duration::from_secs(60), "it does not end");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    client.ask_at("cancelJob", "/jobs/follow-1", &Value::Null, 200).await;
     for operation in ["getJob", "cancelJob"] {
         client.ask_at(operation, "/jobs/never-submitted", &Value::Null, 404).await;
     }
@@ -337,7 +349,7 @@ async fn wrong_bodies(client: &mut Session) {
 async fn our_own_failures(client: &mut Session) {
     let machine = client.world.system.machine();
     let names = nextbasket::system::table_names().unwrap();
-    let proxy = FaultProxy::start(&machine.dynamodb().endpoint_url()).await;
+    let proxy = FaultProxy::start(&machine.dynamodb().endpoint_url(), machine.key()).await;
     proxy.inject("*", 1..=u64::MAX, Fault::Throttle);
     let gone = TableNames::from_lookup(|variable| Some(format!("no-{variable}")));
     let direct = Client::new(machine.sdk_config());
@@ -388,7 +400,7 @@ impl Functions {
             clock: clock.clone(),
             random: random.clone(),
         };
-        let engine = Engine::new(site, nextbasket_jobs::kinds(tables, Commands::Refused));
+        let engine = Engine::new(site, nextbasket_jobs::kinds(tables, Trust::Open));
         let driver = jobs::Driver::Workers(Arc::default());
         Self {
             jobs: jobs::State::new(service.clone(), engine, tables, driver).unwrap(),

@@ -55,8 +55,11 @@ fn what_a_file_holds_that_is_no_purchase_is_refused_by_line_and_reason() {
     fs::write(&csv, lines.join("\n")).unwrap();
     let data = folder.path().join("data");
     let (csv, data) = (csv.to_str().unwrap(), data.to_str().unwrap());
-    let out = succeed(&["import", csv, "--data", data]);
+    let (output, out, err) = run(&["import", csv, "--data", data]);
     assert!(out.contains("1 new purchases"), "{out}");
+    // A line without a user and a cancellation are not purchases; a line with a broken time may be one.
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(err.contains("1 malformed lines were rejected: 1 bad_time"), "{err}");
     let refused = fs::read_to_string(format!("{data}/refused/lines.csv.jsonl")).unwrap();
     let refused: Vec<Value> = refused.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let found: Vec<_> =
@@ -65,11 +68,60 @@ fn what_a_file_holds_that_is_no_purchase_is_refused_by_line_and_reason() {
 
     // The same basket with other content does not replace what is there.
     fs::write(csv, lines[..2].join("\n").replace("19.90", "21.90")).unwrap();
-    let out = succeed(&["import", csv, "--data", data]);
-    assert!(out.contains("1 purchases differ from what is stored"), "{out}");
+    let (output, out, err) = run(&["import", csv, "--data", data]);
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(
+        err.contains("Nothing was imported: all 1 purchases of ")
+            && err.contains("differ from what is stored"),
+        "{err}"
+    );
+    assert!(!out.contains("was there already") && !out.contains("Now there"), "{out}");
     assert!(
         fs::read_to_string(format!("{data}/refused/lines.csv.jsonl")).unwrap().contains("purchase_differs")
     );
+
+    // A file with only returns and lines without a user besides purchases is a success.
+    fs::write(csv, lines[..4].join("\n")).unwrap();
+    let out = succeed(&["import", csv, "--data", data]);
+    assert!(out.contains("Nothing changed"), "{out}");
+}
+
+#[test]
+fn an_import_of_nothing_says_so_and_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = folder.path().join("lines.csv");
+    let data = folder.path().join("data");
+    let (path, data) = (csv.to_str().unwrap(), data.to_str().unwrap());
+    let header = "user_id,product_id,timestamp,quantity";
+    fs::write(&csv, format!("{header}\nada,beans,never,1\nada,beans,soon,1\n,beans,2026-01-01,1\n")).unwrap();
+    let (output, out, err) = run(&["import", path, "--data", data]);
+    assert_eq!(output.status.code(), Some(1), "{out}\n{err}");
+    assert!(
+        err.contains("Nothing was imported: all 3 lines of ")
+            && err.contains(": 2 bad_time, 1 missing_user; see "),
+        "{err}"
+    );
+    assert!(!out.contains("already") && !out.contains("Now there"), "{out}");
+    let refused = format!("{data}/refused/lines.csv.jsonl");
+    assert_eq!(fs::read_to_string(&refused).unwrap().lines().count(), 3);
+
+    // A dry run of an import changes nothing.
+    succeed(&["import", path, "--data", data, "--dry-run"]);
+    assert_eq!(fs::read_to_string(&refused).unwrap().lines().count(), 3);
+
+    // A file that has nothing but lines that are not purchases.
+    fs::write(&csv, format!("{header}\n,beans,2026-01-01,1\nada,beans,2026-01-01,-2\n")).unwrap();
+    let err = fail(&["import", path, "--data", data], 1);
+    assert!(
+        err.contains("all 2 lines of ") && err.contains("1 missing_user") && err.contains("1 cancellation"),
+        "{err}"
+    );
+
+    fs::write(&csv, format!("{header}\n")).unwrap();
+    let out = succeed(&["import", path, "--data", data]);
+    assert!(out.contains("Nothing to import: ") && out.contains("has no lines but its header"), "{out}");
+    assert!(!out.contains("already"), "{out}");
+    assert_eq!(fs::read_to_string(&refused).unwrap(), "", "of an import without refused lines");
 }
 
 #[test]

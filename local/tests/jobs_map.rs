@@ -139,6 +139,7 @@ async fn records_go_through_a_function_at_other_endpoints() {
             .args(["--endpoint", &endpoint, "--s3-endpoint", &s3_endpoint])
             .args(["--operations", &operations, "--bucket", &bucket])
             .args(arguments)
+            .envs(machine.access())
             .env("AWS_ENDPOINT_URL_LAMBDA", format!("http://{lambda}"))
             .current_dir(folder.path());
         command
@@ -198,7 +199,7 @@ impl Interrupted {
         assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
         let output = child.wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert_eq!(output.status.code(), Some(130), "{said}");
         assert!(!folder.path().join("out").exists());
         Self { folder, arguments, go, said }
     }

@@ -29,8 +29,9 @@ async fn histories_that_were_lost_are_brought_back() {
     let (csv, data) = (csv.to_str().unwrap(), data.to_str().unwrap());
     succeed(&["import", csv, "--data", data]);
     let server = Server::start(&["--data", data]);
+    let key = nextbasket_machine::access::read_key_file(Path::new(data)).unwrap();
     let dynamodb = running_server(Path::new(data)).unwrap().unwrap().dynamodb;
-    let dynamodb = aws_sdk_dynamodb::Client::new(&sdk_config(&format!("http://{dynamodb}")));
+    let dynamodb = aws_sdk_dynamodb::Client::new(&sdk_config(&format!("http://{dynamodb}"), &key));
     let remove = async || {
         let delete = dynamodb.delete_item().table_name("nextbasket-history");
         delete.key("userId", AttributeValue::S("ada".to_owned())).send().await.unwrap();
@@ -55,6 +56,8 @@ fn what_is_popular_is_counted_anew() {
     let csv = shop_csv(folder.path());
     let data = folder.path().join("data");
     let (csv, data) = (csv.to_str().unwrap(), data.to_str().unwrap());
+    // A folder that is still empty.
+    succeed(&["lock", "acquire", "first", "--data", data]);
     assert!(succeed(&["refresh-popular", "--data", data]).contains("There are no purchases"));
     succeed(&["import", csv, "--data", data]);
     let said = succeed(&["refresh-popular", "--products", "5", "--data", data]);
@@ -68,6 +71,7 @@ fn a_model_is_rolled_back_and_forth() {
     let csv = shop_csv(folder.path());
     let data = folder.path().join("data");
     let (csv, data) = (csv.to_str().unwrap(), data.to_str().unwrap());
+    succeed(&["lock", "acquire", "first", "--data", data]);
     assert!(succeed(&["models", "--data", data]).contains("There is no model yet"));
     succeed(&["import", csv, "--data", data]);
     let trained = json_of(&["train", "--data", data, "--json"]);

@@ -75,6 +75,7 @@ async fn every_command_of_the_readme_works() {
                 "cargo run",              // the demo above
                 "cargo test --workspace", // this very run
                 "sam build",              // tests/sam
+                "export $(cat nextbasket-data/access-key)",
                 "sam local invoke PurchasesFunction -e events/purchases-post.json",
                 "sam deploy --guided", // asks, and needs an account
             ];

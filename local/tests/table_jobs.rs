@@ -17,9 +17,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use command::nextbasket;
 use killed::{Draw, Site, until_ended};
-use nextbasket_testkit::FaultProxy;
 use serde_json::Value;
 
 async fn items(dynamodb: &Client, table: &str) -> Vec<std::collections::HashMap<String, AttributeValue>> {
@@ -97,12 +95,12 @@ async fn an_update_that_is_killed_again_and_again_changes_every_item_once() {
     site.table("things").await;
     let template = site.file("template.json", r#"{ "n": 0 }"#);
     site.succeed(&["fill", "things", "--count", &ITEMS.to_string(), "--template", &template]).await;
-    let proxy = FaultProxy::start(&site.endpoint).await;
+    let proxy = site.proxy().await;
     let update = ["update", "things", "--set", "n = n + 1", "--batch-size", "250", "--segments", "8"];
     let through = site.through(&proxy.url());
     let start = |command: &[&str]| {
         let workers = WORKERS.to_string();
-        let mut command = nextbasket(command);
+        let mut command = site.command(command);
         command.args(["--workers", &workers, "--json"]).args(&through);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     };
@@ -118,7 +116,7 @@ async fn an_update_that_is_killed_again_and_again_changes_every_item_once() {
         process.wait().unwrap();
         process = start(&["jobs", "work", &job]);
     }
-    let ended = until_ended(process).await;
+    let ended = until_ended(process, 0).await;
     assert_eq!(ended["state"], "succeeded", "seed {}: {ended}", draw.seed);
     let counts: Vec<String> =
         items(&site.dynamodb, "things").await.iter().map(|item| item["n"].as_n().unwrap().clone()).collect();
@@ -148,7 +146,7 @@ async fn following_goes_on_with_new_items_until_it_is_stopped() {
         "--interval",
         "200ms",
     ];
-    let mut command = nextbasket(&follow);
+    let mut command = site.command(&follow);
     let through = site.through(&site.endpoint);
     let process =
         command.args(through).arg("--json").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -170,7 +168,7 @@ async fn following_goes_on_with_new_items_until_it_is_stopped() {
     seen(51).await;
     let interrupted = std::process::Command::new("kill").args(["-INT", &process.id().to_string()]).status();
     assert!(interrupted.unwrap().success());
-    let ended = until_ended(process).await;
+    let ended = until_ended(process, 130).await;
     assert_eq!((&ended["state"], &ended["total"]["changed"]), (&"cancelled".into(), &51.into()));
 }
 

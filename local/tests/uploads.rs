@@ -17,8 +17,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use command::{Server, fail, nextbasket, run, succeed};
+use command::{Server, fail, key_of, nextbasket, run, succeed, succeeding};
 use futures::{StreamExt, TryStreamExt};
+use nextbasket_machine::access::read_key_file;
 use nextbasket_machine::folder::running_server;
 use nextbasket_machine::s3::s3_config;
 use nextbasket_testkit::FaultProxy;
@@ -109,9 +110,11 @@ async fn ten_thousand_files_by_four_processes_of_which_two_are_killed_are_there_
     let data = memory();
     let _server = Server::start(&["--data", data.path().to_str().unwrap()]);
     let server = running_server(data.path()).unwrap().unwrap();
-    let proxy = FaultProxy::start(&format!("http://{}", server.s3.unwrap())).await;
+    let proxy =
+        FaultProxy::start(&format!("http://{}", server.s3.unwrap()), &read_key_file(data.path()).unwrap())
+            .await;
     let dynamodb = format!("http://{}", server.dynamodb);
-    let start = || Process::start(folder.path(), &dynamodb, &proxy.url());
+    let start = || Process::start(folder.path(), data.path(), &dynamodb, &proxy.url());
     let mut processes: Vec<Process> = (0..4).map(|_| start()).collect();
     // Two at random, each when a random share of the files has been sent.
     let mut kills = [draw.between(200, FILES - 200), draw.between(200, FILES - 200)];
@@ -133,7 +136,10 @@ async fn ten_thousand_files_by_four_processes_of_which_two_are_killed_are_there_
         assert_eq!(there, FILES + 3, "seed {seed}: {ended}");
     }
 
-    let s3 = aws_sdk_s3::Client::from_conf(s3_config(&format!("http://{}", server.s3.unwrap())));
+    let s3 = aws_sdk_s3::Client::from_conf(s3_config(
+        &format!("http://{}", server.s3.unwrap()),
+        &read_key_file(data.path()).unwrap(),
+    ));
     assert!(objects(&s3, "logs/").await == expected, "seed {seed}: the bucket differs from the folder");
     let left = s3.list_multipart_uploads().bucket(BUCKET).send().await.unwrap();
     assert!(left.uploads().is_empty(), "seed {seed}: {:?}", left.uploads());
@@ -142,7 +148,7 @@ async fn ten_thousand_files_by_four_processes_of_which_two_are_killed_are_there_
     assert!(puts <= FILES + 2 * WORKERS, "seed {seed}: {puts} puts");
     assert!(part_puts <= parts + 2 * WORKERS, "seed {seed}: {part_puts} parts");
 
-    let again = Process::start(folder.path(), &dynamodb, &proxy.url());
+    let again = Process::start(folder.path(), data.path(), &dynamodb, &proxy.url());
     let again = tokio::task::spawn_blocking(move || again.end()).await.unwrap();
     assert_eq!((&again["sent"], &again["alreadyThere"]), (&0.into(), &(FILES + 3).into()), "seed {seed}");
     assert_eq!(proxy.calls("PUT x-id=PutObject"), puts);
@@ -158,10 +164,11 @@ struct Process {
 }
 
 impl Process {
-    fn start(folder: &Path, dynamodb: &str, s3: &str) -> Self {
+    fn start(folder: &Path, data: &Path, dynamodb: &str, s3: &str) -> Self {
         let (to, workers) = (format!("s3://{BUCKET}/logs"), WORKERS.to_string());
         let child = nextbasket(&["upload", folder.to_str().unwrap(), &to, "--workers", &workers, "--json"])
             .args(["--endpoint", dynamodb, "--s3-endpoint", s3, "--part-size", "5MiB", "--lease", "2s"])
+            .envs(key_of(data))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -250,7 +257,10 @@ async fn a_changed_file_is_named_or_becomes_a_version() {
     let out = succeed(&world.arguments(&["--on-change", "version"]));
     assert!(out.contains("a.log is x/a.~2~.log"), "{out}");
     let address = running_server(Path::new(&world.data)).unwrap().unwrap().s3.unwrap();
-    let s3 = aws_sdk_s3::Client::from_conf(s3_config(&format!("http://{address}")));
+    let s3 = aws_sdk_s3::Client::from_conf(s3_config(
+        &format!("http://{address}"),
+        &read_key_file(Path::new(&world.data)).unwrap(),
+    ));
     let there = objects(&s3, "x/").await;
     let text = |name: &str| String::from_utf8(there[name].clone()).unwrap();
     assert_eq!((text("a.log"), text("a.~2~.log")), ("first".to_owned(), "changed".to_owned()));
@@ -264,7 +274,10 @@ async fn watching_uploads_what_comes_and_leaves_what_is_being_written() {
     let arguments = world.arguments(&["--watch", "--interval", "100ms", "--settle", "5s", "--json"]);
     let child = nextbasket(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let address = running_server(Path::new(&world.data)).unwrap().unwrap().s3.unwrap();
-    let s3 = aws_sdk_s3::Client::from_conf(s3_config(&format!("http://{address}")));
+    let s3 = aws_sdk_s3::Client::from_conf(s3_config(
+        &format!("http://{address}"),
+        &read_key_file(Path::new(&world.data)).unwrap(),
+    ));
     until(async || objects(&s3, "x/").await.len() == 3).await;
     // Written in two steps within the time that a file has to settle.
     let growing = world.folder.join("growing.log");
@@ -276,7 +289,7 @@ async fn watching_uploads_what_comes_and_leaves_what_is_being_written() {
     interrupt(child.id());
     let output = child.wait_with_output().unwrap();
     let err = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{err}");
+    assert_eq!(output.status.code(), Some(130), "{err}");
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&summary["sent"], &summary["stopped"]), (&4.into(), &true.into()), "{err}");
 }
@@ -291,22 +304,29 @@ async fn ctrl_c_leaves_the_rest_for_another_run() {
     let _server = Server::start(&["--data", &world.data]);
     let server = running_server(Path::new(&world.data)).unwrap().unwrap();
     let (s3, dynamodb) = (format!("http://{}", server.s3.unwrap()), format!("http://{}", server.dynamodb));
-    let proxy = FaultProxy::start(&s3).await;
+    let proxy = FaultProxy::start(&s3, &read_key_file(Path::new(&world.data)).unwrap()).await;
     proxy.inject("PUT", 1..=1_000, nextbasket_testkit::Fault::Delay(Duration::from_millis(50)));
     let upload = ["upload", world.folder.to_str().unwrap(), "s3://nextbasket-jobsbucket/x", "--workers", "2"];
     let through = ["--endpoint", &dynamodb, "--s3-endpoint", &proxy.url()].map(str::to_owned);
-    let child =
-        nextbasket(&upload).args(&through).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = nextbasket(&upload)
+        .args(&through)
+        .envs(key_of(&world.data))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     until(async || proxy.calls("PUT") > 20).await;
     interrupt(child.id());
     let output = child.wait_with_output().unwrap();
     let err = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert_eq!(output.status.code(), Some(130), "{err}");
     assert!(err.contains("run it again"), "{err}");
     proxy.heal();
-    let arguments: Vec<&str> = upload.iter().copied().chain(through.iter().map(String::as_str)).collect();
-    succeed(&arguments);
-    let client = aws_sdk_s3::Client::from_conf(s3_config(&s3));
+    let mut again = nextbasket(&upload);
+    again.args(&through).envs(key_of(&world.data));
+    succeeding(again);
+    let client =
+        aws_sdk_s3::Client::from_conf(s3_config(&s3, &read_key_file(Path::new(&world.data)).unwrap()));
     assert_eq!(objects(&client, "x/").await.len(), 303);
 }
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::process::Command;
 
-use command::{fail, shop_csv};
+use command::{fail, shop_csv, succeed};
 
 #[test]
 fn wrong_use_is_answered_with_what_to_do() {
@@ -25,6 +25,9 @@ fn wrong_use_is_answered_with_what_to_do() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let none = at("none.csv");
+    // A data folder that is still empty.
+    let bare = at("bare");
+    succeed(&["lock", "acquire", "first", "--data", &bare]);
     let cases: &[(&[&str], i32, &[&str])] = &[
         (&["import", &none, "--data", &data], 1, &["none.csv", "No such file"]),
         (&["import", folder.path().to_str().unwrap(), "--data", &data], 2, &["is a folder"]),
@@ -36,7 +39,10 @@ fn wrong_use_is_answered_with_what_to_do() {
         (&["import", &csv, "--data", &at("thesis")], 1, &["thesis", "not empty"]),
         (&["import", &csv, "--data", &at("future")], 1, &["future", "nextbasket 9.0.0", "use the version"]),
         (&["import", &csv, "--data", &at("shop.csv")], 1, &["shop.csv"]),
-        (&["train", "--data", &at("fresh")], 1, &["no purchases", "nextbasket import"]),
+        (&["train", "--data", &at("fresh")], 2, &["no data folder", "nextbasket import"]),
+        (&["lock", "acquire", "x", "--lease", "10ms", "--data", &at("fresh")], 2, &["--lease"]),
+        (&["jobs", "list", "--data", &at("fresh")], 2, &["no data folder"]),
+        (&["train", "--data", &bare], 1, &["no purchases", "nextbasket import"]),
         (&["train", "--data", &data, "--params", &at("params.json")], 2, &["params.json", "nextWeight"]),
         (&["train", "--data", &data, "--params", &at("typo.json")], 2, &["typo.json", "nextWait"]),
         (&["train", "--data", &data, "--threads", "0"], 2, &["--threads"]),

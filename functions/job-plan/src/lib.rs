@@ -237,12 +237,12 @@ async fn next(State { engine, metrics }: &State, ask: Ask) -> Result<Answer, Job
     let Ask { job_id, mut memory, round, .. } = ask;
     memory.rounds += 1;
     let mut step = engine.plan(&job_id).await?;
-    if let Step::Work(work) = &step {
-        let batches = engine.batches(&job_id, work.stage).await?;
-        if memory.stands_still(work.stage, &batches) {
-            engine.fail(&job_id, &stuck(work, &memory, &round)).await?;
-            step = engine.plan(&job_id).await?;
-        }
+    if let Step::Work(work) = &step
+        && !memory.moves_on(work.stage, work.ended)
+        && memory.stands_still(&engine.batches(&job_id, work.stage).await?)
+    {
+        engine.fail(&job_id, &stuck(work, &memory, &round)).await?;
+        step = engine.plan(&job_id).await?;
     }
     if !matches!(step, Step::Ended(_)) && memory.is_long() {
         memory.begin_again();

@@ -1,6 +1,8 @@
 //! What one call has to tell the next.
 
-use nextbasket_batch::store::{BatchRecord, BatchState};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use nextbasket_batch::store::BatchRecord;
 use serde::{Deserialize, Serialize};
 
 /// How many calls one execution makes. Each is some fifteen events of its history, of which it may have 25,000.
@@ -18,23 +20,42 @@ pub struct Memory {
     pub rounds: u32,
     /// The stage that was worked on last.
     pub stage: Option<u32>,
-    /// How far its batches had come: a number that grows with all that they do.
+    /// How many of its batches had ended.
     pub moved: u64,
+    /// The digest of its batches' checkpoints, if none had ended since the round before.
+    pub checkpoints: Option<String>,
     /// Rounds of work since then that came to nothing.
     pub still: u32,
 }
 
 impl Memory {
-    /// Takes note of where the stage's batches stand, and tells whether they have not moved for too long: a function
-    /// that dies of a batch leaves no other trace.
-    pub(crate) fn stands_still(&mut self, stage: u32, batches: &[BatchRecord]) -> bool {
-        let moved = batches.iter().map(steps).sum();
-        if self.stage == Some(stage) && moved <= self.moved {
+    /// Notes how many of the stage's batches have ended. Returns whether that is more than after the last round, or
+    /// the stage is another one. If neither, the checkpoints decide: see [`stands_still`](Self::stands_still).
+    pub(crate) fn moves_on(&mut self, stage: u32, ended: u32) -> bool {
+        let ended = u64::from(ended);
+        let moves = self.stage != Some(stage) || ended > self.moved;
+        (self.stage, self.moved) = (Some(stage), ended);
+        if moves {
+            (self.still, self.checkpoints) = (0, None);
+        }
+        moves
+    }
+
+    /// Notes the checkpoints of these batches, none of which has ended since the last round. Returns whether the
+    /// checkpoints have not changed for too long: a function that dies before it claims a batch leaves no other
+    /// trace. A checkpoint that is written again with the same content is no progress.
+    pub(crate) fn stands_still(&mut self, batches: &[BatchRecord]) -> bool {
+        let mut hasher = DefaultHasher::new();
+        for batch in batches {
+            (batch.batch, &batch.checkpoint).hash(&mut hasher);
+        }
+        let checkpoints = Some(format!("{:016x}", hasher.finish()));
+        if self.checkpoints.is_none() || self.checkpoints == checkpoints {
             self.still += 1;
         } else {
             self.still = 0;
         }
-        (self.stage, self.moved) = (Some(stage), moved);
+        self.checkpoints = checkpoints;
         self.still >= STILL
     }
 
@@ -50,8 +71,4 @@ impl Memory {
         // Its first call is no round of work.
         self.stage = None;
     }
-}
-
-fn steps(batch: &BatchRecord) -> u64 {
-    batch.saves + u64::from(batch.attempts) + u64::from(batch.state != BatchState::Open)
 }

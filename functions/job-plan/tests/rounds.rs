@@ -240,6 +240,40 @@ async fn a_stage_whose_batches_do_not_move_is_given_up_with_what_the_state_machi
 }
 
 #[tokio::test]
+async fn a_checkpoint_that_is_written_again_as_it_was_is_no_movement() {
+    let stack = TestStack::start().await;
+    let engine = trial::engine(&stack, None);
+    let job = engine.submit(None, "trial", json!({})).await.unwrap();
+    let checkpoint = async |text: &str| {
+        let key = nextbasket_batch::store::batch_key(&job.job_id, 0, 0);
+        let text = aws_sdk_dynamodb::types::AttributeValue::S(text.to_owned());
+        let update = stack
+            .dynamodb()
+            .update_item()
+            .table_name(stack.operations())
+            .key("pk", aws_sdk_dynamodb::types::AttributeValue::S(key.pk))
+            .key("sk", aws_sdk_dynamodb::types::AttributeValue::S(key.sk))
+            .update_expression("SET checkpoint = :text ADD saves :one")
+            .expression_attribute_values(":text", text)
+            .expression_attribute_values(":one", aws_sdk_dynamodb::types::AttributeValue::N("1".to_owned()));
+        update.send().await.unwrap();
+    };
+    let mut execution =
+        Execution { engine: engine.clone(), id: job.job_id.clone(), memory: json!({}), round: json!({}) };
+    for round in 0..12 {
+        checkpoint(&round.to_string()).await;
+        assert_eq!(execution.plan().await["next"], "work", "round {round}: the batch moves");
+    }
+    let mut rounds = 0;
+    while execution.plan().await["next"] == "work" {
+        checkpoint("11").await;
+        rounds += 1;
+        assert!(rounds < 10, "it never ends");
+    }
+    assert!((4..=5).contains(&rounds), "{rounds} rounds came to nothing");
+}
+
+#[tokio::test]
 async fn a_stage_whose_batches_move_is_never_given_up() {
     let stack = TestStack::start().await;
     let engine = trial::engine(&stack, None);

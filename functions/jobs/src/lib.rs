@@ -17,7 +17,9 @@ use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse
 use http::HeaderValue;
 use http::header::LOCATION;
 use lambda_runtime::LambdaEvent;
-use nextbasket_batch::{Engine, Estimate, Job, JobError, JobId};
+use nextbasket_batch::engine::Cancelled;
+use nextbasket_batch::store::JobsPosition;
+use nextbasket_batch::{Engine, Estimate, JobError, JobId, JobState};
 use nextbasket_http::{ApiError, Page, Request, Service, cursor, json, service};
 use nextbasket_tables::Tables;
 use nextbasket_tables::model::ModelTable;
@@ -132,14 +134,14 @@ async fn submit(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2http
 
 /// Ends a job that nobody works on. Should it have been begun after all, it finds itself cancelled.
 async fn withdraw(engine: &Engine, id: &JobId) -> Result<(), JobError> {
-    engine.cancel(id).await?;
-    engine.plan(id).await.map(drop)
+    engine.cancel(id).await.map(drop)
 }
 
 async fn list(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
     let query = request.query(&["limit", "cursor"])?;
     let limit = u32::try_from(query.limit()?).map_err(ApiError::internal)?;
-    let after: Option<JobId> = query.text("cursor").map(|text| cursor::decode(LIST, text)).transpose()?;
+    let after: Option<JobsPosition> =
+        query.text("cursor").map(|text| cursor::decode(LIST, text)).transpose()?;
     let page =
         state.engine.list(limit, after.as_ref()).await.map_err(|e| problem::of_job(&state.engine, e))?;
     let cursor = page.next.map(|next| cursor::encode(LIST, next)).transpose()?;
@@ -158,17 +160,17 @@ async fn show(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpRe
 async fn cancel(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
     let id = job_id(request)?;
     request.query(&[])?;
-    let job = cancelled(&state.engine, &id).await.map_err(|e| problem::of_job(&state.engine, e))?;
-    json(202, &job)
-}
-
-async fn cancelled(engine: &Engine, id: &JobId) -> Result<Job, JobError> {
-    let job = engine.job(id).await?;
-    if job.state.has_ended() || job.cancelling {
-        return Ok(job);
+    let cancelled = state.engine.cancel(&id).await.map_err(|e| problem::of_job(&state.engine, e))?;
+    match cancelled {
+        // The same request again, after a lost answer.
+        Cancelled::Before(job) if job.state == JobState::Cancelled => json(200, &job),
+        Cancelled::Before(job) => {
+            let how = job.state.as_str();
+            let detail = format!("the job has ended: it has {how}; nothing was changed");
+            Err(ApiError::conflict("job_ended", detail).at("jobId"))
+        }
+        Cancelled::Ended(job) | Cancelled::Stopping(job) => json(202, &job),
     }
-    engine.cancel(id).await?;
-    engine.job(id).await
 }
 
 fn job_id(request: &Request<'_>) -> Result<JobId, ApiError> {

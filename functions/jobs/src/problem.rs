@@ -18,7 +18,10 @@ pub fn of_job(engine: &Engine, error: JobError) -> ApiError {
         JobError::Refused(refusal) => refused(refusal),
         JobError::Table(error) => error.into(),
         JobError::Object(error @ ObjectError::Unavailable { .. }) => ApiError::unavailable(error),
-        error @ (JobError::Object(_) | JobError::Failed(_)) => ApiError::internal(error),
+        error @ JobError::Unavailable(_) => ApiError::unavailable(error),
+        error @ (JobError::Object(_) | JobError::Failed(_) | JobError::Unvouched { .. }) => {
+            ApiError::internal(error)
+        }
     }
 }
 

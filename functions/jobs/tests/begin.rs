@@ -23,8 +23,8 @@ use jobs::{Driver, State, handle};
 use lambda_runtime::{Context, LambdaEvent};
 use nextbasket_http::{AuthMode, Metrics, Service};
 use nextbasket_tables::{TableNames, Tables};
-use nextbasket_testkit::TestStack;
 use nextbasket_testkit::events::event;
+use nextbasket_testkit::{Fault, FaultProxy, TestStack};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -46,8 +46,10 @@ impl Executions {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let router = Router::new().route("/", post(start)).with_state(self.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        let config = aws_sdk_sfn::config::Builder::from(&nextbasket_machine::dynamodb::sdk_config(&url))
-            .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(1)));
+        let key = nextbasket_machine::AccessKey::random();
+        let config =
+            aws_sdk_sfn::config::Builder::from(&nextbasket_machine::dynamodb::sdk_config(&url, &key))
+                .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(1)));
         aws_sdk_sfn::Client::from_conf(config.build())
     }
 
@@ -88,8 +90,12 @@ struct World {
 
 impl World {
     async fn with(driver: Driver) -> Self {
-        let stack = TestStack::start().await;
-        let engine = trial::engine(&stack, None);
+        Self::at(TestStack::start().await, None, driver)
+    }
+
+    /// A world whose calls go through this proxy, if there is one.
+    fn at(stack: TestStack, proxy: Option<&FaultProxy>, driver: Driver) -> Self {
+        let engine = trial::engine(&stack, proxy.map(FaultProxy::dynamodb));
         let names = TableNames::from_lookup(|variable| Some(stack.table(variable).to_owned()));
         let tables = Tables::new(stack.dynamodb(), names);
         let service = Service { auth: AuthMode::Iam, metrics: Metrics::off() };
@@ -170,6 +176,72 @@ async fn a_job_that_cannot_be_begun_and_has_no_name_leaves_nothing_that_waits() 
     assert_eq!(world.submit(json!({ "kind": "trial" })).await.0, 503);
     assert_eq!(world.states().await, ["cancelled"]);
     assert!(world.engine.active().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_job_that_meets_a_throttle_or_a_conflict_is_taken_or_told_to_come_back_and_never_unknown() {
+    let stack = TestStack::start().await;
+    let proxy = stack.proxy().await;
+    let world = World::at(stack, Some(&proxy), Driver::Workers(Arc::default()));
+    let faults = [
+        Fault::Cancel("TransactionConflict"),
+        Fault::Cancel("ThrottlingError"),
+        Fault::Cancel("ProvisionedThroughputExceeded"),
+        Fault::Throttle,
+        Fault::ServerError,
+        Fault::DropAfter,
+    ];
+    for (n, fault) in faults.iter().enumerate() {
+        let body = json!({ "jobId": format!("job-{n}"), "kind": "trial" });
+        proxy.inject("TransactWriteItems", 1..=2, fault.clone());
+        let (status, _, job) = world.submit(body.clone()).await;
+        assert_eq!((status, &job["state"]), (202, &json!("waiting")), "{fault:?}: {job:#}");
+        proxy.heal();
+        // The same submission again returns the same job; other content under its id is a conflict.
+        assert_eq!(world.submit(body.clone()).await.2["createdAt"], job["createdAt"]);
+        let mut other = body;
+        other["parameters"] = json!({ "stages": 3 });
+        let (status, _, problem) = world.submit(other).await;
+        assert_eq!((status, &problem["field"]), (400, &json!("jobId")), "{fault:?}: {problem:#}");
+    }
+    assert_eq!(world.states().await.len(), faults.len());
+    proxy.inject("TransactWriteItems", 1..=u64::MAX, Fault::Cancel("TransactionConflict"));
+    let (status, headers, problem) = world.submit(json!({ "jobId": "late", "kind": "trial" })).await;
+    assert_eq!((status, &problem["code"]), (503, &json!("unavailable")), "{problem:#}");
+    assert!(headers.get("retry-after").is_some());
+    proxy.heal();
+    assert_eq!(world.submit(json!({ "jobId": "late", "kind": "trial" })).await.0, 202);
+}
+
+#[tokio::test]
+async fn a_job_that_has_ended_is_not_cancelled_and_says_how_it_ended() {
+    let world = World::with(Driver::Workers(Arc::default())).await;
+    let delete = async |id: &str| {
+        let mut delete = event("job-delete");
+        delete["pathParameters"]["jobId"] = id.into();
+        let event = LambdaEvent::new(serde_json::from_value(delete).unwrap(), Context::default());
+        let answer = serde_json::to_value(handle(&world.state, event).await.unwrap()).unwrap();
+        let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        (answer["statusCode"].as_u64().unwrap(), body)
+    };
+    for (id, parameters, how) in
+        [("good", json!({ "stages": 0 }), "succeeded"), ("bad", json!({ "failing": [0] }), "failed")]
+    {
+        world.submit(json!({ "jobId": id, "kind": "trial", "parameters": parameters })).await;
+        let job = nextbasket_batch::JobId::parse(id).unwrap();
+        let stop = nextbasket_batch::pool::Stop::default();
+        let ended = nextbasket_batch::pool::drive(&world.engine, &job, 1, &stop).await.unwrap().unwrap();
+        assert_eq!(ended.state.as_str(), how);
+        let (status, problem) = delete(id).await;
+        assert_eq!((status, &problem["code"]), (409, &json!("job_ended")), "{problem:#}");
+        let detail = format!("the job has ended: it has {how}; nothing was changed");
+        assert_eq!(problem["detail"], json!(detail));
+        assert_eq!(world.engine.job(&job).await.unwrap(), ended);
+    }
+    world.submit(json!({ "jobId": "left", "kind": "trial" })).await;
+    let (status, job) = delete("left").await;
+    assert_eq!((status, &job["state"]), (202, &json!("cancelled")), "nobody works on it");
+    assert_eq!(delete("left").await, (200, job), "the same wish again");
 }
 
 #[tokio::test]

@@ -6,9 +6,9 @@ use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse
 use lambda_runtime::LambdaEvent;
 use nextbasket_domain::object;
 use nextbasket_domain::{Category, Clock, Money, Product, ProductId};
-use nextbasket_http::{ApiError, Page, Request, Service, cursor, json, no_content, service};
+use nextbasket_http::{ApiError, Page, Request, Service, cursor, json, logging, no_content, service};
 use nextbasket_tables::Tables;
-use nextbasket_tables::products::{Place, ProductsTable};
+use nextbasket_tables::products::{CataloguePage, Place, ProductsTable};
 use serde::Deserialize;
 
 /// What the function keeps between invocations.
@@ -128,7 +128,9 @@ async fn list(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpRe
         }
         None => None,
     };
-    let (items, end) = state.products.page(category.as_ref(), limit, after.as_ref()).await?;
+    let CataloguePage { products, damaged, end } =
+        state.products.page(category.as_ref(), limit, after.as_ref()).await?;
+    logging::skipped(&damaged);
     let cursor = end.map(|end| cursor::encode(&list, end.as_str())).transpose()?;
-    json(200, &Page { items, cursor })
+    json(200, &Page { items: products, cursor })
 }

@@ -20,7 +20,7 @@ struct World {
 impl World {
     async fn new() -> Self {
         let stack = TestStack::start().await;
-        let proxy = FaultProxy::start(&stack.machine().dynamodb().endpoint_url()).await;
+        let proxy = stack.proxy().await;
         let mut environment = stack.environment("products");
         environment.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), proxy.url());
         let function = FunctionProcess::spawn(env!("CARGO_BIN_EXE_products"), &environment).await;

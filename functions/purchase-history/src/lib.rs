@@ -3,7 +3,8 @@
 //! A batch of records tells only whose purchases changed. For each of those users the history is folded anew from
 //! the purchases themselves, so a record that is told twice, late or out of order does no harm, and neither does a
 //! second consumer. A user whose history cannot be brought up to date is reported by their earliest record
-//! (partial batch answer); the others are not held up.
+//! (partial batch answer); the others are not held up, neither by them nor by a user who buys without a pause. A
+//! damaged purchase, or a damaged record key, is skipped and counted: a retry would not repair it.
 
 use std::collections::HashMap;
 
@@ -12,8 +13,8 @@ use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse
 use futures::StreamExt;
 use lambda_runtime::LambdaEvent;
 use nextbasket_domain::{Clock, UserId};
-use nextbasket_http::Metrics;
 use nextbasket_http::metrics::Unit;
+use nextbasket_http::{Metrics, logging};
 use nextbasket_tables::capacity::metered;
 use nextbasket_tables::history::HistoryTable;
 use nextbasket_tables::purchases::PurchasesTable;
@@ -66,7 +67,8 @@ pub async fn handle(
     state: &State,
     event: LambdaEvent<Event>,
 ) -> Result<DynamoDbEventResponse, lambda_runtime::Error> {
-    let (users, mut failed) = users_named(&event.payload.records);
+    let (users, nameless) = users_named(&event.payload.records);
+    let mut failed = Vec::new();
     let (results, units) = metered(
         futures::stream::iter(users)
             .map(|named| async {
@@ -77,15 +79,18 @@ pub async fn handle(
             .collect::<Vec<_>>(),
     )
     .await;
-    let mut changed = 0.0;
+    let (mut changed, mut damaged) = (0.0, nameless);
     let mut freshness = 0;
     for (named, result) in results {
         match result {
-            Ok(true) => {
-                changed += 1.0;
-                freshness = freshness.max(state.clock.now().as_millis() - named.latest);
+            Ok(refreshed) => {
+                logging::skipped(&refreshed.damaged);
+                damaged += refreshed.damaged.len();
+                if refreshed.changed {
+                    changed += 1.0;
+                    freshness = freshness.max(state.clock.now().as_millis() - named.latest);
+                }
             }
-            Ok(false) => {}
             Err(error) => {
                 log_failure(&named.first, &error);
                 failed.push(named.first);
@@ -94,7 +99,8 @@ pub async fn handle(
     }
     let mut metrics = vec![
         ("HistoriesChanged", changed, Unit::Count),
-        ("UsersFailed", f64::from(u32::try_from(failed.len()).unwrap_or(u32::MAX)), Unit::Count),
+        ("UsersFailed", count(failed.len()), Unit::Count),
+        ("DamagedPurchases", count(damaged), Unit::Count),
         ("ReadUnits", units.read, Unit::Count),
         ("WriteUnits", units.write, Unit::Count),
     ];
@@ -117,6 +123,10 @@ pub async fn handle(
     Ok(response)
 }
 
+fn count(number: usize) -> f64 {
+    f64::from(u32::try_from(number).unwrap_or(u32::MAX))
+}
+
 fn log_failure(sequence_number: &str, error: &TableError) {
     tracing::error!(
         sequence_number,
@@ -125,16 +135,16 @@ fn log_failure(sequence_number: &str, error: &TableError) {
     );
 }
 
-/// The users of the batch, each with their first record; and the records that name no user.
-fn users_named(records: &[EventRecord]) -> (Vec<Named>, Vec<String>) {
+/// The users of the batch, each with their first record, and the number of records without a valid user id.
+fn users_named(records: &[EventRecord]) -> (Vec<Named>, usize) {
     let mut users: Vec<Named> = Vec::new();
     let mut places: HashMap<UserId, usize> = HashMap::new();
-    let mut nameless = Vec::new();
+    let mut nameless = 0;
     for record in records {
         let sequence_number = record.change.sequence_number.clone().unwrap_or_default();
         let Some(user) = purchases::user_of_keys(&record.change.keys) else {
-            tracing::error!(sequence_number, "a record names no user");
-            nameless.push(sequence_number);
+            tracing::error!(sequence_number, "a record that names no user was skipped");
+            nameless += 1;
             continue;
         };
         let written = record.change.approximate_creation_date_time.timestamp_millis();

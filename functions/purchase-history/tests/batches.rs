@@ -12,7 +12,7 @@
 )]
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use aws_lambda_events::dynamodb::Event;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -20,7 +20,7 @@ use lambda_runtime::{Context, LambdaEvent};
 use nextbasket_domain::{Clock, Line, ProductId, Purchase, PurchaseId, Timestamp, UserId};
 use nextbasket_http::Metrics;
 use nextbasket_tables::{TableNames, Tables};
-use nextbasket_testkit::TestStack;
+use nextbasket_testkit::{Fault, TestStack};
 use purchase_history::{State, handle};
 use serde_json::{Value, json};
 
@@ -175,20 +175,59 @@ async fn a_deleted_purchase_leaves_the_history_and_the_last_one_takes_it_along()
 async fn a_failed_user_is_named_by_their_earliest_record_and_holds_up_nobody() {
     let purchases: Vec<_> = (0..6).map(purchase).collect();
     let world = World::with_purchases(&purchases).await;
-    // Not a purchase: somebody wrote into the table by hand.
+    let proxy = world.stack.proxy().await;
+    let names = TableNames::from_lookup(|variable| Some(world.stack.table(variable).to_owned()));
+    let through = Tables::new(proxy.dynamodb(), names);
+    let world = World {
+        state: Arc::new(State::new(Metrics::off(), &through, Clock::system()).unwrap()),
+        stack: world.stack,
+        tables: world.tables,
+    };
+    // The first write, whichever user it is for.
+    proxy.inject("PutItem", 1..=1, Fault::Deny);
+    let failed = world.deliver(&records(&purchases)).await;
+    let first_of = [1, 2, 3].map(|sequence| format!("{sequence:021}"));
+    assert_eq!(failed.len(), 1, "{failed:?}");
+    assert!(first_of.contains(&failed[0]), "{failed:?}");
+    assert_eq!(world.histories().await.len(), 2);
+    assert_eq!(world.deliver(&records(&purchases)).await, [""; 0]);
+    assert_eq!(world.histories().await.len(), 3);
+}
+
+#[tokio::test]
+async fn what_is_damaged_is_skipped_and_counted_and_fails_nobody() {
+    let purchases: Vec<_> = (0..6).map(purchase).collect();
+    let records_of_metrics = Arc::new(Mutex::new(Vec::<Value>::new()));
+    let sink = records_of_metrics.clone();
+    let metrics = Metrics::new("shop", Clock::system(), move |line| {
+        sink.lock().unwrap().push(serde_json::from_str(line).unwrap());
+    });
+    let world = World::with_purchases(&purchases).await;
+    let state = Arc::new(State::new(metrics, &world.tables, Clock::system()).unwrap());
+    let world = World { state, ..world };
+    // Not purchases: somebody wrote into the table by hand.
     let table = world.stack.table("PURCHASES_TABLE");
     let text = |value: &str| AttributeValue::S(value.to_owned());
-    let broken = world.stack.dynamodb().put_item().table_name(table).item("userId", text("mallory"));
-    let broken = broken.item("purchaseId", text("p9")).item("purchasedAt", text("2026-01-01T00:00:00.000Z"));
-    broken.send().await.unwrap();
+    for user in ["mallory", "ada"] {
+        let broken = world.stack.dynamodb().put_item().table_name(table).item("userId", text(user));
+        let broken =
+            broken.item("purchaseId", text("p9")).item("purchasedAt", text("2026-01-01T00:00:00.000Z"));
+        broken.item("lines", AttributeValue::N("5".to_owned())).send().await.unwrap();
+    }
     let mut batch = records(&purchases);
-    batch.insert(2, record(102, "mallory", "p8"));
-    batch.push(record(109, "mallory", "p9"));
+    batch.insert(2, record(102, "mallory", "p9"));
     let mut nameless = record(110, "x", "p");
     nameless["dynamodb"]["Keys"] = json!({});
     batch.push(nameless);
-    let mut failed = world.deliver(&batch).await;
-    failed.sort();
-    assert_eq!(failed, [format!("{:021}", 102), format!("{:021}", 110)]);
-    assert_eq!(world.histories().await.len(), 3);
+    batch.push(record(111, &"x".repeat(300), "p"));
+    assert_eq!(world.deliver(&batch).await, [""; 0]);
+    assert_eq!(world.histories().await.len(), 3, "mallory has nothing that can be read");
+    let ada = UserId::parse("ada").unwrap();
+    assert_eq!(world.tables.history().unwrap().baskets(&ada).await.unwrap().len(), 2);
+    let counted = records_of_metrics.lock().unwrap().pop().unwrap();
+    assert_eq!(
+        (&counted["DamagedPurchases"], &counted["UsersFailed"]),
+        (&json!(4.0), &json!(0.0)),
+        "{counted}"
+    );
 }

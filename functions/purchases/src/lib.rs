@@ -9,10 +9,11 @@ use nextbasket_domain::object;
 use nextbasket_domain::time::DAY_MS;
 use nextbasket_domain::{Clock, Line, Purchase, PurchaseId, RecommendationId, Timestamp, UserId};
 use nextbasket_http::metrics::Unit;
-use nextbasket_http::{ApiError, Page, Request, Service, cursor, json, no_content, service};
+use nextbasket_http::{ApiError, Page, Request, Service, cursor, json, logging, no_content, service};
 use nextbasket_tables::Tables;
+use nextbasket_tables::answer_key::AnswerKeys;
 use nextbasket_tables::history::HistoryTable;
-use nextbasket_tables::purchases::{Place, PurchasesTable, Recorded};
+use nextbasket_tables::purchases::{Place, PurchasesTable, Recorded, UserPage};
 use serde::Deserialize;
 
 /// What the function keeps between invocations.
@@ -21,6 +22,7 @@ pub struct State {
     service: Service,
     purchases: PurchasesTable,
     history: HistoryTable,
+    answer_keys: AnswerKeys,
     clock: Clock,
 }
 
@@ -30,7 +32,13 @@ impl State {
     /// # Errors
     /// If a table has no name.
     pub fn new(service: Service, tables: &Tables, clock: Clock) -> Result<Self, lambda_runtime::Error> {
-        Ok(Self { service, purchases: tables.purchases()?, history: tables.history()?, clock })
+        Ok(Self {
+            service,
+            purchases: tables.purchases()?,
+            history: tables.history()?,
+            answer_keys: tables.answer_keys()?,
+            clock,
+        })
     }
 
     /// Opens the connection before the first request, while the sandbox has a full CPU. A failure is left to the
@@ -91,10 +99,7 @@ async fn record(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2http
     };
     match state.purchases.record(&purchase).await? {
         Recorded::New => {
-            if let Some(scenario) = purchase.recommendation_id.as_ref().and_then(RecommendationId::scenario) {
-                let conversion = [("Conversions", 1.0, Unit::Count)];
-                state.service.metrics.put(&[("Scenario", scenario)], &conversion, &[]);
-            }
+            count_conversion(state, request, &purchase).await;
             json(201, &purchase)
         }
         // A time that the client left to us is not part of what it says.
@@ -105,11 +110,37 @@ async fn record(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2http
         {
             json(200, &before)
         }
-        Recorded::Before(_) => Err(ApiError::conflict(
-            "purchase_differs",
-            "this user has a purchase of this purchaseId with other content",
-        )
-        .at("purchaseId")),
+        Recorded::Before(_) => Err(differs()),
+        Recorded::Damaged(damaged) => {
+            logging::skipped(&[damaged]);
+            Err(differs())
+        }
+    }
+}
+
+fn differs() -> ApiError {
+    ApiError::conflict("purchase_differs", "this user has a purchase of this purchaseId with other content")
+        .at("purchaseId")
+}
+
+/// Counts a conversion for the answer whose id the purchase carries, if this stack issued that id recently, to this
+/// user or without a user. The purchase is already recorded, so a failure here does not affect it.
+async fn count_conversion(state: &State, request: &Request<'_>, purchase: &Purchase) {
+    let Some(id) = purchase.recommendation_id.as_ref().filter(|id| id.has_our_form()) else { return };
+    let key = match state.answer_keys.find().await {
+        Ok(key) => key,
+        Err(error) => {
+            tracing::warn!(%error, "a conversion is not counted: the key of answers' ids cannot be read");
+            return;
+        }
+    };
+    let proved = key.and_then(|key| id.proved(&key, &purchase.user_id, state.clock.now()));
+    if let Some(scenario) = proved {
+        state.service.metrics.put(
+            &[("Route", request.route())],
+            &[("Conversions", 1.0, Unit::Count)],
+            &[("scenario", scenario), ("recommendationId", id.as_str())],
+        );
     }
 }
 
@@ -122,13 +153,14 @@ async fn list(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpRe
     let after = match query.text("cursor") {
         Some(text) => {
             let (purchased_at, purchase_id) = cursor::decode(&list, text)?;
-            Some(Place { purchase_id, purchased_at })
+            Some(Place::parse(purchased_at, purchase_id).ok_or_else(ApiError::invalid_cursor)?)
         }
         None => None,
     };
-    let (items, end) = state.purchases.page(&user, limit, after.as_ref()).await?;
-    let cursor = end.map(|end| cursor::encode(&list, (end.purchased_at, end.purchase_id))).transpose()?;
-    json(200, &Page { items, cursor })
+    let UserPage { purchases, damaged, end } = state.purchases.page(&user, limit, after.as_ref()).await?;
+    logging::skipped(&damaged);
+    let cursor = end.map(|end| cursor::encode(&list, end.as_parts())).transpose()?;
+    json(200, &Page { items: purchases, cursor })
 }
 
 async fn cancel(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
@@ -140,13 +172,14 @@ async fn cancel(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2http
     Ok(no_content(204))
 }
 
-/// The history is derived from the purchases and would follow by itself; it goes at once so that nothing of the
-/// user is left when the answer is given. A consumer that folds at the same time finds no purchases and leaves none.
+/// The stream would update the history anyway; it is refreshed here so that nothing of what was erased is left when
+/// the answer is sent. What the user buys meanwhile stays, with its history.
 async fn erase(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
     let user: UserId = request.path("userId")?;
     request.caller.act_for(&user)?;
     request.query(&[])?;
     state.purchases.remove_all(&user).await?;
-    state.history.remove(&user).await?;
+    let refreshed = state.history.refresh(&user, &state.purchases).await?;
+    logging::skipped(&refreshed.damaged);
     Ok(no_content(202))
 }

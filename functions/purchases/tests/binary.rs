@@ -100,6 +100,7 @@ async fn without_a_table_or_with_an_unknown_mode_it_ends_and_says_why() {
     for (variable, value) in [
         ("PURCHASES_TABLE", None),
         ("HISTORY_TABLE", Some("")),
+        ("MODEL_TABLE", None),
         ("AUTH_MODE", None),
         ("AUTH_MODE", Some("none")),
     ] {

@@ -34,7 +34,7 @@ struct Answer {
 impl World {
     async fn new() -> Self {
         let stack = TestStack::start().await;
-        let proxy = FaultProxy::start(&stack.machine().dynamodb().endpoint_url()).await;
+        let proxy = stack.proxy().await;
         let names = TableNames::from_lookup(|variable| Some(stack.table(variable).to_owned()));
         let tables = Tables::new(proxy.dynamodb(), names);
         let service = Service { auth: AuthMode::Iam, metrics: Metrics::off() };
@@ -170,4 +170,48 @@ async fn the_binary_takes_a_purchase_once_though_the_answer_to_its_put_is_lost()
     let (status, body) = answer(&function, &event("purchases-post")).await;
     assert_eq!((status, &body["purchaseId"]), (200, &json!("order-1001")));
     assert_eq!((world.proxy.calls("PutItem"), world.stored().await), (2, 1));
+}
+
+/// The number of histories in the table.
+async fn histories(world: &World) -> i32 {
+    let scan = world.stack.dynamodb().scan().table_name(world.stack.table("HISTORY_TABLE"));
+    scan.send().await.unwrap().count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_bought_while_an_erasure_ends_keeps_its_history() {
+    let world = World::new().await;
+    let names = TableNames::from_lookup(|variable| Some(world.stack.table(variable).to_owned()));
+    let direct = Tables::new(world.stack.dynamodb(), names);
+    let (purchases, history) = (direct.purchases().unwrap(), direct.history().unwrap());
+    let ada = "ada".parse().unwrap();
+    world.fill(3).await;
+    history.refresh(&ada, &purchases).await.unwrap();
+    let deletions = world.proxy.calls("DeleteItem");
+    // The history is the only item that an erasure deletes with a call of its own.
+    world.proxy.inject("DeleteItem", 1..=1, Fault::Delay(Duration::from_secs(3)));
+    let buying = async {
+        while world.proxy.calls("DeleteItem") == deletions {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(world.stored().await, 0, "the purchases are gone by then");
+        let mut purchase = nextbasket_domain::Purchase {
+            purchase_id: "new".parse().unwrap(),
+            user_id: "ada".parse().unwrap(),
+            purchased_at: nextbasket_domain::Timestamp::EPOCH,
+            lines: Vec::new(),
+            recommendation_id: None,
+        };
+        let line =
+            nextbasket_domain::Line { product_id: "p".parse().unwrap(), quantity: 1, unit_price: None };
+        purchase.lines.push(line);
+        purchases.record(&purchase).await.unwrap();
+        history.refresh(&ada, &purchases).await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(world.ask(event("user-delete")), buying);
+    assert_eq!(answer.status, 202);
+    assert_eq!(world.stored().await, 1);
+    assert_eq!(history.baskets(&ada).await.unwrap().len(), 1, "the new purchase's history is there");
+    assert_eq!(world.ask(event("user-delete")).await.status, 202);
+    assert_eq!((world.stored().await, histories(&world).await), (0, 0), "and goes with the next erasure");
 }

@@ -63,6 +63,6 @@ async fn a_page_of_the_largest_purchases_can_be_answered_and_none_is_left_out() 
         }
     }
     assert_eq!(found, (0..40).rev().map(|n| format!("o{n}")).collect::<Vec<_>>());
-    let newest = tables.purchases().unwrap().newest(&"ada".parse().unwrap()).await.unwrap();
+    let newest = tables.purchases().unwrap().newest(&"ada".parse().unwrap()).await.unwrap().items;
     assert_eq!(newest.len(), 40, "a history is of all of them");
 }

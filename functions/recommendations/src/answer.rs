@@ -24,15 +24,17 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Counts the answer for its scenario, and its items by their strongest reason.
-    pub(crate) fn report(&self, metrics: &Metrics, scenario: &str) {
+    /// Counts the answer for its route, and its items by their strongest reason. The scenario is a property, for
+    /// searches.
+    pub(crate) fn report(&self, metrics: &Metrics, route: &str, scenario: &str) {
         let mut counts = vec![("Answers", 1.0, Unit::Count)];
         for kind in Kind::ALL {
             let items = self.items.iter().filter(|item| item.reasons.first().is_some_and(|r| r.kind == kind));
             let items = u32::try_from(items.count()).unwrap_or(u32::MAX);
             counts.push((kind.metric(), f64::from(items), Unit::Count));
         }
-        metrics.put(&[("Scenario", scenario)], &counts, &[("recommendationId", &self.recommendation_id)]);
+        let properties = [("scenario", scenario), ("recommendationId", &self.recommendation_id)];
+        metrics.put(&[("Route", route)], &counts, &properties);
     }
 }
 

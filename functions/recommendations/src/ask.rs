@@ -14,7 +14,7 @@ const MAX_PINNED: usize = 20;
 const MAX_BOOSTS: usize = 50;
 
 /// Where the answer is shown: 1 to 32 letters, digits, `-` or `_`. It becomes part of the recommendation's id, so
-/// that a purchase can be counted for it.
+/// that a purchase can be counted for it. A caller chooses it, so it is not a dimension of a metric.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Scenario(String);
 
@@ -56,6 +56,8 @@ pub(crate) enum BoostTarget {
 /// How to rank, filter and cut an answer.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Ask {
+    /// The user whom the answer is for, if any: purchases of other users do not count for its id.
+    pub user: Option<UserId>,
     pub limit: usize,
     /// A product must be in one of these; any will do if there are none.
     pub categories: Vec<Category>,
@@ -142,8 +144,7 @@ struct BoostBody {
 }
 
 impl CartBody {
-    /// The user, the cart and the ask.
-    pub(crate) fn into_ask(self) -> Result<(Option<UserId>, Vec<ProductId>, Ask), ApiError> {
+    pub(crate) fn into_ask(self) -> Result<(Vec<ProductId>, Ask), ApiError> {
         at_most("basket", self.basket.len(), MAX_NAMED)?;
         at_most("filter.categories", self.filter.categories.len(), MAX_NAMED)?;
         at_most("filter.exclude", self.filter.exclude.len(), MAX_NAMED)?;
@@ -168,6 +169,7 @@ impl CartBody {
         }
         let scenario = self.scenario.as_deref().map(Scenario::parse).transpose();
         let ask = Ask {
+            user: self.user_id,
             limit: self.limit.0,
             categories: self.filter.categories,
             exclude: self.filter.exclude,
@@ -177,6 +179,6 @@ impl CartBody {
             scenario: scenario.map_err(|error| ApiError::invalid("scenario", error))?.unwrap_or_default(),
             cursor: self.cursor,
         };
-        Ok((self.user_id, self.basket, ask))
+        Ok((self.basket, ask))
     }
 }

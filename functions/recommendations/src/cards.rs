@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nextbasket_domain::{Clock, Product, ProductId, Timestamp};
+use nextbasket_http::logging;
 use nextbasket_tables::TableError;
 use nextbasket_tables::products::ProductsTable;
 
@@ -14,7 +15,7 @@ const KEPT: usize = 10_000;
 
 struct Seen {
     at: Timestamp,
-    /// `None`: the catalogue has no such product.
+    /// `None`: the catalogue does not have this product, or its item cannot be read.
     card: Option<Arc<Product>>,
 }
 
@@ -56,7 +57,9 @@ impl Cards {
             }
         }
         if !stale.is_empty() {
-            for card in self.table.cards(&stale).await? {
+            let cards = self.table.cards(&stale).await?;
+            logging::skipped(&cards.damaged);
+            for card in cards.items {
                 found.insert(card.product_id.clone(), Some(Arc::new(card)));
             }
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);

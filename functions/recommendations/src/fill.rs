@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use nextbasket_domain::{ProductId, RecommendationId};
-use nextbasket_http::{ApiError, cursor};
-use nextbasket_tables::products::Place as CataloguePlace;
+use nextbasket_http::{ApiError, cursor, logging};
+use nextbasket_tables::products::{CataloguePage, Place as CataloguePlace};
 use serde::{Deserialize, Serialize};
 
 use crate::State;
@@ -87,7 +87,7 @@ pub(crate) async fn fill<R: Ranking>(
         ask,
         shown: never.iter().chain(&ask.exclude).cloned().collect(),
         items: Vec::with_capacity(ask.limit),
-        place: begin(state, ask, &list, model_version, ranking.edition())?,
+        place: begin(state, ask, &list, model_version, ranking.edition()).await?,
     };
     filling.take_pinned().await?;
     filling.shown.extend(ask.pinned.iter().cloned());
@@ -104,18 +104,31 @@ pub(crate) async fn fill<R: Ranking>(
     })
 }
 
-fn begin(
+/// Where the answer begins. All pages of a list have the answer id of the first page: it comes back in the cursor,
+/// and is replaced by a new one if it is not valid.
+async fn begin(
     state: &State,
     ask: &Ask,
     list: &str,
     model_version: Option<u64>,
     edition: Option<i64>,
 ) -> Result<Place, ApiError> {
+    let key = match state.answer_keys.find_or_draw(&state.random).await {
+        Ok(key) => Some(key),
+        // An answer that cannot be counted for conversions is better than no answer.
+        Err(error) => {
+            tracing::warn!(%error, "an answer's id proves nothing: the key of answers' ids cannot be read");
+            None
+        }
+    };
+    let (user, now) = (ask.user.as_ref(), state.clock.now());
+    let new_id = || {
+        let scenario = ask.scenario.as_str();
+        RecommendationId::of_answer(key.as_ref(), scenario, model_version, user, now, &state.random)
+    };
     let Some(text) = &ask.cursor else {
-        let recommendation_id =
-            RecommendationId::of_answer(ask.scenario.as_str(), model_version, &state.random);
         return Ok(Place {
-            recommendation_id,
+            recommendation_id: new_id(),
             model_version,
             edition,
             pinned: 0,
@@ -123,7 +136,12 @@ fn begin(
             catalogue: None,
         });
     };
-    let place: Place = cursor::decode(list, text)?;
+    let mut place: Place = cursor::decode(list, text)?;
+    let ours = RecommendationId::parse(&place.recommendation_id)
+        .is_ok_and(|id| key.as_ref().map_or(id.has_our_form(), |key| id.is_of(key, user)));
+    if !ours {
+        place.recommendation_id = new_id();
+    }
     if place.model_version != model_version {
         return Err(ApiError::expired_cursor("the model has changed since; begin the list again"));
     }
@@ -209,7 +227,8 @@ impl Filling<'_> {
         };
         for _ in 0..MOST_PAGES {
             let page = self.state.cards.table.page(category, CATALOGUE_PAGE, after.as_ref()).await?;
-            let (products, end) = page;
+            let CataloguePage { products, damaged, end } = page;
+            logging::skipped(&damaged);
             for product in products {
                 if self.missing() == 0 {
                     return Ok(true);

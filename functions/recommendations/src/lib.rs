@@ -26,6 +26,7 @@ use lambda_runtime::LambdaEvent;
 use nextbasket_domain::{Clock, ProductId, Random, UserId};
 use nextbasket_http::{ApiError, Request, Service, json, service};
 use nextbasket_tables::Tables;
+use nextbasket_tables::answer_key::AnswerKeys;
 use nextbasket_tables::history::HistoryTable;
 
 use crate::answer::Answer;
@@ -42,6 +43,8 @@ pub struct State {
     models: Models,
     popular: Lists,
     cards: Cards,
+    answer_keys: AnswerKeys,
+    clock: Clock,
     random: Random,
 }
 
@@ -61,15 +64,17 @@ impl State {
             history: tables.history()?,
             models: Models::new(tables.model()?, clock.clone()),
             popular: Lists::new(tables.popular()?, clock.clone()),
-            cards: Cards::new(tables.products()?, clock),
+            cards: Cards::new(tables.products()?, clock.clone()),
+            answer_keys: tables.answer_keys()?,
+            clock,
             random,
         })
     }
 
-    /// Opens the connection and reads the model before the first request, while the sandbox has a full CPU. A
-    /// failure is left to the first request to report.
+    /// Opens the connection, and reads the model and the key of answers' ids before the first request, while the
+    /// sandbox has a full CPU. If that fails, the first request reports it.
     pub async fn warm_up(&self) {
-        let _ = self.models.live().await;
+        let _ = tokio::join!(self.models.live(), self.answer_keys.find_or_draw(&self.random));
     }
 }
 
@@ -96,8 +101,9 @@ pub async fn handle(
 async fn for_user(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
     let user: UserId = request.path("userId")?;
     request.caller.act_for(&user)?;
-    let ask = Ask::of_query(&request.query(&["limit", "category", "exclude*", "scenario", "cursor"])?)?;
-    answered(state, &ask, &ranking::answer(state, Some(&user), &[], &ask).await?)
+    let query = request.query(&["limit", "category", "exclude*", "scenario", "cursor"])?;
+    let ask = Ask { user: Some(user), ..Ask::of_query(&query)? };
+    answered(state, request, &ask, &ranking::answer(state, &[], &ask).await?)
 }
 
 async fn for_cart(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
@@ -106,8 +112,8 @@ async fn for_cart(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2ht
     if let Some(user) = &body.user_id {
         request.caller.act_for(user)?;
     }
-    let (user, cart, ask) = body.into_ask()?;
-    answered(state, &ask, &ranking::answer(state, user.as_ref(), &cart, &ask).await?)
+    let (cart, ask) = body.into_ask()?;
+    answered(state, request, &ask, &ranking::answer(state, &cart, &ask).await?)
 }
 
 async fn related_to(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
@@ -115,17 +121,22 @@ async fn related_to(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2
     let query = request.query(&["kind", "limit", "category", "exclude*", "scenario", "cursor"])?;
     let kind = query.get("kind", related::Kind::parse)?.unwrap_or_default();
     let ask = Ask::of_query(&query)?;
-    answered(state, &ask, &related::answer(state, &product, kind, &ask).await?)
+    answered(state, request, &ask, &related::answer(state, &product, kind, &ask).await?)
 }
 
 async fn popular_now(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
     let query = request.query(&["window", "limit", "category", "exclude*", "scenario", "cursor"])?;
     let window = query.get("window", popular::parse_window)?.unwrap_or(popular::DEFAULT_WINDOW);
     let ask = Ask::of_query(&query)?;
-    answered(state, &ask, &popular::answer(state, window, &ask).await?)
+    answered(state, request, &ask, &popular::answer(state, window, &ask).await?)
 }
 
-fn answered(state: &State, ask: &Ask, answer: &Answer) -> Result<ApiGatewayV2httpResponse, ApiError> {
-    answer.report(&state.service.metrics, ask.scenario.as_str());
+fn answered(
+    state: &State,
+    request: &Request<'_>,
+    ask: &Ask,
+    answer: &Answer,
+) -> Result<ApiGatewayV2httpResponse, ApiError> {
+    answer.report(&state.service.metrics, request.route(), ask.scenario.as_str());
     json(200, answer)
 }

@@ -1,12 +1,13 @@
 //! The live model: its priors in memory, its rows as they are asked for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nextbasket_domain::{Clock, ProductId, Timestamp};
-use nextbasket_http::ApiError;
+use nextbasket_http::{ApiError, logging};
 use nextbasket_recommender::{Priors, ProductIx, ProductRows};
 use nextbasket_tables::model::{ModelTable, Pointer};
+use nextbasket_tables::{Consistency, TableError};
 
 /// How long the pointer is trusted: a new model is in use after this time.
 const FRESH_MS: i64 = 1_000;
@@ -27,7 +28,7 @@ pub(crate) struct Row {
 pub(crate) struct LiveModel {
     pub pointer: Pointer,
     pub priors: Priors,
-    /// `None`: the product has no row.
+    /// `None`: the product has no readable row; a strongly consistent read has confirmed that.
     rows: Mutex<HashMap<ProductIx, Option<Arc<Row>>>>,
 }
 
@@ -58,13 +59,29 @@ impl Models {
         Ok(model)
     }
 
-    /// A model that cannot be read (of another version of the program, say) is as good as the one before, or none:
-    /// an answer without it is better than no answer.
+    /// If the model cannot be read (it is damaged, or of another version of the program), the one before stays in
+    /// use, if there is one: an answer without a model is better than no answer.
     async fn read(&self, known: Option<Arc<LiveModel>>) -> Result<Option<Arc<LiveModel>>, ApiError> {
+        match self.look(known.clone()).await {
+            Err(error @ TableError::Corrupt { .. }) => {
+                tracing::error!(%error, "the model is damaged: train again");
+                Ok(known)
+            }
+            model => Ok(model?),
+        }
+    }
+
+    async fn look(&self, known: Option<Arc<LiveModel>>) -> Result<Option<Arc<LiveModel>>, TableError> {
+        let known_pointer = known.as_ref().map(|known| &known.pointer);
         for _ in 0..ATTEMPTS {
-            let Some(pointer) = self.table.pointer().await? else { return Ok(None) };
-            if let Some(known) = known.as_ref().filter(|known| known.pointer == pointer) {
-                return Ok(Some(known.clone()));
+            // An eventually consistent read may return an earlier pointer, or none: a change counts only once a
+            // strongly consistent read confirms it.
+            if known.is_some() && self.table.pointer().await?.as_ref() == known_pointer {
+                return Ok(known);
+            }
+            let Some(pointer) = self.table.latest_pointer().await? else { return Ok(None) };
+            if Some(&pointer) == known_pointer {
+                return Ok(known);
             }
             if let Some(chunks) = self.table.priors(&pointer).await? {
                 match Priors::decode(&chunks) {
@@ -109,13 +126,29 @@ impl Models {
         }
         let ids: Vec<ProductId> =
             missing.iter().filter_map(|&product| ProductId::parse(model.priors.id(product)).ok()).collect();
-        for row in self.table.rows(&model.pointer, &ids).await? {
-            match (ProductRows::decode(&row.row), model.priors.index_of(row.product_id.as_str())) {
-                (Ok(rows), Some(product)) => {
-                    found.insert(product, Arc::new(Row { name: row.name, rows }));
+        let mut unread: HashSet<&ProductId> = ids.iter().collect();
+        for consistency in [Consistency::Eventual, Consistency::Strong] {
+            // Nearly every product of the model has a row. A row that the first read missed, on a replica that lags
+            // behind the training, would otherwise be missing until the next training.
+            let asked: Vec<ProductId> = unread.iter().map(|id| (*id).clone()).collect();
+            if asked.is_empty() {
+                break;
+            }
+            let rows = self.table.rows(&model.pointer, &asked, consistency).await?;
+            if consistency == Consistency::Strong {
+                logging::skipped(&rows.damaged);
+            }
+            for row in rows.items {
+                unread.remove(&row.product_id);
+                match (ProductRows::decode(&row.row), model.priors.index_of(row.product_id.as_str())) {
+                    (Ok(rows), Some(product)) => {
+                        found.insert(product, Arc::new(Row { name: row.name, rows }));
+                    }
+                    (Err(error), _) => {
+                        tracing::error!(%error, "a row of the model cannot be read: train again");
+                    }
+                    (Ok(_), None) => {}
                 }
-                (Err(error), _) => tracing::error!(%error, "a row of the model cannot be read: train again"),
-                (Ok(_), None) => {}
             }
         }
         let mut kept = model.rows.lock().unwrap_or_else(PoisonError::into_inner);

@@ -30,12 +30,8 @@ thread_local! {
 }
 
 /// Answers for a user, a cart, or both.
-pub(crate) async fn answer(
-    state: &State,
-    user: Option<&UserId>,
-    cart: &[ProductId],
-    ask: &Ask,
-) -> Result<Answer, ApiError> {
+pub(crate) async fn answer(state: &State, cart: &[ProductId], ask: &Ask) -> Result<Answer, ApiError> {
+    let user = ask.user.as_ref();
     let baskets = async {
         match user {
             Some(user) => match state.history.baskets(user).await {

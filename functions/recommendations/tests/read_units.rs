@@ -44,7 +44,7 @@ struct Function {
 impl Measured {
     async fn new() -> Self {
         let stack = TestStack::start().await;
-        let proxy = FaultProxy::start(&stack.machine().dynamodb().endpoint_url()).await;
+        let proxy = stack.proxy().await;
         let end = Timestamp::parse("2026-06-01T00:00:00Z").unwrap();
         let Shop { products, purchases } =
             nextbasket_shop::generate(11, end, Size { shoppers: 120, days: 400 });
@@ -177,8 +177,8 @@ async fn a_function_that_has_served_others_reads_three_units_for_the_next_user()
 async fn lists_counted_since_the_training_keep_within_the_same_limits() {
     let measured = Measured::new().await;
     let tables = tables(&measured.stack, measured.stack.dynamodb());
-    let (catalogue, _) = tables.products().unwrap().page(None, 50, None).await.unwrap();
-    let sold = catalogue.into_iter().map(|product| product.product_id);
+    let catalogue = tables.products().unwrap().page(None, 50, None).await.unwrap();
+    let sold = catalogue.products.into_iter().map(|product| product.product_id);
     let others = (0..1_000).map(|n| format!("{n:0100}").parse().unwrap());
     let products: Vec<Popular> = sold
         .chain(others)

@@ -1,23 +1,34 @@
-//! The embedded DynamoDB: dynoxide over SQLite, served on loopback by threads of its own.
+//! The embedded DynamoDB: dynoxide over SQLite, served on loopback by threads of its own, to clients that sign with
+//! the machine's access key.
 
 mod clients;
+mod front;
+mod operations;
 mod tables;
 mod upkeep;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dynoxide::Database;
 use tokio::time::MissedTickBehavior;
 
-use crate::listen::ListenError;
+use crate::access::AccessKey;
+use crate::door::{Door, Entrance, Limits};
+use crate::listen::{ListenError, Listening};
 use crate::server::{ServerThreads, Threads};
 
-pub use clients::{ACCESS_KEY, REGION, sdk_config};
+use front::Front;
+
+pub use clients::{REGION, patient, sdk_config};
 pub use tables::{TableError, create_tables};
-pub(crate) use upkeep::trim;
+pub(crate) use upkeep::{records_after, trim};
+
+/// SQLite's message for a full disk.
+pub(crate) const FULL_DISK: &str = "database or disk is full";
 
 /// How often expired items are looked for. AWS takes days at most; here a minute.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -48,18 +59,37 @@ impl DynamoDb {
     ///
     /// # Errors
     /// [`DynamoDbError`] when the storage cannot be opened or the address cannot be listened on.
-    pub fn start(storage: Storage, address: SocketAddr) -> Result<Self, DynamoDbError> {
-        Self::start_sweeping(storage, address, SWEEP)
+    pub fn start(storage: Storage, address: SocketAddr, key: &AccessKey) -> Result<Self, DynamoDbError> {
+        Self::serve(storage, Listening::on(address)?, key, Limits::default())
     }
 
-    fn start_sweeping(storage: Storage, address: SocketAddr, every: Duration) -> Result<Self, DynamoDbError> {
+    /// Like [`DynamoDb::start`], on a listener that is already bound.
+    pub(crate) fn serve(
+        storage: Storage,
+        listening: Listening,
+        key: &AccessKey,
+        limits: Limits,
+    ) -> Result<Self, DynamoDbError> {
+        Self::serve_sweeping(storage, listening, key, limits, SWEEP)
+    }
+
+    fn serve_sweeping(
+        storage: Storage,
+        listening: Listening,
+        key: &AccessKey,
+        limits: Limits,
+        every: Duration,
+    ) -> Result<Self, DynamoDbError> {
         let database = open(&storage)?;
         let served = database.clone();
+        let front = Front { database: database.clone(), key: key.clone(), address: listening.address() };
         let threads = Threads { name: "dynamodb", count: 2, server: "the local DynamoDB" };
         let no_thread = |source| DynamoDbError::Thread { source };
-        let server = ServerThreads::start(&threads, address, no_thread, move |listener, stopped| {
-            tokio::spawn(sweep(served.clone(), every));
-            dynoxide::server::serve_with_shutdown(listener, served, stopped)
+        let door = Door { entrance: Entrance::Signed(key.id().to_owned()), limits, refusal: front::refusal };
+        let server = ServerThreads::start(&threads, listening, no_thread, move |listener, stopped| {
+            tokio::spawn(sweep(served, every));
+            let front = Arc::new(front);
+            door.serve(listener, stopped, move |request, _| front::answer(Arc::clone(&front), request))
         });
         Ok(DynamoDb { storage, database: Some(database), server: server? })
     }
@@ -136,7 +166,12 @@ fn open(storage: &Storage) -> Result<Database, DynamoDbError> {
         }
         Storage::File(path) => text_of(path)?,
     };
-    let failed = |reason: String| DynamoDbError::Open { path: path.clone(), reason };
+    let failed = |reason: String| {
+        // The database may report a full disk in other words.
+        let full = matches!(storage, Storage::File(file) if upkeep::is_disk_full(file));
+        let reason = if full { FULL_DISK.to_owned() } else { reason };
+        DynamoDbError::Open { path: path.clone(), reason }
+    };
     let database = Database::new(&path).map_err(|e| failed(e.to_string()))?;
     rusqlite::Connection::open(&path)
         .and_then(|second| second.execute_batch(STREAM_INDEX))
@@ -188,12 +223,15 @@ Resources:
 
     #[tokio::test]
     async fn expired_items_are_looked_for_again_and_again() {
-        let start = || {
-            let address = "127.0.0.1:0".parse().unwrap();
-            DynamoDb::start_sweeping(Storage::Memory, address, Duration::from_millis(20)).unwrap()
+        let key = AccessKey::random();
+        let signing = key.clone();
+        let start = move || {
+            let listening = Listening::on("127.0.0.1:0".parse().unwrap()).unwrap();
+            let every = Duration::from_millis(20);
+            DynamoDb::serve_sweeping(Storage::Memory, listening, &signing, Limits::default(), every).unwrap()
         };
         let database = tokio::task::spawn_blocking(start).await.unwrap();
-        let client = Client::new(&sdk_config(&database.endpoint_url()));
+        let client = Client::new(&sdk_config(&database.endpoint_url(), &key));
         create_tables(&client, &Template::parse(TEMPLATE, "t").unwrap().tables).await.unwrap();
         for round in 0..3 {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();

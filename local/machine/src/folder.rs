@@ -1,29 +1,62 @@
 //! The data folder: who may use it, which version made it, and who serves it now.
 //!
+//! It is accessible to its owner only (mode 0700). A folder that was complete once and lacks its database is damaged,
+//! not new.
+//!
 //! | file | holds |
 //! |---|---|
 //! | `lock` | locked by the process that has the folder open; the lock goes with the process, however it ends |
-//! | `format.json` | the folder's format and the version that made it |
-//! | `server.json` | process and addresses of the server that has the folder open |
+//! | `format.json` | the folder's format, the version that created it, and whether it was complete once |
+//! | `access-key` | the key that signs calls to its DynamoDB and S3 |
+//! | `server.json` | process and addresses of the server or command that has the folder open |
+//! | `last-server.json` | the same for the last process that had it open: clients of that process read it |
+//! | `clients` | locked (shared) by each command that works through that process |
 //! | `dynamodb.sqlite` | the tables |
 //! | `s3/` | buckets and objects |
 //! | `checkpoints/` | how far each stream mapping has come |
 //! | `dead-letters.jsonl` | what stream mappings gave up |
 
+mod clients;
+
+use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use clients::{Client, has_clients};
+
+/// The tables' file in the data folder.
+pub(crate) const DATABASE: &str = "dynamodb.sqlite";
+
+/// The objects' folder in the data folder, and the index in it.
+pub(crate) const OBJECTS: &str = "s3";
+const OBJECTS_INDEX: &str = "index.sqlite";
+
 /// The format that this version reads and writes.
 const FORMAT: u32 = 1;
 
-/// How often a lock is tried again, and how long after: [`running_server`] holds it for a moment.
+/// The file that marks a folder as a data folder.
+const MARKER: &str = "format.json";
+
+const SERVER: &str = "server.json";
+const LAST_SERVER: &str = "last-server.json";
+
+/// The number of attempts to lock, and the pause between them: [`holder`] holds the lock for a moment.
 const LOOKS: u32 = 5;
 const LOOK: Duration = Duration::from_millis(10);
+
+/// What to do if a data folder does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// Create it: for commands that fill a folder.
+    Make,
+    /// Report an error: for commands that read a folder.
+    Refuse,
+}
 
 /// A data folder that this process has to itself. The lock is let go when it is dropped.
 #[derive(Debug)]
@@ -32,7 +65,7 @@ pub struct Folder {
     _lock: File,
 }
 
-/// The server that has a folder open.
+/// The server or command that has a folder open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Server {
     /// Its process id.
@@ -44,26 +77,82 @@ pub struct Server {
     /// Where its S3 listens; a server of an earlier version has none.
     #[serde(default)]
     pub s3: Option<SocketAddr>,
+    /// Whether it is a server or a command.
+    #[serde(default)]
+    pub role: Role,
+}
+
+/// The role of the process that has a folder open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Role {
+    /// A server, which follows the streams.
+    #[serde(rename_all = "camelCase")]
+    Server {
+        /// Whether it works on jobs.
+        works_on_jobs: bool,
+    },
+    /// A command, which has the folder open while it works.
+    #[serde(rename_all = "camelCase")]
+    Command {
+        /// The name of the command.
+        name: String,
+        /// Whether current writes could be lost in a power failure. This mode ends soon after another process joins.
+        bulk_loading: bool,
+    },
+}
+
+impl Default for Role {
+    /// Servers of earlier versions did not write their role.
+    fn default() -> Self {
+        Self::Server { works_on_jobs: true }
+    }
+}
+
+/// Which process has a folder open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// No process.
+    Nobody,
+    /// A process that is starting or about to end.
+    Changing,
+    /// A process that is ready.
+    Ready(Server),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Format {
     format: u32,
     created_by: String,
+    /// Whether the folder's database was ever created. Folders of earlier versions do not have this field.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    complete: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Folder {
-    /// Opens the folder at `path`, or makes it when it is not there or empty.
+    /// Opens the folder at `path`; `missing` says what to do if it does not exist or is empty.
     ///
     /// # Errors
-    /// [`FolderError::InUse`] when another process has it open, [`FolderError::OtherFormat`] when another version
-    /// made it, [`FolderError::NotOurs`] when it holds something else, [`FolderError::Io`] for the rest.
-    pub fn open(path: &Path) -> Result<Self, FolderError> {
-        fs::create_dir_all(path).map_err(|source| io(path, source))?;
-        let marker = path.join("format.json");
-        if !marker.exists() && !looks_new(path)? {
-            return Err(FolderError::NotOurs { path: path.to_owned() });
+    /// [`FolderError::Missing`] if it does not exist and is not to be created, [`FolderError::InUse`] if another
+    /// process has it open, [`FolderError::OtherFormat`] if another version created it, [`FolderError::NotOurs`] if
+    /// it contains something else, [`FolderError::Incomplete`] if its database is missing, [`FolderError::Io`] for
+    /// other errors.
+    pub fn open(path: &Path, missing: Missing) -> Result<Self, FolderError> {
+        let marker = path.join(MARKER);
+        if !marker.exists() {
+            if path.exists() && !looks_new(path)? {
+                return Err(FolderError::NotOurs { path: path.to_owned() });
+            }
+            if missing == Missing::Refuse {
+                return Err(FolderError::Missing { path: path.to_owned() });
+            }
+            make(path).map_err(|source| io(path, source))?;
         }
+        keep_to_owner(path)?;
         let lock = lock_file(path)?;
         let mut tries = 0..LOOKS;
         loop {
@@ -81,20 +170,33 @@ impl Folder {
             }
         }
         let folder = Folder { path: path.to_owned(), _lock: lock };
+        // Left by a process that was killed: the lock is free, so no process has the folder open.
+        folder.withdraw()?;
         match fs::read(&marker) {
-            Ok(bytes) => check_format(path, &bytes)?,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                let format = Format {
-                    format: FORMAT,
-                    created_by: concat!("nextbasket ", env!("CARGO_PKG_VERSION")).to_owned(),
-                };
-                folder.write_json("format.json", &format)?;
+            Ok(bytes) => {
+                if check_format(path, &bytes)? {
+                    check_files(path)?;
+                }
             }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => folder.mark(false)?,
             Err(source) => return Err(io(&marker, source)),
         }
-        // Left by a server that was killed: the lock says that nobody serves.
-        folder.remove("server.json")?;
         Ok(folder)
+    }
+
+    /// Marks the folder as complete: from now on, a folder without its database is damaged.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`] if the folder cannot be written.
+    pub fn complete(&self) -> Result<(), FolderError> {
+        let marker = self.path.join(MARKER);
+        let marked = fs::read(&marker).map_err(|source| io(&marker, source))?;
+        if check_format(&self.path, &marked)? { Ok(()) } else { self.mark(true) }
+    }
+
+    fn mark(&self, complete: bool) -> Result<(), FolderError> {
+        let created_by = concat!("nextbasket ", env!("CARGO_PKG_VERSION")).to_owned();
+        self.write_json(MARKER, &Format { format: FORMAT, created_by, complete })
     }
 
     /// Where the folder is.
@@ -108,7 +210,7 @@ impl Folder {
     /// # Errors
     /// [`FolderError::Io`] when the file cannot be written.
     pub fn announce(&self, server: &Server) -> Result<(), FolderError> {
-        self.write_json("server.json", server)
+        self.write_json(SERVER, server)
     }
 
     /// Takes the announcement back.
@@ -116,7 +218,11 @@ impl Folder {
     /// # Errors
     /// [`FolderError::Io`] when the file is there and cannot be removed.
     pub fn withdraw(&self) -> Result<(), FolderError> {
-        self.remove("server.json")
+        let path = self.path.join(SERVER);
+        match fs::rename(&path, self.path.join(LAST_SERVER)) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(io(&path, source)),
+            _ => Ok(()),
+        }
     }
 
     /// Replaces a file whole: a reader sees the old or the new content, never a part.
@@ -124,28 +230,32 @@ impl Folder {
         let path = self.path.join(name);
         write_atomically(&path, content, true).map_err(|source| io(&path, source))
     }
-
-    fn remove(&self, name: &str) -> Result<(), FolderError> {
-        let path = self.path.join(name);
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(io(&path, source)),
-            _ => Ok(()),
-        }
-    }
 }
 
-/// The server that has the folder at `path` open, if one is ready. What a killed server left is not believed.
+/// The process that has the folder at `path` open, if one is ready. Files that a killed process left are ignored.
 ///
 /// # Errors
 /// [`FolderError::Io`] when the folder is there and cannot be read.
 pub fn running_server(path: &Path) -> Result<Option<Server>, FolderError> {
+    Ok(match holder(path)? {
+        Holder::Ready(server) => Some(server),
+        Holder::Nobody | Holder::Changing => None,
+    })
+}
+
+/// Which process has the folder at `path` open.
+///
+/// # Errors
+/// [`FolderError::Io`] if the folder exists and cannot be read.
+pub fn holder(path: &Path) -> Result<Holder, FolderError> {
     if !path.join("lock").exists() {
-        return Ok(None);
+        return Ok(Holder::Nobody);
     }
     let lock = lock_file(path)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(None),
-        Err(TryLockError::WouldBlock) => Ok(recorded(path)),
+    // The lock is shared, so that several processes can look at once.
+    match lock.try_lock_shared() {
+        Ok(()) => Ok(Holder::Nobody),
+        Err(TryLockError::WouldBlock) => Ok(recorded(path).map_or(Holder::Changing, Holder::Ready)),
         Err(TryLockError::Error(source)) => Err(io(path, source)),
     }
 }
@@ -182,11 +292,45 @@ pub enum FolderError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The folder does not exist, and this command does not create one.
+    #[error(
+        "there is no data folder \"{path}\": name it with --data, or fill one with `nextbasket import FILE --data DIR`",
+        path = .path.display()
+    )]
+    Missing {
+        /// The path of the folder.
+        path: PathBuf,
+    },
+    /// A file or folder that it once had is missing.
+    #[error(
+        "the data folder {path} is damaged: {file} {problem}. Put the file back from a copy of the folder; or take a \
+         new folder, and import or restore a dump into it",
+        path = .path.display()
+    )]
+    Incomplete {
+        /// The path of the folder.
+        path: PathBuf,
+        /// The name of the file in it.
+        file: String,
+        /// What is wrong with the file.
+        problem: &'static str,
+    },
     /// It holds other files.
     #[error("the folder {path} is not empty and no data folder of nextbasket; take a new or empty one")]
     NotOurs {
         /// The folder.
         path: PathBuf,
+    },
+    /// Other users could read the folder, and its mode cannot be changed.
+    #[error(
+        "the data folder {path} is open to other users and cannot be closed to them: {source}; take a folder that is \
+         yours"
+    )]
+    Open {
+        /// The path of the folder.
+        path: PathBuf,
+        /// The operating system's error.
+        source: std::io::Error,
     },
     /// The operating system refused.
     #[error("{path}: {source}")]
@@ -199,7 +343,16 @@ pub enum FolderError {
 }
 
 fn by(server: Option<&Server>) -> String {
-    server.map_or_else(String::new, |s| format!(" by the server at http://{} (process {})", s.http, s.pid))
+    server.map_or_else(String::new, |server| format!(" by {server}"))
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.role {
+            Role::Server { .. } => write!(f, "the server at http://{} (process {})", self.http, self.pid),
+            Role::Command { name, .. } => write!(f, "`nextbasket {name}` (process {})", self.pid),
+        }
+    }
 }
 
 /// A start that was killed before the marker was written leaves at most the lock and a half-written marker.
@@ -223,17 +376,84 @@ fn lock_file(path: &Path) -> Result<File, FolderError> {
         .map_err(|source| io(&path, source))
 }
 
-fn recorded(path: &Path) -> Option<Server> {
-    serde_json::from_slice(&fs::read(path.join("server.json")).ok()?).ok()
+/// The process that had the folder at `path` open last, or has it open now.
+#[must_use]
+pub fn last_server(path: &Path) -> Option<Server> {
+    recorded(path).or_else(|| read_server(path, LAST_SERVER))
 }
 
-fn check_format(path: &Path, marker: &[u8]) -> Result<(), FolderError> {
+fn recorded(path: &Path) -> Option<Server> {
+    read_server(path, SERVER)
+}
+
+fn read_server(path: &Path, name: &str) -> Option<Server> {
+    serde_json::from_slice(&fs::read(path.join(name)).ok()?).ok()
+}
+
+/// Whether the folder was complete once.
+fn check_format(path: &Path, marker: &[u8]) -> Result<bool, FolderError> {
     let found: Format = serde_json::from_slice(marker)
-        .map_err(|e| FolderError::Damaged { path: path.join("format.json"), reason: e.to_string() })?;
+        .map_err(|e| FolderError::Damaged { path: path.join(MARKER), reason: e.to_string() })?;
     if found.format == FORMAT {
-        return Ok(());
+        return Ok(found.complete);
     }
     Err(FolderError::OtherFormat { path: path.to_owned(), found: found.format, created_by: found.created_by })
+}
+
+/// Rejects a folder whose databases are missing: new, empty databases would take their place, and copies of the data
+/// elsewhere would be overwritten from them.
+fn check_files(path: &Path) -> Result<(), FolderError> {
+    check_database(path, Path::new(DATABASE))?;
+    // Folders of the first version have no objects.
+    let objects = Path::new(OBJECTS);
+    if path.join(objects).join("files").exists() {
+        check_database(path, &objects.join(OBJECTS_INDEX))?;
+    }
+    Ok(())
+}
+
+fn check_database(folder: &Path, file: &Path) -> Result<(), FolderError> {
+    const HEADER: &[u8; 16] = b"SQLite format 3\0";
+    let incomplete = |problem| {
+        let file = file.display().to_string();
+        FolderError::Incomplete { path: folder.to_owned(), file, problem }
+    };
+    let path = folder.join(file);
+    let mut header = [0; HEADER.len()];
+    match File::open(&path).and_then(|mut file| file.read_exact(&mut header)) {
+        Ok(()) if header == *HEADER => Ok(()),
+        Ok(()) => Err(incomplete("is no database")),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(incomplete("is missing")),
+        Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Err(incomplete("is empty")),
+        Err(source) => Err(io(&path, source)),
+    }
+}
+
+/// Creates the folder with access for its owner only.
+fn make(path: &Path) -> std::io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Only the owner may read the folder. If it was created by other means, or by an earlier version, its mode is
+/// corrected.
+#[cfg(unix)]
+fn keep_to_owner(path: &Path) -> Result<(), FolderError> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = fs::metadata(path).map_err(|source| io(path, source))?.permissions().mode();
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let closed = fs::Permissions::from_mode(mode & !0o077);
+    fs::set_permissions(path, closed).map_err(|source| FolderError::Open { path: path.to_owned(), source })
+}
+
+#[cfg(not(unix))]
+fn keep_to_owner(_path: &Path) -> Result<(), FolderError> {
+    Ok(())
 }
 
 /// Writes `content` as JSON beside `path` and renames it there; with `sync`, after it has reached the disk.
@@ -254,89 +474,4 @@ fn io(path: &Path, source: std::io::Error) -> FolderError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn server() -> Server {
-        Server {
-            pid: std::process::id(),
-            http: "127.0.0.1:1".parse().unwrap(),
-            dynamodb: "127.0.0.1:2".parse().unwrap(),
-            s3: Some("127.0.0.1:3".parse().unwrap()),
-        }
-    }
-
-    #[test]
-    fn a_second_server_on_a_folder_is_told_who_has_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("data");
-        let folder = Folder::open(&path).unwrap();
-        assert_eq!(running_server(&path).unwrap(), None, "not ready yet");
-        folder.announce(&server()).unwrap();
-        assert_eq!(running_server(&path).unwrap(), Some(server()));
-        let refused = Folder::open(&path).unwrap_err();
-        assert!(matches!(&refused, FolderError::InUse { server: Some(s), .. } if **s == server()));
-        assert!(refused.to_string().contains("http://127.0.0.1:1"), "{refused}");
-        folder.withdraw().unwrap();
-        drop(folder);
-        Folder::open(&path).unwrap();
-    }
-
-    #[test]
-    fn what_a_killed_server_left_is_not_believed() {
-        let dir = tempfile::tempdir().unwrap();
-        let folder = Folder::open(dir.path()).unwrap();
-        folder.announce(&server()).unwrap();
-        // As SIGKILL does: the lock goes, the file stays.
-        drop(folder);
-        assert!(dir.path().join("server.json").exists());
-        assert_eq!(running_server(dir.path()).unwrap(), None);
-        Folder::open(dir.path()).unwrap();
-        assert!(!dir.path().join("server.json").exists());
-    }
-
-    #[test]
-    fn a_server_of_an_earlier_version_is_found_without_object_storage() {
-        let dir = tempfile::tempdir().unwrap();
-        let _folder = Folder::open(dir.path()).unwrap();
-        let earlier = r#"{"pid":7,"http":"127.0.0.1:1","dynamodb":"127.0.0.1:2"}"#;
-        fs::write(dir.path().join("server.json"), earlier).unwrap();
-        let found = running_server(dir.path()).unwrap().unwrap();
-        assert_eq!((found.pid, found.s3), (7, None));
-    }
-
-    #[test]
-    fn a_folder_of_another_version_is_refused_with_what_to_do() {
-        let dir = tempfile::tempdir().unwrap();
-        drop(Folder::open(dir.path()).unwrap());
-        fs::write(dir.path().join("format.json"), r#"{"format":7,"created_by":"nextbasket 9.0.0"}"#).unwrap();
-        let refused = Folder::open(dir.path()).unwrap_err();
-        assert!(matches!(refused, FolderError::OtherFormat { found: 7, .. }));
-        assert!(refused.to_string().contains("use the version that made it"), "{refused}");
-        fs::write(dir.path().join("format.json"), "{").unwrap();
-        assert!(matches!(Folder::open(dir.path()).unwrap_err(), FolderError::Damaged { .. }));
-    }
-
-    #[test]
-    fn a_folder_with_other_files_is_left_alone() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("thesis.tex"), "").unwrap();
-        assert!(matches!(Folder::open(dir.path()).unwrap_err(), FolderError::NotOurs { .. }));
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn a_start_that_was_killed_at_once_does_not_spoil_the_folder() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("lock"), "").unwrap();
-        fs::write(dir.path().join("format.json.new"), "{").unwrap();
-        Folder::open(dir.path()).unwrap();
-    }
-
-    #[test]
-    fn a_folder_that_is_not_there_has_no_server() {
-        let dir = tempfile::tempdir().unwrap();
-        assert_eq!(running_server(&dir.path().join("none")).unwrap(), None);
-        assert!(!dir.path().join("none").exists());
-    }
-}
+mod tests;

@@ -1,5 +1,8 @@
 //! The HTTP API: requests become payload 2.0 events for the route's function, its answers become HTTP.
 //!
+//! Requests of web pages of other origins, and requests to other host names, are rejected at the door. Programs on
+//! this machine need no credentials.
+//!
 //! What cannot be routed, read or answered gets what API Gateway says: `{"message":"Not Found"}` and the like.
 
 mod request;
@@ -10,15 +13,15 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router as Axum;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::Request;
 use axum::response::Response;
 use http::StatusCode;
 use http_body_util::BodyExt;
 
+use crate::door::{Door, Entrance, Foreign, Limits};
 use crate::invoke::{HttpFunction, InvocationError, invoke, request_id};
-use crate::listen::ListenError;
+use crate::listen::{ListenError, Listening};
 use crate::server::ServerTask;
 use crate::streams::Wake;
 use crate::template::{Function, Template};
@@ -32,11 +35,13 @@ pub struct Settings {
     pub body_limit: usize,
     /// Mappings to wake after a request that may have written.
     pub wake: Option<Wake>,
+    /// How long clients may take, and how many there may be.
+    pub limits: Limits,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { body_limit: 10 * 1024 * 1024, wake: None }
+        Settings { body_limit: 10 * 1024 * 1024, wake: None, limits: Limits::default() }
     }
 }
 
@@ -56,6 +61,16 @@ impl Gateway {
         address: SocketAddr,
         settings: Settings,
     ) -> Result<Self, GatewayError> {
+        Self::serve(template, functions, Listening::on(address)?, settings)
+    }
+
+    /// Like [`Gateway::start`], on a listener that is already bound.
+    pub(crate) fn serve(
+        template: &Template,
+        functions: &HashMap<String, HttpFunction>,
+        listening: Listening,
+        settings: Settings,
+    ) -> Result<Self, GatewayError> {
         let mut router = Router::default();
         for route in &template.routes {
             let missing =
@@ -67,12 +82,10 @@ impl Gateway {
                 .ok_or_else(missing)?;
             router.add(&route.key, Target { function: function.clone(), handler: handler.clone() })?;
         }
-        let service = Axum::new()
-            .fallback(answer)
-            .with_state(Arc::new(Front { router, settings }))
-            .into_make_service_with_connect_info::<SocketAddr>();
-        let server = ServerTask::start("the HTTP front end", address, |listener, stopped| {
-            axum::serve(listener, service).with_graceful_shutdown(stopped)
+        let door = Door { entrance: Entrance::Open, limits: settings.limits, refusal };
+        let front = Arc::new(Front { router, settings });
+        let server = ServerTask::start("the HTTP front end", listening, |listener, stopped| {
+            door.serve(listener, stopped, move |request, peer| answer(Arc::clone(&front), peer, request))
         });
         Ok(Gateway(server?))
     }
@@ -121,11 +134,12 @@ struct Front {
     settings: Settings,
 }
 
-async fn answer(
-    State(front): State<Arc<Front>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    request: Request,
-) -> Response {
+/// The answer to a request that the door rejects, in API Gateway's form with the reason added.
+fn refusal(foreign: Foreign) -> Response {
+    message(StatusCode::FORBIDDEN, &format!("Forbidden. {}", foreign.reason()))
+}
+
+async fn answer(front: Arc<Front>, peer: SocketAddr, request: Request) -> Response {
     let (head, body) = request.into_parts();
     if !router::is_encoded(head.uri.path()) {
         return message(StatusCode::BAD_REQUEST, "Bad Request");

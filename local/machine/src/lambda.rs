@@ -1,25 +1,29 @@
 //! Lambda's `Invoke` for functions of this process, so that whoever calls a function by its name can do so here.
 //!
 //! As on AWS, a function that fails is an answer with `X-Amz-Function-Error` and `{errorType, errorMessage}`; an
-//! unknown one, a payload that is no JSON or one that is too large is an error of the call. Does not: check
-//! signatures, keep logs, retry events, know aliases or versions, or end a function after a time.
+//! unknown function, or a payload that is not JSON or is too large, is an error of the call. Calls are signed with
+//! the machine's access key. Does not: keep logs, retry events, know aliases or versions, or end a function after a
+//! time.
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::Request;
 use axum::response::Response;
-use axum::routing::post;
 use futures::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
+use crate::access::{AccessKey, Verdict, claimed, verify};
+use crate::door::{Door, Entrance, Foreign, Limits, discard};
 use crate::invoke::request_id;
-use crate::listen::ListenError;
+use crate::listen::{ListenError, Listening};
 use crate::server::ServerTask;
 
 /// Most bytes of a payload or an answer: 6 MB.
@@ -65,13 +69,16 @@ impl FunctionError {
 pub(crate) struct Lambda(ServerTask);
 
 impl Lambda {
-    pub(crate) fn start(functions: Functions, address: SocketAddr) -> Result<Self, ListenError> {
-        let router = Router::new()
-            .route("/2015-03-31/functions/{name}/invocations", post(invoke))
-            .layer(DefaultBodyLimit::disable())
-            .with_state(Arc::new(functions));
-        let server = ServerTask::start("the local Lambda", address, |listener, stopped| {
-            axum::serve(listener, router).with_graceful_shutdown(stopped)
+    pub(crate) fn start(
+        functions: Functions,
+        address: SocketAddr,
+        key: AccessKey,
+        limits: Limits,
+    ) -> Result<Self, ListenError> {
+        let door = Door { entrance: Entrance::Signed(key.id().to_owned()), limits, refusal: foreign };
+        let front = Arc::new(Front { functions, key });
+        let server = ServerTask::start("the local Lambda", Listening::on(address)?, |listener, stopped| {
+            door.serve(listener, stopped, move |request, _| called(Arc::clone(&front), request))
         });
         server.map(Self)
     }
@@ -86,13 +93,55 @@ impl Lambda {
     }
 }
 
-async fn invoke(
-    State(functions): State<Arc<Functions>>,
-    Path(name): Path<String>,
-    headers: HeaderMap,
-    payload: Bytes,
-) -> Response {
-    let Some(function) = functions.get(bare(&name)) else {
+struct Front {
+    functions: Functions,
+    key: AccessKey,
+}
+
+/// The answer to a request that the door rejects.
+fn foreign(foreign: Foreign) -> Response {
+    refusal(StatusCode::FORBIDDEN, "AccessDeniedException", foreign.reason())
+}
+
+/// Checks the signature and finds the function's name.
+async fn called(front: Arc<Front>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let mut verdict = claimed(&head, &front.key);
+    if verdict != Verdict::Good {
+        discard(body).await;
+        return unsigned(&verdict);
+    }
+    let Ok(payload) = Limited::new(body, 4 * MOST).collect().await else {
+        let said = format!("the payload is too large or did not arrive; the limit is {MOST} bytes");
+        return refusal(StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException", &said);
+    };
+    let payload = payload.to_bytes();
+    verdict = verify(&head, &payload, &front.key, SystemTime::now());
+    if verdict != Verdict::Good {
+        return unsigned(&verdict);
+    }
+    let path = head.uri.path().strip_prefix("/2015-03-31/functions/");
+    let name = path.and_then(|path| path.strip_suffix("/invocations")).filter(|name| !name.contains('/'));
+    let name = name.and_then(|name| percent_decode_str(name).decode_utf8().ok());
+    match name {
+        Some(name) if head.method == Method::POST => {
+            invoke(&front.functions, &name, &head.headers, payload).await
+        }
+        _ => response(StatusCode::NOT_FOUND, Vec::new()),
+    }
+}
+
+fn unsigned(verdict: &Verdict) -> Response {
+    let kind = match verdict {
+        Verdict::UnknownKey => "UnrecognizedClientException",
+        Verdict::Incomplete => "MissingAuthenticationTokenException",
+        Verdict::Skewed | Verdict::Forged | Verdict::Good => "InvalidSignatureException",
+    };
+    refusal(StatusCode::FORBIDDEN, kind, "the call is not signed with the access key of this machine")
+}
+
+async fn invoke(functions: &Functions, name: &str, headers: &HeaderMap, payload: Bytes) -> Response {
+    let Some(function) = functions.get(bare(name)) else {
         let said = format!("Function not found: {name}");
         return refusal(StatusCode::NOT_FOUND, "ResourceNotFoundException", &said);
     };
@@ -111,6 +160,7 @@ async fn invoke(
         None | Some("RequestResponse") => answer(tokio::spawn(function(payload)).await),
         Some("Event") => {
             let running = tokio::spawn(function(payload));
+            let name = name.to_owned();
             tokio::spawn(async move {
                 if let Err(e) = outcome(running.await) {
                     tracing::error!(function = name, error = %e, "an event failed");

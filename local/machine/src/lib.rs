@@ -5,14 +5,16 @@
 //!
 //! Guarantees: what the template says and cannot be followed is an error that names the resource; an acknowledged
 //! write outlives the process; of conditional writes that race, one wins; a stream's record is given to its function
-//! at least once, in the order of its partition key; an item that has expired goes within minutes; nothing listens on
-//! anything but loopback.
+//! at least once, in the order of its partition key; an item that has expired is removed within minutes; nothing
+//! listens on anything but loopback, answers a web page of another origin, or gives access to tables and objects
+//! without a signature by the machine's access key.
 //!
-//! Does not: check who may do what, throttle, follow buckets' lifecycle rules, or keep what a crash of the whole
-//! machine takes while bulk loading is on.
+//! Does not: limit what a client that has the key may do, throttle, follow buckets' lifecycle rules, or keep what a
+//! crash of the whole machine loses while bulk loading is on.
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`access`] | a machine's access key, and signatures with it |
 //! | [`template`] | the template's tables, buckets, functions, routes, mappings and schedules |
 //! | [`dynamodb`] | the embedded DynamoDB and its tables |
 //! | [`s3`] | the embedded S3 and its buckets |
@@ -23,6 +25,8 @@
 //! | [`schedules`] | what starts by itself |
 //! | [`machine`] | all of it, started and stopped together |
 
+pub mod access;
+mod door;
 pub mod dynamodb;
 pub mod folder;
 pub mod gateway;
@@ -36,6 +40,8 @@ mod server;
 pub mod streams;
 pub mod template;
 
+pub use access::AccessKey;
+pub use door::Limits;
 pub use invoke::{Handler, HttpFunction, StreamFunction, handler};
 pub use listen::ListenError;
 pub use machine::{Machine, MachineError, Options};

@@ -1,15 +1,16 @@
 //! Listening on loopback, and on nothing else.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 
-use tokio::net::{TcpListener, TcpSocket};
+use socket2::{Domain, Protocol, Socket, Type};
 
 /// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// The address is open to other machines.
     #[error(
-        "{address} is no loopback address; credentials are not checked here, so only this machine may call: use 127.0.0.1 or [::1]"
+        "{address} is no loopback address; the HTTP API checks no credentials here, so only this machine may call: \
+         use 127.0.0.1 or [::1]"
     )]
     NotLoopback {
         /// The address that was asked for.
@@ -31,26 +32,46 @@ pub enum ListenError {
     },
 }
 
-/// A listener on a loopback address, and its address with the port that it got. Its connections send small answers at
-/// once. Needs a runtime.
-pub(crate) fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ListenError> {
-    if !address.ip().is_loopback() {
-        return Err(ListenError::NotLoopback { address });
+/// A bound loopback listener, for whichever runtime serves it.
+pub(crate) struct Listening {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listening {
+    /// Listens on a loopback address; port 0 takes any free one.
+    pub(crate) fn on(address: SocketAddr) -> Result<Self, ListenError> {
+        if !address.ip().is_loopback() {
+            return Err(ListenError::NotLoopback { address });
+        }
+        let refused = |source: std::io::Error| match source.kind() {
+            std::io::ErrorKind::AddrInUse => ListenError::Taken { address },
+            _ => ListenError::Refused { address, source },
+        };
+        let listener = bind(address).map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        Ok(Self { listener, address })
     }
-    let listener = bind(address).map_err(|source| match source.kind() {
-        std::io::ErrorKind::AddrInUse => ListenError::Taken { address },
-        _ => ListenError::Refused { address, source },
-    })?;
-    let address = listener.local_addr().map_err(|source| ListenError::Refused { address, source })?;
-    Ok((listener, address))
+
+    /// The bound address, with the actual port.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The listener, registered with the current Tokio runtime.
+    pub(crate) fn into_tokio(self) -> Result<tokio::net::TcpListener, ListenError> {
+        let address = self.address;
+        tokio::net::TcpListener::from_std(self.listener)
+            .map_err(|source| ListenError::Refused { address, source })
+    }
 }
 
 fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // Accepted connections inherit it; dynoxide takes a listener and leaves its connections as they come.
-    socket.set_nodelay(true)?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     #[cfg(unix)]
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(1024)
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(1024)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
 }

@@ -8,22 +8,18 @@ use std::time::{Duration, SystemTime};
 use aws_config::SdkConfig;
 use tokio::task::JoinHandle;
 
-use crate::dynamodb::{self, ACCESS_KEY, DynamoDb, DynamoDbError, REGION, Storage, TableError};
-use crate::folder::{Folder, FolderError, Server};
+use crate::access::{AccessKey, KeyError, open_key_file};
+use crate::door::Limits;
+use crate::dynamodb::{self, DynamoDb, DynamoDbError, REGION, Storage, TableError};
+use crate::folder::{DATABASE, Folder, FolderError, Missing, OBJECTS, Role, Server, running_server};
 use crate::gateway::{Gateway, GatewayError, Settings};
 use crate::invoke::{HttpFunction, StreamFunction};
 use crate::lambda::{Functions, Lambda};
-use crate::listen::ListenError;
+use crate::listen::{ListenError, Listening};
 use crate::s3::{S3, S3Error, s3_config};
 use crate::schedules::{ExpressionError, Now, Schedules, Starter};
 use crate::streams::{self, Mapping, Pace, Parts, StreamError, Wake};
 use crate::template::{Template, TemplateError};
-
-/// The tables' file in the data folder.
-const DATABASE: &str = "dynamodb.sqlite";
-
-/// The objects' folder in the data folder.
-const OBJECTS: &str = "s3";
 
 /// Where the parts listen whose address nobody chooses.
 const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -40,8 +36,17 @@ pub struct Options {
     pub stack_name: String,
     /// The data folder; `None` keeps everything in memory.
     pub data: Option<PathBuf>,
+    /// What to do if the data folder does not exist.
+    pub missing: Missing,
     /// Where DynamoDB listens; port 0 takes any free one.
     pub dynamodb_listen: SocketAddr,
+    /// Where S3 listens; port 0 takes any free one.
+    pub s3_listen: SocketAddr,
+    /// Where the HTTP front end is to listen, which [`Machine::gateway`] starts. It is bound before a folder is
+    /// created, so that a port that is in use is noticed first.
+    pub http_listen: Option<SocketAddr>,
+    /// How long clients may take at each port, and how many there may be.
+    pub limits: Limits,
 }
 
 impl Options {
@@ -52,7 +57,11 @@ impl Options {
             template: template.into(),
             stack_name: stack_name.into(),
             data: None,
+            missing: Missing::Make,
             dynamodb_listen: ANY_PORT,
+            s3_listen: ANY_PORT,
+            http_listen: None,
+            limits: Limits::default(),
         }
     }
 }
@@ -61,6 +70,10 @@ impl Options {
 pub struct Machine {
     template: Template,
     folder: Option<Folder>,
+    key: AccessKey,
+    limits: Limits,
+    /// The requested address of the HTTP front end, and the listener there.
+    http: Option<(SocketAddr, Listening)>,
     dynamodb: DynamoDb,
     s3: S3,
     sdk_config: SdkConfig,
@@ -88,34 +101,65 @@ impl Machine {
     /// [`MachineError`]: the template, the folder, the storage, a table or a bucket is not as it must be.
     pub async fn start(options: Options) -> Result<Self, MachineError> {
         let template = Template::parse(&options.template, &options.stack_name)?;
-        let data = options.data;
-        let folder = tokio::task::spawn_blocking(move || data.as_deref().map(Folder::open).transpose())
-            .await
-            .map_err(|e| MachineError::Crashed(e.to_string()))??;
+        // This comes first, so that a port that is in use leaves no new folder behind. If the folder's own server
+        // uses it, the error says so.
+        let taken = |error: MachineError| match options.data.as_deref().map(running_server) {
+            Some(Ok(Some(server))) => {
+                let (path, server) = (options.data.clone().unwrap_or_default(), Some(Box::new(server)));
+                MachineError::Folder(FolderError::InUse { path, server })
+            }
+            _ => error,
+        };
+        let http = options.http_listen.map(|address| Listening::on(address).map(|on| (address, on)));
+        let http = http.transpose().map_err(|error| taken(MachineError::Http(error)))?;
+        let dynamodb_listening = Listening::on(options.dynamodb_listen)
+            .map_err(|error| taken(DynamoDbError::from(error).into()))?;
+        let s3_listening =
+            Listening::on(options.s3_listen).map_err(|error| taken(S3Error::from(error).into()))?;
+        let (data, missing, limits) = (options.data, options.missing, options.limits);
+        let (folder, key) = tokio::task::spawn_blocking(move || {
+            let folder = data.map(|data| Folder::open(&data, missing)).transpose()?;
+            let key = match &folder {
+                Some(folder) => open_key_file(folder.path())?,
+                None => AccessKey::random(),
+            };
+            Ok::<_, MachineError>((folder, key))
+        })
+        .await
+        .map_err(|e| MachineError::Crashed(e.to_string()))??;
         let storage = match &folder {
             Some(folder) => Storage::File(folder.path().join(DATABASE)),
             None => Storage::Memory,
         };
-        let listen = options.dynamodb_listen;
         // Opening a large file and starting a runtime both block.
-        let dynamodb = tokio::task::spawn_blocking(move || DynamoDb::start(storage, listen))
-            .await
-            .map_err(|e| MachineError::Crashed(e.to_string()))??;
+        let signing = key.clone();
+        let dynamodb = tokio::task::spawn_blocking(move || {
+            DynamoDb::serve(storage, dynamodb_listening, &signing, limits)
+        })
+        .await
+        .map_err(|e| MachineError::Crashed(e.to_string()))??;
         let (objects, buckets) = (folder.as_ref().map(|f| f.path().join(OBJECTS)), template.buckets.clone());
+        let signing = key.clone();
         let s3 = tokio::task::spawn_blocking(move || {
-            let s3 = S3::start(objects.as_deref(), ANY_PORT)?;
+            let s3 = S3::serve(objects.as_deref(), s3_listening, &signing, limits)?;
             buckets.iter().try_for_each(|bucket| s3.create_bucket(&bucket.name))?;
             Ok::<_, S3Error>(s3)
         })
         .await
         .map_err(|e| MachineError::Crashed(e.to_string()))??;
-        let sdk_config = dynamodb::sdk_config(&dynamodb.endpoint_url());
+        let sdk_config = dynamodb::sdk_config(&dynamodb.endpoint_url(), &key);
         dynamodb::create_tables(&aws_sdk_dynamodb::Client::new(&sdk_config), &template.tables).await?;
+        if let Some(folder) = &folder {
+            folder.complete()?;
+        }
         let upkeep =
             folder.as_ref().map(|folder| tokio::spawn(upkeep(folder.path().to_owned(), template.clone())));
         Ok(Machine {
             template,
             folder,
+            key,
+            limits,
+            http,
             dynamodb,
             s3,
             sdk_config,
@@ -146,10 +190,16 @@ impl Machine {
         &self.s3
     }
 
+    /// The key that signs calls to DynamoDB, S3 and Lambda here.
+    #[must_use]
+    pub fn key(&self) -> &AccessKey {
+        &self.key
+    }
+
     /// Configuration for S3 clients of this machine, with buckets in the path.
     #[must_use]
     pub fn s3_config(&self) -> aws_sdk_s3::Config {
-        s3_config(&self.s3.endpoint_url())
+        s3_config(&self.s3.endpoint_url(), &self.key)
     }
 
     /// Configuration for DynamoDB and stream clients of this machine.
@@ -163,16 +213,20 @@ impl Machine {
     #[must_use]
     pub fn environment(&self, name: &str) -> Option<BTreeMap<String, String>> {
         let mut environment = self.template.function(name)?.environment.clone();
-        for (key, value) in [
-            ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
-            ("AWS_SECRET_ACCESS_KEY", ACCESS_KEY),
-            ("AWS_REGION", REGION),
-            ("AWS_ENDPOINT_URL_DYNAMODB", &self.dynamodb.endpoint_url()),
-            ("AWS_ENDPOINT_URL_S3", &self.s3.endpoint_url()),
-        ] {
-            environment.insert(key.to_owned(), value.to_owned());
-        }
+        environment.extend(self.access().map(|(key, value)| (key.to_owned(), value)));
         Some(environment)
+    }
+
+    /// The environment variables that point an SDK client to this machine.
+    #[must_use]
+    pub fn access(&self) -> [(&'static str, String); 5] {
+        [
+            ("AWS_ACCESS_KEY_ID", self.key.id().to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", self.key.secret().to_owned()),
+            ("AWS_REGION", REGION.to_owned()),
+            ("AWS_ENDPOINT_URL_DYNAMODB", self.dynamodb.endpoint_url()),
+            ("AWS_ENDPOINT_URL_S3", self.s3.endpoint_url()),
+        ]
     }
 
     /// Serves the template's routes on `address`, a loopback address, until the machine stops. `functions` holds the
@@ -185,8 +239,12 @@ impl Machine {
         address: SocketAddr,
         functions: &HashMap<String, HttpFunction>,
     ) -> Result<SocketAddr, GatewayError> {
-        let settings = Settings { wake: Some(self.wake.clone()), ..Settings::default() };
-        let gateway = Gateway::start(&self.template, functions, address, settings).await?;
+        let settings = Settings { wake: Some(self.wake.clone()), limits: self.limits, ..Settings::default() };
+        let listening = match self.http.take_if(|(asked, _)| *asked == address) {
+            Some((_, listening)) => listening,
+            None => Listening::on(address)?,
+        };
+        let gateway = Gateway::serve(&self.template, functions, listening, settings)?;
         let address = gateway.address();
         self.gateways.push(gateway);
         Ok(address)
@@ -198,7 +256,7 @@ impl Machine {
     /// # Errors
     /// [`ListenError`] when there is no port to listen on.
     pub async fn lambda(&mut self, functions: Functions) -> Result<SocketAddr, ListenError> {
-        let lambda = Lambda::start(functions, ANY_PORT)?;
+        let lambda = Lambda::start(functions, ANY_PORT, self.key.clone(), self.limits)?;
         let address = lambda.address();
         self.lambdas.push(lambda);
         Ok(address)
@@ -226,6 +284,7 @@ impl Machine {
             function: target.clone(),
             handler,
             folder: self.folder.as_ref().map(|folder| folder.path().to_owned()),
+            database: self.folder.as_ref().map(|folder| folder.path().join(DATABASE)),
             pace,
             wake: self.wake.clone(),
         })
@@ -254,13 +313,14 @@ impl Machine {
     ///
     /// # Errors
     /// [`FolderError::Io`] when the folder cannot be written.
-    pub fn announce(&self, http: SocketAddr) -> Result<(), FolderError> {
+    pub fn announce(&self, http: SocketAddr, role: Role) -> Result<(), FolderError> {
         let Some(folder) = &self.folder else { return Ok(()) };
         folder.announce(&Server {
             pid: std::process::id(),
             http,
             dynamodb: self.dynamodb.address(),
             s3: Some(self.s3.address()),
+            role,
         })
     }
 
@@ -323,6 +383,12 @@ pub enum MachineError {
     /// The database.
     #[error(transparent)]
     DynamoDb(#[from] DynamoDbError),
+    /// The data folder's access key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The HTTP front end cannot listen at its address.
+    #[error("the HTTP front end: {0}")]
+    Http(#[source] ListenError),
     /// A table.
     #[error(transparent)]
     Table(#[from] TableError),

@@ -10,7 +10,7 @@
 //!
 //! Does not: keep tags, access lists, storage classes or encryption settings, which it takes in silence; keep
 //! versions; follow lifecycle rules; copy parts (`UploadPartCopy`) or list with version 1 of `ListObjects`; take
-//! requests that are not signed with [`ACCESS_KEY`](crate::dynamodb::ACCESS_KEY); survive loss of power with all that
+//! requests that are not signed with the machine's [`AccessKey`]; survive loss of power with all that
 //! was written in the last seconds. A copy keeps the ETag of what it was copied from.
 //!
 //! In the folder: `index.sqlite` says what there is, `files/` holds the bytes under numbers. A number that the index
@@ -34,17 +34,22 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use axum::Router;
+use axum::body::Body;
 use axum::error_handling::HandleError;
-use http::StatusCode;
-use s3s::auth::SimpleAuth;
+use axum::response::Response;
+use futures::future::BoxFuture;
+use http::{HeaderValue, StatusCode, header};
+use s3s::auth::{S3Auth, SecretKey};
 use s3s::service::S3ServiceBuilder;
 use tempfile::TempDir;
+use tower_service::Service;
 
-use crate::dynamodb::ACCESS_KEY;
-use crate::listen::ListenError;
+use crate::access::AccessKey;
+use crate::door::{Door, Entrance, Foreign, Limits};
+use crate::listen::{ListenError, Listening};
 use crate::server::{ServerThreads, Threads};
 
-pub use clients::s3_config;
+pub use clients::{s3_config, s3_config_from};
 use index::Index;
 use store::Store;
 
@@ -64,7 +69,17 @@ impl S3 {
     ///
     /// # Errors
     /// [`S3Error`] when the folder cannot be used or the address cannot be listened on.
-    pub fn start(folder: Option<&Path>, address: SocketAddr) -> Result<Self, S3Error> {
+    pub fn start(folder: Option<&Path>, address: SocketAddr, key: &AccessKey) -> Result<Self, S3Error> {
+        Self::serve(folder, Listening::on(address)?, key, Limits::default())
+    }
+
+    /// Like [`S3::start`], on a listener that is already bound.
+    pub(crate) fn serve(
+        folder: Option<&Path>,
+        listening: Listening,
+        key: &AccessKey,
+        limits: Limits,
+    ) -> Result<Self, S3Error> {
         let (folder, temporary) = match folder {
             Some(folder) => (folder.to_owned(), None),
             None => {
@@ -74,10 +89,14 @@ impl S3 {
             }
         };
         let store = Store::open(&folder, temporary.is_none())?;
-        let served = store.clone();
+        let router = router(store.clone(), key);
         let threads = Threads { name: "s3", count: THREADS, server: "the local S3" };
-        let server = ServerThreads::start(&threads, address, S3Error::Thread, move |listener, stopped| {
-            axum::serve(listener, router(served)).with_graceful_shutdown(stopped)
+        let door = Door { entrance: Entrance::Signed(key.id().to_owned()), limits, refusal };
+        let server = ServerThreads::start(&threads, listening, S3Error::Thread, move |listener, stopped| {
+            door.serve(listener, stopped, move |request, _| {
+                let answer = router.clone().call(request);
+                async move { answer.await.unwrap_or_else(|never| match never {}) }
+            })
         });
         Ok(S3 { server: server?, store, _temporary: temporary })
     }
@@ -146,10 +165,42 @@ pub enum S3Error {
     Thread(#[source] std::io::Error),
 }
 
-fn router(store: Store) -> Router {
+/// The answer to a request that the door rejects.
+fn refusal(foreign: Foreign) -> Response {
+    let reason = foreign.reason();
+    let said = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>AccessDenied</Code><Message>{reason}</Message></Error>"
+    );
+    let mut response = Response::new(Body::from(said));
+    *response.status_mut() = StatusCode::FORBIDDEN;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    response
+}
+
+/// An authentication provider that knows one key.
+struct OneKey(AccessKey);
+
+impl S3Auth for OneKey {
+    fn get_secret_key<'s, 'a, 'f>(&'s self, id: &'a str) -> BoxFuture<'f, s3s::S3Result<SecretKey>>
+    where
+        's: 'f,
+        'a: 'f,
+        Self: 'f,
+    {
+        let known = id == self.0.id();
+        let unknown = || {
+            let said = "The access key id is not that of the data folder (the file access-key).";
+            s3s::S3Error::with_message(s3s::S3ErrorCode::InvalidAccessKeyId, said)
+        };
+        let secret = known.then(|| SecretKey::from(self.0.secret())).ok_or_else(unknown);
+        Box::pin(async move { secret })
+    }
+}
+
+fn router(store: Store, key: &AccessKey) -> Router {
     let mut service = S3ServiceBuilder::new(store);
-    // Bodies in chunks are read only from signed requests, and those only with a key to check them by.
-    service.set_auth(SimpleAuth::from_single(ACCESS_KEY, ACCESS_KEY));
+    // Unsigned requests are rejected, whatever the operation.
+    service.set_auth(OneKey(key.clone()));
     let service = HandleError::new(service.build(), |e: s3s::HttpError| async move {
         tracing::error!(error = ?e, "the local S3 could not answer");
         StatusCode::INTERNAL_SERVER_ERROR

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::listen::{ListenError, listen};
+use crate::listen::{ListenError, Listening};
 
 /// How long a stop waits for requests that are under way.
 const GRACE: Duration = Duration::from_secs(5);
@@ -34,10 +34,10 @@ pub(crate) struct Threads {
 }
 
 impl ServerThreads {
-    /// Listens on `address`, a loopback address, and serves. `no_thread` is for what the operating system refuses.
+    /// Serves on a bound listener. `no_thread` makes the error if the operating system refuses a thread.
     pub(crate) fn start<E, R, F>(
         threads: &Threads,
-        address: SocketAddr,
+        listening: Listening,
         no_thread: impl Fn(std::io::Error) -> E,
         serve: impl FnOnce(TcpListener, Stopped) -> F + Send + 'static,
     ) -> Result<Self, E>
@@ -53,7 +53,8 @@ impl ServerThreads {
             .enable_all()
             .build()
             .map_err(&no_thread)?;
-        let (listener, address) = runtime.block_on(async { listen(address) })?;
+        let address = listening.address();
+        let listener = runtime.block_on(async { listening.into_tokio() })?;
         let (stop, stopped) = oneshot::channel::<()>();
         let (begin_grace, grace) = oneshot::channel::<()>();
         let stopped = async move {
@@ -111,17 +112,18 @@ pub(crate) struct ServerTask {
 }
 
 impl ServerTask {
-    /// Listens on `address`, a loopback address, and serves; `server` is its name in sentences.
+    /// Serves on a bound listener; `server` is its name in messages.
     pub(crate) fn start<R, F>(
         server: &'static str,
-        address: SocketAddr,
+        listening: Listening,
         serve: impl FnOnce(TcpListener, Stopped) -> F,
     ) -> Result<Self, ListenError>
     where
         R: Display,
         F: IntoFuture<Output = Result<(), R>, IntoFuture: Send + 'static>,
     {
-        let (listener, address) = listen(address)?;
+        let address = listening.address();
+        let listener = listening.into_tokio()?;
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async move {
             let _sender_dropped = stopped.await;

@@ -13,6 +13,7 @@ mod delivery;
 mod lane;
 mod reader;
 mod record;
+mod trouble;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +24,7 @@ use aws_sdk_dynamodbstreams::error::DisplayErrorContext;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::dynamodb;
 use crate::invoke::StreamFunction;
 use crate::template::{Function, StartingPosition, StreamMapping, Table};
 
@@ -31,6 +33,7 @@ pub use dead_letters::DeadLetters;
 
 use checkpoint::Checkpoints;
 use delivery::Delivery;
+use trouble::Trouble;
 
 /// How long a stop waits for batches that are under way.
 const GRACE: Duration = Duration::from_secs(5);
@@ -55,6 +58,8 @@ pub struct Pace {
     pub first_backoff: Duration,
     /// The longest wait before a retry.
     pub longest_backoff: Duration,
+    /// How long callers wait for a mapping that makes no progress. The mapping itself keeps trying.
+    pub patience: Duration,
 }
 
 impl Default for Pace {
@@ -63,6 +68,7 @@ impl Default for Pace {
             poll: Duration::from_millis(100),
             first_backoff: Duration::from_millis(50),
             longest_backoff: Duration::from_secs(2),
+            patience: Duration::from_secs(180),
         }
     }
 }
@@ -87,6 +93,8 @@ pub(crate) struct Parts {
     pub(crate) handler: StreamFunction,
     /// The data folder; without one, checkpoints and dead letters are kept in memory.
     pub(crate) folder: Option<PathBuf>,
+    /// The database's file, unless it is in memory.
+    pub(crate) database: Option<PathBuf>,
     pub(crate) pace: Pace,
     pub(crate) wake: Wake,
 }
@@ -104,6 +112,9 @@ struct Shared {
     client: Client,
     checkpoints: Arc<Checkpoints>,
     dead_letters: Arc<DeadLetters>,
+    trouble: Arc<Trouble>,
+    database: Option<PathBuf>,
+    patience: Duration,
     wake: Wake,
     stop: watch::Sender<bool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -111,7 +122,7 @@ struct Shared {
 
 impl Mapping {
     pub(crate) async fn start(parts: Parts) -> Result<Self, StreamError> {
-        let Parts { client, mapping, table, function, handler, folder, pace, wake } = parts;
+        let Parts { client, mapping, table, function, handler, folder, database, pace, wake } = parts;
         if mapping.tumbling_window.is_some() {
             return Err(StreamError::TumblingWindow { mapping: mapping.name });
         }
@@ -125,6 +136,7 @@ impl Mapping {
         }
         let checkpoints = Arc::new(checkpoints);
         let dead_letters = Arc::new(DeadLetters::open(folder.as_deref()));
+        let trouble = Arc::new(Trouble::default());
         let (stop, stopped) = watch::channel(false);
         let shared = Arc::new(Shared {
             name: mapping.name.clone(),
@@ -133,6 +145,9 @@ impl Mapping {
             client: client.clone(),
             checkpoints: Arc::clone(&checkpoints),
             dead_letters: Arc::clone(&dead_letters),
+            trouble: Arc::clone(&trouble),
+            database,
+            patience: pace.patience,
             wake: wake.clone(),
             stop,
             tasks: Mutex::new(Vec::new()),
@@ -148,6 +163,7 @@ impl Mapping {
                 pace,
                 checkpoints: Arc::clone(&checkpoints),
                 dead_letters: Arc::clone(&dead_letters),
+                trouble: Arc::clone(&trouble),
                 stopped: stopped.clone(),
                 started: SystemTime::now(),
             });
@@ -165,6 +181,7 @@ impl Mapping {
                 page: i32::try_from(mapping.batch_size.min(reader::LARGEST_PAGE)).unwrap_or(i32::MAX),
                 pace,
                 checkpoints: Arc::clone(&checkpoints),
+                trouble: Arc::clone(&trouble),
                 lanes,
                 wake: wake.0.subscribe(),
                 stopped: stopped.clone(),
@@ -184,7 +201,7 @@ impl Mapping {
     /// Waits until every record that the stream has now was taken by the function or given up.
     ///
     /// # Errors
-    /// [`StreamError`] when the stream cannot be described, or the mapping stops before.
+    /// [`StreamError`] if the stream cannot be described, or the mapping stops first or makes no progress.
     pub async fn drain(&self) -> Result<(), StreamError> {
         let shared = &self.shared;
         for shard in reader::shards(&shared.client, &shared.table, &shared.stream_arn).await? {
@@ -195,6 +212,11 @@ impl Mapping {
             while shared.checkpoints.of(&shard.id).is_none_or(|done| done < last) {
                 tokio::select! {
                     _ = changes.changed() => {}
+                    reason = shared.trouble.lasting() => return Err(self.stuck(reason)),
+                    () = tokio::time::sleep(shared.patience) => {
+                        let silent = || format!("nothing was taken for {:?}", shared.patience);
+                        return Err(self.stuck(shared.trouble.reason().unwrap_or_else(silent)));
+                    }
                     _ = stopped.wait_for(|stopped| *stopped) => {
                         return Err(StreamError::Stopped { mapping: shared.name.clone() });
                     }
@@ -202,6 +224,19 @@ impl Mapping {
             }
         }
         Ok(())
+    }
+
+    fn stuck(&self, reason: String) -> StreamError {
+        StreamError::Stuck { mapping: self.shared.name.clone(), reason }
+    }
+
+    /// The number of records in the stream that were neither delivered nor given up. `None` if that is unknown: for a
+    /// stream in memory, or if the database does not report it.
+    pub async fn behind(&self) -> Option<u64> {
+        let file = self.shared.database.clone()?;
+        let (table, (done, ahead)) = (self.shared.table.clone(), self.shared.checkpoints.reached());
+        let count = tokio::task::spawn_blocking(move || dynamodb::records_after(&file, &table, done)).await;
+        Some(count.ok()?.ok()?.saturating_sub(ahead))
     }
 
     /// How far it has come since it started.
@@ -275,6 +310,14 @@ pub enum StreamError {
         path: PathBuf,
         /// The operating system's reason.
         source: std::io::Error,
+    },
+    /// The mapping makes no progress.
+    #[error("{mapping} does not get ahead: {reason}")]
+    Stuck {
+        /// The mapping's name.
+        mapping: String,
+        /// The last error.
+        reason: String,
     },
     /// The mapping was stopped while somebody waited for it.
     #[error("{mapping} was stopped")]

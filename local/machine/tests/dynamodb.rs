@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::AttributeValue;
 use nextbasket_machine::dynamodb::{DynamoDb, DynamoDbError, Storage, TableError, create_tables};
 use nextbasket_machine::template::Template;
-use nextbasket_machine::{ListenError, Machine, MachineError, Options};
+use nextbasket_machine::{AccessKey, ListenError, Machine, MachineError, Options};
 use support::{client, machine, put, put_many, template};
 
 fn on_disk(folder: &std::path::Path) -> Options {
@@ -56,7 +56,7 @@ async fn a_folder_keeps_its_items_over_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let first = Machine::start(on_disk(dir.path())).await.unwrap();
     put(&client(&first), "anna", "1").await;
-    first.announce("127.0.0.1:1".parse().unwrap()).unwrap();
+    first.announce("127.0.0.1:1".parse().unwrap(), nextbasket_machine::folder::Role::default()).unwrap();
     first.stop().await.unwrap();
     assert!(!dir.path().join("server.json").exists());
     let second = Machine::start(on_disk(dir.path())).await.unwrap();
@@ -139,10 +139,11 @@ async fn an_item_that_has_expired_goes() {
 fn an_address_that_cannot_be_had_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let refused = DynamoDb::start(Storage::Memory, address).err().unwrap();
+    let refused = DynamoDb::start(Storage::Memory, address, &AccessKey::random()).err().unwrap();
     assert!(matches!(refused, DynamoDbError::Listen(ListenError::Taken { .. })));
     assert!(refused.to_string().contains(&address.to_string()), "{refused}");
-    let open = DynamoDb::start(Storage::Memory, "0.0.0.0:0".parse().unwrap()).err().unwrap();
+    let open =
+        DynamoDb::start(Storage::Memory, "0.0.0.0:0".parse().unwrap(), &AccessKey::random()).err().unwrap();
     assert!(matches!(open, DynamoDbError::Listen(ListenError::NotLoopback { .. })), "{open}");
 }
 
@@ -151,7 +152,9 @@ async fn a_file_that_is_no_database_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("dynamodb.sqlite");
     std::fs::write(&file, "this is a text and no database at all ".repeat(100)).unwrap();
-    let refused = DynamoDb::start(Storage::File(file), "127.0.0.1:0".parse().unwrap()).err().unwrap();
+    let refused = DynamoDb::start(Storage::File(file), "127.0.0.1:0".parse().unwrap(), &AccessKey::random())
+        .err()
+        .unwrap();
     assert!(matches!(refused, DynamoDbError::Open { .. }), "{refused}");
 }
 

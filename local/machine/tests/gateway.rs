@@ -79,7 +79,8 @@ async fn send(address: SocketAddr, request: &[u8]) -> (u16, String, Vec<u8>) {
 }
 
 async fn get(gateway: &Gateway, line: &str) -> (u16, Value) {
-    let request = format!("{line} HTTP/1.1\r\nhost: shop.test:80\r\nconnection: close\r\n\r\n");
+    let host = gateway.address();
+    let request = format!("{line} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
     let (status, _, body) = send(gateway.address(), request.as_bytes()).await;
     (status, serde_json::from_slice(&body).unwrap())
 }
@@ -87,8 +88,11 @@ async fn get(gateway: &Gateway, line: &str) -> (u16, Value) {
 #[tokio::test]
 async fn a_request_becomes_the_event_that_api_gateway_makes() {
     let gateway = start(1000).await;
-    let request = "POST /products/K%C3%A4se%201%2F2?b=2&a=x+y%26z&b=3&flag HTTP/1.1\r\nHost: shop.test:80\r\n\
-         User-Agent: me\r\nX-Two: 1\r\nX-Two: 2\r\nCookie: c=1; d=2\r\nContent-Length: 5\r\nConnection: close\r\n\r\nK\u{e4}se";
+    let host = gateway.address();
+    let request = format!(
+        "POST /products/K%C3%A4se%201%2F2?b=2&a=x+y%26z&b=3&flag HTTP/1.1\r\nHost: {host}\r\n\
+         User-Agent: me\r\nX-Two: 1\r\nX-Two: 2\r\nCookie: c=1; d=2\r\nContent-Length: 5\r\nConnection: close\r\n\r\nKäse"
+    );
     let (status, _, body) = send(gateway.address(), request.as_bytes()).await;
     assert_eq!(status, 200);
     let answer: Value = serde_json::from_slice(&body).unwrap();
@@ -110,7 +114,7 @@ async fn a_request_becomes_the_event_that_api_gateway_makes() {
     assert_eq!(context["http"]["protocol"], "HTTP/1.1");
     assert_eq!(context["http"]["sourceIp"], "127.0.0.1");
     assert_eq!(context["http"]["userAgent"], "me");
-    assert_eq!((&context["stage"], &context["domainName"]), (&json!("$default"), &json!("shop.test:80")));
+    assert_eq!((&context["stage"], &context["domainName"]), (&json!("$default"), &json!(host.to_string())));
     assert_eq!(context["authorizer"]["iam"]["userArn"], "arn:aws:iam::000000000000:user/local");
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
     let now = u64::try_from(now).unwrap();
@@ -144,8 +148,10 @@ async fn what_no_route_takes_is_not_found() {
 #[tokio::test]
 async fn a_body_that_is_no_text_arrives_as_base64() {
     let gateway = start(1000).await;
+    let host = gateway.address();
     let mut request =
-        b"PUT /products/x HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\nconnection: close\r\n\r\n".to_vec();
+        format!("PUT /products/x HTTP/1.1\r\nhost: {host}\r\ncontent-length: 2\r\nconnection: close\r\n\r\n")
+            .into_bytes();
     request.extend([0, 255]);
     let (_, _, body) = send(gateway.address(), &request).await;
     let answer: Value = serde_json::from_slice(&body).unwrap();
@@ -156,8 +162,9 @@ async fn a_body_that_is_no_text_arrives_as_base64() {
 #[tokio::test]
 async fn an_answer_keeps_its_bytes_headers_and_cookies() {
     let gateway = start(1000).await;
-    let request = b"GET /products/binary HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-    let (status, head, body) = send(gateway.address(), request).await;
+    let host = gateway.address();
+    let request = format!("GET /products/binary HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+    let (status, head, body) = send(host, request.as_bytes()).await;
     assert_eq!((status, body.as_slice()), (201, [0, 255].as_slice()));
     for line in
         ["content-type: image/png", "x-many: 1", "x-many: 2", "set-cookie: a=1", "set-cookie: b=2; secure"]
@@ -169,9 +176,10 @@ async fn an_answer_keeps_its_bytes_headers_and_cookies() {
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused_with_an_answer() {
     let gateway = start(1000).await;
+    let host = gateway.address();
     let request = |length: usize| {
         let head = format!(
-            "PUT /products/x HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+            "PUT /products/x HTTP/1.1\r\nhost: {host}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
         );
         [head.into_bytes(), vec![b'x'; length]].concat()
     };
@@ -196,7 +204,8 @@ async fn a_connection_serves_many_requests() {
     let mut stream = TcpStream::connect(gateway.address()).await.unwrap();
     let begin = std::time::Instant::now();
     for _ in 0..20 {
-        stream.write_all(b"GET /nothing HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let request = format!("GET /nothing HTTP/1.1\r\nhost: {}\r\n\r\n", gateway.address());
+        stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = [0; 512];
         let read = stream.read(&mut answer).await.unwrap();
         assert!(answer[..read].starts_with(b"HTTP/1.1 404"));
@@ -219,8 +228,8 @@ async fn a_stop_lets_a_running_request_finish() {
         .await
         .unwrap();
     let address = gateway.address();
-    let request =
-        tokio::spawn(async move { send(address, b"GET /products/x HTTP/1.1\r\nhost: x\r\n\r\n").await });
+    let asked = format!("GET /products/x HTTP/1.1\r\nhost: {address}\r\n\r\n");
+    let request = tokio::spawn(async move { send(address, asked.as_bytes()).await });
     tokio::time::sleep(Duration::from_millis(50)).await;
     gateway.stop().await;
     assert_eq!(request.await.unwrap().0, 204);

@@ -50,7 +50,8 @@ async fn world() -> World {
     .map(|(name, function)| (name.to_owned(), function))
     .into();
     let address = machine.lambda(functions).await.unwrap();
-    World { client: Client::new(&sdk_config(&format!("http://{address}"))), counted, machine }
+    let config = sdk_config(&format!("http://{address}"), machine.key());
+    World { client: Client::new(&config), counted, machine }
 }
 
 fn payload(answer: &InvokeOutput) -> Value {

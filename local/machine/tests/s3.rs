@@ -210,7 +210,8 @@ async fn a_body_that_changes_on_its_way_or_ends_on_it_is_refused() {
     std::fs::write(file.path(), &content).unwrap();
     let through = async |ends_after: usize, body: ByteStream| {
         let way = bad_way(bucket.machine.s3().address(), ends_after).await;
-        let config = s3_config(&format!("http://{way}")).to_builder().retry_config(RetryConfig::disabled());
+        let config = s3_config(&format!("http://{way}"), bucket.machine.key());
+        let config = config.to_builder().retry_config(RetryConfig::disabled());
         let client = Client::from_conf(config.build());
         client.put_object().bucket(&bucket.name).key("k").body(body).send().await
     };

@@ -21,6 +21,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use nextbasket_machine::access::read_key_file;
 use nextbasket_machine::s3::s3_config;
 use objects::{bucket_in, files};
 
@@ -43,7 +44,8 @@ impl Server {
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let url = lines.map_while(Result::ok).find_map(|line| Some(line.split_once("serves ")?.1.to_owned()));
-        let config = s3_config(&url.unwrap());
+        // It writes its key before it prints its address.
+        let config = s3_config(&url.unwrap(), &read_key_file(data).unwrap());
         let once = config.to_builder().retry_config(RetryConfig::disabled()).build();
         Server { child, client: Client::from_conf(once) }
     }

@@ -26,6 +26,7 @@ fn quick() -> Pace {
         poll: Duration::from_millis(10),
         first_backoff: Duration::from_millis(2),
         longest_backoff: Duration::from_millis(10),
+        ..Pace::default()
     }
 }
 
@@ -437,4 +438,69 @@ async fn an_idle_stream_shows_a_write_within_moments() {
     delays.sort();
     println!("put to function: {:?} (median), {:?} (longest)", delays[5], delays[9]);
     assert!(delays[5] < Duration::from_millis(500), "{delays:?}");
+}
+
+/// Nobody waits for ever for a mapping that makes no progress; fixing its cause is enough.
+#[tokio::test]
+async fn whoever_waits_is_told_that_the_dead_letters_cannot_be_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("dead-letters.jsonl");
+    let options = Options {
+        data: Some(dir.path().to_owned()),
+        ..Options::in_memory(template("MaximumRetryAttempts: 0"), "t")
+    };
+    let mut machine = Machine::start(options).await.unwrap();
+    put_orders(&machine, &["1"]).await;
+    // Like a full disk, this makes writing notes fail.
+    std::fs::create_dir(&file).unwrap();
+    let (_, function) = recording(|_, _| Err("it cannot be taken"));
+    let mapping = machine.mapping("tally", function, quick()).await.unwrap();
+    let stuck = mapping.drain().await.unwrap_err();
+    assert!(matches!(stuck, StreamError::Stuck { .. }), "{stuck}");
+    assert!(stuck.to_string().contains(file.to_str().unwrap()), "{stuck}");
+    std::fs::remove_dir(&file).unwrap();
+    while mapping.drain().await.is_err() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(mapping.progress(), Progress { delivered: 0, given_up: 1, under_way: 0 });
+    assert_eq!(mapping.dead_letters().all().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn whoever_waits_is_told_why_a_mapping_does_not_get_ahead() {
+    let mut machine = machine("").await;
+    put_orders(&machine, &["1"]).await;
+    let (_, function) = recording(|_, _| Err("it is never taken"));
+    let pace = Pace { patience: Duration::from_millis(300), ..quick() };
+    let mapping = machine.mapping("tally", function, pace).await.unwrap();
+    let stuck = mapping.drain().await.unwrap_err();
+    assert!(stuck.to_string().contains("it is never taken"), "{stuck}");
+}
+
+#[tokio::test]
+async fn how_many_records_a_mapping_is_behind_is_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = || Options { data: Some(dir.path().to_owned()), ..Options::in_memory(template(""), "t") };
+    let mut machine = Machine::start(options()).await.unwrap();
+    put_orders(&machine, &["1", "2", "3"]).await;
+    let (_, function) = recording(|_, _| Ok(Vec::new()));
+    machine.mapping("tally", function, quick()).await.unwrap().drain().await.unwrap();
+    machine.stop().await.unwrap();
+    // Records that nobody followed come first; none of those that were followed counts.
+    let mut machine = Machine::start(options()).await.unwrap();
+    put_orders(&machine, &["4", "5"]).await;
+    let go = Arc::new(tokio::sync::Semaphore::new(0));
+    let waits = Arc::clone(&go);
+    let function: StreamFunction = handler(move |_: LambdaEvent<Event>| {
+        let waits = Arc::clone(&waits);
+        async move {
+            waits.acquire().await.unwrap().forget();
+            Ok(DynamoDbEventResponse::default())
+        }
+    });
+    let mapping = machine.mapping("tally", function, quick()).await.unwrap();
+    assert_eq!(mapping.behind().await, Some(2));
+    go.add_permits(100);
+    mapping.drain().await.unwrap();
+    assert_eq!((mapping.behind().await, mapping.progress().delivered), (Some(0), 2));
 }

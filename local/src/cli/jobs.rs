@@ -29,6 +29,8 @@ pub enum JobsCommand {
         job: String,
     },
     /// Wait until a job has ended; exit code 1 if it has not succeeded
+    ///
+    /// On a data folder where no process works on the job, this process does, and says so.
     Wait {
         /// The job's id
         job: String,
@@ -40,6 +42,10 @@ pub enum JobsCommand {
         /// How many batches this process works on at a time
         #[arg(long, default_value_t = 8)]
         workers: u32,
+        /// Vouch for the job: run its commands and use the files and endpoints that it names, although another
+        /// process submitted it. Look at it first with `jobs show`
+        #[arg(long)]
+        vouch: bool,
     },
     /// Stop a job at its next checkpoints
     Cancel {

@@ -11,6 +11,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 
 use crate::Failure;
+use crate::out::errln;
+use crate::signals::elsewhere;
 
 /// What shells answer for a command that cannot be run, and for one that is not there.
 const NOT_RUN: u8 = 126;
@@ -27,6 +29,7 @@ pub(super) async fn under(
     grace: Duration,
 ) -> Result<(), Failure> {
     let Some((program, arguments)) = command.split_first() else { return Ok(()) };
+    let _passed_on = elsewhere();
     let mut signals = Signals::listen()?;
     let spawned = Command::new(program)
         .args(arguments)
@@ -40,7 +43,7 @@ pub(super) async fn under(
         Ok(child) => child,
         Err(error) => {
             lease.release().await.map_err(Failure::other)?;
-            eprintln!("nextbasket: {}: {error}", program.display());
+            errln!("nextbasket: {}: {error}", program.display());
             let is_missing = error.kind() == std::io::ErrorKind::NotFound;
             return Err(Failure::Command(if is_missing { NOT_FOUND } else { NOT_RUN }));
         }
@@ -52,7 +55,7 @@ pub(super) async fn under(
             code(status)
         }
         Ended::Lost(lost) => {
-            eprintln!("nextbasket: {name} is lost: {lost}; the command is ended");
+            errln!("nextbasket: {name} is lost: {lost}; the command is ended");
             end(&mut child, grace).await?;
             Err(Failure::LockLost(format!("the command was ended because {name} was lost: {lost}")))
         }
@@ -95,7 +98,7 @@ async fn end(child: &mut Child, grace: Duration) -> Result<(), Failure> {
 async fn give_up(name: &str, keeper: Keeper) {
     if let Err(error) = keeper.release().await {
         // The command has ended; nobody is harmed.
-        eprintln!("nextbasket: {name} could not be given up and ends with its lease: {error}");
+        errln!("nextbasket: {name} could not be given up and ends with its lease: {error}");
     }
 }
 
@@ -104,7 +107,7 @@ async fn send(group: Option<u32>, signal: &str) {
     let Some(group) = group else { return };
     let kill = format!("kill -s {signal} -- -{group} 2>/dev/null");
     if let Err(error) = Command::new("/bin/sh").args(["-c", &kill]).status().await {
-        eprintln!("nextbasket: SIG{signal} could not be sent to the command: {error}");
+        errln!("nextbasket: SIG{signal} could not be sent to the command: {error}");
     }
 }
 

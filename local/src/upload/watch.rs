@@ -10,6 +10,7 @@ use nextbasket_uploads::{Fate, LocalFile, Others, Refused, Stop, Summary, Upload
 
 use super::{Upload, bytes, failed, look};
 use crate::Failure;
+use crate::out::errln;
 
 /// What is known from the looks so far.
 #[derive(Default)]
@@ -24,7 +25,7 @@ struct Seen {
 /// Uploads what is new, again and again until told to stop.
 pub(super) async fn watch(options: &Upload, uploads: &Uploads, stop: &Stop) -> Result<Summary, Failure> {
     let (dir, interval) = (options.dir.display(), options.interval);
-    eprintln!("Looking for new files in {dir} every {interval:?}. Stop with Ctrl-C.");
+    errln!("Looking for new files in {dir} every {interval:?}. Stop with Ctrl-C.");
     let mut total = Summary::default();
     let seen = Mutex::new(Seen::default());
     while !stop.has_come() {
@@ -37,7 +38,7 @@ pub(super) async fn watch(options: &Upload, uploads: &Uploads, stop: &Stop) -> R
             let told = |file: &LocalFile, fate: &Fate| with(&seen, |seen| seen.note(file, fate));
             match uploads.run(&found.files, options.to.prefix(), Others::Leave, told).await {
                 Ok(summary) => add(&mut total, summary),
-                Err(error) if error.is_transient() => eprintln!("nextbasket: {error}; looking again"),
+                Err(error) if error.is_transient() => errln!("nextbasket: {error}; looking again"),
                 Err(error) => return Err(failed(&error)),
             }
         }
@@ -71,7 +72,7 @@ impl Seen {
             Fate::Sent { .. } | Fate::AlreadyThere | Fate::ByOther | Fate::Changed => {
                 self.refused.remove(&path);
                 if *fate == Fate::Changed {
-                    eprintln!("{path}: differs from what is there under its key");
+                    errln!("{path}: differs from what is there under its key");
                     self.changed.insert(path);
                 }
                 self.settled.insert(file.path.clone(), (file.size, file.modified));
@@ -83,7 +84,7 @@ impl Seen {
     fn refuse(&mut self, refused: Refused) {
         let Refused { path, reason } = refused;
         if self.refused.get(&path) != Some(&reason) {
-            eprintln!("{path}: {reason}");
+            errln!("{path}: {reason}");
             self.refused.insert(path, reason);
         }
     }
@@ -91,7 +92,7 @@ impl Seen {
 
 fn add(total: &mut Summary, look: Summary) {
     if look.sent > 0 {
-        eprintln!("{} files uploaded, {}", look.sent, bytes(look.sent_bytes));
+        errln!("{} files uploaded, {}", look.sent, bytes(look.sent_bytes));
     }
     total.files += look.files - look.left;
     total.sent += look.sent;

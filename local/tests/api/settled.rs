@@ -73,6 +73,8 @@ pub(crate) async fn settled() -> World {
         assert_eq!(world.send("POST", "/purchases", body.to_string()).await.status, 201);
     }
     assert_eq!(world.send("PUT", "/products/descaler", product().to_string()).await.status, 201);
+    // The first answer draws the key of the answers' ids.
+    assert_eq!(world.send("GET", "/users/ada/recommendations", "").await.status, 200);
     world.system.drain(|_| ()).await.unwrap();
     world
 }

@@ -19,7 +19,11 @@ pub fn nextbasket(arguments: &[&str]) -> Command {
 
 /// Runs it to its end: standard output and standard error.
 pub fn run(arguments: &[&str]) -> (Output, String, String) {
-    let output = nextbasket(arguments).output().unwrap();
+    ran(nextbasket(arguments))
+}
+
+fn ran(mut command: Command) -> (Output, String, String) {
+    let output = command.output().unwrap();
     let out = String::from_utf8_lossy(&output.stdout).into_owned();
     let err = String::from_utf8_lossy(&output.stderr).into_owned();
     (output, out, err)
@@ -27,16 +31,34 @@ pub fn run(arguments: &[&str]) -> (Output, String, String) {
 
 /// Runs it and expects success; answers standard output.
 pub fn succeed(arguments: &[&str]) -> String {
-    let (output, out, err) = run(arguments);
-    assert!(output.status.success(), "{arguments:?} ended with {}\n{out}\n{err}", output.status);
+    succeeding(nextbasket(arguments))
+}
+
+/// Like [`succeed`], for a command that is already set up.
+pub fn succeeding(command: Command) -> String {
+    let shown = format!("{command:?}");
+    let (output, out, err) = ran(command);
+    assert!(output.status.success(), "{shown} ended with {}\n{out}\n{err}", output.status);
     out
 }
 
 /// Runs it and expects the exit code; answers standard error.
 pub fn fail(arguments: &[&str], code: i32) -> String {
-    let (output, out, err) = run(arguments);
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{out}\n{err}");
+    failing(nextbasket(arguments), code)
+}
+
+/// Like [`fail`], for a command that is already set up.
+pub fn failing(command: Command, code: i32) -> String {
+    let shown = format!("{command:?}");
+    let (output, out, err) = ran(command);
+    assert_eq!(output.status.code(), Some(code), "{shown}\n{out}\n{err}");
     err
+}
+
+/// The key of a data folder, as the variables that SDK clients and commands read.
+pub fn key_of(data: impl AsRef<Path>) -> [(&'static str, String); 2] {
+    let key = nextbasket_machine::access::read_key_file(data.as_ref()).unwrap();
+    [("AWS_ACCESS_KEY_ID", key.id().to_owned()), ("AWS_SECRET_ACCESS_KEY", key.secret().to_owned())]
 }
 
 /// A running `serve`, killed when it is dropped.

@@ -10,17 +10,17 @@
     reason = "helpers of tests"
 )]
 
-use std::process::Child;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant, SystemTime};
 
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
-use nextbasket_testkit::TestStack;
+use nextbasket_testkit::{FaultProxy, TestStack};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::command::{fail, succeed};
+use crate::command::{failing, nextbasket, succeeding};
 
 /// Random numbers from a seed that is printed, or given as `NEXTBASKET_SEED`.
 pub struct Draw {
@@ -42,6 +42,11 @@ impl Draw {
         self.state ^= self.state >> 7;
         self.state ^= self.state << 17;
         self.state
+    }
+
+    /// Another random sequence, derived from this one.
+    pub fn fork(&mut self) -> Self {
+        Self { seed: self.seed, state: self.next() | 1 }
     }
 
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
@@ -85,6 +90,18 @@ impl Site {
         table.send().await.unwrap();
     }
 
+    /// A proxy in front of this DynamoDB.
+    pub async fn proxy(&self) -> FaultProxy {
+        self.stack.proxy().await
+    }
+
+    /// The command, with the key of this site's endpoints.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = nextbasket(arguments);
+        command.envs(self.stack.machine().access());
+        command
+    }
+
     /// The options that lead a command to this DynamoDB and to this site's S3.
     pub fn through(&self, dynamodb: &str) -> Vec<String> {
         let (s3, operations) = (self.stack.s3_endpoint(), self.stack.operations());
@@ -96,20 +113,19 @@ impl Site {
 
     /// Runs a command at this site and expects success; answers standard output.
     pub async fn succeed(&self, command: &[&str]) -> String {
-        self.run(command, succeed).await
+        self.run(command, succeeding).await
     }
 
     /// Runs a command at this site and expects the exit code; answers standard error.
     pub async fn fail(&self, command: &[&str], code: i32) -> String {
-        self.run(command, move |arguments| fail(arguments, code)).await
+        self.run(command, move |command| failing(command, code)).await
     }
 
     /// The endpoints are this process's own and have to go on meanwhile.
-    async fn run(&self, command: &[&str], run: impl FnOnce(&[&str]) -> String + Send + 'static) -> String {
-        let arguments: Vec<String> =
-            command.iter().map(|&argument| argument.to_owned()).chain(self.through(&self.endpoint)).collect();
-        let run = move || run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
-        tokio::task::spawn_blocking(run).await.unwrap()
+    async fn run(&self, arguments: &[&str], run: impl FnOnce(Command) -> String + Send + 'static) -> String {
+        let mut command = self.command(arguments);
+        command.args(self.through(&self.endpoint));
+        tokio::task::spawn_blocking(move || run(command)).await.unwrap()
     }
 
     /// The id of the newest job, once there is one that has begun.
@@ -129,10 +145,10 @@ impl Site {
     }
 }
 
-/// What a process has printed, as JSON, once it has ended well.
-pub async fn until_ended(process: Child) -> Value {
+/// Waits until the process has ended with this exit code; returns what it printed, as JSON.
+pub async fn until_ended(process: Child, code: i32) -> Value {
     let output = tokio::task::spawn_blocking(move || process.wait_with_output().unwrap()).await.unwrap();
     let err = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{}: {err}", output.status);
+    assert_eq!(output.status.code(), Some(code), "{err}");
     serde_json::from_slice(&output.stdout).unwrap()
 }

@@ -82,8 +82,32 @@ impl From<ObjectError> for WorkError {
     fn from(error: ObjectError) -> Self {
         match &error {
             ObjectError::Refused { code, .. } if is_systemic(code) => Self::Systemic(error.to_string()),
-            ObjectError::Unavailable { .. } => Self::Transient(error.to_string()),
+            error if error.is_transient() => Self::Transient(error.to_string()),
             _ => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+/// The error of planning a job, as a batch would report it: transient errors stay transient.
+impl From<JobError> for WorkError {
+    fn from(error: JobError) -> Self {
+        match error {
+            JobError::Table(error) => error.into(),
+            JobError::Object(error) => error.into(),
+            JobError::Unavailable(reason) => Self::Transient(reason),
+            // The error would be the same in every batch.
+            JobError::Failed(reason) => Self::Systemic(reason),
+            error => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+/// A batch's error, when it happens while its job is planned.
+impl From<WorkError> for JobError {
+    fn from(error: WorkError) -> Self {
+        match error {
+            WorkError::Transient(reason) => Self::Unavailable(reason),
+            error => Self::Failed(error.to_string()),
         }
     }
 }
@@ -97,12 +121,33 @@ pub enum JobError {
     /// There is no kind of this name.
     #[error("there is no kind of job called {0}")]
     UnknownKind(String),
+    /// The job names something that needs a voucher, and has no valid one.
+    #[error(
+        "job {job} names {field}, which is for jobs that a process at this machine has submitted, and nobody vouches \
+         for this one: {}",
+        if *.is_final {
+            "submit it again from the command line"
+        } else {
+            "if you trust it, `nextbasket jobs work` with --vouch works on it"
+        }
+    )]
+    Unvouched {
+        /// The id of the job.
+        job: String,
+        /// The field that needs the voucher, such as `parameters.command`.
+        field: String,
+        /// Whether no other process could vouch for it either.
+        is_final: bool,
+    },
     /// The job is not accepted.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// Its own work says that it has failed.
     #[error("{0}")]
     Failed(String),
+    /// A file or service that it needs does not answer now, and may later.
+    #[error("{0}")]
+    Unavailable(String),
     /// The operations table.
     #[error(transparent)]
     Table(#[from] TableError),
@@ -117,7 +162,8 @@ impl JobError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Table(error) => error.is_transient(),
-            Self::Object(error) => matches!(error, ObjectError::Unavailable { .. }),
+            Self::Object(error) => error.is_transient(),
+            Self::Unavailable(_) => true,
             _ => false,
         }
     }

@@ -178,6 +178,15 @@ pub struct Stage {
     pub failed: u32,
 }
 
+/// A stage's number and its number of batches: enough to find all data that it has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageSize {
+    /// The stage's number.
+    pub number: u32,
+    /// The number of batches, or an upper bound.
+    pub batches: u32,
+}
+
 /// The lock that a job holds while it runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldLock {
@@ -199,6 +208,9 @@ pub struct Job {
     pub kind: String,
     /// What it was submitted with.
     pub parameters: Value,
+    /// Proof that a process at the machine vouches for the job. It is stored beside the job and not shown.
+    #[serde(skip)]
+    pub voucher: Option<String>,
     /// Where it stands.
     pub state: JobState,
     /// When it was submitted.
@@ -209,7 +221,8 @@ pub struct Job {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
-    /// Its newest stages, at most [`Job::KEPT_STAGES`]; older ones, of jobs that follow a table, are let go.
+    /// Its newest stages, at most [`Job::KEPT_STAGES`]; of a job that follows a table, only the one that is worked on or
+    /// was last.
     #[serde(default)]
     pub stages: Vec<Stage>,
     /// The sum of all stages that have ended.
@@ -233,6 +246,12 @@ pub struct Job {
     /// How often it was written; writers agree by it.
     #[serde(default)]
     pub revision: u64,
+    /// Superseded stages whose data has to be removed before the next stage is planned. Stored beside the job.
+    #[serde(skip)]
+    pub(crate) leftovers: Vec<StageSize>,
+    /// The version of the layout of its items. Stored beside the job.
+    #[serde(skip)]
+    pub(crate) layout: u32,
 }
 
 impl Job {
@@ -243,5 +262,12 @@ impl Job {
     #[must_use]
     pub fn stage(&self) -> Option<&Stage> {
         self.stages.last()
+    }
+
+    /// The size of the stage of this number; the largest possible size if the job does not remember the stage.
+    #[must_use]
+    pub fn stage_size(&self, number: u32) -> StageSize {
+        let known = self.stages.iter().find(|stage| stage.number == number);
+        StageSize { number, batches: known.map_or(u32::MAX, |stage| stage.batches) }
     }
 }

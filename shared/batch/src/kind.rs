@@ -215,7 +215,7 @@ impl Planning<'_> {
     /// # Errors
     /// [`JobError`] if the operations table does not answer.
     pub async fn batches(&self, stage: u32) -> Result<Vec<BatchRecord>, JobError> {
-        Ok(Store::new(self.site).batches(&self.job.job_id, stage).await?)
+        Ok(Store::new(self.site).batches(&self.job.job_id, self.job.stage_size(stage)).await?)
     }
 
     /// A batch's result; `None` if it failed.

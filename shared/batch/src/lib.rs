@@ -5,8 +5,9 @@
 //! or ends the job, [`Engine::work`](engine::Engine::work) does one batch. On AWS a state machine calls the two as
 //! functions; on one machine a [`pool`] of workers calls the same two.
 //!
-//! Guarantees: a batch's result is written once, by whoever holds its claim; a killed job goes on from its
-//! checkpoints and does at most one page per worker again; changes that must not happen twice go through
+//! Guarantees: a batch's result is written once, by the holder of its claim; a killed job resumes from its
+//! checkpoints and repeats at most one page per worker; a batch that is claimed again and again without progress, for
+//! example because it kills its worker, fails and is named; changes that must not happen twice go through
 //! [`Work::save_with`](work::Work::save_with), one transaction with the checkpoint; processes may join and leave.
 //!
 //! Does not: schedule (a job starts when it is submitted), or keep an order between batches of a stage beyond the
@@ -23,6 +24,7 @@
 //! | [`pool`] | workers on one machine |
 //! | [`store`] | jobs and batches in the operations table |
 //! | [`objects`] | plans, results and refusals in S3 |
+//! | [`trust`] | which jobs may do more than work on tables, objects and functions |
 //! | [`limit`] | rates in capacity units, measured |
 //! | [`error`] | what ends a batch, and what ends a job |
 
@@ -32,10 +34,12 @@ pub mod job;
 pub mod kind;
 pub mod limit;
 pub mod objects;
+mod pause;
 pub mod pool;
 pub mod session;
 pub mod stage;
 pub mod store;
+pub mod trust;
 pub mod work;
 
 pub use engine::Engine;
@@ -44,6 +48,7 @@ pub use job::{Job, JobId, JobState, Progress};
 pub use kind::{Estimate, Kind, Kinds, Next, Outcome, Planning};
 pub use objects::Objects;
 pub use stage::{Aggregate, Assign, BatchPlan, Rates, StagePlan};
+pub use trust::{Trust, Vouching};
 pub use work::Work;
 
 use aws_sdk_dynamodb::Client;

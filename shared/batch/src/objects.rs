@@ -1,9 +1,12 @@
 //! Plans, results and refusals in S3.
 
+use std::ops::Range;
+
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use futures::{StreamExt, TryStreamExt};
+use nextbasket_dynamodb::FULL_DISK;
 
 use crate::error::JobError;
 use crate::job::JobId;
@@ -46,6 +49,14 @@ pub enum ObjectError {
         /// What happened, with its causes.
         reason: String,
     },
+}
+
+impl ObjectError {
+    /// Whether the same call may succeed later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable { reason, .. } if !reason.contains(FULL_DISK))
+    }
 }
 
 /// The bucket of plans, results and refusals. Everything of a job stands under `jobs/JOB/`.
@@ -94,11 +105,16 @@ impl Objects {
     /// # Errors
     /// [`ObjectError`] if it is not there or S3 does not answer.
     pub async fn get(&self, key: &str) -> Result<Vec<u8>, ObjectError> {
+        self.read(key, None).await
+    }
+
+    async fn read(&self, key: &str, range: Option<String>) -> Result<Vec<u8>, ObjectError> {
         let output = self
             .client
             .get_object()
             .bucket(&self.bucket)
             .key(key)
+            .set_range(range)
             .send()
             .await
             .map_err(|error| self.error(key, error))?;
@@ -108,6 +124,30 @@ impl Objects {
             reason: error.to_string(),
         })?;
         Ok(content.to_vec())
+    }
+
+    /// Reads a range of an object.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn get_range(&self, key: &str, bytes: Range<u64>) -> Result<Vec<u8>, ObjectError> {
+        let range = format!("bytes={}-{}", bytes.start, bytes.end.saturating_sub(1));
+        self.read(key, Some(range)).await
+    }
+
+    /// Removes all objects whose keys begin with `prefix`.
+    ///
+    /// # Errors
+    /// [`ObjectError`] if S3 does not answer or does not allow it; some objects may already be removed then.
+    pub async fn remove_all(&self, prefix: &str) -> Result<(), ObjectError> {
+        futures::stream::iter(self.list(prefix).await?)
+            .map(|key| async move {
+                let delete = self.client.delete_object().bucket(&self.bucket).key(&key);
+                delete.send().await.map(drop).map_err(|error| self.error(&key, error))
+            })
+            .buffer_unordered(READERS)
+            .try_collect::<()>()
+            .await
     }
 
     /// The keys that begin so, sorted.

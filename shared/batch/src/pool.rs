@@ -135,13 +135,10 @@ async fn work(
     stop: &Stop,
 ) -> Result<(), JobError> {
     let mut tasks: Vec<Option<BatchTask>> = engine.tasks(stage).await?.into_iter().map(Some).collect();
-    let ended: Vec<u32> = engine
-        .batches(id, stage.stage)
-        .await?
-        .into_iter()
-        .filter(|batch| batch.state != BatchState::Open)
-        .map(|batch| batch.batch)
-        .collect();
+    // Batches that have ended are skipped: to try to claim each of them would cost a write.
+    let begun = if stage.ended == 0 { Vec::new() } else { engine.batches(id, stage.stage).await? };
+    let ended: Vec<u32> =
+        begun.into_iter().filter(|batch| batch.state != BatchState::Open).map(|batch| batch.batch).collect();
     for task in &mut tasks {
         if task.as_ref().is_some_and(|task| ended.binary_search(&task.batch).is_ok()) {
             *task = None;

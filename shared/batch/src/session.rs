@@ -20,6 +20,9 @@ pub const LOCK_LEASE: Duration = Duration::from_secs(5 * 60);
 
 /// How often a process looks whether the job is to stop, and says that it is there.
 const BEAT: Duration = Duration::from_secs(2);
+/// How much longer the interval becomes for each worker that runs at the same time as a function, beyond the first
+/// 500: all of them read the same item.
+const BEAT_EACH: Duration = Duration::from_millis(4);
 
 /// How many beats a process may miss before the others take over its share of the rates.
 const MISSED: u32 = 5;
@@ -102,6 +105,11 @@ impl Session {
         &self.0.process
     }
 
+    /// The number of workers that the job may have in all.
+    pub(crate) fn width(&self) -> u32 {
+        self.0.job.stage().map_or(1, |stage| stage.width)
+    }
+
     /// Whether work is to stop at the next checkpoint: the job was cancelled, has failed or ended, has lost its lock,
     /// or this process was told to.
     #[must_use]
@@ -159,8 +167,12 @@ fn has_rates(rates: Rates) -> bool {
 /// Looks again and again whether to stop. An error is looked over: the next beat tries again, and batches that
 /// cannot reach the table end by themselves.
 async fn beat(inner: std::sync::Weak<Inner>, rates: Rates, share: Share) {
+    let pause = match share {
+        Share::OneOf(width) => BEAT.max(BEAT_EACH.saturating_mul(width)),
+        Share::Workers(_) => BEAT,
+    };
     loop {
-        tokio::time::sleep(BEAT).await;
+        tokio::time::sleep(pause).await;
         let Some(inner) = inner.upgrade() else { return };
         let session = Session(inner);
         match Store::new(&session.0.site).load(&session.0.job.job_id).await {
@@ -184,7 +196,7 @@ pub(crate) fn held_lock(site: &Site, job: &Job) -> Option<Lease> {
 }
 
 /// A name for this process, for people and unique.
-fn process_name(random: &Random) -> String {
+pub(crate) fn process_name(random: &Random) -> String {
     let host = std::env::var("HOSTNAME").or_else(|_| std::env::var("AWS_LAMBDA_FUNCTION_NAME"));
     let host = host.unwrap_or_else(|_| "process".to_owned());
     format!("{host}/{}/{:08x}", std::process::id(), random.draw() >> 32)

@@ -82,6 +82,9 @@ pub struct StagePlan {
     pub tolerated: f64,
     /// The rates of all its workers together.
     pub rates: Rates,
+    /// Whether earlier stages are not needed any more once this one has ended, for jobs that follow a table: the job
+    /// forgets them, and their plans, batches and objects are removed when the stage after this one is planned.
+    pub supersedes: bool,
     /// The batches. A batch's number is its place here, whatever the order they go out in.
     pub batches: Vec<BatchPlan>,
 }
@@ -97,6 +100,7 @@ impl StagePlan {
             aggregate: Aggregate::default(),
             tolerated: 0.0,
             rates: Rates::default(),
+            supersedes: false,
             batches,
         }
     }

@@ -1,12 +1,13 @@
 //! What a batch in progress can do: checkpoints, refusals, results.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{ConsumedCapacity, ReturnConsumedCapacity, TransactWriteItem, Update};
-use nextbasket_dynamodb::TableError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ConsumedCapacity, ReturnConsumedCapacity, TransactWriteItem, Update,
+};
+use nextbasket_domain::digest;
+use nextbasket_dynamodb::TransactionError;
 use nextbasket_dynamodb::item::{number, text};
 use nextbasket_locks::{Also, Lease, LeaseError, LeaseKey};
 use serde::Serialize;
@@ -19,8 +20,18 @@ use crate::job::{Job, Progress};
 use crate::limit::Limits;
 use crate::session::Session;
 use crate::stage::BatchTask;
-use crate::store::{BatchState, CHECKPOINT, EXPIRE_AT, PROGRESS, SAVES, STATE, Store};
+use crate::store::{
+    BatchRecord, BatchState, CHECKPOINT, COUNTED, Change, EXPIRE_AT, PROGRESS, SAVES, STATE, Store,
+};
 use crate::{Objects, Site};
+
+/// The shortest interval between two counts of a running batch's progress: two writes of two units each.
+const COUNT_EVERY: Duration = Duration::from_secs(2);
+/// How much longer that interval becomes for each batch that runs at the same time, beyond the first 50: all of them
+/// count in one partition.
+const COUNT_EACH: Duration = Duration::from_millis(40);
+/// How many times a count is retried after one of this worker's own whose answer was lost.
+const RECOUNTS: u32 = 3;
 
 /// Whether a batch goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,14 +53,55 @@ pub struct Work {
     pub(crate) fence: u64,
     pub(crate) deadline: Option<Instant>,
     pub(crate) checkpoint: Option<String>,
+    /// The digest of the checkpoint that the batch was claimed with.
+    claimed: Option<String>,
     pub(crate) saves: u64,
     pub(crate) refusals: Vec<u8>,
+    /// The progress in the batch's item, and the part of it that is in the stage's counts.
+    kept: Progress,
+    counted: Progress,
+    /// When the batch was last counted, or claimed.
+    count_from: Instant,
     /// How far the batch has come, all attempts together. A kind counts here what it does; it is kept with each
     /// checkpoint.
     pub progress: Progress,
 }
 
+/// A digest that tells checkpoints apart.
+pub(crate) fn digest_of(checkpoint: Option<&str>) -> Option<String> {
+    checkpoint.map(|checkpoint| digest(checkpoint, 8))
+}
+
 impl Work {
+    /// The work of a batch from its checkpoint.
+    pub(crate) fn new(
+        site: &Site,
+        session: &Session,
+        task: BatchTask,
+        (lease, key): (Lease, LeaseKey),
+        record: BatchRecord,
+        deadline: Option<Instant>,
+    ) -> Self {
+        Self {
+            site: site.clone(),
+            store: Store::new(site),
+            task,
+            session: session.clone(),
+            fence: lease.fence(),
+            lease: Arc::new(Mutex::new(lease)),
+            key,
+            deadline,
+            claimed: digest_of(record.checkpoint.as_deref()),
+            checkpoint: record.checkpoint,
+            saves: record.saves,
+            refusals: Vec::new(),
+            kept: record.progress,
+            counted: record.counted,
+            count_from: Instant::now(),
+            progress: record.progress,
+        }
+    }
+
     /// Where the job runs.
     #[must_use]
     pub fn site(&self) -> &Site {
@@ -161,10 +213,10 @@ impl Work {
             .set(CHECKPOINT, text(&checkpoint))
             .set(PROGRESS, text(json(&self.progress)?))
             .set(SAVES, number(self.saves + 1))
-            .set(STATE, text(BatchState::Open.as_str()))
             .set(EXPIRE_AT, self.store.expiry());
+        let progress = self.progress;
         self.lease.lock().await.renew_with(also).await?;
-        self.saved(checkpoint);
+        self.saved(checkpoint, progress).await?;
         Ok(self.go())
     }
 
@@ -184,47 +236,19 @@ impl Work {
         let checkpoint = json(checkpoint)?;
         self.keep_refusals().await?;
         let next = self.saves + 1;
-        // The guard also asks for the number of saves: whatever else goes wrong, no save counts twice.
-        let guard = self.lease.lock().await.guard();
-        let mut update = Update::builder()
-            .table_name(&self.site.operations)
-            .key("pk", text(&self.key.pk))
-            .key("sk", text(&self.key.sk))
-            .update_expression(
-                "SET #checkpoint = :checkpoint, #progress = :progress, #saves = :next, #state = :open, #expiry = :expiry",
-            )
-            .condition_expression(format!(
-                "{} AND (attribute_not_exists(#saves) OR #saves = :before)",
-                guard.condition
-            ))
-            .set_expression_attribute_names(Some(guard.names))
-            .set_expression_attribute_values(Some(guard.values));
-        let names = [
-            ("#checkpoint", CHECKPOINT),
-            ("#progress", PROGRESS),
-            ("#saves", SAVES),
-            ("#state", STATE),
-            ("#expiry", EXPIRE_AT),
+        let progress = self.progress;
+        let sets = vec![
+            (CHECKPOINT, text(&checkpoint)),
+            (PROGRESS, text(json(&progress)?)),
+            (SAVES, number(next)),
+            (EXPIRE_AT, self.store.expiry()),
         ];
-        for (name, attribute) in names {
-            update = update.expression_attribute_names(name, attribute);
-        }
-        let values = [
-            (":checkpoint", text(&checkpoint)),
-            (":progress", text(json(&self.progress)?)),
-            (":next", number(next)),
-            (":before", number(self.saves)),
-            (":open", text(BatchState::Open.as_str())),
-            (":expiry", self.store.expiry()),
-        ];
-        for (name, value) in values {
-            update = update.expression_attribute_values(name, value);
-        }
-        let update = update.build().map_err(|error| WorkError::Failed(error.to_string()))?;
+        // The guard also checks the number of saves: whatever else goes wrong, no save counts twice.
+        let update = self.guarded(sets, (SAVES, number(self.saves))).await?;
         // The token makes the SDK's retries one transaction. A further try of the kind's may hold other writes.
         let token = self.site.random.draw();
         let mut all = writes;
-        all.push(TransactWriteItem::builder().update(update).build());
+        all.push(update);
         let sent = self
             .site
             .dynamodb
@@ -234,47 +258,64 @@ impl Work {
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await;
-        match sent {
+        let spent = match sent {
             Ok(output) => {
-                let units =
-                    output.consumed_capacity().iter().filter_map(ConsumedCapacity::capacity_units).sum();
-                // Counted after the progress was written: it is kept with the next checkpoint, or with the end.
-                self.spent_write(units);
+                output.consumed_capacity().iter().filter_map(ConsumedCapacity::capacity_units).sum()
             }
-            Err(error) => self.transaction_failed(error, next).await?,
-        }
-        self.saved(checkpoint);
+            Err(error) => {
+                let error = TransactionError::from_sdk(&self.site.operations, error);
+                self.transaction_failed(error, next).await?;
+                0.0
+            }
+        };
+        // Spent after the progress was written: it is stored with the next checkpoint, or with the end.
+        self.spent_write(spent);
+        self.saved(checkpoint, progress).await?;
         Ok(self.go())
     }
 
-    /// `Ok` if the transaction was applied after all and only its answer was lost.
-    async fn transaction_failed(
+    /// An update of the batch's own item, for a transaction. Its condition: this worker holds the batch, and this
+    /// attribute has the known value or does not exist.
+    async fn guarded(
         &self,
-        error: SdkError<TransactWriteItemsError>,
-        next: u64,
-    ) -> Result<(), WorkError> {
-        let codes: Vec<Option<String>> = match error.as_service_error() {
-            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => cancelled
-                .cancellation_reasons()
-                .iter()
-                .map(|reason| reason.code().filter(|code| *code != "None").map(str::to_owned))
-                .collect(),
-            _ => Vec::new(),
-        };
-        let Some((ours, items)) = codes.split_last() else {
-            let outcome_known = matches!(error, SdkError::ConstructionFailure(_) | SdkError::ServiceError(_));
-            if !outcome_known && self.was_applied(next).await? {
-                return Ok(());
-            }
-            return Err(TableError::from_sdk(&self.site.operations, error).into());
-        };
-        let waits = |code: &str| {
-            matches!(code, "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded")
-        };
-        if codes.iter().flatten().any(|code| waits(code)) {
-            let reason = format!("the transaction has to wait: {codes:?}");
-            return Err(WorkError::Transient(reason));
+        sets: Vec<(&'static str, AttributeValue)>,
+        (known, value): (&'static str, AttributeValue),
+    ) -> Result<TransactWriteItem, WorkError> {
+        let guard = self.lease.lock().await.guard();
+        let clauses: Vec<String> = sets.iter().map(|(name, _)| format!("#{name} = :{name}")).collect();
+        let condition = format!("{} AND (attribute_not_exists(#known) OR #known = :known)", guard.condition);
+        let mut update = Update::builder()
+            .table_name(&self.site.operations)
+            .key("pk", text(&self.key.pk))
+            .key("sk", text(&self.key.sk))
+            .update_expression(format!("SET {}", clauses.join(", ")))
+            .condition_expression(condition)
+            .set_expression_attribute_names(Some(guard.names))
+            .set_expression_attribute_values(Some(guard.values))
+            .expression_attribute_names("#known", known)
+            .expression_attribute_values(":known", value);
+        for (name, value) in sets {
+            update = update
+                .expression_attribute_names(format!("#{name}"), name)
+                .expression_attribute_values(format!(":{name}"), value);
         }
+        let update = update.build().map_err(|error| WorkError::Failed(error.to_string()))?;
+        Ok(TransactWriteItem::builder().update(update).build())
+    }
+
+    /// `Ok` if the transaction was applied after all and only its answer was lost.
+    async fn transaction_failed(&self, error: TransactionError, next: u64) -> Result<(), WorkError> {
+        let codes = match error {
+            TransactionError::Refused(codes) => codes,
+            TransactionError::Unanswered(error) => {
+                return if self.was_applied(next).await? { Ok(()) } else { Err(error.into()) };
+            }
+            error if error.is_transient() => {
+                return Err(WorkError::Transient(format!("the transaction has to wait: {error}")));
+            }
+            error => return Err(error.into_table(&self.site.operations).into()),
+        };
+        let Some((ours, items)) = codes.split_last() else { return Err(WorkError::Refused(codes)) };
         if ours.is_some() {
             if self.was_applied(next).await? {
                 return Ok(());
@@ -293,10 +334,101 @@ impl Work {
         Ok(record.is_some_and(|record| record.saves == next))
     }
 
-    fn saved(&mut self, checkpoint: String) {
+    /// Notes what was saved, and counts it now and then.
+    async fn saved(&mut self, checkpoint: String, progress: Progress) -> Result<(), WorkError> {
         self.checkpoint = Some(checkpoint);
+        self.kept = progress;
         self.saves += 1;
         self.refusals.clear();
+        let pause = COUNT_EVERY.max(COUNT_EACH.saturating_mul(self.session.width()));
+        if self.count_from.elapsed() < pause {
+            return Ok(());
+        }
+        self.count_from = Instant::now();
+        match self.count().await {
+            Err(WorkError::Lost(lost)) => Err(WorkError::Lost(lost)),
+            Err(error) => {
+                // The next count, or the end of the batch, includes it.
+                tracing::warn!(%error, batch = self.task.batch, "progress was not counted");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Whether the checkpoint differs from the one that the batch was claimed with.
+    pub(crate) fn has_moved(&self) -> bool {
+        digest_of(self.checkpoint.as_deref()) != self.claimed
+    }
+
+    /// Adds to the stage's counts the progress that was saved since the last count.
+    pub(crate) async fn count(&mut self) -> Result<(), WorkError> {
+        let change = Change { end: None, before: self.counted, now: self.kept };
+        self.write_counted(change, Vec::new(), Vec::new()).await.map(drop)
+    }
+
+    /// Ends the batch for good, together with the stage's counts and `others`. After that its claim is not needed any
+    /// more.
+    ///
+    /// # Errors
+    /// [`WorkError::Lost`] if another worker holds it.
+    pub(crate) async fn end(
+        &mut self,
+        state: BatchState,
+        sets: Vec<(&'static str, AttributeValue)>,
+        others: Vec<TransactWriteItem>,
+    ) -> Result<(), WorkError> {
+        if state == BatchState::Done {
+            self.kept = self.progress;
+        }
+        let change = Change { end: Some(state), before: self.counted, now: self.kept };
+        let mut sets = sets;
+        sets.extend([
+            (STATE, text(state.as_str())),
+            (PROGRESS, text(json(&self.kept)?)),
+            (EXPIRE_AT, self.store.expiry()),
+        ]);
+        self.write_counted(change, sets, others).await
+    }
+
+    /// Makes one attempt to write these attributes, what is counted now and the counts, all or nothing.
+    async fn write_counted(
+        &mut self,
+        mut change: Change,
+        sets: Vec<(&'static str, AttributeValue)>,
+        others: Vec<TransactWriteItem>,
+    ) -> Result<(), WorkError> {
+        let job = self.job().job_id.clone();
+        for _ in 0..RECOUNTS {
+            change.before = self.counted;
+            let Some(counting) = self.store.count(&job, self.task.stage, &change)? else { return Ok(()) };
+            let mut all = sets.clone();
+            all.push((COUNTED, text(json(&change.now)?)));
+            let known = (COUNTED, text(json(&self.counted)?));
+            let mut writes = vec![self.guarded(all, known).await?, counting];
+            writes.extend(others.iter().cloned());
+            let error = match self.store.transact(writes).await {
+                Ok(_) => {
+                    self.counted = change.now;
+                    return Ok(());
+                }
+                Err(error) => error,
+            };
+            if !error.failed_condition(0) {
+                return Err(error.into_table(&self.site.operations).into());
+            }
+            let record = self.store.batch(&self.key).await?;
+            match record.filter(|record| record.fence == self.fence) {
+                // An earlier attempt of this worker was made after all.
+                Some(record) if record.state != BatchState::Open => return Ok(()),
+                Some(record) if record.counted != self.counted => self.counted = record.counted,
+                _ => {
+                    // The renewal reports who holds the batch.
+                    self.lease.lock().await.renew().await?;
+                }
+            }
+        }
+        Err(WorkError::Transient("the batch's counts were changed by others".to_owned()))
     }
 
     fn go(&self) -> Go {

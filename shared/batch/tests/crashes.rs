@@ -43,6 +43,7 @@ async fn a_job_that_is_killed_again_and_again_does_every_page_once_and_few_twice
             let stop = Stop::default();
             let driving = drive(&engine, &job.job_id, 4, &stop);
             let life = Duration::from_millis(40 + draw(&mut seed) % 150);
+            let life = life.max(nextbasket_testkit::jobs::grace(&engine, &job.job_id).await);
             // Dropped in the middle of whatever it does.
             match tokio::time::timeout(life, driving).await {
                 Ok(ended) => break ended.unwrap().unwrap(),

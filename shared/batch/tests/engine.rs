@@ -172,6 +172,24 @@ async fn jobs_with_one_lock_run_one_after_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lock_that_an_ended_job_has_left_does_not_hold_up_the_next_one() {
+    let place = Place::start().await;
+    let engine = place.engine();
+    let parameters = Parameters { lock: Some("table/t".to_owned()), ..Parameters::default() };
+    let first = engine.submit(None, "tally", parameters.value()).await.unwrap();
+    let ended = drive(&engine, &first.job_id, 2, &Stop::default()).await.unwrap().unwrap();
+    assert_eq!(ended.state, JobState::Succeeded);
+    // As if its planner had been killed after the end of the job and before the release of the lock.
+    let lock = nextbasket_locks::LeaseKey::lock("table/t").unwrap();
+    let holder = format!("job/{}", first.job_id);
+    let request = nextbasket_locks::Request { holder, length: Duration::from_secs(300), note: None };
+    let left = engine.site().leases().try_acquire(&lock, &request).await.unwrap();
+    assert!(matches!(left, nextbasket_locks::Attempt::Held(_)));
+    let second = engine.submit(None, "tally", parameters.value()).await.unwrap();
+    assert!(matches!(engine.plan(&second.job_id).await.unwrap(), Step::Work(_)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_waits_between_stages_goes_on_when_its_time_has_come() {
     let place = Place::start().await;
     let engine = place.engine();

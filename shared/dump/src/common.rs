@@ -7,6 +7,7 @@ use nextbasket_table_jobs::expression::Condition;
 use nextbasket_table_jobs::table::Table;
 use serde::de::DeserializeOwned;
 
+pub(crate) use nextbasket_batch::Trust;
 pub(crate) use nextbasket_table_jobs::parameters::{check_table, within};
 pub(crate) use nextbasket_table_jobs::segments;
 pub(crate) use nextbasket_table_jobs::target::{client, described};
@@ -32,24 +33,14 @@ pub(crate) fn check_rate(field: &str, rate: Option<f64>) -> Result<(), Refusal> 
     Ok(())
 }
 
-/// Whether jobs may name files of this machine and endpoints of their own: for whoever is at the machine.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum LocalFiles {
-    #[default]
-    Refused,
-    Allowed,
-}
-
-impl LocalFiles {
-    /// Allowed, but for a function, whose files nobody has put there.
-    pub(crate) fn here() -> Self {
-        if in_function() { Self::Refused } else { Self::Allowed }
-    }
+/// What a kind may do in this process: a function has no files that anybody has put there.
+pub(crate) fn trusted(trust: Trust) -> Trust {
+    trust.only_if(!in_function())
 }
 
 /// Refuses a folder of this machine where those may not be used, and one that another process would not find.
-pub(crate) fn check_place(field: &str, place: &Location, local_files: LocalFiles) -> Result<(), Refusal> {
-    if place.is_local() && local_files == LocalFiles::Refused {
+pub(crate) fn check_place(field: &str, place: &Location, trust: Trust) -> Result<(), Refusal> {
+    if place.is_local() && trust == Trust::Open {
         let problem =
             "is for jobs that are submitted and worked on at the machine itself: write s3://BUCKET/PREFIX";
         return Err(Refusal::parameter(field, problem));

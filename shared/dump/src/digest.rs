@@ -57,7 +57,8 @@ impl Digest {
 
 impl AddAssign for Digest {
     fn add_assign(&mut self, other: Self) {
-        self.count += other.count;
+        // The count comes from a manifest, which may contain any number.
+        self.count = self.count.saturating_add(other.count);
         self.sum = self.sum.wrapping_add(other.sum);
     }
 }

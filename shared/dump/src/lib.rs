@@ -8,8 +8,9 @@
 //! * Every item that did not change between the first read and the last one is in the dump as it was; the manifest says
 //!   from when to when that was. All types survive every format: numbers to 38 digits, binary, sets, empty strings and
 //!   lists, values nested 32 deep, names with any character. What CSV cannot hold is refused by key, attribute and reason.
-//! * A dump is whole once it has its summary, which is written last. Whoever is killed, it is gone on with where its
-//!   checkpoint says: each worker reads one page again at most, and no item is in two files.
+//! * A dump is complete once it has its summary, which is written last, after a check that all files exist as they
+//!   were written. A destination has one dump at a time, and no dump is removed while it is made. A dump that was
+//!   killed resumes from its checkpoint: each worker reads at most one page again, and no item is in two files.
 //! * Of every data file the manifest has the MD5, the number of items and a [digest](mod@digest) that does not depend on their
 //!   order; `verify` finds a flipped bit, a missing file, a line too many, a file that was cut off, and names all of them.
 //! * A restore compares a file with its MD5 before it writes anything of it. Lines that are no items stand in the job's
@@ -33,10 +34,10 @@
 //! | [`json_lines`] | plain JSON, for people |
 //! | [`format`](mod@format) | the three of them by name |
 //! | [`digest`] | count and digest of items in any order |
-//! | [`gzip`] | a gzip file that can be gone on with |
+//! | [`gzip`] | a gzip file that can be resumed |
 //! | [`error`] | why a text is no item |
 //! | `place` | files below a folder or a prefix |
-//! | `source`, `records` | dumps, exports and plain files: found, and read line by line |
+//! | [`source`], [`records`] | dumps, exports and plain files: found, and read line by line |
 //! | `sides` | tables and dumps in parts, to be compared |
 //! | `common` | what the kinds' parameters have in common |
 
@@ -53,12 +54,12 @@ pub mod json;
 pub mod json_lines;
 pub mod manifest;
 mod place;
-mod records;
+pub mod records;
 pub mod restore;
 #[cfg(test)]
 mod samples;
 mod sides;
-mod source;
+pub mod source;
 pub mod verify;
 
 pub use archive::Archive;

@@ -1,6 +1,6 @@
 //! Files of a dump: named below a folder or a prefix, written, found, removed.
 
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use nextbasket_job_io::files::{FileError, Files, FoundFile, Location};
 
@@ -13,6 +13,31 @@ pub(crate) fn join(folder: &Location, name: &str) -> Location {
             Location::Object { bucket: bucket.clone(), key: format!("{key}{slash}{name}") }
         }
     }
+}
+
+/// One form for all spellings of a folder: `/a/../b/`, and a link to it, become `/b`. A prefix in S3 loses only the
+/// slash at its end, since S3 treats any other difference as another key.
+pub(crate) fn one_spelling(folder: &Location) -> Location {
+    let path = match folder {
+        Location::Object { bucket, key } => {
+            let key = key.strip_suffix('/').unwrap_or(key).to_owned();
+            return Location::Object { bucket: bucket.clone(), key };
+        }
+        Location::Path(path) => path,
+    };
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        // Links have to be followed first: `..` leads to the parent of the folder that a link points to.
+        if let Ok(followed) = plain.canonicalize() {
+            plain = followed;
+        }
+        match component {
+            Component::ParentDir => drop(plain.pop()),
+            Component::CurDir => {}
+            component => plain.push(component),
+        }
+    }
+    Location::Path(plain.canonicalize().unwrap_or(plain))
 }
 
 /// The last part of its name.
@@ -173,6 +198,28 @@ mod tests {
         assert_eq!(name(&at("s3://shop/dumps/a/")), "a");
         assert_eq!(parent(&at("s3://shop/dumps/a/")), Some(at("s3://shop/dumps")));
         assert_eq!(parent(&at("/dumps/a")), Some(at("/dumps")));
+    }
+
+    #[test]
+    fn all_spellings_of_a_folder_are_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        std::fs::create_dir_all(folder.join("real/below")).unwrap();
+        std::os::unix::fs::symlink(folder.join("real"), folder.join("link")).unwrap();
+        let spelled = |path: &str| one_spelling(&Location::Path(folder.join(path)));
+        let wanted = Location::Path(folder.join("real/below"));
+        for path in
+            ["real/below", "real//below/", "real/./below/../below", "link/below", "link/../real/below"]
+        {
+            assert_eq!(spelled(path), wanted, "{path}");
+        }
+        // This also holds for a folder that does not exist yet.
+        let wanted = Location::Path(folder.join("real/none/at/all"));
+        for path in ["link/none/at/all", "real/none/x/../at/all/"] {
+            assert_eq!(spelled(path), wanted, "{path}");
+        }
+        assert_eq!(one_spelling(&at("s3://shop/dumps/")), one_spelling(&at("s3://shop/dumps")));
+        assert_ne!(one_spelling(&at("s3://shop/dumps//")), one_spelling(&at("s3://shop/dumps")));
     }
 
     #[test]

@@ -19,31 +19,37 @@ const LINES: usize = 300;
 const BYTES: usize = 256 << 10;
 /// How much is read at a time.
 const BUFFER: usize = 128 << 10;
-/// No item's line is longer: 400 KB, each byte written as six.
+/// No item's line or row is longer: 400 KB, with each byte written as six.
 const LONGEST: u64 = 8 << 20;
 /// The first bytes of gzip.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// A line, and what it says or what is wrong with it.
 #[derive(Debug)]
-pub(crate) struct Record<T = Change> {
+pub struct Record<T = Change> {
     /// From 1; of CSV the line on which the row begins.
     pub line: u64,
+    /// The content of a record, or what is wrong with it.
     pub change: Result<T, String>,
 }
 
 /// What is read of a file.
 #[derive(Debug)]
-pub(crate) enum Piece<T = Change> {
+pub enum Piece<T = Change> {
     /// The next lines.
     Chunk(Vec<Record<T>>),
     /// All has been read: the MD5 of the file, where that is wanted, and its size.
-    End { md5: Option<[u8; 16]>, bytes: u64 },
+    End {
+        /// The MD5 of the file.
+        md5: Option<[u8; 16]>,
+        /// The size of the file in bytes.
+        bytes: u64,
+    },
 }
 
 /// Why a file cannot be read to its end.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ReadError {
+pub enum ReadError {
     /// The file itself.
     #[error(transparent)]
     File(#[from] FileError),
@@ -62,11 +68,14 @@ impl From<ReadError> for WorkError {
 }
 
 /// A file that is being read.
-pub(crate) struct Records<T = Change>(mpsc::Receiver<Result<Piece<T>, ReadError>>);
+pub struct Records<T = Change>(mpsc::Receiver<Result<Piece<T>, ReadError>>);
 
 impl Records {
     /// Reads the lines behind the line `skip`.
-    pub(crate) async fn open(
+    ///
+    /// # Errors
+    /// [`FileError`] if the file has changed since it was found.
+    pub async fn open(
         files: &Files,
         found: &FoundFile,
         format: Format,
@@ -129,7 +138,10 @@ impl<T: From<Change> + Send + 'static> Records<T> {
     }
 
     /// What comes next; nothing comes behind the end or an error.
-    pub(crate) async fn next(&mut self) -> Option<Result<Piece<T>, ReadError>> {
+    ///
+    /// # Errors
+    /// [`ReadError`] if the file cannot be read to its end.
+    pub async fn next(&mut self) -> Option<Result<Piece<T>, ReadError>> {
         self.0.recv().await
     }
 }
@@ -205,8 +217,13 @@ fn read<T: From<Change>>(
     let mut raw = BufReader::with_capacity(BUFFER, from);
     if raw.fill_buf()?.starts_with(&GZIP) {
         let unpacked = MultiGzDecoder::new(raw);
-        return lines_or_rows(BufReader::with_capacity(BUFFER, unpacked), format, of_json, chunks)
-            .map_err(|error| io::Error::other(format!("it is no whole gzip file: {error}")));
+        return lines_or_rows(BufReader::with_capacity(BUFFER, unpacked), format, of_json, chunks).map_err(
+            |error| match error.kind() {
+                // Report the error of the content rather than that of the compression.
+                io::ErrorKind::Other => error,
+                _ => io::Error::other(format!("it is no whole gzip file: {error}")),
+            },
+        );
     }
     lines_or_rows(raw, format, of_json, chunks)
 }
@@ -274,17 +291,50 @@ fn rows<T: From<Change>>(mut reader: impl BufRead, chunks: &mut Chunks<'_, T>) -
     let first = reader.fill_buf()?;
     let at = first.iter().position(|byte| *byte == b'\n').and_then(|at| at.checked_sub(1));
     let ahead = u64::from(at.and_then(|at| first.get(at)) == Some(&b'\r'));
-    let mut rows = ::csv::ReaderBuilder::new().flexible(true).from_reader(reader);
-    let columns =
-        Columns::read(rows.headers()?).map_err(|error| io::Error::other(format!("line 1: {}", error.0)))?;
-    let mut row = ::csv::ByteRecord::new();
-    while !chunks.gone && rows.read_byte_record(&mut row)? {
-        let line = row.position().map_or(0, ::csv::Position::line) + ahead;
+    let mut rows = ::csv::ReaderBuilder::new().flexible(true).from_reader(Bounded { reader, left: LONGEST });
+    let columns = Columns::read(rows.headers().map_err(of_csv)?)
+        .map_err(|error| io::Error::other(format!("line 1: {}", error.0)))?;
+    let (mut row, mut line) = (::csv::ByteRecord::new(), 0);
+    loop {
+        rows.get_mut().left = LONGEST;
+        if chunks.gone || !rows.read_byte_record(&mut row).map_err(of_csv)? {
+            return Ok(());
+        }
+        // Rows that are separated by a carriage return alone are on one line, but a reader that resumes after one of
+        // them must not skip the others.
+        line = (row.position().map_or(0, ::csv::Position::line) + ahead).max(line + 1);
         let bytes = row.as_slice().len();
         chunks.push(line, bytes, || match ::csv::StringRecord::from_byte_record(row.clone()) {
             Ok(row) => read_row(&columns, &row).map(|item| Change::Put(item).into()).map_err(|error| error.0),
             Err(_) => Err("the row is not UTF-8".to_owned()),
         });
     }
-    Ok(())
+}
+
+/// Passes a row's bytes on, and fails if there are too many: after a quote that is never closed, the whole file would
+/// be one row.
+struct Bounded<R> {
+    reader: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 && !into.is_empty() {
+            return Err(io::Error::other("a row is longer than that of any item: a quote may not be closed"));
+        }
+        let count = self.reader.by_ref().take(self.left).read(into)?;
+        self.left -= u64::try_from(count).unwrap_or(self.left);
+        Ok(count)
+    }
+}
+
+fn of_csv(error: ::csv::Error) -> io::Error {
+    if !error.is_io_error() {
+        return io::Error::other(error);
+    }
+    match error.into_kind() {
+        ::csv::ErrorKind::Io(error) => error,
+        _ => io::ErrorKind::Other.into(),
+    }
 }

@@ -10,9 +10,7 @@ use nextbasket_table_jobs::scan::{Scan, Segment, Wanted};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::common::{
-    LocalFiles, check_place, check_table, client, condition, described, mean_bytes, segments,
-};
+use crate::common::{Trust, check_place, check_table, client, condition, described, mean_bytes, segments};
 use crate::format::Format;
 use crate::json::Change;
 use crate::manifest::record::Filter;
@@ -40,14 +38,14 @@ pub(crate) fn here(table: &str) -> Target {
 }
 
 /// Refuses what names no table, and endpoints where files of this machine are refused.
-pub(crate) fn check_target(field: &str, target: &Target, local_files: LocalFiles) -> Result<(), Refusal> {
+pub(crate) fn check_target(field: &str, target: &Target, trust: Trust) -> Result<(), Refusal> {
     check_table(&format!("{field}table"), &target.table)?;
     let form = |endpoint: &String| endpoint.starts_with("https://") || endpoint.starts_with("http://");
     if target.endpoint.as_ref().is_some_and(|endpoint| !form(endpoint)) {
         let problem = "must be a URL, such as https://dynamodb.eu-central-1.amazonaws.com";
         return Err(Refusal::parameter(&format!("{field}endpoint"), problem));
     }
-    if target.endpoint.is_some() && local_files == LocalFiles::Refused {
+    if target.endpoint.is_some() && trust == Trust::Open {
         let problem = "is for jobs that are submitted from the command line";
         return Err(Refusal::parameter(&format!("{field}endpoint"), problem));
     }
@@ -59,10 +57,10 @@ pub(crate) fn check_target(field: &str, target: &Target, local_files: LocalFiles
 }
 
 impl Side {
-    pub(crate) fn check(&self, field: &str, local_files: LocalFiles) -> Result<(), Refusal> {
+    pub(crate) fn check(&self, field: &str, trust: Trust) -> Result<(), Refusal> {
         match self {
-            Self::Dump(side) => check_place(&format!("{field}dump"), &side.dump, local_files),
-            Self::Table(side) => check_target(field, side, local_files),
+            Self::Dump(side) => check_place(&format!("{field}dump"), &side.dump, trust),
+            Self::Table(side) => check_target(field, side, trust),
         }
     }
 }

@@ -20,27 +20,33 @@ const CHECKSUM: &str = ".checksum";
 
 /// A data file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct SourceFile {
+pub struct SourceFile {
     /// For people: its name in the dump, or its location.
     pub name: String,
     /// As it was found; `None` if it was not.
     pub found: Option<FoundFile>,
-    /// What the manifest says of it.
+    /// Its MD5 in the manifest.
     pub md5: Option<String>,
+    /// Its number of items in the manifest.
     pub items: Option<u64>,
+    /// The digest of its items in our record.
     pub digest: Option<Digest>,
 }
 
 /// What items are read from.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Source {
+pub struct Source {
+    /// The export's folder, or the folder of plain files.
     pub at: Location,
+    /// The format of the files.
     pub format: Format,
     /// The files hold changes, not items.
     pub incremental: bool,
+    /// The data files.
     pub files: Vec<SourceFile>,
-    /// Ours alone have these.
+    /// Only dumps of our own have a record.
     pub record: Option<DumpRecord>,
+    /// Only dumps of our own have settings.
     pub settings: Option<TableSettings>,
     /// What is wrong with it, as far as its manifests and the names of its files tell.
     pub problems: Vec<String>,
@@ -56,7 +62,10 @@ impl Source {
 
 /// Finds a dump or an export of this location: its own folder, or the newest complete one below a place. Without any,
 /// plain files of CSV or JSON. Where the dumps below a place are of several tables, those of `table` are meant.
-pub(crate) async fn locate(
+///
+/// # Errors
+/// [`JobError`] if there is nothing that can be read, or there are dumps of several tables and no table is named.
+pub async fn locate(
     files: &Files,
     from: &Location,
     table: Option<&str>,
@@ -135,7 +144,7 @@ async fn export(files: &Files, folder: &Location) -> Result<Source, JobError> {
             Err(error) => problems.push(format!("{FILES}: line {}: {error}", n + 1)),
         }
     }
-    let counted: u64 = listed.iter().map(|line| line.item_count).sum();
+    let counted = listed.iter().fold(0_u64, |sum, line| sum.saturating_add(line.item_count));
     if counted != summary.item_count {
         problems
             .push(format!("{FILES}: its files have {counted} items, {SUMMARY} says {}", summary.item_count));

@@ -150,7 +150,8 @@ async fn a_table_at_another_endpoint_is_compared_in_one_job() {
         there.make_table("same", &ID).await;
         there.put_all("same", &items(&ID, 100, 51)).await;
     }
-    let endpoint = other.stack.sdk_config().endpoint_url().unwrap().to_owned();
+    let proxy = other.stack.proxy().await;
+    let endpoint = proxy.url();
     let parameters = json!({ "table": "same", "other": { "table": "same", "endpoint": &endpoint } });
     assert_eq!(world.done("verify", parameters.clone()).await["equal"], true);
     other.put("same", small("one more", 1)).await;

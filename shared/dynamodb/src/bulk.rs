@@ -38,18 +38,34 @@ pub async fn write_batch(
     Err(unprocessed(table, requests.len()))
 }
 
-/// Reads items by key, up to 100 a call, and asks again for what DynamoDB left unprocessed. Eventually
-/// consistent; items that are not there are left out.
+/// Whether a read sees every write that was acknowledged before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consistency {
+    /// It may miss recent writes, and costs half the read units.
+    Eventual,
+    /// It sees all of them.
+    Strong,
+}
+
+/// Reads items by key, up to 100 per call, and asks again for those that DynamoDB left unprocessed. Items that do not
+/// exist are omitted.
 ///
 /// # Errors
 /// [`TableError`] if DynamoDB does not answer.
-pub async fn read_batch(client: &Client, table: &str, keys: Vec<Item>) -> Result<Vec<Item>, TableError> {
+pub async fn read_batch(
+    client: &Client,
+    table: &str,
+    keys: Vec<Item>,
+    consistency: Consistency,
+) -> Result<Vec<Item>, TableError> {
     let mut items = Vec::with_capacity(keys.len());
     let refused =
         |error: BuildError| TableError::Refused { table: table.to_owned(), reason: error.to_string() };
     for chunk in keys.chunks(100) {
-        let mut wanted =
-            Some(KeysAndAttributes::builder().set_keys(Some(chunk.to_vec())).build().map_err(refused)?);
+        let keys = KeysAndAttributes::builder()
+            .set_keys(Some(chunk.to_vec()))
+            .consistent_read(consistency == Consistency::Strong);
+        let mut wanted = Some(keys.build().map_err(refused)?);
         for attempt in 0..UNPROCESSED_ATTEMPTS {
             let Some(keys) = wanted.take() else { break };
             let output = client
@@ -77,12 +93,12 @@ pub async fn read_batch(client: &Client, table: &str, keys: Vec<Item>) -> Result
 /// consistent.
 ///
 /// # Errors
-/// [`TableError`] if DynamoDB does not answer, or what `take` returns.
+/// [`TableError`] if DynamoDB does not answer.
 pub async fn scan(
     client: &Client,
     table: &str,
     segments: usize,
-    take: impl Fn(Item) -> Result<(), TableError>,
+    take: impl Fn(Item),
 ) -> Result<(), TableError> {
     let take = &take;
     let scans = (0..segments).map(|segment| async move {
@@ -100,7 +116,7 @@ pub async fn scan(
                 .map_err(|error| TableError::from_sdk(table, error))?;
             capacity::read(&output.consumed_capacity);
             for item in output.items.unwrap_or_default() {
-                take(item)?;
+                take(item);
             }
             start = output.last_evaluated_key;
             if start.is_none() {

@@ -71,8 +71,8 @@ pub enum TableError {
     },
 }
 
-/// What the database of one machine says when its disk is full: to wait makes no room.
-const FULL_DISK: &str = "database or disk is full";
+/// The message of the embedded database and object storage when their disk is full: waiting does not help.
+pub const FULL_DISK: &str = "database or disk is full";
 
 impl TableError {
     /// Whether the same call may succeed if it is made again later.
@@ -97,7 +97,10 @@ impl TableError {
             let reason = format!("{code}: {}", service.err().message().unwrap_or("no message"));
             if matches!(
                 code,
-                "ProvisionedThroughputExceededException" | "ThrottlingException" | "RequestLimitExceeded"
+                "ProvisionedThroughputExceededException"
+                    | "ThrottlingException"
+                    | "ThrottlingError"
+                    | "RequestLimitExceeded"
             ) {
                 return Self::Throttled { table, reason };
             }

@@ -5,6 +5,7 @@
 //! * [`error`]: [`TableError`], which knows the table and what may be done
 //! * [`capacity`]: what the calls of one piece of work consumed
 //! * [`bulk`]: calls of many items, until all are taken or all are read
+//! * [`transaction`]: why a transaction was not made, item by item
 //! * [`config`]: how a function's clients are set up
 //!
 //! It knows no table of the shop's: keys, expressions and attribute names stand in the crates that own them.
@@ -15,6 +16,8 @@ pub mod config;
 pub mod error;
 pub mod item;
 pub mod number;
+pub mod transaction;
 
-pub use error::TableError;
+pub use error::{FULL_DISK, TableError};
 pub use number::Number;
+pub use transaction::TransactionError;

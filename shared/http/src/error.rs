@@ -4,6 +4,12 @@ use std::error::Error;
 
 use nextbasket_tables::TableError;
 
+/// The longest sentence of an error, and the longest name of a field, in bytes.
+const MAX_DETAIL_BYTES: usize = 1_000;
+const MAX_FIELD_BYTES: usize = 300;
+/// The name shown for a field whose name is empty.
+const NAMELESS: &str = "\"\"";
+
 /// What went wrong, as the client may know it: a status, a stable code, a sentence and the field, if one is to
 /// blame. The cause is for the log.
 #[derive(Debug, thiserror::Error)]
@@ -19,8 +25,12 @@ pub struct ApiError {
 }
 
 impl ApiError {
+    /// The code for requests without authentication.
+    pub(crate) const UNAUTHORIZED: &str = "unauthorized";
+
     fn new(status: u16, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), field: None, retry_after: None, cause: None }
+        let detail = cut(detail.into(), MAX_DETAIL_BYTES);
+        Self { status, code, detail, field: None, retry_after: None, cause: None }
     }
 
     /// The status it is answered with.
@@ -32,7 +42,7 @@ impl ApiError {
     /// Names the field to blame: a path such as `lines[0].quantity`, or a parameter's name.
     #[must_use]
     pub fn at(mut self, field: impl Into<String>) -> Self {
-        self.field = Some(field.into());
+        self.field = Some(cut(field.into(), MAX_FIELD_BYTES));
         self
     }
 
@@ -50,7 +60,7 @@ impl ApiError {
 
     /// 400 `unknown_field`: a field or parameter that does not exist here.
     pub fn unknown(field: impl Into<String>) -> Self {
-        let field = field.into();
+        let field = Some(field.into()).filter(|name| !name.is_empty()).unwrap_or_else(|| NAMELESS.to_owned());
         Self::new(400, "unknown_field", format!("{field} is not known here")).at(field)
     }
 
@@ -73,7 +83,7 @@ impl ApiError {
     /// 401 `unauthorized`: nobody is named by the request.
     #[must_use]
     pub fn unauthorized() -> Self {
-        Self::new(401, "unauthorized", "the request names no caller that this API knows")
+        Self::new(401, Self::UNAUTHORIZED, "the request names no caller that this API knows")
     }
 
     /// 403 `forbidden`.
@@ -113,8 +123,29 @@ impl ApiError {
     }
 }
 
+/// The beginning of a text that may repeat what the client sent, short enough for an answer.
+fn cut(mut text: String, limit: usize) -> String {
+    text.truncate(text.floor_char_boundary(limit));
+    text
+}
+
 impl From<TableError> for ApiError {
     fn from(cause: TableError) -> Self {
         if cause.is_transient() { Self::unavailable(cause) } else { Self::internal(cause) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_does_not_grow_with_what_it_repeats() {
+        let error = ApiError::unknown("é".repeat(100_000));
+        assert_eq!((error.detail.len(), error.field.map(|field| field.len())), (1_000, Some(300)));
+        let nameless = ApiError::unknown("");
+        assert_eq!(nameless.to_string(), "400 unknown_field: \"\" is not known here");
+        assert_eq!(nameless.field.as_deref(), Some("\"\""));
+        assert_eq!(ApiError::missing("lines").to_string(), "400 missing_field: lines is required");
     }
 }

@@ -8,6 +8,9 @@ use std::sync::Arc;
 use nextbasket_domain::Clock;
 use serde_json::{Map, Value, json};
 
+/// How much of a property's text is kept, in bytes.
+const LONGEST_PROPERTY: usize = 256;
+
 /// The namespace of metrics where `METRICS_NAMESPACE` names none.
 const NAMESPACE: &str = "nextbasket";
 
@@ -58,6 +61,10 @@ impl Metrics {
     }
 
     /// Writes one record: metrics under dimensions, and further properties to search by.
+    ///
+    /// Each distinct value of a dimension creates metrics of its own, which CloudWatch bills. So its values must be
+    /// among a few that the code or the template names, never text that a caller chose. Such text is a property, cut
+    /// to its beginning.
     pub fn put(
         &self,
         dimensions: &[(&str, &str)],
@@ -77,14 +84,23 @@ impl Metrics {
                 "CloudWatchMetrics": [{ "Namespace": &*self.namespace, "Dimensions": [names], "Metrics": definitions }],
             }),
         );
-        for (name, value) in dimensions.iter().chain(properties) {
+        for (name, value) in dimensions {
             record.insert((*name).to_owned(), json!(value));
+        }
+        for (name, value) in properties {
+            record.insert((*name).to_owned(), json!(property(value)));
         }
         for (name, value, _) in metrics {
             record.insert((*name).to_owned(), json!(value));
         }
         (self.sink)(&Value::Object(record).to_string());
     }
+}
+
+/// The beginning of a text, without control characters.
+fn property(text: &str) -> String {
+    let kept = text.get(..text.floor_char_boundary(LONGEST_PROPERTY)).unwrap_or_default();
+    kept.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -115,5 +131,11 @@ mod tests {
                 "requestId": "r",
             })
         );
+    }
+
+    #[test]
+    fn of_a_callers_text_the_beginning_is_kept_without_control_characters() {
+        assert_eq!(property("a\nb\u{0}"), "a\u{fffd}b\u{fffd}");
+        assert_eq!(property(&"é".repeat(1_000)).len(), LONGEST_PROPERTY);
     }
 }

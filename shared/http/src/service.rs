@@ -11,6 +11,9 @@ use crate::metrics::Unit;
 use crate::respond::problem;
 use crate::{ApiError, AuthMode, Caller, Metrics, Request};
 
+/// The error code for a route that the function does not know.
+const UNKNOWN_ROUTE: &str = "route_not_found";
+
 /// What an API function needs beside its tables.
 #[derive(Debug, Clone)]
 pub struct Service {
@@ -49,6 +52,10 @@ impl Service {
             Box::pin(route(Request { event: &event.payload, caller })).await
         })
         .await;
+        // The route key of an unknown route, or of a request without a caller, may be any text, so it is not used as
+        // a dimension.
+        let known =
+            !matches!(&result, Err(error) if [UNKNOWN_ROUTE, ApiError::UNAUTHORIZED].contains(&error.code));
         let response = result.unwrap_or_else(|error| {
             if error.status >= 500 {
                 let cause = error.cause.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -64,7 +71,7 @@ impl Service {
             }
             problem(&error, request_id)
         });
-        let route = event.payload.route_key.as_deref().unwrap_or("none");
+        let route = event.payload.route_key.as_deref().filter(|_| known).unwrap_or("none");
         self.metrics.put(
             &[("Route", route)],
             &[
@@ -81,5 +88,5 @@ impl Service {
 /// What a function answers for a route that the template gives it but its code does not know.
 #[must_use]
 pub fn unknown_route(request: &Request<'_>) -> ApiError {
-    ApiError::not_found("route_not_found", format!("there is no {:?} here", request.route()))
+    ApiError::not_found(UNKNOWN_ROUTE, format!("there is no {:?} here", request.route()))
 }

@@ -1,23 +1,29 @@
 //! Purchase and product files (CSV, JSON Lines; gzip or not) to parsed records and refusals by line.
 //!
-//! [`read_purchases`] and [`read_products`] take a reader and give back what the file holds in the domain's
-//! types. What a file is made of is seen from its content, never from its name: gzip or plain, a CSV with
-//! commas, semicolons, tabs or bars, or one JSON object a line.
+//! [`read_purchases`] and [`read_products`] take a reader and return the file's content in the domain's types. For
+//! files of any size, a [`Scanner`] reads records one after the other, from any [`Position`] between two of them, and
+//! says which belong together; a [`Gatherer`] combines those that belong together; [`Sightings`] adds up what
+//! gatherers found out about products. The form of a file is detected from its content, never from its name: gzip or
+//! plain, a CSV with commas, semicolons, tabs or bars, or one JSON object per line.
 //!
 //! * `options`: [`Options`]: whose time it is, currency, [`Mapping`] of columns, [`TimeFormat`], products to skip
 //! * `columns`, `mapping`, `names`: which column of a file is which [`Column`], and what to suggest if one is missing
 //! * `source`, `foreign`, `lines`, `records`, `delimited`, `row`: bytes to lines to records to cells
 //! * `price`, `value`: texts to money, quantities, times and ids
-//! * `baskets`: lines to purchases; `found`: products seen in purchases
-//! * `reading`, `purchases`, `products`: the loop over records and the two readers
-//! * `refusal`, `summary`, `error`: what was refused and why, what the file came to, why nothing came
+//! * `parse`: what a record says on its own; `group`: which records belong together
+//! * `scanner`, `layout`: records one after the other, and positions from which reading can resume
+//! * `gatherer`, `baskets`: lines to purchases; `sightings`: products seen in purchases
+//! * `purchases`, `products`: whole files
+//! * `refusal`, `tally`, `summary`, `error`: what was rejected and why, the counts of the file, why it could not be
+//!   read
 //!
 //! # Guarantees
 //! * Every record is either taken or refused: `taken + refused = records`. A refused one is written, with its
 //!   line in the file, a [`Reason`], the column, a sentence and its text, to the writer that the caller gives.
 //! * No bytes make it panic, and no line, record or unclosed quote makes it hold more than a few megabytes
 //!   beside the records themselves.
-//! * The same file and options give the same result, in the same order: purchases by time, oldest first.
+//! * The same file and options give the same result, in the same order: purchases by time, oldest first. Read in
+//!   parts, from position to position and group by group, a file gives the same result as when it is read as a whole.
 //! * A file that breaks off (a gzip cut short, a disk that fails) gives what stood before the break, and
 //!   [`Summary::ended_early`] says why. A last line that may be incomplete is refused.
 //!
@@ -51,7 +57,8 @@
 //! one that is no number leaves the line without a price, counted in [`Summary::prices`].
 //!
 //! # What it does not
-//! It keeps the whole file's purchases in memory (some 80 bytes a line), knows no table and writes nothing but
+//! [`read_purchases`] keeps the whole file's purchases in memory (some 80 bytes a line); a [`Scanner`] keeps one
+//! record, a [`Gatherer`] the records that were added to it. The crate knows no table and writes nothing but
 //! refusals. It reads UTF-8 only, no spreadsheets, no JSON arrays.
 
 mod baskets;
@@ -59,27 +66,38 @@ mod columns;
 mod delimited;
 mod error;
 mod foreign;
-mod found;
+mod gatherer;
+mod group;
+mod layout;
 mod lines;
 mod mapping;
 mod names;
 mod options;
+mod parse;
 mod price;
 mod products;
 mod purchases;
-mod reading;
 mod records;
 mod refusal;
 mod row;
+mod scanner;
+mod sightings;
 mod source;
 mod summary;
+mod tally;
 mod value;
 
 pub use columns::{Column, Kind};
 pub use error::ImportError;
+pub use gatherer::{Gathered, Gatherer};
+pub use group::group;
+pub use layout::{Layout, Position};
 pub use mapping::{Mapping, MappingError};
 pub use options::{Options, Pattern, TimeFormat, TimeFormatError};
 pub use products::{Catalogue, read_products};
 pub use purchases::{Import, read_purchases};
 pub use refusal::{MAX_REFUSED_BYTES, Reason};
+pub use scanner::{End, Entry, Scanner, Step};
+pub use sightings::{Sighting, Sightings};
 pub use summary::{CodeCount, FileForm, Prices, Progress, Summary};
+pub use tally::Tally;

@@ -1,5 +1,6 @@
 //! Lines of bounded length, some of which may be given back to be read again.
 
+use std::collections::VecDeque;
 use std::io::{self, BufRead, Read as _};
 
 /// The longest line and the longest record, in bytes.
@@ -21,22 +22,61 @@ pub(crate) enum Line {
     End,
 }
 
+/// A line that was read while the end of a record was searched for, and is not part of that record.
+pub(crate) struct After {
+    pub(crate) line: Line,
+    /// The part of the line that was read.
+    pub(crate) start: Vec<u8>,
+    /// Its length in the file.
+    pub(crate) bytes: u64,
+}
+
 pub(crate) struct Lines<'r> {
-    reader: Box<dyn BufRead + 'r>,
+    reader: Box<dyn BufRead + Send + 'r>,
     number: u64,
+    /// The offset of the next line, in unpacked bytes of the file.
+    offset: u64,
+    /// The length in the file of the line that was read last: its line end there may differ from the one here.
+    last_bytes: u64,
     back: Vec<u8>,
     back_at: usize,
-    after: Option<(Line, Vec<u8>)>,
+    /// The length in the file of each line of `back`.
+    back_bytes: VecDeque<u64>,
+    after: Option<After>,
 }
 
 impl<'r> Lines<'r> {
-    pub(crate) fn new(reader: Box<dyn BufRead + 'r>) -> Self {
-        Self { reader, number: 0, back: Vec::new(), back_at: 0, after: None }
+    pub(crate) fn new(reader: Box<dyn BufRead + Send + 'r>) -> Self {
+        Self::at(reader, 0, 0)
+    }
+
+    /// Reads lines from this offset, which has `number` lines before it.
+    pub(crate) fn at(reader: Box<dyn BufRead + Send + 'r>, number: u64, offset: u64) -> Self {
+        Self {
+            reader,
+            number,
+            offset,
+            last_bytes: 0,
+            back: Vec::new(),
+            back_at: 0,
+            back_bytes: VecDeque::new(),
+            after: None,
+        }
     }
 
     /// The number of the line that was read last, from one.
     pub(crate) fn number(&self) -> u64 {
         self.number
+    }
+
+    /// The offset of the next line, in unpacked bytes of the file.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The length in the file of the line that was read last.
+    pub(crate) fn last_bytes(&self) -> u64 {
+        self.last_bytes
     }
 
     /// Appends the next line, or what there is of it.
@@ -47,30 +87,38 @@ impl<'r> Lines<'r> {
             into.extend_from_slice(rest.get(..length).unwrap_or_default());
             self.back_at += length;
             self.number += 1;
+            self.passed(self.back_bytes.front().copied().unwrap_or_default());
+            self.back_bytes.pop_front();
             return Line::Whole;
         }
-        let line = match self.after.take() {
-            Some((line, start)) => {
+        let (line, bytes) = match self.after.take() {
+            Some(After { line, start, bytes }) => {
                 into.extend_from_slice(&start);
-                line
+                (line, bytes)
             }
             None => self.read_on(into),
         };
         if !matches!(line, Line::End) {
             self.number += 1;
         }
+        self.passed(bytes);
         line
     }
 
-    fn read_on(&mut self, into: &mut Vec<u8>) -> Line {
+    fn passed(&mut self, bytes: u64) {
+        self.last_bytes = bytes;
+        self.offset += bytes;
+    }
+
+    fn read_on(&mut self, into: &mut Vec<u8>) -> (Line, u64) {
         // One more than the longest line: its newline.
         const LIMIT: u64 = 1_000_001;
         let start = into.len();
-        match (&mut self.reader).take(LIMIT).read_until(b'\n', into) {
-            Err(error) => return Line::Broken(error),
-            Ok(0) => return Line::End,
-            Ok(_) => {}
-        }
+        let read = match (&mut self.reader).take(LIMIT).read_until(b'\n', into) {
+            Err(error) => return (Line::Broken(error), 0),
+            Ok(0) => return (Line::End, 0),
+            Ok(read) => count(read),
+        };
         if into.last() == Some(&b'\n') {
             into.pop();
             if into.len() > start && into.last() == Some(&b'\r') {
@@ -79,26 +127,35 @@ impl<'r> Lines<'r> {
         } else if into.len() - start > MAX_RECORD_BYTES {
             into.truncate(start + KEPT_BYTES);
             return match self.reader.skip_until(b'\n') {
-                Ok(_) => Line::TooLong,
-                Err(error) => Line::Broken(error),
+                Ok(skipped) => (Line::TooLong, read + count(skipped)),
+                Err(error) => (Line::Broken(error), read),
             };
         }
         into.push(b'\n');
-        Line::Whole
+        (Line::Whole, read)
     }
 
-    /// Gives back whole lines, read last, and what came after them; they are read again as if never seen.
-    pub(crate) fn give_back(&mut self, lines: &[u8], after: Option<(Line, Vec<u8>)>) {
+    /// Puts back the lines that were read last, with their lengths in the file, and what came after them; they are
+    /// then read again as if they had never been read.
+    pub(crate) fn give_back(&mut self, lines: &[u8], bytes: &[u64], after: Option<After>) {
         let mut back = lines.to_vec();
         back.extend_from_slice(self.back.get(self.back_at..).unwrap_or_default());
         self.back = back;
         self.back_at = 0;
-        let count = lines.iter().filter(|byte| **byte == b'\n').count() + usize::from(after.is_some());
-        self.number = self.number.saturating_sub(u64::try_from(count).unwrap_or_default());
+        let given = bytes.iter().sum::<u64>() + after.as_ref().map_or(0, |after| after.bytes);
+        self.offset = self.offset.saturating_sub(given);
+        let mut all: VecDeque<u64> = bytes.iter().copied().collect();
+        all.append(&mut self.back_bytes);
+        self.back_bytes = all;
+        self.number = self.number.saturating_sub(count(bytes.len()) + u64::from(after.is_some()));
         if after.is_some() {
             self.after = after;
         }
     }
+}
+
+fn count(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -138,16 +195,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_back_is_read_again_under_its_own_number() {
-        let mut lines = Lines::new(Box::new(&b"a\nb\nc\nd\n"[..]));
+    fn what_is_given_back_is_read_again_under_its_own_number_and_place() {
+        let mut lines = Lines::new(Box::new(&b"a\nb\r\nc\nd"[..]));
         let mut read = Vec::new();
         for _ in 0..3 {
             lines.read(&mut read);
         }
-        lines.give_back(b"b\nc\n", None);
-        assert_eq!(lines.number(), 1);
+        lines.give_back(b"b\nc\n", &[3, 2], None);
+        assert_eq!((lines.number(), lines.offset()), (1, 2));
         let mut again = Vec::new();
         while matches!(lines.read(&mut again), Line::Whole) {}
-        assert_eq!((again.as_slice(), lines.number()), (&b"b\nc\nd\n"[..], 4));
+        assert_eq!((again.as_slice(), lines.number(), lines.offset()), (&b"b\nc\nd\n"[..], 4, 8));
     }
 }

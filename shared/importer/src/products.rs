@@ -10,7 +10,7 @@ use crate::columns::{Column, Kind};
 use crate::error::ImportError;
 use crate::options::Options;
 use crate::price::Price;
-use crate::reading::{self, count};
+use crate::purchases::read;
 use crate::refusal::{Fault, Reason};
 use crate::row::{Cell, Row};
 use crate::summary::{Progress, Summary};
@@ -34,25 +34,18 @@ pub struct Catalogue {
 /// # Errors
 /// As [`read_purchases`](crate::read_purchases).
 pub fn read_products(
-    reader: impl Read,
+    reader: impl Read + Send,
     options: &Options,
     refused: &mut dyn Write,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Catalogue, ImportError> {
-    let mut products = BTreeMap::new();
-    let (mut merged, mut rounded) = (0, 0);
-    let mut summary = reading::read(reader, Kind::Products, options, refused, progress, |records| {
-        let product = product(&records.row(), options, &mut rounded)?;
-        merged += u64::from(products.insert(product.product_id.clone(), product).is_some());
-        Ok(())
-    })?;
-    summary.merged = merged;
-    summary.prices.rounded = rounded;
-    summary.products = count(products.len());
-    Ok(Catalogue { products: products.into_values().collect(), summary })
+    let (gathered, layout, end) = read(reader, Kind::Products, options, refused, progress)?;
+    let summary = Summary::of(Kind::Products, layout.form, end);
+    Ok(Catalogue { products: gathered.products, summary })
 }
 
-fn product(row: &Row<'_>, options: &Options, rounded: &mut u64) -> Result<Product, Fault> {
+/// The product of a record, and whether its price was rounded.
+pub(crate) fn product(row: &Row<'_>, options: &Options) -> Result<(Product, bool), Fault> {
     let id = row
         .text(Column::ProductId)?
         .ok_or_else(|| Fault::of_cell(Reason::MissingProduct, Column::ProductId, "there is no product"))?;
@@ -66,13 +59,11 @@ fn product(row: &Row<'_>, options: &Options, rounded: &mut u64) -> Result<Produc
         .text(Column::ProductName)?
         .ok_or_else(|| Fault::of_cell(Reason::MissingName, Column::ProductName, "there is no name"))?;
     Product::check_name(&name).map_err(|error| fault(Reason::BadName, Column::ProductName, &error))?;
-    let price = match value::price(row, options.currency)? {
+    let price = value::price(row, options.currency)?;
+    let rounded = matches!(price, Some(Price::Rounded(_)));
+    let price = match price {
         None => None,
-        Some(Price::Exact(money)) => Some(money),
-        Some(Price::Rounded(money)) => {
-            *rounded += 1;
-            Some(money)
-        }
+        Some(Price::Exact(money) | Price::Rounded(money)) => Some(money),
         Some(Price::Zero(currency)) => Money::new(0, currency).ok(),
         Some(Price::Negative | Price::Unreadable) => {
             return Err(Fault::of_cell(
@@ -83,7 +74,7 @@ fn product(row: &Row<'_>, options: &Options, rounded: &mut u64) -> Result<Produc
         }
     };
     let attributes = attributes(row)?;
-    Ok(Product {
+    let product = Product {
         product_id,
         name: name.into_owned(),
         categories: categories(row)?,
@@ -91,7 +82,8 @@ fn product(row: &Row<'_>, options: &Options, rounded: &mut u64) -> Result<Produc
         available: available(row)?,
         attributes,
         updated_at: options.now,
-    })
+    };
+    Ok((product, rounded))
 }
 
 fn fault(reason: Reason, column: Column, error: &ProductError) -> Fault {

@@ -1,9 +1,9 @@
 //! A file's records, one after the other, and where each one stands.
 
-use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Read};
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Map, Value};
 
@@ -11,7 +11,8 @@ use crate::columns::{Column, Kind};
 use crate::delimited::{Delimited, delimiter_of};
 use crate::error::ImportError;
 use crate::foreign::refuse_foreign;
-use crate::lines::{Line, Lines, MAX_RECORD_BYTES};
+use crate::layout::Layout;
+use crate::lines::{After, Line, Lines, MAX_RECORD_BYTES};
 use crate::mapping::Mapping;
 use crate::names::shown;
 use crate::refusal::{Fault, Reason};
@@ -20,7 +21,7 @@ use crate::source;
 use crate::summary::{FileForm, Progress};
 
 /// The most lines of one CSV record: a quote that is never closed then costs that many lines' reading, not the file's.
-const MAX_RECORD_LINES: u32 = 100;
+const MAX_RECORD_LINES: usize = 100;
 
 /// The most columns that are remembered as ignored: JSON lines may all have keys of their own.
 const MAX_IGNORED: usize = 100;
@@ -38,6 +39,8 @@ pub(crate) enum Next {
 
 struct Csv {
     delimited: Delimited,
+    /// The first record in its original form.
+    header: String,
     names: Vec<String>,
     /// Which field is which column.
     wanted: Vec<(usize, Column)>,
@@ -61,6 +64,14 @@ struct Place<'r> {
     lines: Lines<'r>,
     raw: Vec<u8>,
     line: u64,
+    /// The length in the file of each of its lines, except the first.
+    further: Vec<u64>,
+}
+
+impl<'r> Place<'r> {
+    fn new(lines: Lines<'r>) -> Self {
+        Self { lines, raw: Vec::new(), line: 0, further: Vec::new() }
+    }
 }
 
 pub(crate) struct Records<'r> {
@@ -69,12 +80,16 @@ pub(crate) struct Records<'r> {
     place: Place<'r>,
     form: Form,
     file_form: FileForm,
-    bytes_read: Rc<Cell<u64>>,
+    bytes_read: Arc<AtomicU64>,
 }
 
 impl<'r> Records<'r> {
     /// Looks at the first line and says what the file is.
-    pub(crate) fn open(reader: impl Read + 'r, kind: Kind, mapping: &Mapping) -> Result<Self, ImportError> {
+    pub(crate) fn open(
+        reader: impl Read + Send + 'r,
+        kind: Kind,
+        mapping: &Mapping,
+    ) -> Result<Self, ImportError> {
         mapping.check(kind)?;
         let source = source::open(reader).map_err(ImportError::Read)?;
         let mut lines = Lines::new(source.bytes);
@@ -102,14 +117,81 @@ impl<'r> Records<'r> {
         }
         let delimiter = delimiter_of(text);
         let json = text.trim_ascii_start().starts_with(b"{");
-        lines.give_back(text, None);
-        let mut place = Place { lines, raw: Vec::new(), line: 0 };
+        let bytes = lines.last_bytes();
+        lines.give_back(text, &[bytes], None);
+        let mut place = Place::new(lines);
         let form = match json {
             true => Form::Json(Box::default()),
             false => Form::Csv(Box::new(read_header(&mut place, delimiter, kind, mapping)?)),
         };
         let file_form = FileForm { gzip: source.gzip, delimiter: (!json).then_some(char::from(delimiter)) };
         Ok(Self { kind, mapping: mapping.clone(), place, form, file_form, bytes_read: source.bytes_read })
+    }
+
+    /// The records of a file whose beginning was read before, starting at one of its lines.
+    pub(crate) fn of(
+        layout: &Layout,
+        lines: Lines<'r>,
+        kind: Kind,
+        mapping: &Mapping,
+        bytes_read: Arc<AtomicU64>,
+    ) -> Result<Self, ImportError> {
+        mapping.check(kind)?;
+        let form = match (layout.form.delimiter, &layout.header) {
+            (Some(delimiter), Some(header)) => {
+                let delimiter = u8::try_from(delimiter).unwrap_or(b',');
+                let mut place = Place::new(Lines::new(Box::new(header.as_bytes())));
+                Form::Csv(Box::new(read_header(&mut place, delimiter, kind, mapping)?))
+            }
+            _ => Form::Json(Box::default()),
+        };
+        let place = Place::new(lines);
+        Ok(Self { kind, mapping: mapping.clone(), place, form, file_form: layout.form, bytes_read })
+    }
+
+    pub(crate) fn layout(&self) -> Layout {
+        let header = match &self.form {
+            Form::Csv(csv) => Some(csv.header.clone()),
+            Form::Json(_) => None,
+        };
+        Layout { form: self.file_form, header }
+    }
+
+    /// Loads a record that was read earlier from a file of this layout.
+    pub(crate) fn load(&mut self, line: u64, record: &[u8]) -> Next {
+        self.place.line = line;
+        self.place.raw.clear();
+        self.place.raw.extend_from_slice(record);
+        match &mut self.form {
+            Form::Csv(csv) => {
+                csv.delimited.start();
+                for line in record.split_inclusive(|byte| *byte == b'\n') {
+                    csv.delimited.feed(line);
+                }
+                Next::Record
+            }
+            Form::Json(json) => json.parse(&self.place.raw, &self.mapping, self.kind),
+        }
+    }
+
+    /// The keys of JSON lines so far; a CSV file has none.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        let Form::Json(json) = &self.form else { return Vec::new() };
+        let mut keys: Vec<String> = json.known.keys().chain(&json.ignored).cloned().collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    /// Restores keys that were seen earlier.
+    pub(crate) fn remember(&mut self, keys: &[String]) {
+        if let Form::Json(json) = &mut self.form {
+            keys.iter().for_each(|key| json.remember(key, &self.mapping, self.kind));
+        }
+    }
+
+    /// The offset of the next line, in unpacked bytes of the file, and the number of lines before it.
+    pub(crate) fn next_line(&self) -> (u64, u64) {
+        (self.place.lines.offset(), self.place.lines.number())
     }
 
     /// Reads the next record.
@@ -205,11 +287,7 @@ impl<'r> Records<'r> {
     }
 
     pub(crate) fn progress(&self) -> Progress {
-        Progress { bytes_read: self.bytes_read.get(), lines: self.place.lines.number() }
-    }
-
-    pub(crate) fn file_form(&self) -> FileForm {
-        self.file_form
+        Progress { bytes_read: self.bytes_read.load(Ordering::Relaxed), lines: self.place.lines.number() }
     }
 }
 
@@ -246,7 +324,8 @@ fn read_header(
         }
     }
     mapping.check_presence(kind, |column| wanted.iter().any(|(_, own)| *own == column), &names)?;
-    Ok(Csv { delimited, names, wanted })
+    let header = String::from_utf8_lossy(&place.raw).into_owned();
+    Ok(Csv { delimited, header, names, wanted })
 }
 
 impl Place<'_> {
@@ -283,21 +362,22 @@ impl Place<'_> {
         }
         let first_end = self.raw.len();
         let mut fed = 0;
-        let mut count = 1;
+        self.further.clear();
         let mut after = None;
         delimited.start();
         let mut closed = true;
         while !delimited.feed(self.raw.get(fed..).unwrap_or_default()) {
             fed = self.raw.len();
-            if count == MAX_RECORD_LINES || fed >= MAX_RECORD_BYTES {
+            if self.further.len() + 1 >= MAX_RECORD_LINES || fed >= MAX_RECORD_BYTES {
                 closed = false;
                 break;
             }
             match self.lines.read(&mut self.raw) {
-                Line::Whole => count += 1,
-                other => {
-                    if !matches!(other, Line::End) {
-                        after = Some((other, self.raw.split_off(fed)));
+                Line::Whole => self.further.push(self.lines.last_bytes()),
+                line => {
+                    if !matches!(line, Line::End) {
+                        let (start, bytes) = (self.raw.split_off(fed), self.lines.last_bytes());
+                        after = Some(After { line, start, bytes });
                     }
                     closed = false;
                     break;
@@ -305,7 +385,7 @@ impl Place<'_> {
             }
         }
         let wrong = fields.filter(|expected| *expected != delimited.field_count());
-        let stray = count > 1 && !delimited.is_strict(&self.raw);
+        let stray = !self.further.is_empty() && !delimited.is_strict(&self.raw);
         if closed && wrong.is_none() && !stray {
             // Of the whole record: two halves of a character in two fields are none.
             return match std::str::from_utf8(&self.raw) {
@@ -314,10 +394,11 @@ impl Place<'_> {
             };
         }
         // A stray quote swallows the lines up to the next one: the first is given up, the others are read again.
-        self.lines.give_back(self.raw.get(first_end..).unwrap_or_default(), after);
+        let alone = self.further.is_empty();
+        self.lines.give_back(self.raw.get(first_end..).unwrap_or_default(), &self.further, after);
         self.raw.truncate(first_end);
         Next::Fault(match wrong {
-            Some(expected) if closed && count == 1 => Fault::of_record(
+            Some(expected) if closed && alone => Fault::of_record(
                 Reason::WrongFieldCount,
                 format!(
                     "the line has {} fields, the first line of the file has {expected}",
@@ -343,7 +424,11 @@ impl Json {
         if let Some(next) = place.next_line() {
             return next;
         }
-        let Ok(text) = std::str::from_utf8(&place.raw) else {
+        self.parse(&place.raw, mapping, kind)
+    }
+
+    fn parse(&mut self, raw: &[u8], mapping: &Mapping, kind: Kind) -> Next {
+        let Ok(text) = std::str::from_utf8(raw) else {
             return Next::Fault(Fault::of_record(Reason::InvalidUtf8, "the text is not UTF-8"));
         };
         match serde_json::from_str(text) {
@@ -359,17 +444,21 @@ impl Json {
                 ));
             }
         }
-        for key in keys_of(&self.object) {
-            if self.known.contains_key(key) || self.ignored.contains(key) {
-                continue;
-            }
-            let columns = mapping.columns_of(key, kind);
-            if !columns.is_empty() {
-                self.known.insert(key.clone(), columns);
-            } else if key != "lines" && self.ignored.len() < MAX_IGNORED {
-                self.ignored.insert(key.clone());
-            }
-        }
+        let object = std::mem::take(&mut self.object);
+        keys_of(&object).for_each(|key| self.remember(key, mapping, kind));
+        self.object = object;
         Next::Record
+    }
+
+    fn remember(&mut self, key: &String, mapping: &Mapping, kind: Kind) {
+        if self.known.contains_key(key) || self.ignored.contains(key) {
+            return;
+        }
+        let columns = mapping.columns_of(key, kind);
+        if !columns.is_empty() {
+            self.known.insert(key.clone(), columns);
+        } else if key != "lines" && self.ignored.len() < MAX_IGNORED {
+            self.ignored.insert(key.clone());
+        }
     }
 }

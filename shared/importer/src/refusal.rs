@@ -1,9 +1,8 @@
 //! What was refused, and why.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::columns::Column;
 use crate::error::ImportError;
@@ -13,7 +12,7 @@ use crate::records::Records;
 pub const MAX_REFUSED_BYTES: usize = 1_000;
 
 /// Why a record was refused. Written in snake case; the texts hold still.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// Longer than a megabyte.
@@ -79,6 +78,22 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether a record with this reason is well formed but not a purchase, so that its file is acceptable: a return,
+    /// a correction, a line without a customer or with a product to skip, a purchase that appeared earlier in the
+    /// file.
+    #[must_use]
+    pub fn is_no_purchase(self) -> bool {
+        matches!(
+            self,
+            Self::MissingUser
+                | Self::SkippedProduct
+                | Self::Cancellation
+                | Self::NegativePrice
+                | Self::NoLines
+                | Self::RepeatedPurchase
+        )
+    }
+
     /// Its text, as in the refused file.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -155,56 +170,41 @@ struct Refused<'a> {
     truncated: bool,
 }
 
-/// Writes what is refused, one JSON object a line, and counts it.
-pub(crate) struct Refusals<'w> {
-    into: &'w mut dyn Write,
-    pub(crate) by: BTreeMap<Reason, u64>,
+/// Writes the rejection of the record that was read last, as one JSON object on a line.
+pub(crate) fn write_last(
+    records: &Records<'_>,
+    fault: &Fault,
+    into: &mut dyn Write,
+) -> Result<(), ImportError> {
+    let name = |(column, line): &(Column, Option<usize>)| match line {
+        Some(line) => format!("lines[{line}].{}", records.name_of(*column)),
+        None => records.name_of(*column).to_owned(),
+    };
+    let field = fault.cell.as_ref().map(name);
+    write(records.line(), fault, field.as_deref(), records.raw(), into)
 }
 
-impl<'w> Refusals<'w> {
-    pub(crate) fn new(into: &'w mut dyn Write) -> Self {
-        Self { into, by: BTreeMap::new() }
-    }
-
-    /// `field` is the file's own name for the column, `record` the text as it stands in the file.
-    fn write(
-        &mut self,
-        line: u64,
-        fault: &Fault,
-        field: Option<&str>,
-        record: &[u8],
-    ) -> Result<(), ImportError> {
-        let shown = record.get(..MAX_REFUSED_BYTES).unwrap_or(record);
-        let text = String::from_utf8_lossy(shown);
-        let refused = Refused {
-            line,
-            reason: fault.reason.as_str(),
-            field,
-            message: &fault.message,
-            record: text.trim_end_matches(['\r', '\n']),
-            truncated: shown.len() < record.len(),
-        };
-        let mut bytes = serde_json::to_vec(&refused).map_err(|error| ImportError::Refused(error.into()))?;
-        bytes.push(b'\n');
-        self.into.write_all(&bytes).map_err(ImportError::Refused)?;
-        *self.by.entry(fault.reason).or_default() += 1;
-        Ok(())
-    }
-
-    /// Writes that the record which was read last is refused.
-    pub(crate) fn write_last(&mut self, records: &Records<'_>, fault: &Fault) -> Result<(), ImportError> {
-        let name = |(column, line): &(Column, Option<usize>)| match line {
-            Some(line) => format!("lines[{line}].{}", records.name_of(*column)),
-            None => records.name_of(*column).to_owned(),
-        };
-        let field = fault.cell.as_ref().map(name);
-        self.write(records.line(), fault, field.as_deref(), records.raw())
-    }
-
-    pub(crate) fn finish(self) -> Result<BTreeMap<Reason, u64>, ImportError> {
-        self.into.flush().map_err(ImportError::Refused)?;
-        Ok(self.by)
-    }
+/// `field` is the file's own name for the column, `record` the text in its original form.
+fn write(
+    line: u64,
+    fault: &Fault,
+    field: Option<&str>,
+    record: &[u8],
+    into: &mut dyn Write,
+) -> Result<(), ImportError> {
+    let shown = record.get(..MAX_REFUSED_BYTES).unwrap_or(record);
+    let text = String::from_utf8_lossy(shown);
+    let refused = Refused {
+        line,
+        reason: fault.reason.as_str(),
+        field,
+        message: &fault.message,
+        record: text.trim_end_matches(['\r', '\n']),
+        truncated: shown.len() < record.len(),
+    };
+    let mut bytes = serde_json::to_vec(&refused).map_err(|error| ImportError::Refused(error.into()))?;
+    bytes.push(b'\n');
+    into.write_all(&bytes).map_err(ImportError::Refused)
 }
 
 #[cfg(test)]
@@ -221,9 +221,8 @@ mod tests {
     #[test]
     fn a_long_record_is_cut() {
         let mut out = Vec::new();
-        let mut refusals = Refusals::new(&mut out);
         let fault = Fault::of_cell(Reason::BadUser, Column::UserId, "must not hold control characters");
-        refusals.write(7, &fault, Some("Customer"), "é".repeat(1_000).as_bytes()).unwrap();
+        write(7, &fault, Some("Customer"), "é".repeat(1_000).as_bytes(), &mut out).unwrap();
         let written: serde_json::Value = serde_json::from_slice(&out).unwrap();
         assert_eq!((&written["line"], &written["field"]), (&7.into(), &"Customer".into()));
         assert_eq!(written["record"].as_str().unwrap().len(), MAX_REFUSED_BYTES);

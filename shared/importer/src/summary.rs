@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use nextbasket_domain::{ProductId, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::columns::Kind;
 use crate::refusal::Reason;
+use crate::scanner::End;
+use crate::tally::Tally;
 
 /// How far the reading has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +21,7 @@ pub struct Progress {
 }
 
 /// What a file was seen to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FileForm {
     /// Whether it is packed.
@@ -42,7 +44,7 @@ impl fmt::Display for FileForm {
 }
 
 /// Lines that are taken without the price as it is written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Prices {
     /// The price is zero: the line has none.
@@ -54,7 +56,7 @@ pub struct Prices {
 }
 
 /// A product code, and how many lines have it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CodeCount {
     /// The code.
@@ -105,25 +107,33 @@ pub struct Summary {
 }
 
 impl Summary {
-    pub(crate) fn new(kind: Kind, form: FileForm) -> Self {
+    /// The summary of all parts of a file.
+    #[must_use]
+    pub fn of(kind: Kind, form: FileForm, end: End) -> Self {
+        let End { tally, ignored_columns, ended_early } = end;
+        let service_like = tally.service_like();
+        let taken = tally.records.saturating_sub(tally.refused_records());
+        let Tally {
+            lines, records, refused, purchases, users, products, period, merged, skipped_lines, ..
+        } = tally;
         Self {
             kind,
             form,
-            lines: 0,
-            records: 0,
-            taken: 0,
-            refused: BTreeMap::new(),
-            purchases: 0,
-            users: 0,
-            products: 0,
-            period: None,
-            merged: 0,
-            skipped_lines: 0,
-            prices: Prices::default(),
-            unnamed_products: 0,
-            ignored_columns: Vec::new(),
-            service_like: Vec::new(),
-            ended_early: None,
+            lines,
+            records,
+            taken,
+            refused,
+            purchases,
+            users,
+            products,
+            period,
+            merged,
+            skipped_lines,
+            prices: tally.prices,
+            unnamed_products: tally.unnamed_products,
+            ignored_columns,
+            service_like,
+            ended_early,
         }
     }
 

@@ -14,7 +14,10 @@ use crate::price::{self, Price};
 use crate::refusal::{Fault, Reason};
 use crate::row::Row;
 
-/// Ids that were seen, so that a million lines of one product share one text.
+/// The maximum number of ids that are remembered.
+const MAX_IDS: usize = 100_000;
+
+/// Recently seen ids, so that many lines of one product share one string and are validated once.
 #[derive(Debug)]
 pub(crate) struct Ids<T>(HashSet<T>);
 
@@ -36,6 +39,9 @@ impl<T: Clone + Eq + Hash + Borrow<str>> Ids<T> {
             return Ok(Some(known.clone()));
         }
         let id = parse(&text).map_err(|error| Fault::of_cell(reason, column, format!("{column} {error}")))?;
+        if self.0.len() >= MAX_IDS {
+            self.0.clear();
+        }
         self.0.insert(id.clone());
         Ok(Some(id))
     }

@@ -8,7 +8,7 @@ mod failure;
 use std::env;
 
 use aws_sdk_dynamodb::Client;
-use nextbasket_batch::{Engine, Kinds, Objects, Site};
+use nextbasket_batch::{Engine, Kinds, Objects, Site, Trust};
 use nextbasket_domain::{Clock, Random};
 use nextbasket_dump::{Archive, Diff, Dump, Restore, Verify};
 use nextbasket_dynamodb::config::{Patience, lambda_config};
@@ -19,15 +19,6 @@ use nextbasket_tables::{ConfigError, TableNames, Tables};
 use nextbasket_training::job::Train;
 
 pub use failure::Failure;
-
-/// Whether jobs may read files of this machine and run its commands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Commands {
-    /// For whoever is at this machine.
-    Allowed,
-    /// For what comes over HTTP, and in functions.
-    Refused,
-}
 
 /// Why a function has no engine.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +52,7 @@ pub fn engine_from_env(patience: Patience) -> Result<Engine, SetupError> {
         random,
     };
     let lambda = aws_sdk_lambda::Client::new(&lambda_config("AWS_ENDPOINT_URL_LAMBDA", patience));
-    Ok(Engine::new(site, kinds_with_functions(&tables, Commands::Refused, lambda)))
+    Ok(Engine::new(site, kinds_with_functions(&tables, Trust::Open, lambda)))
 }
 
 /// S3 as a function reaches it. An endpoint that is given is addressed by path: it has no name for each bucket.
@@ -72,48 +63,30 @@ fn s3_from_env(patience: Patience) -> aws_sdk_s3::Client {
     aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(&config).force_path_style(given).build())
 }
 
-/// Every kind of job, over these tables.
+/// Every kind of job, over these tables, for jobs with this trust.
 #[must_use]
-pub fn kinds(tables: &Tables, commands: Commands) -> Kinds {
-    let import = Import::new(tables.clone());
-    let kinds = match commands {
-        Commands::Allowed => Kinds::default()
-            .with(import.with_local_files())
-            .with(Dump::new().with_local_files())
-            .with(Restore::new().with_local_files())
-            .with(Verify::new().with_local_files())
-            .with(Diff::new().with_local_files())
-            .with(Archive::new().with_local_files())
-            .with(TableJob::new(What::Copy).with_endpoints()),
-        Commands::Refused => Kinds::default()
-            .with(import)
-            .with(Dump::new())
-            .with(Restore::new())
-            .with(Verify::new())
-            .with(Diff::new())
-            .with(Archive::new())
-            .with(TableJob::new(What::Copy)),
-    };
-    kinds
+pub fn kinds(tables: &Tables, trust: Trust) -> Kinds {
+    let table_job = |what| TableJob::new(what).trusting(trust);
+    Kinds::default()
+        .with(Import::new(tables.clone()).trusting(trust))
+        .with(Dump::new().trusting(trust))
+        .with(Restore::new().trusting(trust))
+        .with(Verify::new().trusting(trust))
+        .with(Diff::new().trusting(trust))
+        .with(Archive::new().trusting(trust))
         .with(Train::new(tables.clone()))
         .with(RebuildHistory::new(tables.clone()))
         .with(RefreshPopular::new(tables.clone()))
-        .with(map(commands))
-        .with(TableJob::new(What::Count))
-        .with(TableJob::new(What::Update))
-        .with(TableJob::new(What::Delete))
-        .with(TableJob::new(What::Fill))
+        .with(Map::new().trusting(trust))
+        .with(table_job(What::Count))
+        .with(table_job(What::Update))
+        .with(table_job(What::Delete))
+        .with(table_job(What::Copy))
+        .with(table_job(What::Fill))
 }
 
 /// As [`kinds`], with Lambda functions that a `map` may call through this client.
 #[must_use]
-pub fn kinds_with_functions(tables: &Tables, commands: Commands, lambda: aws_sdk_lambda::Client) -> Kinds {
-    kinds(tables, commands).with(map(commands).with_functions(lambda))
-}
-
-fn map(commands: Commands) -> Map {
-    match commands {
-        Commands::Allowed => Map::new().with_commands(),
-        Commands::Refused => Map::new(),
-    }
+pub fn kinds_with_functions(tables: &Tables, trust: Trust, lambda: aws_sdk_lambda::Client) -> Kinds {
+    kinds(tables, trust).with(Map::new().trusting(trust).with_functions(lambda))
 }

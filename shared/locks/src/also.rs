@@ -14,6 +14,7 @@ pub struct Also {
     set: Vec<(String, AttributeValue)>,
     remove: Vec<String>,
     add: Vec<(String, AttributeValue)>,
+    copy: Vec<(String, String)>,
 }
 
 impl Also {
@@ -44,16 +45,29 @@ impl Also {
         self
     }
 
+    /// Sets an attribute to the value that another one (which may be the lease's own) had before this write; to an
+    /// empty text if it did not exist.
+    #[must_use]
+    pub fn copy(mut self, attribute: impl Into<String>, from: impl Into<String>) -> Self {
+        self.copy.push((attribute.into(), from.into()));
+        self
+    }
+
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.set.is_empty() && self.remove.is_empty() && self.add.is_empty()
+        self.set.is_empty() && self.remove.is_empty() && self.add.is_empty() && self.copy.is_empty()
     }
 
     /// An attribute among these that is the lease's.
     pub(crate) fn reserved(&self) -> Option<&str> {
         let valued = self.set.iter().chain(&self.add).map(|(attribute, _)| attribute);
-        valued.chain(&self.remove).map(String::as_str).find(|attribute| OURS.contains(attribute))
+        let copied = self.copy.iter().map(|(attribute, _)| attribute);
+        valued
+            .chain(copied)
+            .chain(&self.remove)
+            .map(String::as_str)
+            .find(|attribute| OURS.contains(attribute))
     }
 
     pub(crate) fn write_to(self, expression: &mut Expression) {
@@ -65,6 +79,49 @@ impl Also {
         }
         for (attribute, value) in self.add {
             expression.add_also(&attribute, value);
+        }
+        for (attribute, from) in self.copy {
+            expression.copy_also(&attribute, &from);
+        }
+    }
+}
+
+/// Changes that an acquisition also makes to the item's other attributes, and conditions on them for the acquisition.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Terms {
+    pub(crate) also: Also,
+    absent: Vec<String>,
+    at_most: Vec<(String, AttributeValue)>,
+}
+
+impl Terms {
+    /// Changes these attributes, without conditions.
+    #[must_use]
+    pub fn new(also: Also) -> Self {
+        Self { also, absent: Vec::new(), at_most: Vec::new() }
+    }
+
+    /// Only if the item does not have this attribute.
+    #[must_use]
+    pub fn if_absent(mut self, attribute: impl Into<String>) -> Self {
+        self.absent.push(attribute.into());
+        self
+    }
+
+    /// Only if the attribute is at most this value, or does not exist.
+    #[must_use]
+    pub fn if_at_most(mut self, attribute: impl Into<String>, value: AttributeValue) -> Self {
+        self.at_most.push((attribute.into(), value));
+        self
+    }
+
+    pub(crate) fn write_to(self, expression: &mut Expression) {
+        self.also.write_to(expression);
+        for attribute in self.absent {
+            expression.require_absent(&attribute);
+        }
+        for (attribute, value) in self.at_most {
+            expression.require_at_most(&attribute, value);
         }
     }
 }

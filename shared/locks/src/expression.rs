@@ -95,6 +95,25 @@ impl Expression {
         self.add.push(format!("{name} {value}"));
     }
 
+    /// Sets an attribute of the item to the value that another one had before.
+    pub(crate) fn copy_also(&mut self, attribute: &str, from: &str) {
+        let (to, none) = self.also(attribute, text(""));
+        let from = self.also_name(from);
+        self.set.push(format!("{to} = if_not_exists({from}, {none})"));
+    }
+
+    /// Requires that the item does not have this attribute.
+    pub(crate) fn require_absent(&mut self, attribute: &str) {
+        let name = self.also_name(attribute);
+        self.condition.push(format!("attribute_not_exists({name})"));
+    }
+
+    /// Requires that the attribute is not greater than this.
+    pub(crate) fn require_at_most(&mut self, attribute: &str, value: AttributeValue) {
+        let (name, value) = self.also(attribute, value);
+        self.condition.push(format!("(attribute_not_exists({name}) OR {name} <= {value})"));
+    }
+
     /// One more condition that must hold.
     pub(crate) fn require(&mut self, condition: String) {
         self.condition.push(condition);

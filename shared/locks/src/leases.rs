@@ -20,7 +20,7 @@ use crate::lease::Term;
 use crate::record::{
     ACQUIRED_AT, EXPIRES_AT, FENCE, HOLDER, LENGTH, MARK, NAME, NOTE, OWNER, RELEASED, millis,
 };
-use crate::{Also, Attempt, Lease, LeaseKey, Record, Request};
+use crate::{Also, Attempt, Lease, LeaseKey, Record, Request, Terms};
 
 const SKEW: Duration = Duration::from_secs(2);
 /// How often a write is made again whose answer could not be read, beside what the client does by itself.
@@ -100,6 +100,23 @@ impl Leases {
     /// answer came, if another is told to have it.
     pub async fn try_acquire(&self, key: &LeaseKey, request: &Request) -> Result<Attempt, TableError> {
         self.attempt(key, request, &self.claim(request), &Takeover::Expired).await
+    }
+
+    /// Like [`try_acquire`](Self::try_acquire), but changes other attributes of the item in the same write; nothing
+    /// is changed if the terms do not hold. Also returns the whole item: as it is after the acquisition, or as it was
+    /// found.
+    ///
+    /// # Errors
+    /// As [`try_acquire`](Self::try_acquire).
+    pub async fn try_acquire_with(
+        &self,
+        key: &LeaseKey,
+        request: &Request,
+        terms: Terms,
+    ) -> Result<(Option<Lease>, Item), TableError> {
+        self.check(&terms.also)?;
+        let claim = self.claim(request);
+        self.acquire_once(key, request, &claim, &Takeover::Expired, Some(terms)).await
     }
 
     /// What the lease's item says, strongly consistent; none if it was never acquired.
@@ -204,6 +221,23 @@ impl Leases {
         claim: &Claim,
         takeover: &Takeover<'_>,
     ) -> Result<Attempt, TableError> {
+        let (lease, item) = self.acquire_once(key, request, claim, takeover, None).await?;
+        match lease {
+            Some(lease) => Ok(Attempt::Held(lease)),
+            // The condition always holds for an item without a lease, so such an item cannot get here.
+            None => Ok(Attempt::Busy(self.read(key, item)?.ok_or_else(|| self.contended(key, 1))?)),
+        }
+    }
+
+    /// The same with terms; also returns the item, as far as it was requested.
+    async fn acquire_once(
+        &self,
+        key: &LeaseKey,
+        request: &Request,
+        claim: &Claim,
+        takeover: &Takeover<'_>,
+        terms: Option<Terms>,
+    ) -> Result<(Option<Lease>, Item), TableError> {
         let now = self.now();
         let length = self.bounded(request.length, now);
         let term = Term::of(length, now, claim.started);
@@ -227,29 +261,29 @@ impl Leases {
         let one = write.value("one", number(1));
         write.set_to(FENCE, &format!("if_not_exists({}, {none}) + {one}", placeholder(FENCE)));
         self.require_takeover(&mut write, takeover, now);
-        match self.write(key, write, ReturnValue::UpdatedNew).await? {
+        let returns = if terms.is_some() { ReturnValue::AllNew } else { ReturnValue::UpdatedNew };
+        if let Some(terms) = terms {
+            terms.write_to(&mut write);
+        }
+        match self.write(key, write, returns).await? {
             Written::Applied(item) => {
-                let fence = Reader { table: &self.table, key: key.to_string(), item }.number(FENCE)?;
-                Ok(Attempt::Held(self.lease(key, claim, fence, length, term, mark)))
+                let mut reader = Reader { table: &self.table, key: key.to_string(), item: item.clone() };
+                let fence = reader.number(FENCE)?;
+                Ok((Some(self.lease(key, claim, fence, length, term, mark)), item))
             }
             Written::Refused(item) => {
-                let record = self.read(key, item.unwrap_or_default())?;
-                // The condition holds for an item without a lease, so that nobody gets here with one.
-                let record = record.ok_or_else(|| self.contended(key, 1))?;
-                if record.owner == claim.owner && !record.released {
+                let item = item.unwrap_or_default();
+                let lease = self.read(key, item.clone())?.and_then(|record| {
                     // An earlier request of this claim was applied, and its answer lost.
-                    let length = record.length;
-                    let term = Term { expires_at: record.expires_at, ..Term::of(length, now, claim.started) };
-                    return Ok(Attempt::Held(self.lease(
-                        key,
-                        claim,
-                        record.fence,
-                        length,
-                        term,
-                        record.mark,
-                    )));
-                }
-                Ok(Attempt::Busy(record))
+                    let ours = record.owner == claim.owner && !record.released;
+                    ours.then(|| {
+                        let length = record.length;
+                        let term =
+                            Term { expires_at: record.expires_at, ..Term::of(length, now, claim.started) };
+                        self.lease(key, claim, record.fence, length, term, record.mark)
+                    })
+                });
+                Ok((lease, item))
             }
         }
     }

@@ -42,7 +42,7 @@ pub mod record;
 pub mod request;
 pub mod waiting;
 
-pub use also::Also;
+pub use also::{Also, Terms};
 pub use error::{LeaseError, Lost, Unreleased};
 pub use guard::Guard;
 pub use keeper::Keeper;

@@ -1,8 +1,7 @@
 //! Stage `gather`: the batches' results in order into one output, and beside it a manifest with those that failed.
 
-use futures::StreamExt;
 use nextbasket_batch::work::Go;
-use nextbasket_batch::{Objects, Outcome, Progress, Work, WorkError};
+use nextbasket_batch::{Outcome, Progress, Work, WorkError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -12,13 +11,12 @@ use crate::parameters::{OutputFormat, Task};
 use crate::records::{Format, Splitter, trimmed};
 use crate::target::{Place, Target};
 use nextbasket_job_io::files::Files;
+use nextbasket_job_io::leftovers;
 
 /// How the manifest is called: the output's name and this.
 pub(crate) const MANIFEST: &str = ".manifest.json";
 /// Failures that the job's result names; the manifest names all.
 const NAMED: usize = 20;
-/// How many objects are removed at a time.
-const REMOVERS: usize = 16;
 
 /// A batch that failed for good.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -175,30 +173,12 @@ impl Task {
 
 /// Removes what the stages left for each other, also their tries that were cut off.
 async fn remove_leftovers(work: &Work) {
-    let objects: &Objects = &work.site().objects;
-    let keys = match objects.list(&work.job_object("stage-")).await {
-        Ok(keys) => keys,
-        Err(error) => {
-            tracing::warn!(%error, "results of batches stay until the bucket's own rules remove them");
-            return;
-        }
-    };
-    let ours = |key: &String| {
+    let ours = |key: &str| {
         let name = key.rsplit('/').next().unwrap_or_default();
         // Behind the number of the attempt.
         name.split_once('-').is_some_and(|(_, name)| name.starts_with(OUT) || name.starts_with(BINS))
     };
-    let removals: Vec<_> = keys
-        .into_iter()
-        .filter(ours)
-        .map(|key| objects.client().delete_object().bucket(objects.bucket()).key(key).send())
-        .collect();
-    let mut removed = futures::stream::iter(removals).buffer_unordered(REMOVERS);
-    while let Some(removed) = removed.next().await {
-        if let Err(error) = removed {
-            tracing::warn!(%error, "an object stays until the bucket's own rules remove it");
-        }
-    }
+    leftovers::remove(work, "stage-", ours).await;
 }
 
 fn count(number: usize) -> u64 {

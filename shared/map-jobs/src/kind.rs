@@ -3,7 +3,7 @@
 use nextbasket_batch::stage::BatchTask;
 use nextbasket_batch::{
     Assign, BatchPlan, Estimate, JobError, Kind, Next, Objects, Outcome, Planning, Refusal, Site, StagePlan,
-    Work, WorkError,
+    Trust, Work, WorkError,
 };
 use nextbasket_table_jobs::scan::Segment;
 use nextbasket_table_jobs::table::Table;
@@ -30,10 +30,13 @@ const GATHER: &str = "gather";
 const CUT_FILES: usize = 100;
 const CUT_BYTES: u64 = 256 << 20;
 
+/// The number of failures that an error names.
+const NAMED_FAILURES: usize = 3;
+
 /// The kind `map`.
 #[derive(Debug, Clone, Default)]
 pub struct Map {
-    commands: bool,
+    trust: Trust,
     lambda: Option<aws_sdk_lambda::Client>,
 }
 
@@ -44,11 +47,11 @@ impl Map {
         Self::default()
     }
 
-    /// Runs commands of this machine, and reads and writes its files: for jobs that somebody at this machine submits,
-    /// since whoever submits such a job runs what they like. In a function nothing changes.
+    /// Sets what its jobs may do. On a machine they may run its commands, and read and write its files: whoever
+    /// submits such a job can run anything. In a function nothing changes.
     #[must_use]
-    pub fn with_commands(self) -> Self {
-        Self { commands: !in_function(), ..self }
+    pub fn trusting(self, trust: Trust) -> Self {
+        Self { trust: trust.only_if(!in_function()), ..self }
     }
 
     /// Calls Lambda functions through this client.
@@ -67,7 +70,7 @@ impl Kind for Map {
 
     fn task(&self, parameters: &Value) -> Result<Task, Refusal> {
         let task = Task::parse(parameters)?;
-        if let Some(field) = task.is_local().filter(|_| !self.commands) {
+        if let Some(field) = task.is_local().filter(|_| self.trust == Trust::Open) {
             let problem = "is for jobs that are submitted and worked on at the machine itself";
             return Err(Refusal::parameter(field, problem));
         }
@@ -129,6 +132,9 @@ impl Kind for Map {
             }
             MAP => {
                 let index = index(planning, stage.number).await?;
+                if index.outputs.is_empty() && !index.failed.is_empty() {
+                    return Err(JobError::Failed(all_failed(task, &index.failed)));
+                }
                 let key = Objects::key(&planning.job.job_id, "gather.json");
                 planning.objects().put(&key, json_of(&index)?).await?;
                 let of = u64::try_from(index.outputs.len()).ok();
@@ -240,6 +246,19 @@ fn map_stage(task: &Task, batches: Vec<BatchPlan>) -> StagePlan {
         tolerated: task.tolerated,
         ..StagePlan::new(MAP, split, batches)
     }
+}
+
+/// The error of a job whose batches have all failed: it has no output, and an earlier output is worth more than an
+/// empty one.
+fn all_failed(task: &Task, failed: &[Failed]) -> String {
+    let named: Vec<String> = failed
+        .iter()
+        .take(NAMED_FAILURES)
+        .map(|failed| format!("{}: {}", failed.name, failed.reason))
+        .collect();
+    let more = failed.len() - named.len();
+    let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
+    format!("all batches failed, so {} was not written: {}{rest}", task.output, named.join("; "))
 }
 
 /// What came out of the batches, and which failed.

@@ -6,8 +6,9 @@
 //!
 //! Guarantees: every record is in exactly one batch, and whole; a batch that fails is tried again with growing pauses
 //! and then reported by name, with what the command said, in the output's manifest, and the rest is kept; an output
-//! appears when it is whole; a job that was killed goes on and leaves the same output. A command whose batch is stopped
-//! or lost is ended with everything that it started. Memory: some tens of megabytes for each worker.
+//! appears when it is complete, and does not replace an earlier one if all batches fail; a job that was killed
+//! resumes and leaves the same output. A command whose batch is stopped or lost is ended with everything that it
+//! started. Memory: some tens of megabytes for each worker.
 //!
 //! Does not: hold a command to once a batch (one that was cut off is run again from the batch's beginning), cut packed
 //! files (a batch each), or keep an order between records of a split by time or feature beyond that of the batches.

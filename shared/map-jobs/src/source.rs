@@ -9,7 +9,11 @@ use nextbasket_batch::{Work, WorkError};
 use serde::{Deserialize, Serialize};
 
 use crate::records::{Format, Splitter};
+use crate::split_files::HEADER;
 use nextbasket_job_io::files::{Files, FoundFile, Pieces};
+
+/// The number of compressed bytes that are unpacked at a time: each may become a thousand bytes.
+const PACKED: usize = 4 << 10;
 
 /// A range of a file, which begins and ends with records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +87,8 @@ pub(crate) struct Stream {
 struct Open {
     pieces: Pieces,
     gzip: Option<MultiGzDecoder<Vec<u8>>>,
+    /// The compressed bytes that are not unpacked yet.
+    packed: Bytes,
 }
 
 impl Stream {
@@ -160,6 +166,9 @@ impl Stream {
                 break;
             }
             header.extend_from_slice(&piece);
+            if u64::try_from(header.len()).unwrap_or(u64::MAX) > HEADER {
+                return Err(WorkError::Failed(format!("the columns' names take more than {HEADER} bytes")));
+            }
         }
         self.header = header.into();
         Ok(())
@@ -170,14 +179,19 @@ impl Stream {
             let Some(open) = &mut self.open else {
                 let Some(range) = self.rest.pop_front() else { return Ok(None) };
                 let pieces = self.files.open(&range.file, range.from..range.to).await?;
-                self.open = Some(Open { pieces, gzip: range.gzip.then(|| MultiGzDecoder::new(Vec::new())) });
+                let gzip = range.gzip.then(|| MultiGzDecoder::new(Vec::new()));
+                self.open = Some(Open { pieces, gzip, packed: Bytes::new() });
                 continue;
             };
-            let piece = open.pieces.next().await?;
+            let piece = match open.packed.is_empty() {
+                true => open.pieces.next().await?,
+                false => Some(std::mem::take(&mut open.packed)),
+            };
             let damaged = |error: std::io::Error| WorkError::Failed(format!("the file is damaged: {error}"));
             let out = match (piece, &mut open.gzip) {
                 (Some(piece), None) => return Ok(Some(piece)),
-                (Some(piece), Some(gzip)) => {
+                (Some(mut piece), Some(gzip)) => {
+                    open.packed = piece.split_off(piece.len().min(PACKED));
                     gzip.write_all(&piece).map_err(damaged)?;
                     std::mem::take(gzip.get_mut())
                 }

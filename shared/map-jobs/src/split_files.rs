@@ -12,7 +12,7 @@ use nextbasket_job_io::files::{Files, FoundFile};
 /// How much is read between two checkpoints.
 const STEP: u64 = 64 << 20;
 /// How much of a file's beginning is looked through for the names of the columns.
-const HEADER: u64 = 1 << 20;
+pub(crate) const HEADER: u64 = 1 << 20;
 
 /// Where a batch begins and ends, and how many records it has, if that is known.
 pub(crate) type Range = (u64, u64, Option<u64>);

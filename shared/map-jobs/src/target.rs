@@ -11,6 +11,7 @@ use tokio::fs::{self, File, OpenOptions};
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
 use nextbasket_job_io::files::{FileError, Files, Location};
+use nextbasket_job_io::output;
 
 /// What is held before it is written, at least: S3 takes parts of 5 MB and more, and 10,000 of them.
 const PART: u64 = 16 << 20;
@@ -47,11 +48,7 @@ impl Target {
         total: u64,
     ) -> Result<Self, WorkError> {
         let part = match at {
-            Location::Path(path) => {
-                let mut name = path.file_name().unwrap_or_default().to_owned();
-                name.push(format!(".{job}.part"));
-                path.with_file_name(name)
-            }
+            Location::Path(path) => output::part(path, job),
             Location::Object { .. } => PathBuf::new(),
         };
         let hold = usize::try_from(PART.max(total / PARTS)).unwrap_or(usize::MAX);
@@ -150,7 +147,7 @@ impl Target {
                         self.write().await?;
                     }
                     self.open = None;
-                    fs::rename(&self.part, &path).await.map_err(|error| self.io(&error))?;
+                    output::appear(&self.part, &path).map_err(|error| self.io(&error))?;
                 }
                 let metadata = fs::metadata(&path).await.map_err(|error| self.io(&error))?;
                 Ok(metadata.len())

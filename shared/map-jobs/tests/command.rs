@@ -394,3 +394,21 @@ async fn one_job_at_a_time_writes_an_output() {
     let estimate = run(&engine, lines_of(&input, &world.path("other"), &json!(["cat"]))).await;
     assert_eq!(result(&estimate)["done"], 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_packed_file_without_a_first_line_fails_by_name_and_is_not_held_in_memory() {
+    let world = World::start().await;
+    // 64 MB in 64 KB.
+    let input = world.file("in/bomb.csv.gz", gzip(&vec![b'a'; 64 << 20]));
+    let job = world
+        .run(json!({
+            "input": { "files": input, "format": "csv" },
+            "command": ["cat"],
+            "output": world.path("out"),
+            "retries": 0,
+        }))
+        .await;
+    assert_eq!(job.state, JobState::Failed);
+    let failure = job.failure.unwrap();
+    assert!(failure.contains("the columns' names take more than 1048576 bytes"), "{failure}");
+}

@@ -13,6 +13,7 @@ use std::fs;
 use std::time::Duration;
 
 use common::{World, lines_of, numbers, result, runs, script};
+use nextbasket_batch::JobState;
 use nextbasket_batch::pool::{Stop, drive};
 use nextbasket_testkit::Fault;
 use serde_json::{Value, json};
@@ -27,13 +28,40 @@ async fn a_command_that_takes_too_long_is_ended_with_all_that_it_started() {
     parameters["timeout"] = json!(1);
     parameters["retries"] = json!(0);
     let job = world.run(parameters).await;
-    assert_eq!(result(&job)["failed"], 1);
-    let failure = result(&job)["failures"][0]["reason"].as_str().unwrap().to_owned();
+    let failure = job.failure.unwrap();
     assert!(failure.contains("did not end within 1 s"), "{failure}");
-    assert_eq!(world.read("out"), "");
     let pids = world.read("pids");
     assert_eq!(pids.lines().count(), 2);
     assert_all_end(&pids).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_batches_all_fail_leaves_the_output_as_it_was() {
+    let world = World::start().await;
+    let input = world.file("in.jsonl", numbers(0..300));
+    let in_s3 = world.object_name("out/lines");
+    for (output, name) in [(world.path("out").display().to_string(), "file"), (in_s3, "object")] {
+        let mut parameters = lines_of(&input, std::path::Path::new(&output), &json!(["cat"]));
+        parameters["output"] = json!(output);
+        assert_eq!(result(&world.run(parameters.clone()).await)["failed"], 0, "{name}");
+        let read = async || match name {
+            "file" => (world.read("out"), world.read("out.manifest.json")),
+            _ => {
+                let text = |bytes| String::from_utf8(bytes).unwrap();
+                let manifest = world.read_object("out/lines.manifest.json").await;
+                (text(world.read_object("out/lines").await), text(manifest))
+            }
+        };
+        let before = read().await;
+        assert_eq!(before.0, numbers(0..300));
+        parameters["command"] = script("echo no such thing >&2; exit 3");
+        parameters["retries"] = json!(0);
+        let job = world.run(parameters).await;
+        assert_eq!(job.state, JobState::Failed, "{name}");
+        let failure = job.failure.unwrap();
+        assert!(failure.contains(&output) && failure.contains("no such thing"), "{failure}");
+        assert!(read().await == before, "{name}: the output has changed");
+    }
 }
 
 async fn assert_all_end(pids: &str) {
@@ -138,17 +166,19 @@ async fn a_job_that_is_killed_while_it_tidies_up_has_its_output() {
     let proxy = world.stack.s3_proxy().await;
     let slow = world.engine_through(world.stack.dynamodb(), proxy.s3());
     let job = slow.submit(None, "map", parameters).await.unwrap();
-    proxy.inject("DELETE", 5..=u64::MAX, Fault::Delay(Duration::from_secs(600)));
+    // The objects are removed, the answer is lost, and the retry takes for ever.
+    proxy.inject("POST ?delete", 1..=1, Fault::DropAfter);
+    proxy.inject("POST ?delete", 2..=u64::MAX, Fault::Delay(Duration::from_secs(600)));
     let stop = Stop::default();
     tokio::select! {
         _ = drive(&slow, &job.job_id, 3, &stop) => panic!("it does not end with calls that hang"),
         () = async {
-            // Some are removed, and others hang.
-            while proxy.calls("DELETE") < 8 || world.leftovers(&job.job_id).await.len() >= 14 {
+            while proxy.calls("POST ?delete") < 2 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         } => {}
     }
+    assert_eq!(world.leftovers(&job.job_id).await, [""; 0]);
     world.forward(Duration::from_secs(90));
     let ended = drive(&world.engine(), &job.job_id, 3, &Stop::default()).await.unwrap().unwrap();
     assert_eq!((&result(&ended)["records"], &result(&ended)["failed"]), (&json!(40), &json!(0)));

@@ -1,6 +1,12 @@
 //! Ascending ids as bytes: each repeats the front of the one before it.
+//!
+//! So three bytes can stand for an id of the maximum length, but no more: a few corrupt bytes cannot request much
+//! memory.
 
 use crate::bytes::{DecodeError, Reader, put_varint};
+
+/// The maximum length of an id in bytes, as for a shop's users and products.
+pub(crate) const LONGEST: usize = 256;
 
 pub(crate) fn put<'a>(ids: impl IntoIterator<Item = &'a str>, out: &mut Vec<u8>) {
     let mut before = "";
@@ -34,6 +40,9 @@ impl Ids {
                 return Err(DecodeError::Invalid("id"));
             }
             let own = reader.length(1)?;
+            if shared + own > LONGEST {
+                return Err(DecodeError::Invalid("length of an id"));
+            }
             self.text.extend_from_within(start..start + shared);
             self.text.extend_from_slice(reader.take(own)?);
             (start, end) = (end, self.text.len());

@@ -128,6 +128,9 @@ impl NeighbourRow {
         let mut values = Vec::with_capacity(length * usize::from(columns));
         for _ in 0..columns {
             let top = reader.f32()?;
+            if top < 0.0 {
+                return Err(DecodeError::Invalid("maximum of a value column"));
+            }
             for _ in 0..length {
                 values.push(f32::from(reader.u16()?) / STEPS * top);
             }

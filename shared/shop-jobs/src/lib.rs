@@ -2,19 +2,20 @@
 //!
 //! | kind | parameters of its own | what it does |
 //! |---|---|---|
-//! | [`Import`] | `source`, `kind`, `map`, `currency`, `timeFormat`, `skipProducts`, `batchItems`, `histories` | files of purchases or products into the tables |
+//! | [`Import`] | `source`, `kind`, `map`, `currency`, `timeFormat`, `skipProducts`, `batchItems`, `readBytes`, `histories` | files of purchases or products into the tables |
 //! | [`RebuildHistory`] | `user` | brings every history in line with the purchases |
 //! | [`RefreshPopular`] | `products` | counts what is popular anew, without a training |
 //!
 //! All of them also take `segments`, `width`, `assign`, `aggregate`, `readUnits` and `writeUnits`.
 //!
-//! Guarantees: running a job twice is the same as running it once; a job that was killed goes on and leaves the same
-//! tables as one that was not; a record that is not taken stands in the job's refused files, with its line and why.
+//! Guarantees: running a job twice is the same as running it once; a job that was killed resumes and leaves the same
+//! tables as one that was not; a rejected record is in the job's refused files, with its line and the reason, and so
+//! is a damaged item, with its key. A job fails if more than one item in a hundred is damaged.
 //!
 //! Does not: train (what is popular is counted, what goes together is not), or hold one job off another: two imports
 //! at once are as harmless as one after the other. Only `refresh-popular` takes a lock, so that the later lists stay.
 //!
-//! * [`import`]: read and group (`split`), write (`write`), the histories if asked for (`histories`)
+//! * [`import`]: read (`split`), group (`gather`, `merge`), write (`write`), refresh the histories (`histories`)
 //! * [`rebuild_history`]: the users of the purchases, then those of the histories
 //! * [`refresh_popular`]: read the purchases once (`read`), count (`count`), publish (`publish`)
 //! * [`settings`]: what all kinds can be told about how they run
@@ -31,8 +32,15 @@ pub use import::Import;
 pub use rebuild_history::RebuildHistory;
 pub use refresh_popular::RefreshPopular;
 
-use nextbasket_batch::{JobError, WorkError};
-use nextbasket_tables::ConfigError;
+use nextbasket_batch::{JobError, Work, WorkError};
+use nextbasket_tables::{ConfigError, Damaged};
+
+/// Writes skipped damaged items, by their keys, to the job's refused files.
+fn refuse(work: &mut Work, damaged: &[Damaged]) {
+    for damaged in damaged {
+        work.refuse(&serde_json::json!(damaged), &damaged.problem);
+    }
+}
 
 /// A table without a name is missing in every batch.
 #[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]

@@ -3,7 +3,8 @@
 //! Histories follow the purchases by themselves, through the table's stream. This is for when they could not: records
 //! that the stream's consumer gave up, a restored table, a new form of the history's item.
 //!
-//! Stage `refresh` looks at the purchases, a batch for each segment, and refreshes the history of every user there.
+//! Stage `refresh` reads the purchases, one batch for each segment, and refreshes the history of every user found
+//! there. Damaged purchases, which are left out of the histories, are listed in the job's refused files.
 //! Stage `sweep` looks at the histories: of a user whose purchases are all gone, the history goes, too. A history that
 //! is as it should be is read and not written.
 
@@ -13,13 +14,14 @@ use nextbasket_batch::{
 };
 use nextbasket_domain::UserId;
 use nextbasket_tables::Tables;
+use nextbasket_tables::damaged::check;
 use nextbasket_tables::segment::{Place, Segment};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::histories::What;
 use crate::settings::{Settings, parse};
-use crate::{histories, segments, unnamed, unplanned};
+use crate::{histories, refuse, segments, unnamed, unplanned};
 use nextbasket_job_io::patience::{Halt, Pace, Touches};
 
 const REFRESH: &str = "refresh";
@@ -55,6 +57,32 @@ struct Checkpoint {
     after: Place,
     /// The last user of the page, who may be the first of the next one, too.
     last: Option<UserId>,
+    #[serde(default)]
+    looked: Looked,
+}
+
+/// A batch's result: the number of items that it has read.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Looked {
+    /// The number of readable purchases, or histories.
+    readable: u64,
+    /// The number of damaged items, which were skipped.
+    damaged: u64,
+}
+
+impl Looked {
+    fn merge(left: &[u8], right: &[u8]) -> Result<Vec<u8>, String> {
+        let sum = |left: Self, right: Self| Self {
+            readable: left.readable + right.readable,
+            damaged: left.damaged + right.damaged,
+        };
+        let both = Self::read(left).and_then(|left| Ok(sum(left, Self::read(right)?)));
+        both.and_then(|sum| serde_json::to_vec(&sum).map_err(|error| error.to_string()))
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(bytes).map_err(|error| error.to_string())
+    }
 }
 
 impl RebuildHistory {
@@ -64,20 +92,22 @@ impl RebuildHistory {
         Self { tables }
     }
 
-    async fn refresh(&self, work: &mut Work) -> Result<(), Halt> {
+    async fn refresh(&self, work: &mut Work) -> Result<Looked, Halt> {
         let history = self.tables.history().map_err(unnamed)?;
         let purchases = self.tables.purchases().map_err(unnamed)?;
         let input: Input = work.input()?;
         let (what, segment) = match input {
             Input::User(user) => {
-                return histories::keep(work, What::Refresh, &history, &purchases, &[user]).await;
+                let damaged = histories::keep(work, What::Refresh, &history, &purchases, &[user]).await?;
+                refuse(work, &damaged);
+                return Ok(Looked::default());
             }
             Input::Purchases(segment) => (What::Refresh, segment),
             Input::Histories(segment) => (What::Sweep, segment),
         };
-        let (mut after, mut last) = match work.checkpoint::<Checkpoint>()? {
-            Some(Checkpoint { after, last }) => (Some(after), last),
-            None => (None, None),
+        let (mut after, mut last, mut looked) = match work.checkpoint::<Checkpoint>()? {
+            Some(Checkpoint { after, last, looked }) => (Some(after), last, looked),
+            None => (None, None, Looked::default()),
         };
         loop {
             let place = after.as_ref();
@@ -89,14 +119,25 @@ impl RebuildHistory {
             };
             let (page, units) = page?;
             work.progress.read_units += units.read;
+            looked.readable += u64::try_from(page.items.len()).unwrap_or(u64::MAX);
+            let mut damaged = page.damaged;
             let mut users = page.items;
+            users.dedup();
             if users.first() == last.as_ref() {
                 users.drain(..users.len().min(1));
             }
-            histories::keep(work, what, history, purchases, &users).await?;
-            let Some(end) = page.end else { return Ok(()) };
+            let unfolded = histories::keep(work, what, history, purchases, &users).await?;
+            if what == What::Refresh {
+                // They were already counted with the page. The damaged purchases that a sweep meets were listed
+                // before.
+                looked.readable = looked.readable.saturating_sub(unfolded.len().try_into().unwrap_or(0));
+                damaged.extend(unfolded);
+            }
+            looked.damaged += u64::try_from(damaged.len()).unwrap_or(u64::MAX);
+            refuse(work, &damaged);
+            let Some(end) = page.end else { return Ok(looked) };
             last = users.pop().or(last);
-            let checkpoint = Checkpoint { after: end, last };
+            let checkpoint = Checkpoint { after: end, last, looked };
             if work.save(&checkpoint).await? == Go::Stop {
                 return Err(Halt::Stopped);
             }
@@ -142,8 +183,13 @@ impl Kind for RebuildHistory {
                 stage(REFRESH, "purchases", size, settings, Input::Purchases)?
             }
             (Some(REFRESH), None) => {
+                enough_is_readable(planning, "purchases").await?;
                 let size = self.tables.history().map_err(unplanned)?.size().await?;
                 stage(SWEEP, "history", size, settings, Input::Histories)?
+            }
+            (Some(SWEEP), None) => {
+                enough_is_readable(planning, "histories").await?;
+                return Ok(Next::Done(result(planning)));
             }
             _ => return Ok(Next::Done(result(planning))),
         };
@@ -152,10 +198,19 @@ impl Kind for RebuildHistory {
 
     async fn work(&self, work: &mut Work, _: Self::Task) -> Result<Outcome, WorkError> {
         match self.refresh(work).await {
-            Ok(()) => Ok(Outcome::Done(Vec::new())),
+            Ok(looked) => Outcome::done(&looked),
             Err(halt) => halt.outcome(),
         }
     }
+}
+
+/// Fails the job if too many of the stage's items are damaged.
+async fn enough_is_readable(planning: &Planning<'_>, what: &'static str) -> Result<(), JobError> {
+    let Some(stage) = planning.job.stage() else { return Ok(()) };
+    let merged = planning.merged(stage.number, |left, right| Looked::merge(&left, &right)).await?;
+    let Some(merged) = merged.filter(|merged| !merged.is_empty()) else { return Ok(()) };
+    let looked = Looked::read(&merged).map_err(JobError::Failed)?;
+    check(what, looked.damaged, looked.readable).map_err(|error| JobError::Failed(error.to_string()))
 }
 
 /// A stage with a batch for each segment.
@@ -185,6 +240,7 @@ fn result(planning: &Planning<'_>) -> Value {
         "changed": progress(REFRESH).changed,
         "histories": progress(SWEEP).processed,
         "swept": progress(SWEEP).changed,
+        "damaged": planning.job.total.refused,
         "readUnits": planning.job.total.read_units,
         "writeUnits": planning.job.total.write_units,
     })

@@ -12,9 +12,11 @@ mod common;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
+use std::time::Duration;
 
 use common::{World, result, run};
-use nextbasket_batch::{Engine, JobError, JobState, Kinds};
+use nextbasket_batch::pool::{Stop, drive};
+use nextbasket_batch::{Engine, Job, JobError, JobState, Kinds};
 use nextbasket_domain::UserId;
 use nextbasket_domain::history::fold;
 use nextbasket_shop_jobs::Import;
@@ -71,7 +73,7 @@ async fn a_file_of_this_machine_is_imported_once_and_refusals_keep_their_lines_a
     assert_eq!(flat["record"], lines[3]);
     assert_eq!(flat["file"], file.to_str().unwrap());
     let ada = UserId::parse("ada").unwrap();
-    let stored = world.tables().purchases().unwrap().newest(&ada).await.unwrap();
+    let stored = world.tables().purchases().unwrap().newest(&ada).await.unwrap().items;
     assert_eq!(stored.len(), 1);
     assert_eq!(stored[0].lines.iter().map(|line| line.quantity).collect::<Vec<_>>(), [1, 2]);
 
@@ -185,6 +187,7 @@ async fn parameters_that_no_file_can_be_read_with_are_refused_by_name() {
         (json!({ "source": "/a.csv", "map": "user=x" }), "parameters.map"),
         (json!({ "source": "/a.csv", "timeFormat": "dd" }), "parameters.timeFormat"),
         (json!({ "source": "/a.csv", "batchItems": 0 }), "parameters.batchItems"),
+        (json!({ "source": "/a.csv", "readBytes": 1 }), "parameters.readBytes"),
         (json!({ "source": "/a.csv", "kind": "prices" }), "parameters.kind"),
         (json!({ "source": "/a.csv", "width": 0 }), "parameters.width"),
         (json!({ "source": "/a.csv", "assign": "fair" }), "parameters.assign"),
@@ -228,6 +231,7 @@ async fn an_import_that_is_killed_again_and_again_leaves_what_an_uninterrupted_o
         let parameters = json!({ "source": source, "batchItems": 1_000, "width": 3 });
         let (job, kills) = world.run_with_kills("import", parameters, seed, 1_500).await;
         let found = (world.items("PURCHASES_TABLE").await, world.items("PRODUCTS_TABLE").await);
+        assert_eq!(job.state, JobState::Succeeded, "seed {seed}: {:?}", job.failure);
         assert!(found == wanted, "seed {seed}: the tables differ after {kills} kills");
         let written = &result(&job)["written"];
         let counted = ["newPurchases", "knownPurchases"].map(|name| written[name].as_u64().unwrap());
@@ -238,6 +242,102 @@ async fn an_import_that_is_killed_again_and_again_leaves_what_an_uninterrupted_o
     }
 }
 
+/// Orders whose lines are far apart, among invalid lines and lines that contradict others.
+fn scattered(purchases: u32) -> String {
+    let mut text = csv(purchases);
+    let mut lines: Vec<&str> = text.lines().collect();
+    let header = lines.remove(0);
+    let mut more = vec![header.to_owned()];
+    for (n, line) in lines.iter().enumerate() {
+        more.push((*line).to_owned());
+        if n % 40 == 7 {
+            more.push(format!(",p1,2026-01-01T10:00:00,1,1.00,Nobody's,x{n}"));
+        }
+        if n % 90 == 11 {
+            // Together with its other line, the quantity is above the limit.
+            more.push(format!("{}\r", line.replace("10:00:00,1,", "10:00:00,1000000,")));
+        }
+    }
+    text = more.join("\n");
+    text
+}
+
+/// The job's refused lines, by line number of the file.
+async fn refused_lines(world: &World, job: &Job) -> Vec<String> {
+    let mut lines = world.refused(&job.job_id).await;
+    lines.sort_by_key(|line| line["refused"]["line"].as_u64());
+    lines
+        .iter()
+        .map(|line| format!("{} {} {}", line["refused"]["line"], line["reason"], line["refused"]["record"]))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_whose_reading_is_killed_at_any_place_is_gone_on_with_there_and_comes_to_the_same() {
+    let content = scattered(2_500);
+    let quiet = World::start().await;
+    let source = quiet.object("in/orders.csv", content.clone()).await;
+    let job = quiet.run("import", json!({ "source": source })).await;
+    let summary = &result(&job)["read"][0]["summary"];
+    assert_eq!((&summary["purchases"], &summary["users"]), (&json!(2_500), &json!(50)));
+    assert_eq!(summary["refused"], json!({ "missing_user": 125, "bad_quantity": 56 }));
+    let wanted = (quiet.items("PURCHASES_TABLE").await, quiet.items("PRODUCTS_TABLE").await);
+    let refused = refused_lines(&quiet, &job).await;
+    assert_eq!(refused.len(), 181);
+    let parameters = json!({ "readBytes": 65_536, "batchItems": 400, "width": 2 });
+    let kills = [("PUT run/", 2), ("PUT run/", 3), ("GET run/", 9), ("PUT -side", 2), ("PUT purchases-", 2)];
+    for (name, bytes) in
+        [("orders.csv", content.clone().into_bytes()), ("orders.csv.gz", gzip(content.as_bytes()))]
+    {
+        let world = World::start().await;
+        let proxy = world.stack.s3_proxy().await;
+        let engine = world.engine_through(world.stack.dynamodb(), proxy.s3());
+        let mut parameters = parameters.clone();
+        parameters["source"] = json!(world.object(&format!("in/{name}"), bytes).await);
+        let submitted = engine.submit(None, "import", parameters).await.unwrap();
+        for (operation, calls) in kills {
+            let last = proxy.calls(operation) + calls;
+            proxy.inject(operation, last..=u64::MAX, Fault::Delay(Duration::from_secs(600)));
+            let stop = Stop::default();
+            tokio::select! {
+                ended = drive(&engine, &submitted.job_id, 2, &stop) => panic!("{name}: {operation}: {ended:?}"),
+                () = async {
+                    while proxy.calls(operation) < last {
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
+                } => {}
+            }
+            proxy.heal();
+            world.forward(Duration::from_secs(90));
+        }
+        let ended = drive(&engine, &submitted.job_id, 2, &Stop::default()).await.unwrap().unwrap();
+        let again = &result(&ended)["read"][0]["summary"];
+        assert_eq!(again.to_string().replace("true", "false"), summary.to_string(), "{name}");
+        assert_eq!(refused_lines(&world, &ended).await, refused, "{name}");
+        let found = (world.items("PURCHASES_TABLE").await, world.items("PRODUCTS_TABLE").await);
+        assert!(found == wanted, "{name}: the tables differ");
+        // Each kill costs the stretch that was being written; without checkpoints it would cost all of them.
+        let stretches = u64::try_from(content.len().div_ceil(65_536)).unwrap();
+        let runs = proxy.calls("PUT run/");
+        assert!(runs <= stretches + 4, "{name}: {runs} of {stretches}");
+        assert_eq!(world.objects(&ended.job_id, "/run/").await, [""; 0]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_source_does_not_answer_an_import_waits_and_loses_nothing() {
+    let world = World::start().await;
+    let proxy = world.stack.s3_proxy().await;
+    let engine = world.engine_through(world.stack.dynamodb(), proxy.s3());
+    let source = world.object("in/orders.csv", csv(300)).await;
+    // More faults than the client itself retries.
+    proxy.inject("HEAD in/", 1..=5, Fault::ServerError);
+    proxy.inject("GET in/", 1..=5, Fault::ServerError);
+    let job = run(&engine, "import", json!({ "source": source })).await;
+    assert_eq!(result(&job)["written"]["newPurchases"], 300);
+    assert!(proxy.calls("HEAD in/") > 5 && proxy.calls("GET in/") > 5);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_read_is_removed_once_it_is_written() {
     let world = World::start().await;
@@ -246,6 +346,9 @@ async fn what_was_read_is_removed_once_it_is_written() {
     assert_eq!(result(&job)["written"]["newPurchases"], 1_000);
     assert_eq!(world.objects(&job.job_id, "purchases-").await, [""; 0]);
     assert_eq!(world.objects(&job.job_id, "products-").await, [""; 0]);
+    for name in ["/run/", "-side", "-index", "-layout"] {
+        assert_eq!(world.objects(&job.job_id, name).await, [""; 0]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -295,7 +398,7 @@ async fn histories_are_in_line_when_the_job_ends_if_it_was_asked_for() {
     for user in (0..50).map(|n| UserId::parse(&format!("u{n}")).unwrap()) {
         let baskets = history.baskets(&user).await.unwrap();
         assert_eq!(baskets.len(), 10);
-        assert_eq!(baskets, fold(purchases.newest(&user).await.unwrap()));
+        assert_eq!(baskets, fold(purchases.newest(&user).await.unwrap().items));
     }
     // With nothing new there is nothing to bring in line.
     assert_eq!(result(&world.run("import", parameters).await)["histories"], Value::Null);

@@ -5,7 +5,6 @@
 //! has a batch for each bin, which reads its part of every run.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use nextbasket_batch::{JobError, Objects, Work, WorkError};
@@ -14,10 +13,10 @@ use nextbasket_dynamodb::item::Item;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::journal::Journal;
 use crate::key::{from_json, hash_value, to_json};
 use crate::parameters::{MOST_BATCHES, Split};
 use crate::tally::Tally;
+use nextbasket_job_io::journal::Journal;
 
 /// So many bytes of keys make a run.
 const RUN_BYTES: usize = 1 << 20;
@@ -259,7 +258,7 @@ impl BinKeys {
             if let Some(Place(_, begin, length, _)) = places.iter().find(|place| place.0 == self.bin)
                 && *length > 0
             {
-                let content = part(objects, &run.keys, *begin..begin + length).await?;
+                let content = objects.get_range(&run.keys, *begin..begin + length).await?;
                 for line in content.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
                     let json: Value = parsed(line)?;
                     keys.push(from_json(&json).ok_or_else(|| failed("a line is no key"))?);
@@ -269,23 +268,6 @@ impl BinKeys {
         }
         Ok(self.read.as_ref().map(|(_, keys)| keys.as_slice()))
     }
-}
-
-/// A part of an object.
-async fn part(objects: &Objects, key: &str, bytes: Range<u64>) -> Result<Vec<u8>, WorkError> {
-    let get = objects.client().get_object().bucket(objects.bucket()).key(key).range(format!(
-        "bytes={}-{}",
-        bytes.start,
-        bytes.end - 1
-    ));
-    let unavailable =
-        |reason: String| WorkError::Transient(format!("s3://{}/{key}: {reason}", objects.bucket()));
-    let output = get
-        .send()
-        .await
-        .map_err(|error| unavailable(aws_sdk_dynamodb::error::DisplayErrorContext(error).to_string()))?;
-    let content = output.body.collect().await.map_err(|error| unavailable(error.to_string()))?;
-    Ok(content.to_vec())
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::bins::SorterState;
-use crate::journal::Journal;
 use crate::key::KeySchema;
 use crate::scan::Segment;
 use crate::tally::Tally;
+use nextbasket_job_io::journal::Journal;
 
 /// What a batch is given.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -27,7 +27,6 @@
 //! | [`calls`] | calls that wait for their turn, back off, and end when the work has to stop |
 //! | [`scan`], [`fetch`] | items by segment, items by key |
 //! | [`mod@write`] | items written, many at a time |
-//! | [`journal`] | what a batch remembers beyond its checkpoint |
 //! | [`tally`] | what batches have done, put together |
 //! | [`tasks`] | work on tasks of its own |
 //! | `answer` | answers kept as text |
@@ -44,7 +43,6 @@ pub mod expression;
 pub mod fetch;
 mod fill;
 mod input;
-pub mod journal;
 pub mod key;
 mod kinds;
 mod once;

@@ -6,12 +6,12 @@ use nextbasket_dynamodb::item::Item;
 use serde_json::Value;
 
 use crate::calls::{Backoff, CallError, is_expression, shortened};
-use crate::journal::Journal;
 use crate::key::{from_json, to_json};
 use crate::pass::{Afterwards, Pass, Running, Step};
 use crate::seen::Seen;
 use crate::source::Page;
 use crate::write::update::Update;
+use nextbasket_job_io::journal::Journal;
 
 /// How many items go into one transaction: DynamoDB takes 100 writes, one is the checkpoint.
 const MOST: usize = 99;

@@ -6,8 +6,8 @@
 use nextbasket_batch::{Work, WorkError};
 use nextbasket_dynamodb::item::Item;
 
-use crate::journal::Journal;
 use crate::key::{KeySchema, hash};
+use nextbasket_job_io::journal::Journal;
 
 /// How many hashes stand in one object: 4 MB.
 const CHUNK: usize = 262_144;
@@ -17,9 +17,8 @@ const WHAT: &str = "seen";
 /// The items that met the condition in the last pass, and in this one.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    /// Of the last pass, sorted, and the objects that hold them.
+    /// The entries of the last pass, sorted.
     before: Vec<u128>,
-    before_names: Vec<String>,
     /// Of this pass, as far as they stand in a checkpoint.
     now: Vec<u128>,
     /// Of this pass, since the last checkpoint.
@@ -31,8 +30,8 @@ pub(crate) struct Seen {
 impl Seen {
     /// The last pass's from its objects, and this pass's from those that an earlier attempt has noted.
     pub(crate) async fn load(work: &Work, before: Vec<String>, journal: Journal) -> Result<Self, WorkError> {
-        let mut seen = Self { before_names: before, journal, ..Self::default() };
-        for name in &seen.before_names {
+        let mut seen = Self { journal, ..Self::default() };
+        for name in &before {
             seen.before.extend(decode(&work.site().objects.get(name).await?));
         }
         for content in seen.journal.read(work, WHAT).await? {
@@ -74,14 +73,12 @@ impl Seen {
         self.now.append(&mut self.fresh);
     }
 
-    /// The objects that the next pass begins with: those of the last one if nothing has changed.
+    /// The objects that the next pass begins with. They are rewritten even if nothing has changed, since those of the
+    /// last pass are removed with it.
     pub(crate) async fn finish(mut self, work: &Work) -> Result<Vec<String>, WorkError> {
         self.saved();
         self.now.sort_unstable();
         self.now.dedup();
-        if self.now == self.before {
-            return Ok(self.before_names);
-        }
         let mut names = Vec::new();
         for chunk in self.now.chunks(CHUNK) {
             let name = work.own_object(&format!("seen-{:04}", names.len()));

@@ -140,7 +140,8 @@ async fn a_copy_goes_to_another_endpoint() {
     let (world, other) = (World::start().await, World::start().await);
     world.numbered("items", (N, None), 300).await;
     other.table("items", (N, None)).await;
-    let endpoint = other.stack.machine().dynamodb().endpoint_url();
+    let proxy = other.stack.proxy().await;
+    let endpoint = proxy.url();
     let copy =
         json!({ "table": "items", "to": { "table": "items", "endpoint": endpoint }, "consistentRead": true });
     let job = world.run("copy", copy).await;

@@ -6,6 +6,7 @@ use std::fmt;
 use aws_sdk_dynamodb::Client;
 use nextbasket_dynamodb::config::{Patience, lambda_config};
 
+use crate::answer_key::AnswerKeys;
 use crate::history::HistoryTable;
 use crate::model::ModelTable;
 use crate::popular::PopularTable;
@@ -126,6 +127,15 @@ impl Tables {
     pub fn popular(&self) -> Result<PopularTable, ConfigError> {
         let name = named(&self.names.model, "MODEL_TABLE")?;
         Ok(PopularTable::new(self.client.clone(), name))
+    }
+
+    /// Access to the key of answers' ids, which is stored in the model table.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the environment does not name the table.
+    pub fn answer_keys(&self) -> Result<AnswerKeys, ConfigError> {
+        let name = named(&self.names.model, "MODEL_TABLE")?;
+        Ok(AnswerKeys::new(self.client.clone(), name))
     }
 }
 

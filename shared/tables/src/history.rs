@@ -1,18 +1,20 @@
 //! The history table: each user's newest baskets, folded from the purchases.
 //!
-//! A history is never added to. It is made anew from the newest purchases and put if what is stored is still what
-//! was read before them, so that a purchase told twice, late or out of order leads to the same item, byte for
-//! byte: the item holds nothing that does not follow from the purchases. Its `version` is a digest of the
-//! baskets.
+//! A history is never added to. It is computed from the newest purchases and put if the stored item is still what was
+//! read before them, so that a purchase that is delivered twice, late or out of order leads to the same item, byte
+//! for byte: the item holds nothing that does not follow from the purchases. Its `version` is a digest of the
+//! baskets. [`refresh`](crate::refresh) explains when a refresh may end.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use nextbasket_domain::history::fold;
 use nextbasket_domain::{Basket, UserId, digest};
 
+use crate::damaged::{Damaged, Readable};
 use crate::history_codec::{pack, unpack};
 use crate::purchases::PurchasesTable;
+use crate::refresh::{Packed, Refresh, Step};
 use crate::segment::{self, Page, Segment, Size};
 use nextbasket_dynamodb::item::{Item, Reader, bytes, hashed, text};
 use nextbasket_dynamodb::{TableError, capacity};
@@ -24,8 +26,17 @@ const BASKETS: &str = "baskets";
 /// How much of the SHA-256 of the packed baskets is their version.
 const VERSION_BYTES: usize = 16;
 
-/// How often a history is folded again because purchases or other consumers changed it meanwhile.
-const ATTEMPTS: usize = 20;
+/// The maximum number of writes of one refresh, if purchases or other consumers change the history meanwhile.
+const WRITES: usize = 20;
+
+/// The outcome of a refresh.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refreshed {
+    /// Whether the history had to be written.
+    pub changed: bool,
+    /// Damaged items among the user's newest purchases: the history was folded without them.
+    pub damaged: Vec<Damaged>,
+}
 
 /// The history table.
 #[derive(Debug, Clone)]
@@ -34,9 +45,37 @@ pub struct HistoryTable {
     name: String,
 }
 
-struct Stored {
-    version: String,
-    baskets: Vec<u8>,
+/// What the stored item must be for a write to succeed.
+#[derive(Debug, Clone, PartialEq)]
+enum Guard {
+    /// It must not exist.
+    Absent,
+    /// It must have this version, of whatever type that is in a damaged item.
+    Version(AttributeValue),
+    /// It must exist, without a version.
+    Unversioned,
+}
+
+impl Guard {
+    /// The guard for what was written.
+    fn of(packed: &Packed) -> Self {
+        packed.as_deref().map_or(Self::Absent, |baskets| Self::Version(version(baskets)))
+    }
+
+    fn condition(&self) -> (&'static str, Option<Item>) {
+        match self {
+            Self::Absent => ("attribute_not_exists(userId)", None),
+            Self::Unversioned => ("attribute_exists(userId) AND attribute_not_exists(version)", None),
+            Self::Version(version) => {
+                ("version = :read", Some(Item::from([(":read".to_owned(), version.clone())])))
+            }
+        }
+    }
+}
+
+/// The version of packed baskets: their digest.
+fn version(baskets: &[u8]) -> AttributeValue {
+    text(digest(baskets, VERSION_BYTES))
 }
 
 impl HistoryTable {
@@ -49,75 +88,84 @@ impl HistoryTable {
     /// # Errors
     /// [`TableError`] if DynamoDB does not answer or the item is not a history.
     pub async fn baskets(&self, user: &UserId) -> Result<Vec<Basket>, TableError> {
-        let Some(stored) = self.get(user, false).await? else { return Ok(Vec::new()) };
-        unpack(&stored.baskets).ok_or_else(|| TableError::Corrupt {
-            table: self.name.clone(),
-            key: hashed(user.as_str()),
-            attribute: BASKETS,
-            problem: "is not a packed history of this version of the program".to_owned(),
-        })
+        let Some(item) = self.get(user, false).await? else { return Ok(Vec::new()) };
+        let mut reader = Reader { table: &self.name, key: hashed(user.as_str()), item };
+        let baskets = reader.bytes(BASKETS)?;
+        unpack(&baskets)
+            .ok_or_else(|| reader.corrupt(BASKETS, "is not a packed history of this version of the program"))
     }
 
-    /// Brings the user's history in line with the purchases, and tells whether it had to be changed.
-    ///
-    /// It ends when a history read before the purchases says what they say. The last of several racing writers
-    /// therefore finds what it wrote to be true, or writes again: no order of reads and writes leaves an old fold
-    /// behind, not even one in which the history meanwhile became another and then the same again.
+    /// Updates the user's history, even a damaged one, from the purchases that were made before this call. A user
+    /// without purchases has no history. It ends even if the user keeps buying: see [`refresh`](crate::refresh).
     ///
     /// # Errors
-    /// [`TableError`] if DynamoDB does not answer, a purchase cannot be read, or others kept changing the history.
-    pub async fn refresh(&self, user: &UserId, purchases: &PurchasesTable) -> Result<bool, TableError> {
-        let mut changed = false;
-        for _ in 0..ATTEMPTS {
-            let stored = self.get(user, true).await?;
-            let baskets = fold(purchases.newest(user).await?);
-            let folded = if baskets.is_empty() { None } else { Some(pack(&baskets)) };
-            if folded.as_deref() == stored.as_ref().map(|stored| stored.baskets.as_slice()) {
-                return Ok(changed);
+    /// [`TableError`] if DynamoDB does not answer, or other writers kept changing the history.
+    pub async fn refresh(&self, user: &UserId, purchases: &PurchasesTable) -> Result<Refreshed, TableError> {
+        let mut refresh = Refresh::new(WRITES);
+        let (mut guard, mut damaged) = (Guard::Absent, Vec::new());
+        loop {
+            match refresh.next() {
+                Step::ReadHistory => {
+                    let stored = self.get(user, true).await?;
+                    guard = match stored.as_ref().map(|item| item.get(VERSION)) {
+                        None => Guard::Absent,
+                        Some(None) => Guard::Unversioned,
+                        Some(Some(version)) => Guard::Version(version.clone()),
+                    };
+                    let packed = stored.map(|mut item| match item.remove(BASKETS) {
+                        Some(AttributeValue::B(baskets)) => Some(baskets.into_inner()),
+                        _ => None,
+                    });
+                    // An item without baskets, or whose version does not match its baskets, is damaged.
+                    let sound = match &packed {
+                        None => true,
+                        Some(baskets) => baskets.is_some() && guard == Guard::of(baskets),
+                    };
+                    refresh.history(sound.then(|| packed.flatten()));
+                }
+                Step::ReadPurchases => {
+                    let newest = purchases.newest(user).await?;
+                    damaged = newest.damaged;
+                    let baskets = fold(newest.items);
+                    refresh.purchases((!baskets.is_empty()).then(|| pack(&baskets)));
+                }
+                Step::Write(packed) => {
+                    let after = Guard::of(&packed);
+                    let made = match packed {
+                        Some(baskets) => self.put(user, baskets, &guard).await?,
+                        None => self.remove(user, &guard).await?,
+                    };
+                    if made {
+                        guard = after;
+                    }
+                    refresh.written(made);
+                }
+                Step::Done { changed } => return Ok(Refreshed { changed, damaged }),
+                Step::GiveUp => {
+                    return Err(TableError::Contended {
+                        table: self.name.clone(),
+                        key: hashed(user.as_str()),
+                        attempts: WRITES,
+                    });
+                }
             }
-            changed |= match folded {
-                Some(baskets) => self.put(user, baskets, stored).await?,
-                None => self.remove_if(user, stored).await?,
-            };
         }
-        Err(TableError::Contended {
-            table: self.name.clone(),
-            key: hashed(user.as_str()),
-            attempts: ATTEMPTS,
-        })
-    }
-
-    /// Removes the user's history, whatever it says; nothing happens if there is none.
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not take it.
-    pub async fn remove(&self, user: &UserId) -> Result<(), TableError> {
-        let output = self
-            .client
-            .delete_item()
-            .table_name(&self.name)
-            .key(USER_ID, text(user.as_str()))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(|error| TableError::from_sdk(&self.name, error))?;
-        capacity::write(&output.consumed_capacity);
-        Ok(())
     }
 
     /// The users with a history in a page of a segment, from behind `after` on. Eventually consistent.
     ///
     /// # Errors
-    /// [`TableError`] if DynamoDB does not answer or an item is not a history.
+    /// [`TableError`] if DynamoDB does not answer.
     pub async fn users_in(
         &self,
         segment: Segment,
         after: Option<&segment::Place>,
     ) -> Result<Page<UserId>, TableError> {
-        let page = segment::page(&self.client, &self.name, segment, after, Some(USER_ID)).await?;
-        page.map(|item| {
+        let (items, end) = segment::page(&self.client, &self.name, segment, after, Some(USER_ID)).await?;
+        let readable = Readable::of(&self.name, &[USER_ID], items, |item| {
             Reader { table: &self.name, key: "history".to_owned(), item }.parsed(USER_ID, UserId::parse)
-        })
+        });
+        Ok(Page::new(readable, end))
     }
 
     /// How large the table is.
@@ -128,7 +176,7 @@ impl HistoryTable {
         segment::size(&self.client, &self.name).await
     }
 
-    async fn get(&self, user: &UserId, consistent: bool) -> Result<Option<Stored>, TableError> {
+    async fn get(&self, user: &UserId, consistent: bool) -> Result<Option<Item>, TableError> {
         let output = self
             .client
             .get_item()
@@ -140,47 +188,41 @@ impl HistoryTable {
             .await
             .map_err(|error| TableError::from_sdk(&self.name, error))?;
         capacity::read(&output.consumed_capacity);
-        let Some(item) = output.item else { return Ok(None) };
-        let mut reader = Reader { table: &self.name, key: hashed(user.as_str()), item };
-        Ok(Some(Stored { version: reader.text(VERSION)?, baskets: reader.bytes(BASKETS)? }))
+        Ok(output.item)
     }
 
     /// Puts the baskets if what is stored is still what was read; tells whether it did.
-    async fn put(&self, user: &UserId, baskets: Vec<u8>, read: Option<Stored>) -> Result<bool, TableError> {
+    async fn put(&self, user: &UserId, baskets: Vec<u8>, guard: &Guard) -> Result<bool, TableError> {
         let item = Item::from([
             (USER_ID.to_owned(), text(user.as_str())),
-            (VERSION.to_owned(), text(digest(&baskets, VERSION_BYTES))),
+            (VERSION.to_owned(), version(&baskets)),
             (BASKETS.to_owned(), bytes(baskets)),
         ]);
+        let (condition, values) = guard.condition();
         let put = self
             .client
             .put_item()
             .table_name(&self.name)
             .set_item(Some(item))
+            .condition_expression(condition)
+            .set_expression_attribute_values(values)
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
-        let put = match read {
-            None => put.condition_expression("attribute_not_exists(userId)"),
-            Some(stored) => put
-                .condition_expression("version = :read")
-                .expression_attribute_values(":read", text(stored.version)),
-        };
         let result = put.send().await.map(|output| capacity::write(&output.consumed_capacity));
         self.won(result)
     }
 
-    async fn remove_if(&self, user: &UserId, read: Option<Stored>) -> Result<bool, TableError> {
-        let Some(stored) = read else { return Ok(false) };
-        let result = self
+    /// Removes the history if the stored item is still what was read; returns whether it did.
+    async fn remove(&self, user: &UserId, guard: &Guard) -> Result<bool, TableError> {
+        let (condition, values) = guard.condition();
+        let delete = self
             .client
             .delete_item()
             .table_name(&self.name)
             .key(USER_ID, text(user.as_str()))
-            .condition_expression("version = :read")
-            .expression_attribute_values(":read", text(stored.version))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map(|output| capacity::write(&output.consumed_capacity));
+            .condition_expression(condition)
+            .set_expression_attribute_values(values)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let result = delete.send().await.map(|output| capacity::write(&output.consumed_capacity));
         self.won(result)
     }
 

@@ -4,15 +4,17 @@
 //! the rest, the rest · number of baskets · per basket, newest first: milliseconds before the one before (the
 //! first: since 1970), number of products, their places in the list as differences. All numbers are LEB128.
 
+use nextbasket_domain::history::HISTORY_BASKETS;
 use nextbasket_domain::{Basket, ProductId, Timestamp};
 
 const FORMAT: u8 = 1;
 
 /// The most bytes of a packed history: under DynamoDB's 400 KB with room for the key.
-pub(crate) const MAX_BYTES: usize = 380_000;
+pub const MAX_BYTES: usize = 380_000;
 
 /// Packs the baskets; if they do not fit in [`MAX_BYTES`], the oldest are left out.
-pub(crate) fn pack(mut baskets: &[Basket]) -> Vec<u8> {
+#[must_use]
+pub fn pack(mut baskets: &[Basket]) -> Vec<u8> {
     loop {
         let bytes = pack_all(baskets);
         if bytes.len() <= MAX_BYTES {
@@ -59,13 +61,14 @@ fn pack_all(baskets: &[Basket]) -> Vec<u8> {
 }
 
 /// Unpacks what [`pack`] made; `None` for anything else.
-pub(crate) fn unpack(bytes: &[u8]) -> Option<Vec<Basket>> {
+#[must_use]
+pub fn unpack(bytes: &[u8]) -> Option<Vec<Basket>> {
     let (&format, mut rest) = bytes.split_first()?;
     if format != FORMAT {
         return None;
     }
     let rest = &mut rest;
-    let mut products = Vec::new();
+    let mut products: Vec<ProductId> = Vec::new();
     let mut id: Vec<u8> = Vec::new();
     for _ in 0..take(rest)? {
         let shared = take(rest)?;
@@ -76,12 +79,20 @@ pub(crate) fn unpack(bytes: &[u8]) -> Option<Vec<Basket>> {
         }
         id.truncate(shared);
         id.extend_from_slice(tail);
-        products.push(ProductId::parse(std::str::from_utf8(&id).ok()?).ok()?);
+        let product = ProductId::parse(std::str::from_utf8(&id).ok()?).ok()?;
+        if products.last().is_some_and(|before| *before >= product) {
+            return None;
+        }
+        products.push(product);
         *rest = after;
     }
     let mut baskets = Vec::new();
     let mut later = None;
-    for _ in 0..take(rest)? {
+    let length = take(rest)?;
+    if length > HISTORY_BASKETS {
+        return None;
+    }
+    for _ in 0..length {
         let difference = i64::try_from(take(rest)?).ok()?;
         let at = later.map_or(Some(difference), |later: i64| later.checked_sub(difference))?;
         later = Some(at);

@@ -16,13 +16,18 @@ use std::fmt;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, ReturnValue};
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
+};
 use futures::{StreamExt, TryStreamExt};
 use nextbasket_domain::{ProductId, Timestamp};
 
-use nextbasket_dynamodb::bulk::read_batch;
+use nextbasket_dynamodb::bulk::{Consistency, read_batch};
 use nextbasket_dynamodb::item::{Item, Reader, bytes, number, text};
 use nextbasket_dynamodb::{TableError, capacity};
+
+use crate::damaged::Readable;
 
 pub use records::{ModelInfo, ModelRecord, RollbackError};
 
@@ -156,7 +161,19 @@ impl ModelTable {
     /// # Errors
     /// [`TableError`] if DynamoDB does not answer or the item is not a pointer.
     pub async fn pointer(&self) -> Result<Option<Pointer>, TableError> {
-        match self.item(CURRENT, false).await? {
+        self.read_pointer(Consistency::Eventual).await
+    }
+
+    /// The live model, if there is one. Strongly consistent.
+    ///
+    /// # Errors
+    /// As for [`pointer`](Self::pointer).
+    pub async fn latest_pointer(&self) -> Result<Option<Pointer>, TableError> {
+        self.read_pointer(Consistency::Strong).await
+    }
+
+    async fn read_pointer(&self, consistency: Consistency) -> Result<Option<Pointer>, TableError> {
+        match self.item(CURRENT, consistency == Consistency::Strong).await? {
             Some(item) => self.pointer_from(item),
             None => Ok(None),
         }
@@ -206,23 +223,29 @@ impl ModelTable {
         Ok(chunks.into_iter().collect())
     }
 
-    /// The live rows of these products, in no order; those without one are left out. Eventually consistent.
+    /// The live rows of these products, in no order; products without a row are omitted. A strongly consistent read
+    /// finds rows that an eventually consistent one may miss: rows are written before the pointer is.
     ///
     /// # Errors
-    /// [`TableError`] if DynamoDB does not answer or an item is not a row.
-    pub async fn rows(&self, pointer: &Pointer, ids: &[ProductId]) -> Result<Vec<ModelRow>, TableError> {
+    /// [`TableError`] if DynamoDB does not answer.
+    pub async fn rows(
+        &self,
+        pointer: &Pointer,
+        ids: &[ProductId],
+        consistency: Consistency,
+    ) -> Result<Readable<ModelRow>, TableError> {
         let keys = ids.iter().map(|id| key(id.as_str(), pointer.slot.as_str())).collect();
-        let mut rows = Vec::with_capacity(ids.len());
-        for item in read_batch(&self.client, &self.name, keys).await? {
-            let mut reader = Reader { table: &self.name, key: format!("{:?}", item.get(PRODUCT_ID)), item };
+        let items = read_batch(&self.client, &self.name, keys, consistency).await?;
+        let rows = Readable::of(&self.name, &[PRODUCT_ID, SLOT], items, |item| {
+            let mut reader = Reader { table: &self.name, key: "row".to_owned(), item };
             let product_id = reader.parsed(PRODUCT_ID, ProductId::parse)?;
-            reader.key = product_id.to_string();
-            if reader.number::<u64>(VERSION)? == pointer.version {
-                let name = reader.optional(NAME, Reader::text)?;
-                rows.push(ModelRow { product_id, name, row: reader.bytes(ROW)? });
+            if reader.number::<u64>(VERSION)? != pointer.version {
+                return Ok(None);
             }
-        }
-        Ok(rows)
+            let name = reader.optional(NAME, Reader::text)?;
+            Ok(Some(ModelRow { product_id, name, row: reader.bytes(ROW)? }))
+        });
+        Ok(Readable { items: rows.items.into_iter().flatten().collect(), damaged: rows.damaged })
     }
 
     /// Begins a model: takes the next version and the idle slot. Trainings that began before it are overtaken, and the
@@ -232,11 +255,10 @@ impl ModelTable {
     /// [`TableError`] if DynamoDB does not take it.
     pub async fn begin(&self) -> Result<Draft, TableError> {
         for _ in 0..ATTEMPTS {
-            let live = match self.item(CURRENT, true).await? {
-                Some(item) => self.pointer_from(item)?,
-                None => None,
-            };
-            let slot = live.as_ref().map_or(Slot::A, |live| live.slot.other());
+            // If the pointer is damaged, all of it is rewritten when the model is published.
+            let live = self.item(CURRENT, true).await?.and_then(|mut item| item.remove(SLOT_OF_MODEL));
+            let slot_of = |live: &AttributeValue| Slot::parse(live.as_s().ok()?).ok();
+            let slot = live.as_ref().and_then(slot_of).map_or(Slot::A, Slot::other);
             let update = self
                 .client
                 .update_item()
@@ -249,7 +271,7 @@ impl ModelTable {
             let update = match &live {
                 Some(live) => update
                     .condition_expression(format!("{SLOT_OF_MODEL} = :live"))
-                    .expression_attribute_values(":live", text(live.slot.as_str())),
+                    .expression_attribute_values(":live", live.clone()),
                 None => update.condition_expression(format!("attribute_not_exists({SLOT_OF_MODEL})")),
             };
             // A retry after a lost response skips a version, which does no harm.
@@ -356,23 +378,56 @@ impl ModelTable {
 
     async fn put_draft(&self, draft: &Draft, mut item: Item) -> Result<(), TableError> {
         item.insert(VERSION.to_owned(), number(draft.version));
-        let result = self
-            .client
-            .put_item()
-            .table_name(&self.name)
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(version) OR version <= :version")
-            .expression_attribute_values(":version", number(draft.version))
+        let mut damaged = None;
+        for _ in 0..ATTEMPTS {
+            match self.put_over(draft, item.clone(), damaged.take()).await? {
+                Put::Done => return Ok(()),
+                // An item with a later version belongs to another training, unless no later training has begun.
+                Put::Refused(version) => {
+                    let latest =
+                        self.item(CURRENT, true).await?.and_then(|mut item| item.remove(LATEST_VERSION));
+                    if latest != Some(number(draft.version)) {
+                        return Err(TableError::Overtaken { version: draft.version });
+                    }
+                    damaged = version;
+                }
+            }
+        }
+        Err(self.contended())
+    }
+
+    /// Puts the item over one of an earlier version, or over the damaged one of exactly this version.
+    async fn put_over(
+        &self,
+        draft: &Draft,
+        item: Item,
+        damaged: Option<AttributeValue>,
+    ) -> Result<Put, TableError> {
+        let put = self.client.put_item().table_name(&self.name).set_item(Some(item));
+        let put = match damaged {
+            None => put
+                .condition_expression("attribute_not_exists(version) OR version <= :version")
+                .expression_attribute_values(":version", number(draft.version)),
+            Some(damaged) => put
+                .condition_expression("version = :damaged")
+                .expression_attribute_values(":damaged", damaged),
+        };
+        let result = put
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await;
         match result {
             Ok(output) => {
                 capacity::write(&output.consumed_capacity);
-                Ok(())
+                Ok(Put::Done)
             }
-            Err(error) if is_refused(&error) => Err(TableError::Overtaken { version: draft.version }),
-            Err(error) => Err(TableError::from_sdk(&self.name, error)),
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(failed)) => {
+                    Ok(Put::Refused(failed.item().and_then(|item| item.get(VERSION)).cloned()))
+                }
+                _ => Err(TableError::from_sdk(&self.name, error)),
+            },
         }
     }
 
@@ -387,6 +442,13 @@ impl ModelTable {
             attempts: ATTEMPTS,
         }
     }
+}
+
+/// The outcome of a put.
+enum Put {
+    Done,
+    /// There is already an item, with this version.
+    Refused(Option<AttributeValue>),
 }
 
 /// Whether the write's condition did not hold.

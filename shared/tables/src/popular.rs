@@ -128,8 +128,12 @@ impl PopularTable {
             .put_item()
             .table_name(&self.name)
             .set_item(Some(item))
-            .condition_expression("attribute_not_exists(madeAt) OR madeAt <= :made")
+            // A time that is not a string means that the item is damaged.
+            .condition_expression(
+                "attribute_not_exists(madeAt) OR madeAt <= :made OR NOT attribute_type(madeAt, :text)",
+            )
             .expression_attribute_values(":made", text(made.at.to_string()))
+            .expression_attribute_values(":text", text("S"))
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await;

@@ -5,17 +5,22 @@
 //! Ids hold no control characters, so no product can be mistaken for a pointer. A product and its pointers change
 //! in one transaction.
 
+mod listing;
+
 use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata};
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, ReturnConsumedCapacity, TransactWriteItem};
 use nextbasket_domain::{Category, Product, ProductId, Timestamp};
 
-use nextbasket_dynamodb::bulk::{read_batch, scan};
+use nextbasket_dynamodb::bulk::{Consistency, read_batch, scan};
 use nextbasket_dynamodb::item::{Item, Reader, money_from_value, money_to_value, text};
-use nextbasket_dynamodb::{TableError, capacity};
+use nextbasket_dynamodb::{TableError, TransactionError, capacity};
+
+use crate::damaged::{self, Damaged, Readable};
+use listing::{Guard, Listing, POINTER, categories_value};
 
 const BY_CATEGORY: &str = "byCategory";
 const PRODUCT_ID: &str = "productId";
@@ -26,9 +31,6 @@ const PRICE: &str = "price";
 const AVAILABLE: &str = "available";
 const ATTRIBUTES: &str = "attributes";
 const UPDATED_AT: &str = "updatedAt";
-
-/// Between a product's id and the category in a pointer's key.
-const POINTER: char = '\u{1}';
 
 /// How many items a scan looks at in a call: pointers are among them.
 const SCAN_PAGE: i32 = 100;
@@ -67,6 +69,17 @@ impl Place {
     }
 }
 
+/// A page of products.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CataloguePage {
+    /// The products of the page.
+    pub products: Vec<Product>,
+    /// The damaged items among them.
+    pub damaged: Vec<Damaged>,
+    /// Where the page ended, if there are more.
+    pub end: Option<Place>,
+}
+
 /// The products table.
 #[derive(Debug, Clone)]
 pub struct ProductsTable {
@@ -84,6 +97,10 @@ impl ProductsTable {
     /// # Errors
     /// [`TableError`] if DynamoDB does not answer or the item is not a product.
     pub async fn get(&self, id: &ProductId) -> Result<Option<Product>, TableError> {
+        self.item(id).await?.map(|item| from_item(&self.name, item)).transpose()
+    }
+
+    async fn item(&self, id: &ProductId) -> Result<Option<Item>, TableError> {
         let output = self
             .client
             .get_item()
@@ -95,27 +112,29 @@ impl ProductsTable {
             .await
             .map_err(|error| TableError::from_sdk(&self.name, error))?;
         capacity::read(&output.consumed_capacity);
-        output.item.map(|item| from_item(&self.name, item)).transpose()
+        Ok(output.item)
     }
 
     /// The products of these ids that are there, in no order. Eventually consistent.
     ///
     /// # Errors
-    /// [`TableError`] if DynamoDB does not answer or an item is not a product.
-    pub async fn cards(&self, ids: &[ProductId]) -> Result<Vec<Product>, TableError> {
+    /// [`TableError`] if DynamoDB does not answer.
+    pub async fn cards(&self, ids: &[ProductId]) -> Result<Readable<Product>, TableError> {
         let keys = ids.iter().map(|id| HashMap::from([(PRODUCT_ID.to_owned(), text(id.as_str()))])).collect();
-        let items = read_batch(&self.client, &self.name, keys).await?;
-        items.into_iter().map(|item| from_item(&self.name, item)).collect()
+        let items = read_batch(&self.client, &self.name, keys, Consistency::Eventual).await?;
+        Ok(Readable::of(&self.name, &[PRODUCT_ID], items, |item| from_item(&self.name, item)))
     }
 
-    /// Writes the product in place of what is there under its id; tells whether it is new.
+    /// Writes the product over the item with its id, even a damaged one; returns whether the product is new.
     ///
     /// # Errors
     /// [`TableError`] if DynamoDB does not take it or others keep changing it.
     pub async fn put(&self, product: &Product) -> Result<bool, TableError> {
+        let after = Listing::of(product);
         for _ in 0..ATTEMPTS {
-            let before = self.get(&product.product_id).await?;
-            let done = if pointers(before.as_ref()) == pointers(Some(product)) {
+            let before = self.item(&product.product_id).await?.map(|item| Listing::stored(&item));
+            let same = before.as_ref().is_some_and(|before| before.pointers == after.pointers);
+            let done = if same || (before.is_none() && after.pointers.is_empty()) {
                 self.put_item(product, before.as_ref()).await?
             } else {
                 self.transact(&product.product_id, before.as_ref(), Some(product)).await?
@@ -132,21 +151,21 @@ impl ProductsTable {
     /// # Errors
     /// [`TableError`] if DynamoDB does not take it.
     pub async fn put_new(&self, product: &Product) -> Result<bool, TableError> {
-        if pointers(Some(product)).is_empty() {
+        if Listing::of(product).pointers.is_empty() {
             self.put_item(product, None).await
         } else {
             self.transact(&product.product_id, None, Some(product)).await
         }
     }
 
-    /// Removes the product; nothing happens if it is not there.
+    /// Removes the product, even a damaged one; does nothing if it does not exist.
     ///
     /// # Errors
     /// [`TableError`] if DynamoDB does not take it or others keep changing it.
     pub async fn remove(&self, id: &ProductId) -> Result<(), TableError> {
         for _ in 0..ATTEMPTS {
-            let Some(before) = self.get(id).await? else { return Ok(()) };
-            if self.transact(id, Some(&before), None).await? {
+            let Some(before) = self.item(id).await? else { return Ok(()) };
+            if self.transact(id, Some(&Listing::stored(&before)), None).await? {
                 return Ok(());
             }
         }
@@ -157,32 +176,37 @@ impl ProductsTable {
     /// Eventually consistent.
     ///
     /// # Errors
-    /// [`TableError`] if DynamoDB does not answer or an item is not a product.
+    /// [`TableError`] if DynamoDB does not answer.
     pub async fn page(
         &self,
         category: Option<&Category>,
         limit: usize,
         after: Option<&Place>,
-    ) -> Result<(Vec<Product>, Option<Place>), TableError> {
+    ) -> Result<CataloguePage, TableError> {
         match category {
             Some(category) => self.page_of_category(category, limit, after).await,
             None => self.page_of_all(limit, after).await,
         }
     }
 
-    /// Reads the whole catalogue with `segments` parallel scans, and gives each product to `take`, in no order.
-    /// Eventually consistent.
+    /// Reads the whole catalogue with `segments` parallel scans, passes each product to `take`, in no order, and
+    /// returns the damaged items. Eventually consistent.
     ///
     /// # Errors
-    /// [`TableError`] if DynamoDB does not answer or an item is not a product.
-    pub async fn scan(&self, segments: usize, take: impl Fn(Product)) -> Result<(), TableError> {
+    /// [`TableError`] if DynamoDB does not answer.
+    pub async fn scan(&self, segments: usize, take: impl Fn(Product)) -> Result<Vec<Damaged>, TableError> {
+        let all = Mutex::new(Vec::new());
         scan(&self.client, &self.name, segments, |item| {
-            if item.contains_key(NAME) {
-                take(from_item(&self.name, item)?);
+            if is_pointer(&item) {
+                return;
             }
-            Ok(())
+            match damaged::one(&self.name, &[PRODUCT_ID], item, |item| from_item(&self.name, item)) {
+                Ok(product) => take(product),
+                Err(damaged) => all.lock().unwrap_or_else(PoisonError::into_inner).push(damaged),
+            }
         })
-        .await
+        .await?;
+        Ok(all.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
     async fn page_of_category(
@@ -190,8 +214,8 @@ impl ProductsTable {
         category: &Category,
         limit: usize,
         after: Option<&Place>,
-    ) -> Result<(Vec<Product>, Option<Place>), TableError> {
-        let mut products = Vec::new();
+    ) -> Result<CataloguePage, TableError> {
+        let (mut products, mut damaged) = (Vec::new(), Vec::new());
         let mut start = after.map(|place| {
             HashMap::from([
                 (CATEGORY.to_owned(), text(category.as_str())),
@@ -213,17 +237,21 @@ impl ProductsTable {
                 .await
                 .map_err(|error| TableError::from_sdk(&self.name, error))?;
             capacity::read(&output.consumed_capacity);
-            let mut ids = Vec::new();
-            for item in output.items.unwrap_or_default() {
-                let mut reader = Reader { table: &self.name, key: format!("{item:?}"), item };
-                ids.push(reader.parsed(PRODUCT_ID, |key| {
+            let listed = output.items.unwrap_or_default();
+            let listed = Readable::of(&self.name, &[PRODUCT_ID], listed, |item| {
+                let mut reader = Reader { table: &self.name, key: "pointer".to_owned(), item };
+                reader.parsed(PRODUCT_ID, |key| {
                     ProductId::parse(key.split_once(POINTER).map_or(key, |(id, _)| id))
-                })?);
-            }
+                })
+            });
+            damaged.extend(listed.damaged);
+            let mut ids = listed.items;
             // While a product's categories change the index may show it and its pointer at once.
             ids.dedup();
+            let cards = self.cards(&ids).await?;
+            damaged.extend(cards.damaged);
             let mut cards: HashMap<ProductId, Product> =
-                self.cards(&ids).await?.into_iter().map(|card| (card.product_id.clone(), card)).collect();
+                cards.items.into_iter().map(|card| (card.product_id.clone(), card)).collect();
             // The index may lag behind: a card that is gone or has left the category is passed over.
             products.extend(
                 ids.iter()
@@ -232,24 +260,24 @@ impl ProductsTable {
             );
             start = output.last_evaluated_key;
             if start.is_none() || products.len() >= limit {
-                return Ok((products, start.as_ref().and_then(place)));
+                return Ok(CataloguePage { products, damaged, end: start.as_ref().and_then(place) });
             }
         }
     }
 
-    async fn page_of_all(
-        &self,
-        limit: usize,
-        after: Option<&Place>,
-    ) -> Result<(Vec<Product>, Option<Place>), TableError> {
-        let mut products = Vec::new();
+    async fn page_of_all(&self, limit: usize, after: Option<&Place>) -> Result<CataloguePage, TableError> {
+        let (mut products, mut damaged) = (Vec::new(), Vec::new());
         let mut start = after.map(|place| HashMap::from([(PRODUCT_ID.to_owned(), text(place.as_str()))]));
+        let mut end = None;
         loop {
             let output = self
                 .client
                 .scan()
                 .table_name(&self.name)
-                .filter_expression("attribute_exists(#name)")
+                // Pointers have a category and no other product attribute.
+                .filter_expression(
+                    "attribute_exists(#name) OR attribute_exists(categories) OR attribute_not_exists(category)",
+                )
                 .expression_attribute_names("#name", NAME)
                 .limit(SCAN_PAGE)
                 .set_exclusive_start_key(start)
@@ -258,24 +286,28 @@ impl ProductsTable {
                 .await
                 .map_err(|error| TableError::from_sdk(&self.name, error))?;
             capacity::read(&output.consumed_capacity);
-            let items = output.items.unwrap_or_default();
-            let (taken, found) = (limit - products.len(), items.len());
-            for item in items.into_iter().take(taken) {
-                products.push(from_item(&self.name, item)?);
+            for item in output.items.unwrap_or_default() {
+                if products.len() == limit {
+                    return Ok(CataloguePage { products, damaged, end });
+                }
+                end = place(&item);
+                if is_pointer(&item) {
+                    continue;
+                }
+                match damaged::one(&self.name, &[PRODUCT_ID], item, |item| from_item(&self.name, item)) {
+                    Ok(product) => products.push(product),
+                    Err(one) => damaged.push(one),
+                }
             }
             start = output.last_evaluated_key;
-            if found > taken {
-                let end = products.last().map(|last| Place::of(last, None));
-                return Ok((products, end));
-            }
             if start.is_none() || products.len() == limit {
-                return Ok((products, start.as_ref().and_then(place)));
+                return Ok(CataloguePage { products, damaged, end: start.as_ref().and_then(place) });
             }
         }
     }
 
     /// Puts the item alone, if the categories there are still those of `before`.
-    async fn put_item(&self, product: &Product, before: Option<&Product>) -> Result<bool, TableError> {
+    async fn put_item(&self, product: &Product, before: Option<&Listing>) -> Result<bool, TableError> {
         let guard = Guard::unchanged(before);
         let result = self
             .client
@@ -308,7 +340,7 @@ impl ProductsTable {
     async fn transact(
         &self,
         id: &ProductId,
-        before: Option<&Product>,
+        before: Option<&Listing>,
         after: Option<&Product>,
     ) -> Result<bool, TableError> {
         let refused =
@@ -333,7 +365,8 @@ impl ProductsTable {
             }
         };
         let mut writes = vec![main.build()];
-        let (old, new) = (pointers(before), pointers(after));
+        let old = before.map(|before| before.pointers.clone()).unwrap_or_default();
+        let new = after.map(|after| Listing::of(after).pointers).unwrap_or_default();
         for (key, _) in old.iter().filter(|(key, _)| !new.contains_key(*key)) {
             let delete = Delete::builder().table_name(&self.name).key(PRODUCT_ID, text(key));
             writes.push(TransactWriteItem::builder().delete(delete.build().map_err(refused)?).build());
@@ -357,24 +390,11 @@ impl ProductsTable {
                 capacity::write(output.consumed_capacity());
                 Ok(true)
             }
-            Err(error) => match error.as_service_error() {
-                Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-                    let mut codes =
-                        cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code());
-                    if codes
-                        .clone()
-                        .any(|code| matches!(code, "ConditionalCheckFailed" | "TransactionConflict"))
-                    {
-                        Ok(false)
-                    } else if let Some(code) = codes
-                        .find(|code| matches!(*code, "ThrottlingError" | "ProvisionedThroughputExceeded"))
-                    {
-                        Err(TableError::Throttled { table: self.name.clone(), reason: code.to_owned() })
-                    } else {
-                        Err(TableError::from_sdk(&self.name, error))
-                    }
-                }
-                _ => Err(TableError::from_sdk(&self.name, error)),
+            Err(error) => match TransactionError::from_sdk(&self.name, error) {
+                // Another writer is changing the product: it is read again.
+                TransactionError::Conflict(_) => Ok(false),
+                error if error.failed_conditions_alone() => Ok(false),
+                error => Err(error.into_table(&self.name)),
             },
         }
     }
@@ -384,30 +404,9 @@ impl ProductsTable {
     }
 }
 
-/// The condition under which the pointers that were read are still right.
-struct Guard {
-    condition: &'static str,
-    values: Option<Item>,
-}
-
-impl Guard {
-    fn unchanged(before: Option<&Product>) -> Self {
-        match before {
-            None => Self { condition: "attribute_not_exists(productId)", values: None },
-            Some(product) => Self {
-                condition: "categories = :before",
-                values: Some(HashMap::from([(":before".to_owned(), categories_value(product))])),
-            },
-        }
-    }
-}
-
-/// The pointers of a product: their keys and categories.
-fn pointers(product: Option<&Product>) -> BTreeMap<String, &Category> {
-    let further = product.into_iter().flat_map(|product| {
-        product.categories.iter().skip(1).map(|category| (&product.product_id, category))
-    });
-    further.map(|(id, category)| (format!("{id}{POINTER}{category}"), category)).collect()
+/// Whether the item is a pointer.
+fn is_pointer(item: &Item) -> bool {
+    place(item).is_some_and(|place| place.as_str().contains(POINTER))
 }
 
 fn place(key: &Item) -> Option<Place> {
@@ -415,10 +414,6 @@ fn place(key: &Item) -> Option<Place> {
         Some(AttributeValue::S(key)) => Some(Place(key.clone())),
         _ => None,
     }
-}
-
-fn categories_value(product: &Product) -> AttributeValue {
-    AttributeValue::L(product.categories.iter().map(|category| text(category.as_str())).collect())
 }
 
 fn to_item(product: &Product) -> Item {

@@ -4,6 +4,7 @@
 //! on `purchasedAt` gives a user's newest first, strongly consistent.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
@@ -19,6 +20,7 @@ use nextbasket_dynamodb::bulk::{scan, write_batch};
 use nextbasket_dynamodb::item::{Item, Reader, hashed, money_from_value, money_to_value, number, text};
 use nextbasket_dynamodb::{TableError, capacity};
 
+use crate::damaged::{self, Damaged, Readable};
 use crate::segment::{self, Page, Segment, Size};
 
 const BY_TIME: &str = "byTime";
@@ -31,6 +33,10 @@ const PRODUCT_ID: &str = "productId";
 const QUANTITY: &str = "quantity";
 const UNIT_PRICE: &str = "unitPrice";
 
+const KEYS: [&str; 2] = [USER_ID, PURCHASE_ID];
+/// The maximum size of a sort key in bytes.
+const MAX_KEY_BYTES: usize = 1_024;
+
 /// What became of a purchase that was to be recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recorded {
@@ -38,15 +44,41 @@ pub enum Recorded {
     New,
     /// A purchase of this user and id was there, and stays as it is.
     Before(Box<Purchase>),
+    /// The stored item is damaged; it stays as it is.
+    Damaged(Damaged),
 }
 
-/// Where a page of a user's purchases ended.
+/// Where a page of a user's purchases ended: the raw attribute, since the last item of the page may be damaged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// The last purchase of the page.
-    pub purchase_id: PurchaseId,
-    /// Its time.
-    pub purchased_at: Timestamp,
+    purchased_at: String,
+    purchase_id: String,
+}
+
+impl Place {
+    /// The time and the id, from which [`parse`](Self::parse) makes the position again.
+    #[must_use]
+    pub fn as_parts(&self) -> (&str, &str) {
+        (&self.purchased_at, &self.purchase_id)
+    }
+
+    /// Makes a position from what [`as_parts`](Self::as_parts) returned.
+    #[must_use]
+    pub fn parse(purchased_at: String, purchase_id: String) -> Option<Self> {
+        let fits = |text: &str| (1..=MAX_KEY_BYTES).contains(&text.len());
+        (fits(&purchased_at) && fits(&purchase_id)).then_some(Self { purchased_at, purchase_id })
+    }
+}
+
+/// A page of a user's purchases, newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserPage {
+    /// The purchases of the page.
+    pub purchases: Vec<Purchase>,
+    /// The damaged items among them.
+    pub damaged: Vec<Damaged>,
+    /// Where the page ended, if there are more.
+    pub end: Option<Place>,
 }
 
 /// The purchases table.
@@ -66,7 +98,7 @@ impl PurchasesTable {
     /// After a lost response the caller finds its own purchase under [`Recorded::Before`].
     ///
     /// # Errors
-    /// [`TableError`] if DynamoDB does not take it or what is there cannot be read.
+    /// [`TableError`] if DynamoDB does not take it.
     pub async fn record(&self, purchase: &Purchase) -> Result<Recorded, TableError> {
         let result = self
             .client
@@ -86,7 +118,10 @@ impl PurchasesTable {
             Err(error) => match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(failed)) => {
                     let item = failed.item().cloned().unwrap_or_default();
-                    Ok(Recorded::Before(Box::new(from_item(&self.name, item)?)))
+                    Ok(match damaged::one(&self.name, &KEYS, item, |item| from_item(&self.name, item)) {
+                        Ok(before) => Recorded::Before(Box::new(before)),
+                        Err(damaged) => Recorded::Damaged(damaged),
+                    })
                 }
                 _ => Err(TableError::from_sdk(&self.name, error)),
             },
@@ -117,38 +152,44 @@ impl PurchasesTable {
     /// function may answer.
     ///
     /// # Errors
-    /// [`TableError`] if DynamoDB does not answer or an item is not a purchase.
+    /// [`TableError`] if DynamoDB does not answer.
     pub async fn page(
         &self,
         user: &UserId,
         limit: usize,
         after: Option<&Place>,
-    ) -> Result<(Vec<Purchase>, Option<Place>), TableError> {
+    ) -> Result<UserPage, TableError> {
         let start = after.map(|place| place_key(user, place));
         let output = self.query_newest(user, limit, start).await?;
-        let more = output.last_evaluated_key.is_some();
-        let items = output.items.unwrap_or_default().into_iter();
-        let purchases: Vec<Purchase> =
-            items.map(|item| from_item(&self.name, item)).collect::<Result<_, _>>()?;
-        let end = purchases
-            .last()
-            .filter(|_| more)
-            .map(|last| Place { purchase_id: last.purchase_id.clone(), purchased_at: last.purchased_at });
-        Ok((purchases, end))
+        let Readable { items, damaged } = self.readable(output.items.unwrap_or_default());
+        let end = output.last_evaluated_key.and_then(|mut key| {
+            let mut text = |name| key.remove(name)?.as_s().ok().cloned();
+            Place::parse(text(PURCHASED_AT)?, text(PURCHASE_ID)?)
+        });
+        Ok(UserPage { purchases: items, damaged, end })
     }
 
-    /// The user's newest purchases, as many as a history holds, strongly consistent.
+    /// The user's newest purchases, as many as a history holds, strongly consistent. Damaged items do not count
+    /// towards that number.
     ///
     /// # Errors
-    /// [`TableError`] if DynamoDB does not answer or an item is not a purchase.
-    pub async fn newest(&self, user: &UserId) -> Result<Vec<Purchase>, TableError> {
-        let (mut newest, mut end) = self.page(user, HISTORY_BASKETS, None).await?;
-        while let Some(after) = end.filter(|_| newest.len() < HISTORY_BASKETS) {
-            let (more, next) = self.page(user, HISTORY_BASKETS - newest.len(), Some(&after)).await?;
-            newest.extend(more);
-            end = next;
+    /// [`TableError`] if DynamoDB does not answer.
+    pub async fn newest(&self, user: &UserId) -> Result<Readable<Purchase>, TableError> {
+        let mut newest = Readable::default();
+        let mut after = None;
+        loop {
+            let missing = HISTORY_BASKETS.saturating_sub(newest.items.len());
+            let UserPage { purchases, damaged, end } = self.page(user, missing, after.as_ref()).await?;
+            newest.extend(Readable { items: purchases, damaged });
+            after = end;
+            if after.is_none() || newest.items.len() >= HISTORY_BASKETS {
+                return Ok(newest);
+            }
         }
-        Ok(newest)
+    }
+
+    fn readable(&self, items: Vec<Item>) -> Readable<Purchase> {
+        Readable::of(&self.name, &KEYS, items, |item| from_item(&self.name, item))
     }
 
     async fn query_newest(
@@ -221,48 +262,53 @@ impl PurchasesTable {
         write_batch(&self.client, &self.name, requests).await
     }
 
-    /// Reads the whole table with `segments` parallel scans, and gives each purchase to `take`, in no order.
-    /// Eventually consistent.
+    /// Reads the whole table with `segments` parallel scans, passes each purchase to `take`, in no order, and returns
+    /// the damaged items. Eventually consistent.
     ///
     /// # Errors
-    /// [`TableError`] if DynamoDB does not answer or an item is not a purchase.
-    pub async fn scan(&self, segments: usize, take: impl Fn(Purchase)) -> Result<(), TableError> {
+    /// [`TableError`] if DynamoDB does not answer.
+    pub async fn scan(&self, segments: usize, take: impl Fn(Purchase)) -> Result<Vec<Damaged>, TableError> {
+        let all = Mutex::new(Vec::new());
         scan(&self.client, &self.name, segments, |item| {
-            take(from_item(&self.name, item)?);
-            Ok(())
+            match damaged::one(&self.name, &KEYS, item, |item| from_item(&self.name, item)) {
+                Ok(purchase) => take(purchase),
+                Err(damaged) => all.lock().unwrap_or_else(PoisonError::into_inner).push(damaged),
+            }
         })
-        .await
+        .await?;
+        Ok(all.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A page of a segment's purchases, from behind `after` on. Eventually consistent.
+    /// A page of a segment's purchases, starting after `after`: all of a user's purchases are adjacent. Eventually
+    /// consistent.
     ///
     /// # Errors
-    /// [`TableError`] if DynamoDB does not answer or an item is not a purchase.
+    /// [`TableError`] if DynamoDB does not answer.
     pub async fn purchases_in(
         &self,
         segment: Segment,
         after: Option<&segment::Place>,
     ) -> Result<Page<Purchase>, TableError> {
-        let page = segment::page(&self.client, &self.name, segment, after, None).await?;
-        page.map(|item| from_item(&self.name, item))
+        let (items, end) = segment::page(&self.client, &self.name, segment, after, None).await?;
+        Ok(Page::new(self.readable(items), end))
     }
 
-    /// The users with a purchase in a page of a segment, from behind `after` on, each once. A user whose purchases
-    /// are in several pages is in each of them. Eventually consistent.
+    /// The users of a page of a segment's purchases, starting after `after`: one entry for each purchase, all of a
+    /// user's adjacent. A user whose purchases are in several pages is in each of them. Eventually consistent.
     ///
     /// # Errors
-    /// [`TableError`] if DynamoDB does not answer or an item is not a purchase.
+    /// [`TableError`] if DynamoDB does not answer.
     pub async fn users_in(
         &self,
         segment: Segment,
         after: Option<&segment::Place>,
     ) -> Result<Page<UserId>, TableError> {
-        let page = segment::page(&self.client, &self.name, segment, after, Some(USER_ID)).await?;
-        let mut users = page.map(|item| {
+        let attributes = Some("userId, purchaseId");
+        let (items, end) = segment::page(&self.client, &self.name, segment, after, attributes).await?;
+        let readable = Readable::of(&self.name, &KEYS, items, |item| {
             Reader { table: &self.name, key: "purchase".to_owned(), item }.parsed(USER_ID, UserId::parse)
-        })?;
-        users.items.dedup();
-        Ok(users)
+        });
+        Ok(Page::new(readable, end))
     }
 
     /// How large the table is.
@@ -286,8 +332,8 @@ pub fn user_of_keys(keys: &serde_dynamo::Item) -> Option<UserId> {
 fn place_key(user: &UserId, place: &Place) -> Item {
     HashMap::from([
         (USER_ID.to_owned(), text(user.as_str())),
-        (PURCHASE_ID.to_owned(), text(place.purchase_id.as_str())),
-        (PURCHASED_AT.to_owned(), text(place.purchased_at.to_string())),
+        (PURCHASE_ID.to_owned(), text(&place.purchase_id)),
+        (PURCHASED_AT.to_owned(), text(&place.purchased_at)),
     ])
 }
 

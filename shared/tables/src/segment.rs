@@ -10,6 +10,8 @@ use nextbasket_dynamodb::item::{Item, Reader, text};
 use nextbasket_dynamodb::{TableError, capacity};
 use serde::{Deserialize, Serialize};
 
+use crate::damaged::{Damaged, Readable};
+
 /// One of the parts that a table is read in, at most 1,000,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Segment {
@@ -28,14 +30,15 @@ pub struct Place(BTreeMap<String, String>);
 pub struct Page<T> {
     /// What it holds.
     pub items: Vec<T>,
+    /// The damaged items of the page.
+    pub damaged: Vec<Damaged>,
     /// Where the next page begins; `None` at the end of the segment.
     pub end: Option<Place>,
 }
 
 impl<T> Page<T> {
-    pub(crate) fn map<U>(self, each: impl FnMut(T) -> Result<U, TableError>) -> Result<Page<U>, TableError> {
-        let items = self.items.into_iter().map(each).collect::<Result<_, _>>()?;
-        Ok(Page { items, end: self.end })
+    pub(crate) fn new(readable: Readable<T>, end: Option<Place>) -> Self {
+        Self { items: readable.items, damaged: readable.damaged, end }
     }
 }
 
@@ -72,7 +75,7 @@ pub(crate) async fn page(
     segment: Segment,
     after: Option<&Place>,
     attributes: Option<&str>,
-) -> Result<Page<Item>, TableError> {
+) -> Result<(Vec<Item>, Option<Place>), TableError> {
     let start = after.map(|place| place.0.iter().map(|(name, key)| (name.clone(), text(key))).collect());
     let output = client
         .scan()
@@ -87,7 +90,7 @@ pub(crate) async fn page(
         .map_err(|error| TableError::from_sdk(table, error))?;
     capacity::read(&output.consumed_capacity);
     let end = output.last_evaluated_key.map(|key| place(table, key)).transpose()?;
-    Ok(Page { items: output.items.unwrap_or_default(), end })
+    Ok((output.items.unwrap_or_default(), end))
 }
 
 /// The keys of all tables here are strings.

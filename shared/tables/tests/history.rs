@@ -14,11 +14,14 @@
 mod common;
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use common::{Seeded, purchase, tables, user};
+use common::{Seeded, purchase, tables, tables_through, user};
 use nextbasket_domain::history::fold;
-use nextbasket_testkit::TestStack;
+use nextbasket_testkit::{Fault, TestStack};
 
 async fn raw_items(stack: &TestStack) -> Vec<HashMap<String, AttributeValue>> {
     let table = stack.table("HISTORY_TABLE");
@@ -32,18 +35,18 @@ async fn a_history_is_what_the_purchases_say_and_no_more() {
     let stack = TestStack::start().await;
     let tables = tables(&stack);
     let (purchases, history) = (tables.purchases().unwrap(), tables.history().unwrap());
-    assert!(!history.refresh(&user("ada"), &purchases).await.unwrap());
+    assert!(!history.refresh(&user("ada"), &purchases).await.unwrap().changed);
     let bought: Vec<_> =
         (0..130).map(|n| purchase("ada", &format!("p{n}"), n, &["a", &format!("b{n}")])).collect();
     for purchase in &bought {
         purchases.record(purchase).await.unwrap();
     }
-    assert!(history.refresh(&user("ada"), &purchases).await.unwrap());
+    assert!(history.refresh(&user("ada"), &purchases).await.unwrap().changed);
     let baskets = history.baskets(&user("ada")).await.unwrap();
     assert_eq!(baskets.len(), 100);
     assert_eq!(baskets, fold(bought));
     let before = raw_items(&stack).await;
-    assert!(!history.refresh(&user("ada"), &purchases).await.unwrap());
+    assert!(!history.refresh(&user("ada"), &purchases).await.unwrap().changed);
     assert_eq!(raw_items(&stack).await, before);
 }
 
@@ -95,7 +98,86 @@ async fn racing_consumers_of_one_user_end_at_what_the_purchases_say() {
         for worker in work.collect::<Vec<_>>() {
             worker.await.unwrap();
         }
-        let expected = fold(purchases.newest(&user("ada")).await.unwrap());
+        let expected = fold(purchases.newest(&user("ada")).await.unwrap().items);
         assert_eq!(history.baskets(&user("ada")).await.unwrap(), expected, "seed {seed}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_who_buys_without_a_pause_does_not_keep_a_refresh_from_ending() {
+    let stack = TestStack::start().await;
+    let proxy = stack.proxy().await;
+    let (direct, delayed) = (tables(&stack), tables_through(&stack, proxy.dynamodb()));
+    // Between any two reads of the purchases there is time for some more.
+    proxy.inject("Query", 1..=u64::MAX, Fault::Delay(Duration::from_millis(40)));
+    let stop = Arc::new(AtomicBool::new(false));
+    let buying = {
+        let (stop, purchases) = (stop.clone(), direct.purchases().unwrap());
+        tokio::spawn(async move {
+            for n in 0.. {
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                purchases
+                    .record(&purchase("hot", &format!("p{n:06}"), n, &[&format!("b{n}")]))
+                    .await
+                    .unwrap();
+            }
+        })
+    };
+    let (purchases, history) = (delayed.purchases().unwrap(), delayed.history().unwrap());
+    for round in 0..5 {
+        let named = direct.purchases().unwrap().newest(&user("hot")).await.unwrap().items;
+        let before = proxy.calls("PutItem");
+        history.refresh(&user("hot"), &purchases).await.unwrap();
+        assert!(
+            proxy.calls("PutItem") - before <= 3,
+            "round {round}: {} puts",
+            proxy.calls("PutItem") - before
+        );
+        // Purchases made before it began are in the history, unless newer ones have pushed them out.
+        let folded = history.baskets(&user("hot")).await.unwrap();
+        let newest = named.iter().map(|purchase| purchase.purchased_at).max();
+        assert!(folded.first().map(|basket| basket.purchased_at) >= newest, "round {round}");
+    }
+    stop.store(true, Ordering::Relaxed);
+    buying.await.unwrap();
+    proxy.heal();
+    history.refresh(&user("hot"), &purchases).await.unwrap();
+    let all = fold(purchases.newest(&user("hot")).await.unwrap().items);
+    assert_eq!(history.baskets(&user("hot")).await.unwrap(), all);
+}
+
+#[tokio::test]
+async fn a_damaged_history_is_folded_anew_whatever_is_wrong_with_it() {
+    let stack = TestStack::start().await;
+    let tables = tables(&stack);
+    let (purchases, history) = (tables.purchases().unwrap(), tables.history().unwrap());
+    let bought = purchase("ada", "p1", 1, &["a"]);
+    purchases.record(&bought).await.unwrap();
+    history.refresh(&bought.user_id, &purchases).await.unwrap();
+    let sound = raw_items(&stack).await;
+    let text = |value: &str| AttributeValue::S(value.to_owned());
+    let version = sound[0]["version"].clone();
+    let baskets = sound[0]["baskets"].clone();
+    for (what, attributes) in [
+        ("nothing but its key", vec![]),
+        ("no version", vec![("baskets", baskets.clone())]),
+        ("no baskets", vec![("version", version.clone())]),
+        (
+            "a number for a version",
+            vec![("version", AttributeValue::N("5".to_owned())), ("baskets", baskets)],
+        ),
+        ("a text for baskets", vec![("version", version.clone()), ("baskets", text("x"))]),
+        ("others' baskets", vec![("version", version), ("baskets", AttributeValue::B(vec![1, 0, 0].into()))]),
+    ] {
+        let mut put = stack.dynamodb().put_item().table_name(stack.table("HISTORY_TABLE"));
+        put = put.item("userId", text("ada"));
+        for (name, value) in attributes {
+            put = put.item(name, value);
+        }
+        put.send().await.unwrap();
+        assert!(history.refresh(&bought.user_id, &purchases).await.unwrap().changed, "{what}");
+        assert_eq!(raw_items(&stack).await, sound, "{what}");
     }
 }

@@ -36,9 +36,9 @@ async fn listed(products: &ProductsTable, category: Option<&str>, limit: usize) 
     let category = category.map(|name| Category::parse(name).unwrap());
     let (mut ids, mut after) = (Vec::new(), None);
     loop {
-        let (page, end) = products.page(category.as_ref(), limit, after.as_ref()).await.unwrap();
-        ids.extend(page.into_iter().map(|product| product.product_id.to_string()));
-        after = end;
+        let page = products.page(category.as_ref(), limit, after.as_ref()).await.unwrap();
+        ids.extend(page.products.into_iter().map(|product| product.product_id.to_string()));
+        after = page.end;
         if after.is_none() {
             return ids;
         }

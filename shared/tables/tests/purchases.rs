@@ -15,7 +15,7 @@ mod common;
 
 use common::{purchase, tables, user};
 use nextbasket_domain::{Currency, Money, PurchaseId, RecommendationId};
-use nextbasket_tables::purchases::Recorded;
+use nextbasket_tables::purchases::{Recorded, UserPage};
 use nextbasket_testkit::TestStack;
 
 #[tokio::test]
@@ -29,8 +29,8 @@ async fn a_purchase_is_recorded_once_and_comes_back_whole() {
     assert_eq!(purchases.record(&first).await.unwrap(), Recorded::New);
     let other = purchase("Käse/ö", "p 1", 2_000, &["c"]);
     assert_eq!(purchases.record(&other).await.unwrap(), Recorded::Before(Box::new(first.clone())));
-    let (page, end) = purchases.page(&first.user_id, 10, None).await.unwrap();
-    assert_eq!((page, end), (vec![first], None));
+    let page = purchases.page(&first.user_id, 10, None).await.unwrap();
+    assert_eq!(page, UserPage { purchases: vec![first], damaged: Vec::new(), end: None });
 }
 
 #[tokio::test]
@@ -44,10 +44,10 @@ async fn pages_join_to_the_whole_list_newest_first_even_through_equal_times() {
         let mut all = Vec::new();
         let mut after = None;
         loop {
-            let (page, end) = purchases.page(&user("ada"), limit, after.as_ref()).await.unwrap();
-            assert!(page.len() <= limit);
-            all.extend(page);
-            after = end;
+            let page = purchases.page(&user("ada"), limit, after.as_ref()).await.unwrap();
+            assert!(page.purchases.len() <= limit);
+            all.extend(page.purchases);
+            after = page.end;
             if after.is_none() {
                 break;
             }
@@ -71,9 +71,9 @@ async fn erasing_takes_all_of_one_user_and_nothing_of_another() {
     purchases.record(&purchase("grace", "p1", 1, &["a"])).await.unwrap();
     assert_eq!(purchases.remove_all(&user("ada")).await.unwrap(), 60);
     assert_eq!(purchases.remove_all(&user("ada")).await.unwrap(), 0);
-    assert_eq!(purchases.newest(&user("ada")).await.unwrap(), []);
-    assert_eq!(purchases.newest(&user("grace")).await.unwrap().len(), 1);
+    assert_eq!(purchases.newest(&user("ada")).await.unwrap().items, []);
+    assert_eq!(purchases.newest(&user("grace")).await.unwrap().items.len(), 1);
     purchases.remove(&user("grace"), &PurchaseId::parse("p1").unwrap()).await.unwrap();
     purchases.remove(&user("grace"), &PurchaseId::parse("p1").unwrap()).await.unwrap();
-    assert_eq!(purchases.newest(&user("grace")).await.unwrap(), []);
+    assert_eq!(purchases.newest(&user("grace")).await.unwrap().items, []);
 }

@@ -3,6 +3,8 @@
 //! DynamoDB's operations are named as in its API: `PutItem`. A request to S3 is named by its method and a part of its
 //! path and query: `PUT results/` are all puts to paths that hold `results/`, `POST ?uploads` begins an upload, and
 //! `GET` alone are all gets.
+//!
+//! A request may also name its own fault, in the header [`FAULT_HEADER`]; rules then do not apply to it.
 
 mod capacity;
 mod forward;
@@ -16,9 +18,13 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use nextbasket_machine::AccessKey;
 use tokio::task::JoinHandle;
 
 pub use capacity::Capacity;
+
+/// The header in which a request names its own fault: the [name](Fault::name) of one.
+pub const FAULT_HEADER: &str = "x-nextbasket-fault";
 
 /// What happens to a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +35,9 @@ pub enum Fault {
     ServerError,
     /// Answered with `AccessDeniedException`, by S3 with `AccessDenied`, and not applied.
     Deny,
+    /// A `TransactWriteItems` is cancelled with this reason for its first write, such as `TransactionConflict`, and not
+    /// applied.
+    Cancel(&'static str),
     /// The connection ends; not applied.
     DropBefore,
     /// Applied, then the connection ends without an answer.
@@ -40,6 +49,40 @@ pub enum Fault {
     /// Of a `BatchWriteItem` or `BatchGetItem`, half of each table's items are done and the others come back as
     /// unprocessed; of one, none is done.
     Unprocessed,
+    /// A `GetItem` or `BatchGetItem` that is not strongly consistent finds nothing, as on a replica that lags behind.
+    Missed,
+}
+
+impl Fault {
+    /// The name for [`FAULT_HEADER`]. A delay and a cancellation depend on their values and have no name.
+    #[must_use]
+    pub fn name(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Throttle => "throttle",
+            Self::ServerError => "server-error",
+            Self::Deny => "deny",
+            Self::DropBefore => "drop-before",
+            Self::DropAfter => "drop-after",
+            Self::Truncate => "truncate",
+            Self::Unprocessed => "unprocessed",
+            Self::Missed => "missed",
+            Self::Delay(_) | Self::Cancel(_) => return None,
+        })
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        const NAMED: [Fault; 8] = [
+            Fault::Throttle,
+            Fault::ServerError,
+            Fault::Deny,
+            Fault::DropBefore,
+            Fault::DropAfter,
+            Fault::Truncate,
+            Fault::Unprocessed,
+            Fault::Missed,
+        ];
+        NAMED.into_iter().find(|fault| fault.name() == Some(name))
+    }
 }
 
 /// A running proxy. It is gone when this is dropped.
@@ -52,6 +95,8 @@ pub struct FaultProxy {
 pub(crate) struct State {
     upstream: String,
     client: forward::Client,
+    /// The endpoint's access key: calls that are changed here are signed again with it.
+    key: AccessKey,
     book: Mutex<Book>,
 }
 
@@ -81,13 +126,14 @@ fn means(asked: &str, operation: &str) -> bool {
 }
 
 impl FaultProxy {
-    /// Listens on a free port in front of `upstream`, such as `http://127.0.0.1:8000`.
-    pub async fn start(upstream: &str) -> Self {
+    /// Listens on a free port in front of `upstream`, such as `http://127.0.0.1:8000`, which requires this key.
+    pub async fn start(upstream: &str, key: &AccessKey) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let state = Arc::new(State {
             upstream: upstream.to_owned(),
             client: forward::client(),
+            key: key.clone(),
             book: Mutex::default(),
         });
         let shared = Arc::clone(&state);
@@ -115,7 +161,7 @@ impl FaultProxy {
     /// Configuration for SDK clients that go through the proxy.
     #[must_use]
     pub fn sdk_config(&self) -> aws_config::SdkConfig {
-        nextbasket_machine::dynamodb::sdk_config(&self.url())
+        nextbasket_machine::dynamodb::sdk_config(&self.url(), &self.state.key)
     }
 
     /// A client of the tables that goes through the proxy.
@@ -127,7 +173,7 @@ impl FaultProxy {
     /// A client of the buckets that goes through the proxy.
     #[must_use]
     pub fn s3(&self) -> aws_sdk_s3::Client {
-        aws_sdk_s3::Client::from_conf(nextbasket_machine::s3::s3_config(&self.url()))
+        aws_sdk_s3::Client::from_conf(nextbasket_machine::s3::s3_config(&self.url(), &self.state.key))
     }
 
     /// Makes the fault at some of the operation's next calls: `1..=1` is the next one, `2..=3` the two after it.

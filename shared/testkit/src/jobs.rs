@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
 use nextbasket_batch::pool::{Stop, drive};
+use nextbasket_batch::store::BatchState;
 use nextbasket_batch::{Engine, Job, JobId, JobState, Kinds, Objects, Site};
 use nextbasket_domain::Clock;
 use serde_json::Value;
@@ -78,7 +80,8 @@ impl JobStack {
         let mut kills = 0;
         loop {
             let stop = Stop::default();
-            let life = Duration::from_millis(life(&mut chance, kills));
+            let life =
+                Duration::from_millis(life(&mut chance, kills)).max(grace(&self.engine(), &job.job_id).await);
             // Dropped in the middle of whatever it does.
             match tokio::time::timeout(life, drive(engine, &job.job_id, self.workers, &stop)).await {
                 Ok(ended) => return (ended.unwrap().unwrap(), kills),
@@ -114,6 +117,23 @@ impl JobStack {
         self.stack.s3().put_object().bucket(bucket).key(key).body(body).send().await.unwrap();
         self.object_name(key)
     }
+}
+
+/// The minimum time that a process must live. A batch or a plan that is killed again and again without progress fails
+/// after eight attempts, as it should; on a slow machine, the test's kills alone would cause that, so before the last
+/// attempts the kills wait.
+pub async fn grace(engine: &Engine, job: &JobId) -> Duration {
+    const USED: u32 = 4;
+    let site = engine.site();
+    let stage = engine.job(job).await.unwrap().stage().map_or(0, |stage| stage.number);
+    let batches = engine.batches(job, stage).await.unwrap();
+    let key = |text: &str| AttributeValue::S(text.to_owned());
+    let plan = site.dynamodb.get_item().table_name(&site.operations).consistent_read(true);
+    let plan = plan.key("pk", key(&format!("job#{job}"))).key("sk", key("plan")).send().await.unwrap().item;
+    let planned: u32 = plan.and_then(|plan| plan.get("attempts")?.as_n().ok()?.parse().ok()).unwrap_or(0);
+    let open = batches.iter().filter(|batch| batch.state == BatchState::Open);
+    let used = open.map(|batch| batch.attempts).chain([planned]).max().unwrap_or(0);
+    if used >= USED { Duration::from_secs(60) } else { Duration::ZERO }
 }
 
 /// Submits and works until the job has ended.

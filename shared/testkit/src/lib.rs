@@ -26,7 +26,7 @@ pub mod jobs;
 pub mod seeded;
 pub mod stack;
 
-pub use fault_proxy::{Capacity, Fault, FaultProxy};
+pub use fault_proxy::{Capacity, FAULT_HEADER, Fault, FaultProxy};
 pub use function_process::{FunctionError, FunctionProcess};
 pub use jobs::JobStack;
 pub use seeded::Seeded;

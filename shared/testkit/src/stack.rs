@@ -85,12 +85,12 @@ impl TestStack {
 
     /// A proxy in front of this stack's DynamoDB.
     pub async fn proxy(&self) -> FaultProxy {
-        FaultProxy::start(&self.machine.dynamodb().endpoint_url()).await
+        FaultProxy::start(&self.machine.dynamodb().endpoint_url(), self.machine.key()).await
     }
 
     /// A proxy in front of this stack's S3.
     pub async fn s3_proxy(&self) -> FaultProxy {
-        FaultProxy::start(&self.s3_endpoint()).await
+        FaultProxy::start(&self.s3_endpoint(), self.machine.key()).await
     }
 
     /// The table that functions know by this environment variable, such as `PURCHASES_TABLE`; while no function has

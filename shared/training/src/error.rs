@@ -1,6 +1,7 @@
 //! What can go wrong in a training.
 
 use nextbasket_recommender::{DatasetError, DecodeError, MergeError, ParamsError, PieceTooSmall, RankError};
+use nextbasket_tables::damaged::TooManyDamaged;
 use nextbasket_tables::{ConfigError, TableError};
 
 use crate::gate::Compared;
@@ -49,6 +50,9 @@ pub enum TrainingError {
     /// A table cannot be read or written.
     #[error(transparent)]
     Table(#[from] TableError),
+    /// More items are damaged than a training tolerates.
+    #[error(transparent)]
+    Damaged(#[from] TooManyDamaged),
     /// A stage's own work.
     #[error(transparent)]
     Stage(#[from] StageError),

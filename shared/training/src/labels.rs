@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use nextbasket_domain::Product;
 use nextbasket_recommender::{Catalogue, ProductIx};
-use nextbasket_tables::TableError;
 use nextbasket_tables::products::ProductsTable;
+use nextbasket_tables::{Damaged, TableError};
 use serde::{Deserialize, Serialize};
 
 use crate::error::StageError;
@@ -27,15 +27,21 @@ struct Label {
 const SEGMENTS: usize = 4;
 
 impl Labels {
-    /// Reads all products.
+    /// Reads all products; also returns the damaged ones.
     ///
     /// # Errors
     /// [`TableError`] if DynamoDB does not answer.
-    pub async fn read(table: &ProductsTable) -> Result<Self, TableError> {
+    pub async fn read(table: &ProductsTable) -> Result<(Self, Vec<Damaged>), TableError> {
         let labels = Mutex::new(Self::default());
         let add = |product| labels.lock().unwrap_or_else(PoisonError::into_inner).add(product);
-        table.scan(SEGMENTS, add).await?;
-        Ok(labels.into_inner().unwrap_or_else(PoisonError::into_inner))
+        let damaged = table.scan(SEGMENTS, add).await?;
+        Ok((labels.into_inner().unwrap_or_else(PoisonError::into_inner), damaged))
+    }
+
+    /// The number of products with a label.
+    #[must_use]
+    pub fn products(&self) -> u64 {
+        self.0.len() as u64
     }
 
     /// Takes a product.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use nextbasket_domain::ProductId;
 use nextbasket_recommender::{Priors, ProductIx};
-use nextbasket_tables::TableError;
 use nextbasket_tables::model::{ModelTable, Pointer};
+use nextbasket_tables::{Consistency, TableError};
 
 use crate::evaluate::NextRows;
 use crate::gate::Live;
@@ -25,12 +25,12 @@ impl LiveModel {
     /// # Errors
     /// [`TableError`] if DynamoDB does not answer.
     pub async fn read(table: &ModelTable, pointer: Pointer) -> Result<Self, TableError> {
-        let pieces = table.priors(&pointer).await?;
+        let pieces = sound(table.priors(&pointer).await)?.flatten();
         Ok(Self { pointer, priors: pieces.and_then(|pieces| Priors::decode(&pieces).ok()) })
     }
 
-    /// Reads the rows of these products; those without one, or with one of another version of the program, are left
-    /// out.
+    /// Reads the rows of these products. Products without a row are omitted, and so are damaged rows and those of
+    /// another version of the program.
     ///
     /// # Errors
     /// [`TableError`] if DynamoDB does not answer.
@@ -43,7 +43,11 @@ impl LiveModel {
         let Some(priors) = &self.priors else { return Ok(rows) };
         let ids: Vec<ProductId> =
             wanted.iter().filter_map(|&product| ProductId::parse(priors.id(product)).ok()).collect();
-        for row in table.rows(&self.pointer, &ids).await? {
+        let read = table.rows(&self.pointer, &ids, Consistency::Strong).await?;
+        if !read.damaged.is_empty() {
+            tracing::warn!(rows = read.damaged.len(), "damaged rows of the live model were skipped");
+        }
+        for row in read.items {
             if let Some(product) = priors.index_of(row.product_id.as_str()) {
                 let _unreadable = rows.add(product, &row.row);
             }
@@ -52,12 +56,32 @@ impl LiveModel {
     }
 }
 
+/// The pointer to the live model, if there is one that can be read.
+///
+/// # Errors
+/// [`TableError`] if DynamoDB does not answer.
+pub async fn pointer(table: &ModelTable) -> Result<Option<Pointer>, TableError> {
+    Ok(sound(table.latest_pointer().await)?.flatten())
+}
+
+/// A damaged live model counts as missing: the new one takes its place.
+fn sound<T>(read: Result<T, TableError>) -> Result<Option<T>, TableError> {
+    match read {
+        Err(error @ TableError::Corrupt { .. }) => {
+            tracing::warn!(%error, "the live model is damaged: the new one is not compared with it");
+            Ok(None)
+        }
+        read => read.map(Some),
+    }
+}
+
 /// What the gate has to know of the live model; none before the first one.
 ///
 /// # Errors
 /// [`TableError`] if DynamoDB does not answer.
 pub async fn live(table: &ModelTable) -> Result<Option<Live>, TableError> {
-    let record = table.models().await?.into_iter().find(|record| record.live);
+    let models = sound(table.models().await)?.unwrap_or_default();
+    let record = models.into_iter().find(|record| record.live);
     Ok(record.map(|record| Live {
         version: record.version,
         metrics: record

@@ -9,16 +9,17 @@ use std::time::{Duration, Instant};
 
 use nextbasket_domain::{Clock, Purchase};
 use nextbasket_recommender::{Catalogue, Dataset, DatasetBuilder, Params, Priors};
-use nextbasket_tables::Tables;
+use nextbasket_tables::damaged::check;
 use nextbasket_tables::model::{ModelTable, Pointer};
 use nextbasket_tables::purchases::PurchasesTable;
+use nextbasket_tables::{Damaged, Tables};
 
 use crate::count::{Cohort, CohortCounting, Sums};
 use crate::error::{StageError, TrainingError};
 use crate::evaluate::{Judged, NextRows, anchors, judge, live_anchors};
 use crate::gate::{Compared, Live, Metrics, compare};
 use crate::labels::Labels;
-use crate::live::{LiveModel, live};
+use crate::live::{LiveModel, live, pointer};
 use crate::publish;
 use crate::rank::{self, Known};
 use crate::settings::Settings;
@@ -50,6 +51,8 @@ pub struct Trained {
     pub purchases: u64,
     /// Products in them.
     pub products: u64,
+    /// The damaged purchases and products that were skipped.
+    pub damaged: Vec<Damaged>,
     /// How good it is, if there was a basket to judge it by.
     pub metrics: Option<Metrics>,
     /// How it compared with the model that was live before, if it could be compared.
@@ -75,8 +78,10 @@ pub async fn run(
 ) -> Result<Trained, TrainingError> {
     let settings = Settings { params, ..Settings::default() };
     let (table, started) = (tables.model()?, Instant::now());
-    let data = read_purchases(&tables.purchases()?, progress).await?;
-    let labels = Labels::read(&tables.products()?).await?;
+    let (data, damaged_purchases) = read_purchases(&tables.purchases()?, progress).await?;
+    let (labels, damaged_products) = Labels::read(&tables.products()?).await?;
+    check("products", damaged_products.len() as u64, labels.products())?;
+    let damaged: Vec<Damaged> = damaged_purchases.into_iter().chain(damaged_products).collect();
     let read = Instant::now();
     progress(Progress::Counting);
     let gate = settings.gate;
@@ -108,6 +113,7 @@ pub async fn run(
         users: made.survey.users,
         purchases: made.survey.purchases,
         products,
+        damaged,
         metrics,
         compared,
         reading: read - started,
@@ -123,9 +129,9 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 async fn read_purchases(
     table: &PurchasesTable,
     progress: &dyn Fn(Progress),
-) -> Result<Dataset, TrainingError> {
+) -> Result<(Dataset, Vec<Damaged>), TrainingError> {
     let reading = RefCell::new((DatasetBuilder::new(), 0, Ok(())));
-    table
+    let damaged = table
         .scan(SEGMENTS, |purchase: Purchase| {
             let (builder, read, result) = &mut *reading.borrow_mut();
             if result.is_ok() {
@@ -137,10 +143,11 @@ async fn read_purchases(
         .await?;
     let (builder, read, result) = reading.into_inner();
     result.map_err(StageError::from)?;
+    check("purchases", damaged.len() as u64, read)?;
     if read == 0 {
         return Err(TrainingError::NoPurchases);
     }
-    Ok(builder.build().map_err(StageError::from)?)
+    Ok((builder.build().map_err(StageError::from)?, damaged))
 }
 
 /// A model that nobody has judged yet.
@@ -223,7 +230,7 @@ async fn judged_beside(
     let Some(pieces) = &made.known.trial else { return Ok((None, made)) };
     let trial = Priors::decode(pieces).map_err(StageError::from)?;
     let known_live = live(table).await?;
-    let live = match table.pointer().await? {
+    let live = match pointer(table).await? {
         Some(pointer) => Some(LiveModel::read(table, pointer).await?),
         None => None,
     };

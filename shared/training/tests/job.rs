@@ -16,6 +16,7 @@ mod common;
 use std::num::NonZero;
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use common::{DAY_MS, Seeded, product, purchase, shop};
 use futures::{StreamExt, TryStreamExt};
 use nextbasket_batch::pool::{Stop, drive};
@@ -23,7 +24,7 @@ use nextbasket_batch::{Engine, Job, JobError, JobId, JobState, Kinds, Objects, S
 use nextbasket_domain::{Clock, ProductId, Purchase};
 use nextbasket_recommender::{DatasetBuilder, Model, Params, train};
 use nextbasket_tables::model::{ModelTable, RollbackError};
-use nextbasket_tables::{TableNames, Tables};
+use nextbasket_tables::{Consistency, TableNames, Tables};
 use nextbasket_testkit::{Fault, FaultProxy, TestStack};
 use nextbasket_training::{Train, run};
 use serde_json::{Value, json};
@@ -87,7 +88,7 @@ impl World {
         ids.sort_unstable();
         ids.dedup();
         let mut rows = Vec::new();
-        for row in model.rows(&pointer, &ids).await.unwrap() {
+        for row in model.rows(&pointer, &ids, Consistency::Eventual).await.unwrap().items {
             rows.push((row.product_id.to_string(), row.name, row.row));
         }
         rows.sort_unstable();
@@ -342,4 +343,64 @@ async fn parameters_are_refused_by_name_before_anything_is_read() {
         }
     }
     assert_eq!(world.dynamodb.calls("*"), 0);
+}
+
+/// Damages an item like `update … set lines = 5`.
+async fn damage(world: &World, table: &str, key: &[(&str, &str)], attribute: &str) {
+    let mut update = world.stack.dynamodb().update_item().table_name(world.stack.table(table));
+    for (name, value) in key {
+        update = update.key(*name, AttributeValue::S((*value).to_owned()));
+    }
+    let update = update.update_expression("SET #it = :five").expression_attribute_names("#it", attribute);
+    update.expression_attribute_values(":five", AttributeValue::N("5".to_owned())).send().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_purchase_a_damaged_product_and_a_damaged_live_model_are_skipped_and_more_end_the_job() {
+    let purchases = shop(3, 60, 20);
+    assert!(purchases.len() > 150, "{}", purchases.len());
+    let world = World::new(&purchases).await;
+    let catalogue = world.tables.products().unwrap();
+    catalogue.put(&product("p1", "Tea", &["drinks"])).await.unwrap();
+    catalogue.put(&product("p2", "Milk", &[])).await.unwrap();
+    assert_eq!(world.train(json!({})).await.state, JobState::Succeeded);
+
+    let lost = &purchases[0];
+    let key = [("userId", lost.user_id.as_str()), ("purchaseId", lost.purchase_id.as_str())];
+    damage(&world, "PURCHASES_TABLE", &key, "lines").await;
+    damage(&world, "PRODUCTS_TABLE", &[("productId", "p2")], "name").await;
+    damage(&world, "MODEL_TABLE", &[("productId", "model"), ("slot", "current")], "trainedAt").await;
+    let job = world.train(json!({})).await;
+    assert_eq!(job.state, JobState::Succeeded, "{:?}", job.failure);
+    let trained = job.result.as_ref().unwrap();
+    assert_eq!(
+        (&trained["purchases"], &trained["damaged"]),
+        (&json!(purchases.len() - 1), &json!(2)),
+        "{trained}"
+    );
+    let objects = Objects::new(world.stack.s3(), world.stack.bucket("JOBS_BUCKET"));
+    let mut refused = String::new();
+    for name in world.engine.refused(&job.job_id).await.unwrap() {
+        refused += std::str::from_utf8(&objects.get(&name).await.unwrap()).unwrap();
+    }
+    for name in [lost.user_id.as_str(), lost.purchase_id.as_str(), "p2"] {
+        assert!(refused.contains(&format!("{name:?}")), "{name} in {refused}");
+    }
+    // The same training in one process.
+    let threads = NonZero::new(1).unwrap();
+    let trained = run(&world.tables, Params::default(), threads, &Clock::system(), &|_| ()).await.unwrap();
+    assert_eq!((trained.purchases, trained.damaged.len()), (purchases.len() as u64 - 1, 2));
+
+    for lost in &purchases[1..=purchases.len() / 50] {
+        let key = [("userId", lost.user_id.as_str()), ("purchaseId", lost.purchase_id.as_str())];
+        damage(&world, "PURCHASES_TABLE", &key, "lines").await;
+    }
+    let live = world.model().pointer().await.unwrap();
+    let job = world.train(json!({})).await;
+    assert_eq!(job.state, JobState::Failed);
+    let failure = job.failure.unwrap();
+    assert!(failure.contains("items are damaged, more than 1 %"), "{failure}");
+    let failed = run(&world.tables, Params::default(), threads, &Clock::system(), &|_| ()).await.unwrap_err();
+    assert!(failed.to_string().contains("items are damaged, more than 1 %"), "{failed}");
+    assert_eq!(world.model().pointer().await.unwrap(), live, "the live model stays");
 }

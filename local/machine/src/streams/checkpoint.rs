@@ -79,6 +79,14 @@ impl Checkpoints {
         self.state().shards.get(shard).and_then(|shard| shard.done)
     }
 
+    /// The position up to which all shards are done, and the number of records after it that are done too.
+    pub(crate) fn reached(&self) -> (Option<u128>, u64) {
+        let state = self.state();
+        let done = state.shards.values().map(|shard| shard.done).min().flatten();
+        let ahead = state.shards.values().flat_map(|s| s.under_way.values()).filter(|done| **done).count();
+        (done, u64::try_from(ahead).unwrap_or(u64::MAX))
+    }
+
     pub(crate) fn progress(&self) -> Progress {
         let state = self.state();
         let under_way =

@@ -45,6 +45,14 @@ pub(crate) struct GivenUp<'a> {
     pub(crate) records: &'a [Delivered],
 }
 
+/// A note that could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("the dead letters {path} cannot be written: {source}", path = .path.display())]
+pub(crate) struct NotWritten {
+    path: PathBuf,
+    source: std::io::Error,
+}
+
 impl DeadLetters {
     pub(crate) fn open(folder: Option<&Path>) -> Self {
         DeadLetters { file: folder.map(|f| f.join("dead-letters.jsonl")), memory: Mutex::new(Vec::new()) }
@@ -64,13 +72,28 @@ impl DeadLetters {
         }
     }
 
-    pub(crate) fn add(&self, given_up: &GivenUp<'_>) -> std::io::Result<()> {
+    /// Adds a note.
+    ///
+    /// # Errors
+    /// Names the file if it cannot be written.
+    pub(crate) fn add(&self, given_up: &GivenUp<'_>) -> Result<(), NotWritten> {
+        let failed = |source| NotWritten { path: self.file.clone().unwrap_or_default(), source };
+        self.write(given_up).map_err(failed)
+    }
+
+    fn write(&self, given_up: &GivenUp<'_>) -> std::io::Result<()> {
         let document = document(given_up);
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         match &self.file {
-            Some(file) => {
-                let mut file = std::fs::OpenOptions::new().create(true).append(true).open(file)?;
-                file.write_all(format!("{document}\n").as_bytes())?;
+            Some(path) => {
+                let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+                let before = file.metadata()?.len();
+                let written = file.write_all(format!("{document}\n").as_bytes());
+                if written.is_err() {
+                    // A partial line would corrupt the next one.
+                    file.set_len(before)?;
+                }
+                written?;
                 file.sync_data()
             }
             None => {

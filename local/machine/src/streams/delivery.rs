@@ -15,6 +15,10 @@ use super::Pace;
 use super::checkpoint::Checkpoints;
 use super::dead_letters::{Condition, DeadLetters, GivenUp};
 use super::record::Delivered;
+use super::trouble::Trouble;
+
+/// After how many failed attempts to write a note about given-up records those who wait for the mapping get an error.
+const NOTE_TRIES: u32 = 3;
 
 /// What a shard's lanes share.
 pub(crate) struct Delivery {
@@ -26,6 +30,7 @@ pub(crate) struct Delivery {
     pub(crate) pace: Pace,
     pub(crate) checkpoints: Arc<Checkpoints>,
     pub(crate) dead_letters: Arc<DeadLetters>,
+    pub(crate) trouble: Arc<Trouble>,
     pub(crate) stopped: watch::Receiver<bool>,
     /// When the mapping began to run.
     pub(crate) started: SystemTime,
@@ -168,18 +173,27 @@ impl Delivery {
                 shard: &self.shard,
                 records,
             };
-            // Without the note nobody would ever learn of them.
-            while let Err(e) = self.dead_letters.add(&given_up) {
-                tracing::error!(error = %e, "the dead letters cannot be written; trying again");
+            // Without the note nobody would ever learn of them, so this is retried until the mapping is stopped.
+            let mut tries = 0_u32;
+            while let Err(error) = self.dead_letters.add(&given_up) {
+                tries = tries.saturating_add(1);
+                if tries == 1 {
+                    tracing::error!(%error, mapping = self.mapping.name, "will try again");
+                }
+                if tries >= NOTE_TRIES {
+                    self.trouble.lasts(error.to_string());
+                }
                 if !self.pause(self.pace.longest_backoff).await {
                     return;
                 }
             }
+            self.trouble.ends();
         }
         self.checkpoints.given_up(&self.shard, records.iter().map(|record| record.sequence));
     }
 
     fn taken(&self, records: &[Delivered]) {
+        self.trouble.ends();
         self.checkpoints.taken(&self.shard, records.iter().map(|record| record.sequence));
     }
 
@@ -193,6 +207,7 @@ impl Delivery {
     }
 
     fn log(&self, batch: &Batch, error: &InvocationError) {
+        self.trouble.note(error.to_string());
         tracing::warn!(
             mapping = self.mapping.name,
             request_id = batch.request_id,

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::checkpoint::Checkpoints;
 use super::record::{self, Delivered};
+use super::trouble::Trouble;
 use super::{Pace, StreamError, refused};
 
 /// Most records that `GetRecords` gives at once.
@@ -55,6 +56,7 @@ pub(crate) struct Reader {
     pub(crate) page: i32,
     pub(crate) pace: Pace,
     pub(crate) checkpoints: Arc<Checkpoints>,
+    pub(crate) trouble: Arc<Trouble>,
     pub(crate) lanes: Vec<mpsc::Sender<Vec<Delivered>>>,
     pub(crate) wake: watch::Receiver<()>,
     pub(crate) stopped: watch::Receiver<bool>,
@@ -96,6 +98,7 @@ impl Reader {
                 }
                 Err(e) => {
                     tracing::warn!(stream = self.stream_arn, error = %e, "a stream could not be read; trying again");
+                    self.trouble.note(format!("the stream {} could not be read: {e}", self.stream_arn));
                     // Also right for an iterator that has expired.
                     iterator = None;
                     tokio::time::sleep(wait).await;

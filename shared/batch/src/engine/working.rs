@@ -4,29 +4,50 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nextbasket_dynamodb::item::{bytes, number, text};
-use nextbasket_locks::{Also, Attempt, Lease, LeaseError, Request};
-use tokio::sync::Mutex;
+use nextbasket_locks::{Also, Lease, LeaseError, Request, Terms};
+use tokio::sync::{Mutex, OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
 
 use super::{Engine, Worked};
 use crate::error::{JobError, WorkError};
 use crate::kind::Outcome;
+use crate::pause::{doubled, millis};
 use crate::session::Session;
 use crate::stage::BatchTask;
 use crate::store::{
-    ATTEMPTS, BatchState, EXPIRE_AT, FAILURE, PROGRESS, RESULT, RESULT_OBJECT, RETRY_AT, STATE, batch_key,
+    ATTEMPTS, BEFORE, BatchRecord, BatchState, EXPIRE_AT, FAILURE, HOLDER, RESULT, RESULT_OBJECT, RETRY_AT,
+    SEEN, SILENT, STATE, batch_key,
 };
-use crate::work::{Work, json};
+use crate::work::{Work, digest_of};
 
 /// How long a claim on a batch holds without being renewed.
 const BATCH_LEASE: Duration = Duration::from_secs(15);
-/// How often a batch is tried before it has failed for good.
-const MOST_ATTEMPTS: u32 = 8;
+/// The number of attempts without a new checkpoint after which a batch has failed for good.
+pub(super) const MOST_ATTEMPTS: u32 = 8;
+/// After this many attempts that ended without a message, a batch is worked on alone: if it kills its process, no
+/// other batch is interrupted, which would use up that batch's attempts too.
+const SUSPECT: u32 = 4;
 /// The first pause before a further attempt; it doubles, with jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause before a further attempt.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Results up to this size stand in the batch's item.
 const INLINE_RESULT: usize = 4096;
+
+/// One of the slots for batches that this process works on.
+#[expect(dead_code, reason = "what it holds is held until it is dropped")]
+enum Room {
+    Shared(OwnedRwLockReadGuard<()>),
+    Alone(OwnedRwLockWriteGuard<()>),
+}
+
+/// A batch that this process has claimed.
+struct Claimed {
+    lease: Lease,
+    record: BatchRecord,
+    /// Its attempts since its checkpoint last moved, this one included.
+    attempts: u32,
+    _room: Room,
+}
 
 impl Engine {
     /// Works on one batch until it ends, has to stop, or the deadline is near.
@@ -39,57 +60,80 @@ impl Engine {
         session: &Session,
         deadline: Option<Instant>,
     ) -> Result<Worked, JobError> {
-        if session.must_stop() {
-            return Ok(Worked::Stopped);
-        }
         let job = session.job();
-        let kind = self.kinds.named(&job.kind)?;
+        let kind = self.kind_of(job)?;
+        let claimed = match self.claim(&task, session, deadline).await? {
+            Ok(claimed) => claimed,
+            Err(worked) => return Ok(worked),
+        };
+        let Claimed { lease, record, attempts, _room } = claimed;
         let key = batch_key(&job.job_id, task.stage, task.batch);
-        let request = Request { holder: session.process().to_owned(), length: BATCH_LEASE, note: None };
-        let lease = match self.site.leases().try_acquire(&key, &request).await? {
-            // It may be given back before it expires.
-            Attempt::Busy(record) => {
-                let soon = self.site.clock.now().plus_millis(2000);
-                return Ok(Worked::Later(record.expires_at.min(soon)));
+        let given_up = (attempts > MOST_ATTEMPTS).then(|| given_up(&record, attempts));
+        let mut work = Work::new(&self.site, session, task, (lease, key), record, deadline);
+        let outcome = match given_up {
+            Some(reason) => Err(WorkError::Failed(reason)),
+            None => {
+                let lease = work.lease.clone();
+                tokio::select! {
+                    outcome = kind.work(&mut work) => outcome,
+                    lost = beat(&lease) => Err(lost),
+                }
             }
-            Attempt::Held(lease) => lease,
         };
-        let store = self.store();
-        let record = store.batch(&key).await?;
-        let state = record.as_ref().map_or(BatchState::Open, |record| record.state);
-        let retry_at = record.as_ref().and_then(|record| record.retry_at);
-        if state != BatchState::Open {
-            release(lease, Also::new()).await?;
-            return Ok(Worked::Ended(state));
-        }
-        if let Some(at) = retry_at.filter(|&at| at > self.site.clock.now()) {
-            release(lease, Also::new()).await?;
-            return Ok(Worked::Later(at));
-        }
-        let attempts = record.as_ref().map_or(0, |record| record.attempts);
-        let fence = lease.fence();
-        let lease = Arc::new(Mutex::new(lease));
-        let mut work = Work {
-            site: self.site.clone(),
-            store,
-            task,
-            session: session.clone(),
-            lease: lease.clone(),
-            key,
-            fence,
-            deadline,
-            checkpoint: record.as_ref().and_then(|record| record.checkpoint.clone()),
-            saves: record.as_ref().map_or(0, |record| record.saves),
-            refusals: Vec::new(),
-            progress: record.map(|record| record.progress).unwrap_or_default(),
-        };
-        let outcome = tokio::select! {
-            outcome = kind.work(&mut work) => outcome,
-            lost = beat(&lease) => Err(lost),
-        };
-        // The work has the only one then, to give it back.
-        drop(lease);
         self.settle(work, outcome, attempts).await
+    }
+
+    /// Claims the batch, and counts the attempt in the same write; or returns why it is not to be worked on now.
+    async fn claim(
+        &self,
+        task: &BatchTask,
+        session: &Session,
+        deadline: Option<Instant>,
+    ) -> Result<Result<Claimed, Worked>, JobError> {
+        let key = batch_key(&session.job().job_id, task.stage, task.batch);
+        let request = Request { holder: session.process().to_owned(), length: BATCH_LEASE, note: None };
+        let mut room = Room::Shared(self.room.clone().read_owned().await);
+        loop {
+            // Without time left, no attempt is begun.
+            if session.must_stop() || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Ok(Err(Worked::Stopped));
+            }
+            let now = self.site.clock.now();
+            let counting = Also::new().add(ATTEMPTS, number(1)).add(SILENT, number(1)).copy(BEFORE, HOLDER);
+            let terms = Terms::new(counting).if_absent(STATE).if_at_most(RETRY_AT, number(now.as_millis()));
+            let (lease, item) = self.site.leases().try_acquire_with(&key, &request, terms).await?;
+            let record = self.store().batch_record(item)?;
+            let Some(mut lease) = lease else {
+                let soon = now.plus_millis(2000);
+                return Ok(Err(match (record.state, record.retry_at, record.held) {
+                    (BatchState::Open, Some(at), _) if at > now => Worked::Later(at),
+                    // It may be released before it expires.
+                    (BatchState::Open, _, Some((_, at))) => Worked::Later(at.min(soon)),
+                    (BatchState::Open, _, None) => Worked::Later(soon),
+                    (state, _, _) => Worked::Ended(state),
+                }));
+            };
+            let seen = digest_of(record.checkpoint.as_deref());
+            if seen != record.seen {
+                // It has moved since its attempts were counted: the count starts again before this attempt.
+                let also = Also::new()
+                    .set(ATTEMPTS, number(1))
+                    .set(SILENT, number(1))
+                    .set(SEEN, text(seen.unwrap_or_default()));
+                match lease.renew_with(also).await {
+                    Ok(()) => return Ok(Ok(Claimed { lease, record, attempts: 1, _room: room })),
+                    Err(LeaseError::Lost(_)) => return Ok(Err(Worked::Later(now.plus_millis(1000)))),
+                    Err(LeaseError::Table(error)) => return Err(error.into()),
+                }
+            }
+            if record.silent <= SUSPECT || matches!(room, Room::Alone(_)) {
+                let attempts = record.attempts;
+                return Ok(Ok(Claimed { lease, record, attempts, _room: room }));
+            }
+            release(lease, unbegun()).await?;
+            drop(room);
+            room = Room::Alone(self.room.clone().write_owned().await);
+        }
     }
 
     /// Writes how the batch ended and gives its claim back.
@@ -99,118 +143,152 @@ impl Engine {
         outcome: Result<Outcome, WorkError>,
         attempts: u32,
     ) -> Result<Worked, JobError> {
-        let outcome = match outcome {
-            Ok(Outcome::Done(result)) => {
-                self.done(&mut work, result).await.map(|also| (also, BatchState::Done))
-            }
-            Ok(Outcome::Stopped) => {
-                self.give_back(work, Also::new()).await?;
+        let moved = work.has_moved();
+        // A batch that has moved has all of its attempts again.
+        let attempts = if moved { 1 } else { attempts };
+        let error = match outcome {
+            Ok(Outcome::Done(result)) => match self.done(&mut work, result).await {
+                Ok(()) => return Ok(Worked::Ended(BatchState::Done)),
+                Err(error) => error,
+            },
+            Ok(Outcome::Stopped) if moved || work.session.must_stop() => {
+                self.give_back(work, unbegun()).await?;
                 return Ok(Worked::Stopped);
             }
-            Err(error) => Err(error),
+            // The function's whole time was too short for one checkpoint.
+            Ok(Outcome::Stopped) if attempts < MOST_ATTEMPTS => {
+                let also = Also::new().add(SILENT, number(-1)).set(FAILURE, text(TIME_IS_UP));
+                self.give_back(work, also).await?;
+                return Ok(Worked::Stopped);
+            }
+            Ok(Outcome::Stopped) => WorkError::Failed(format!("tried {attempts} times: {TIME_IS_UP}")),
+            Err(error) => error,
         };
-        let (also, state) = match outcome {
-            Ok(done) => done,
-            Err(WorkError::Lost(_)) => {
+        match error {
+            WorkError::Lost(_) => {
                 // Whoever took it will be done or expire; ask again then.
                 let at = self.site.clock.now().plus_millis(1000);
-                return Ok(Worked::Later(at));
+                Ok(Worked::Later(at))
             }
-            Err(WorkError::Systemic(reason)) => {
+            WorkError::Systemic(reason) => {
                 let store = work.store.clone();
                 store.failing(&work.job().job_id, &reason).await?;
                 store.log(&work.job().job_id, &format!("the job stops: {reason}")).await?;
                 work.session.stop();
-                self.give_back(work, Also::new().set(FAILURE, text(&reason))).await?;
-                return Ok(Worked::Systemic(reason));
+                let also = Also::new().add(SILENT, number(-1)).set(FAILURE, text(&reason));
+                self.give_back(work, also).await?;
+                Ok(Worked::Systemic(reason))
             }
-            Err(WorkError::Transient(reason)) if attempts + 1 < MOST_ATTEMPTS => {
-                let at = self.site.clock.now().plus_millis(self.pause(attempts));
-                let line = format!("{}: attempt {}: {reason}", named(&work), attempts + 1);
+            WorkError::Transient(reason) if attempts < MOST_ATTEMPTS => {
+                let pause = doubled(FIRST_PAUSE, attempts - 1, LONGEST_PAUSE, &self.site.random);
+                let at = self.site.clock.now().plus_millis(millis(pause));
+                let line = format!("{}: attempt {attempts}: {reason}", named(&work));
                 work.store.log(&work.job().job_id, &line).await?;
                 let also = Also::new()
-                    .set(ATTEMPTS, number(attempts + 1))
+                    .add(SILENT, number(-1))
                     .set(FAILURE, text(&reason))
                     .set(RETRY_AT, number(at.as_millis()))
                     .set(EXPIRE_AT, work.store.expiry());
                 self.give_back(work, also).await?;
-                return Ok(Worked::Later(at));
+                Ok(Worked::Later(at))
             }
-            Err(error) => {
-                let reason = error.to_string();
-                let line = format!("{} has failed: {reason}", named(&work));
-                work.store.log(&work.job().job_id, &line).await?;
-                let tolerated = work.job().stage().map_or(0.0, |stage| stage.tolerated);
-                if tolerated <= 0.0 {
-                    work.store.failing(&work.job().job_id, &line).await?;
-                    work.session.stop();
-                }
-                let also = Also::new()
-                    .set(STATE, text(BatchState::Failed.as_str()))
-                    .set(ATTEMPTS, number(attempts + 1))
-                    .set(FAILURE, text(&reason))
-                    .set(EXPIRE_AT, work.store.expiry());
-                (also, BatchState::Failed)
-            }
-        };
-        if self.give_back(work, also).await? {
-            Ok(Worked::Ended(state))
-        } else {
-            Ok(Worked::Later(self.site.clock.now().plus_millis(1000)))
+            error => self.fail_batch(work, &error.to_string()).await,
         }
     }
 
-    /// What is written with the end of a batch that is done.
-    async fn done(&self, work: &mut Work, result: Vec<u8>) -> Result<Also, WorkError> {
+    /// Marks the batch as failed for good, and the job too, unless that is tolerated.
+    async fn fail_batch(&self, mut work: Work, reason: &str) -> Result<Worked, JobError> {
+        let line = format!("{} has failed: {reason}", named(&work));
+        let job = work.job().job_id.clone();
+        work.store.log(&job, &line).await?;
+        let tolerated = work.job().stage().map_or(0.0, |stage| stage.tolerated);
+        if tolerated <= 0.0 {
+            work.store.failing(&job, &line).await?;
+            work.session.stop();
+        }
+        let failure = work.store.failure(&job, work.task(), reason)?;
+        match work.end(BatchState::Failed, vec![(FAILURE, text(reason))], vec![failure]).await {
+            Ok(()) => Ok(Worked::Ended(BatchState::Failed)),
+            Err(WorkError::Lost(_)) => Ok(Worked::Later(self.site.clock.now().plus_millis(1000))),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes the end of a batch that is done.
+    async fn done(&self, work: &mut Work, result: Vec<u8>) -> Result<(), WorkError> {
         work.keep_refusals().await?;
-        let also = Also::new()
-            .set(STATE, text(BatchState::Done.as_str()))
-            .set(PROGRESS, text(json(&work.progress)?))
-            .set(EXPIRE_AT, work.store.expiry());
-        if result.len() <= INLINE_RESULT {
-            return Ok(also.set(RESULT, bytes(result)));
-        }
-        let key = work.own_object("result");
-        self.site.objects.put(&key, result).await?;
-        Ok(also.set(RESULT_OBJECT, text(key)))
+        let result = if result.len() <= INLINE_RESULT {
+            (RESULT, bytes(result))
+        } else {
+            let key = work.own_object("result");
+            self.site.objects.put(&key, result).await?;
+            (RESULT_OBJECT, text(key))
+        };
+        work.end(BatchState::Done, vec![result], Vec::new()).await
     }
 
-    /// Releases the claim together with these attributes. `false` if it was lost before.
-    async fn give_back(&self, work: Work, also: Also) -> Result<bool, JobError> {
+    /// Counts what was done, and releases the claim together with these attributes.
+    async fn give_back(&self, mut work: Work, also: Also) -> Result<(), JobError> {
+        if let Err(error) = work.count().await {
+            // The next worker of the batch counts it.
+            tracing::warn!(%error, batch = work.task().batch, "progress was not counted");
+        }
         let lease = work.lease.clone();
         drop(work);
         match Arc::into_inner(lease) {
             Some(lease) => release(lease.into_inner(), also).await,
-            None => Ok(false),
+            None => Ok(()),
         }
-    }
-
-    /// Before the next attempt: doubling, from half of it to all of it by chance.
-    fn pause(&self, attempts: u32) -> i64 {
-        let most = FIRST_PAUSE.saturating_mul(1 << attempts.min(10)).min(LONGEST_PAUSE);
-        let most = u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
-        i64::try_from(most / 2 + self.site.random.draw() % (most / 2 + 1)).unwrap_or(i64::MAX)
     }
 }
 
-/// Renews the claim while the work goes on; ends when it is lost.
+const TIME_IS_UP: &str = "the function's time was up before the batch reached its next checkpoint; it needs smaller \
+                          batches or more memory, and with it CPU";
+
+/// Takes back an attempt that does not count: it was stopped in an orderly way, from outside.
+fn unbegun() -> Also {
+    Also::new().add(ATTEMPTS, number(-1)).add(SILENT, number(-1))
+}
+
+/// The reason why a batch whose attempts are used up is not claimed any more. The last attempt is this claim.
+fn given_up(record: &BatchRecord, attempts: u32) -> String {
+    let (tried, silent) = (attempts.saturating_sub(1), record.silent.saturating_sub(1));
+    let last = record.before.as_deref().unwrap_or("unknown");
+    let mut reason = format!(
+        "tried {tried} times: its worker ended without a word {silent} times, the last time {last}; it may need more \
+         memory than the worker has"
+    );
+    if silent < tried
+        && let Some(failure) = &record.failure
+    {
+        reason.push_str("; the last error that was reported: ");
+        reason.push_str(failure);
+    }
+    reason
+}
+
+/// Renews the claim while the work continues; ends when it is lost, or could not be renewed until it expired.
 async fn beat(lease: &Mutex<Lease>) -> WorkError {
+    let mut renewed = tokio::time::Instant::now();
     loop {
         tokio::time::sleep(BATCH_LEASE / 3).await;
         match lease.lock().await.renew().await {
-            Ok(()) => {}
+            Ok(()) => renewed = tokio::time::Instant::now(),
             Err(LeaseError::Lost(lost)) => return WorkError::Lost(lost),
+            Err(LeaseError::Table(error)) if renewed.elapsed() >= BATCH_LEASE => {
+                return WorkError::Transient(format!("its claim could not be renewed: {error}"));
+            }
             Err(LeaseError::Table(error)) => tracing::warn!(%error, "a claim was not renewed"),
         }
     }
 }
 
-/// `false` if the lease was lost before.
-async fn release(lease: Lease, also: Also) -> Result<bool, JobError> {
+/// Releases the lease; if it was already lost, there is nothing to do.
+async fn release(lease: Lease, also: Also) -> Result<(), JobError> {
     match lease.release_with(also).await {
-        Ok(()) => Ok(true),
+        Ok(()) => Ok(()),
         Err(unreleased) => match LeaseError::from(unreleased) {
-            LeaseError::Lost(_) => Ok(false),
+            LeaseError::Lost(_) => Ok(()),
             LeaseError::Table(error) => Err(error.into()),
         },
     }
@@ -218,5 +296,5 @@ async fn release(lease: Lease, also: Also) -> Result<bool, JobError> {
 
 fn named(work: &Work) -> String {
     let stage = work.job().stage().map_or("", |stage| &stage.name);
-    format!("batch {} of stage {stage}", work.task.batch)
+    format!("batch {} of stage {stage}", work.task().batch)
 }

@@ -1,5 +1,8 @@
 //! Batches: where they stand, their checkpoints, their results.
 
+use std::ops::Range;
+
+use futures::{StreamExt, TryStreamExt};
 use nextbasket_domain::Timestamp;
 use nextbasket_dynamodb::TableError;
 use nextbasket_dynamodb::item::{Item, Reader};
@@ -7,11 +10,16 @@ use nextbasket_locks::LeaseKey;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ATTEMPTS, CHECKPOINT, FAILURE, PROGRESS, RESULT, RESULT_OBJECT, RETRY_AT, SAVES, SK, STATE, Store,
-    partition,
+    ATTEMPTS, BEFORE, CHECKPOINT, COUNTED, FAILURE, PARTS, PROGRESS, RESULT, RESULT_OBJECT, RETRY_AT, SAVES,
+    SEEN, SILENT, SK, STATE, Store,
 };
-use crate::job::{JobId, Progress};
+use crate::job::{JobId, Progress, StageSize};
 use crate::objects::{ObjectError, Objects};
+
+/// The number of consecutive batches that are in one partition.
+const ROW: u32 = 100;
+/// The number of partitions that are read at a time.
+const READERS: usize = 4;
 
 /// Where a batch stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +44,6 @@ impl BatchState {
 
     fn parse(text: &str) -> Result<Self, &'static str> {
         match text {
-            "open" => Ok(Self::Open),
             "done" => Ok(Self::Done),
             "failed" => Ok(Self::Failed),
             _ => Err("is not a batch's state"),
@@ -53,12 +60,23 @@ pub struct BatchRecord {
     pub state: BatchState,
     /// How far it has come.
     pub progress: Progress,
+    /// The fencing token of its current or last holder.
+    pub(crate) fence: u64,
     /// Its checkpoint, as JSON.
     pub checkpoint: Option<String>,
     /// How often a checkpoint was saved.
     pub saves: u64,
-    /// How often it was begun.
+    /// The part of its progress that is already in its stage's counts.
+    pub counted: Progress,
+    /// The number of claims since its checkpoint last moved, this one included. Attempts that ended normally and
+    /// without an error do not count.
     pub attempts: u32,
+    /// How many of these attempts ended without a message; a running attempt is included.
+    pub silent: u32,
+    /// The digest of the checkpoint when the count of attempts started again.
+    pub(crate) seen: Option<String>,
+    /// The holder in the attempt before.
+    pub before: Option<String>,
     /// Why it failed, or why its last attempt did.
     pub failure: Option<String>,
     /// Not to be tried again before this time.
@@ -85,13 +103,24 @@ impl BatchRecord {
 }
 
 impl Store {
-    /// The batches of a stage that have been begun, by number.
+    /// The batches of a stage that have been claimed at least once, by number. Each of them is read.
     ///
     /// # Errors
     /// [`TableError`] if DynamoDB does not answer.
-    pub async fn batches(&self, job: &JobId, stage: u32) -> Result<Vec<BatchRecord>, TableError> {
-        let items = self.query(&partition(job), &format!("batch/{stage:06}/"), true).await?;
-        items.into_iter().map(|item| self.batch_record(item)).collect()
+    pub async fn batches(&self, job: &JobId, stage: StageSize) -> Result<Vec<BatchRecord>, TableError> {
+        let prefix = batches_of(stage.number);
+        let parts: Vec<Vec<Item>> = futures::stream::iter(parts_of(stage.batches))
+            .map(|part| {
+                let (pk, prefix) = (part_of(job, part), prefix.clone());
+                async move { self.query(&pk, &prefix).await }
+            })
+            .buffered(READERS)
+            .try_collect()
+            .await?;
+        let records = parts.into_iter().flatten().map(|item| self.batch_record(item));
+        let mut records = records.collect::<Result<Vec<_>, _>>()?;
+        records.sort_unstable_by_key(|record| record.batch);
+        Ok(records)
     }
 
     /// A batch; `None` if it has not been begun.
@@ -104,19 +133,23 @@ impl Store {
         output.item.map(|item| self.batch_record(item)).transpose()
     }
 
-    fn batch_record(&self, item: Item) -> Result<BatchRecord, TableError> {
+    pub(crate) fn batch_record(&self, item: Item) -> Result<BatchRecord, TableError> {
         let mut reader = Reader { table: &self.table, key: "batch".to_owned(), item };
         let sk = reader.text(SK)?;
         reader.key = sk.clone();
         let batch = sk.rsplit('/').next().and_then(|digits| digits.parse().ok());
-        let progress = reader.optional(PROGRESS, |reader, name| {
-            reader.parsed(name, |text| serde_json::from_str::<Progress>(text))
-        })?;
+        let mut progress = |name| {
+            reader.optional(name, |reader, name| {
+                reader.parsed(name, |text| serde_json::from_str::<Progress>(text))
+            })
+        };
+        let (counted, progress) = (progress(COUNTED)?, progress(PROGRESS)?);
         let state = reader.optional(STATE, |reader, name| reader.parsed(name, BatchState::parse))?;
         let released = reader.optional("released", Reader::truth)?.unwrap_or(true);
         let held =
             match (reader.optional("holder", Reader::text)?, reader.optional("expiresAt", Reader::number)?) {
-                (Some(holder), Some(at)) if !released => {
+                // Nobody needs the claim of a batch that has ended, so it is not released.
+                (Some(holder), Some(at)) if !released && state.is_none() => {
                     Some((holder, Timestamp::from_millis(at).unwrap_or(Timestamp::EPOCH)))
                 }
                 _ => None,
@@ -125,9 +158,14 @@ impl Store {
             batch: batch.ok_or_else(|| reader.corrupt(SK, "does not end with a batch's number"))?,
             state: state.unwrap_or(BatchState::Open),
             progress: progress.unwrap_or_default(),
+            fence: reader.optional("fence", Reader::number)?.unwrap_or(0),
             checkpoint: reader.optional(CHECKPOINT, Reader::text)?,
             saves: reader.optional(SAVES, Reader::number)?.unwrap_or(0),
+            counted: counted.unwrap_or_default(),
             attempts: reader.optional(ATTEMPTS, Reader::number)?.unwrap_or(0),
+            silent: reader.optional(SILENT, Reader::number)?.unwrap_or(0),
+            seen: reader.optional(SEEN, Reader::text)?,
+            before: reader.optional(BEFORE, Reader::text)?.filter(|holder| !holder.is_empty()),
             failure: reader.optional(FAILURE, Reader::text)?,
             retry_at: reader
                 .optional(RETRY_AT, Reader::number)?
@@ -142,5 +180,40 @@ impl Store {
 /// The item of a batch.
 #[must_use]
 pub fn batch_key(job: &JobId, stage: u32, batch: u32) -> LeaseKey {
-    LeaseKey::new(partition(job), format!("batch/{stage:06}/{batch:08}"))
+    LeaseKey::new(part_of(job, batch / ROW % PARTS), format!("{}{batch:08}", batches_of(stage)))
+}
+
+/// The key of a partition of the job's batches.
+pub(super) fn part_of(job: &JobId, part: u32) -> String {
+    format!("job#{job}#{part:x}")
+}
+
+/// The numbers of the partitions that this many batches are in.
+pub(super) fn parts_of(batches: u32) -> Range<u32> {
+    0..batches.div_ceil(ROW).min(PARTS)
+}
+
+pub(super) fn batches_of(stage: u32) -> String {
+    format!("batch/{stage:06}/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_batches_of_a_large_stage_are_spread_and_all_of_them_are_found() {
+        let job = JobId::parse("j").unwrap();
+        for batches in [1, 99, 100, 101, 1_000, 10_000] {
+            let parts: std::collections::BTreeMap<String, usize> =
+                (0..batches).fold(std::collections::BTreeMap::new(), |mut parts, batch| {
+                    *parts.entry(batch_key(&job, 0, batch).pk).or_default() += 1;
+                    parts
+                });
+            let read: std::collections::BTreeSet<String> =
+                parts_of(batches).map(|part| part_of(&job, part)).collect();
+            assert!(parts.keys().eq(read.iter()), "{batches}: {parts:?}");
+            assert!(parts.values().all(|&many| many <= 700), "{batches}: {parts:?}");
+        }
+    }
 }

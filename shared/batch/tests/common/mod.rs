@@ -34,6 +34,10 @@ pub(crate) struct Parameters {
     pub faults: BTreeMap<u32, String>,
     /// How many passes with a pause between them.
     pub passes: u32,
+    /// Whether each pass supersedes the one before.
+    pub supersedes: bool,
+    /// How many times in a row planning gets no answer.
+    pub unanswered: u32,
     pub page_millis: u64,
 }
 
@@ -50,6 +54,8 @@ impl Default for Parameters {
             lock: None,
             faults: BTreeMap::new(),
             passes: 1,
+            supersedes: false,
+            unanswered: 0,
             page_millis: 0,
         }
     }
@@ -69,6 +75,7 @@ pub(crate) struct Tally {
     pub most_at_once: AtomicU32,
     pub attempts: std::sync::Mutex<BTreeMap<u32, u32>>,
     pub begun: std::sync::Mutex<Vec<u32>>,
+    pub unanswered: AtomicU32,
 }
 
 #[derive(Clone)]
@@ -97,10 +104,13 @@ impl Kind for SharedTally {
     }
 
     async fn plan(&self, planning: &Planning<'_>, task: &Parameters) -> Result<Next, JobError> {
+        if self.0.unanswered.fetch_add(1, Ordering::Relaxed) < task.unanswered {
+            return Err(JobError::Unavailable("s3://orders: unavailable: SlowDown".to_owned()));
+        }
         let done = planning.stages();
         if done == task.passes {
             let mut sums = Vec::new();
-            for stage in 0..done {
+            for stage in if task.supersedes { done - 1 } else { 0 }..done {
                 let merged = planning.merged(stage, |left, right| Ok([left, right].concat())).await?;
                 sums.push(String::from_utf8(merged.unwrap_or_default()).unwrap());
             }
@@ -122,6 +132,7 @@ impl Kind for SharedTally {
             aggregate: task.aggregate,
             tolerated: task.tolerated,
             rates: task.rates,
+            supersedes: task.supersedes && done > 0,
             ..StagePlan::new("add", split, batches.collect())
         }))
     }

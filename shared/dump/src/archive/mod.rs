@@ -28,8 +28,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::common::{
-    LocalFiles, WIDTH, check_place, check_rate, check_table, condition, described, results, scan_units,
-    table_lock, within,
+    Trust, WIDTH, check_place, check_rate, check_table, condition, described, results, scan_units,
+    table_lock, trusted, within,
 };
 use crate::dump;
 use crate::dump::begin::Begun;
@@ -79,10 +79,10 @@ pub struct Task {
 }
 
 impl Task {
-    fn parse(value: &Value, local_files: LocalFiles) -> Result<Self, Refusal> {
+    fn parse(value: &Value, trust: Trust) -> Result<Self, Refusal> {
         let parameters: Parameters = kind::parameters(value)?;
         check_table("table", &parameters.table)?;
-        check_place("to", &parameters.to, local_files)?;
+        check_place("to", &parameters.to, trust)?;
         condition("where", Some(&parameters.r#where))?;
         within("segments", parameters.segments.map(u64::from), 1, 10_000)?;
         within("batchSize", parameters.batch_size.map(u64::from), 1, 1_000_000)?;
@@ -124,7 +124,7 @@ impl Task {
 
 /// The kind `archive`.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Archive(LocalFiles);
+pub struct Archive(Trust);
 
 impl Archive {
     /// To S3.
@@ -133,10 +133,10 @@ impl Archive {
         Self::default()
     }
 
-    /// To folders of this machine, too. In a function nothing changes.
+    /// Sets what its jobs may do. If they may use files of the machine, they accept folders too.
     #[must_use]
-    pub fn with_local_files(self) -> Self {
-        Self(LocalFiles::here())
+    pub fn trusting(self, trust: Trust) -> Self {
+        Self(trusted(trust))
     }
 }
 

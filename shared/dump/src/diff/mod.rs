@@ -26,7 +26,7 @@ use nextbasket_job_io::files::{Files, Location};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::common::{LocalFiles, WIDTH, check_place, check_rate, json as to_json, results, within};
+use crate::common::{Trust, WIDTH, check_place, check_rate, json as to_json, results, trusted, within};
 use crate::sides::{Part, Reading, Side, dump, files, filter_of, table};
 use crate::source::Source;
 use crate::verify::estimate;
@@ -82,11 +82,11 @@ pub struct Task {
 }
 
 impl Task {
-    fn parse(value: &Value, local_files: LocalFiles) -> Result<Self, Refusal> {
+    fn parse(value: &Value, trust: Trust) -> Result<Self, Refusal> {
         let parameters: Parameters = kind::parameters(value)?;
-        parameters.left.check("left.", local_files)?;
-        parameters.right.check("right.", local_files)?;
-        check_place("output", &parameters.output, local_files)?;
+        parameters.left.check("left.", trust)?;
+        parameters.right.check("right.", trust)?;
+        check_place("output", &parameters.output, trust)?;
         within("segments", parameters.segments.map(u64::from), 1, 10_000)?;
         within("batchSize", parameters.batch_size.map(u64::from), 1, 1_000_000)?;
         within("width", parameters.width.map(u64::from), 1, 10_000)?;
@@ -127,7 +127,7 @@ struct Begun {
 
 /// The kind `diff`.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Diff(LocalFiles);
+pub struct Diff(Trust);
 
 impl Diff {
     /// Of tables and dumps in S3.
@@ -136,10 +136,10 @@ impl Diff {
         Self::default()
     }
 
-    /// With files of this machine, too. In a function nothing changes.
+    /// Sets what its jobs may do. If they may use files of the machine, they accept folders too.
     #[must_use]
-    pub fn with_local_files(self) -> Self {
-        Self(LocalFiles::here())
+    pub fn trusting(self, trust: Trust) -> Self {
+        Self(trusted(trust))
     }
 }
 

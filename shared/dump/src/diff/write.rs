@@ -1,15 +1,16 @@
 //! The differences, into one file.
 
+use std::io::Write;
+
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use nextbasket_batch::{Outcome, Work, WorkError};
 use nextbasket_job_io::files::{FileError, Files, Location};
+use nextbasket_job_io::output::Output;
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncWriteExt;
 
 use crate::diff::buckets::Tally;
 use crate::diff::compare::Compared;
-use crate::place::make_folder;
 
 /// A part of an upload. S3 takes parts of 5 MB and more.
 const PART: usize = 8 << 20;
@@ -35,22 +36,15 @@ pub(crate) async fn work(work: &mut Work, files: &Files, output: &Location) -> R
     let objects: Vec<String> = compared.into_iter().filter_map(|compared| compared.object).collect();
     match output {
         Location::Path(path) => {
-            if let Some(folder) = path.parent() {
-                make_folder(folder).await?;
-            }
-            let part = path.with_file_name(format!(
-                "{}.{}.part",
-                path.file_name().unwrap_or_default().to_string_lossy(),
-                work.fence()
-            ));
             let io = |error: std::io::Error| WorkError::from(FileError::from_io(&output.to_string(), &error));
-            let mut file = tokio::fs::File::create(&part).await.map_err(io)?;
+            let mut file = Output::create(path).map_err(io)?;
             for object in &objects {
                 let content = work.site().objects.get(object).await?;
-                file.write_all(&content).await.map_err(io)?;
+                file.write_all(&content).map_err(io)?;
             }
-            file.sync_all().await.map_err(io)?;
-            tokio::fs::rename(&part, path).await.map_err(io)?;
+            // Syncing to the disk may take a while.
+            let published = tokio::task::spawn_blocking(move || file.publish()).await;
+            published.map_err(|error| WorkError::Failed(error.to_string()))?.map_err(io)?;
         }
         Location::Object { bucket, key } => to_object(work, files, &objects, bucket, key).await?,
     }

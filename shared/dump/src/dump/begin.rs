@@ -1,11 +1,12 @@
 //! The stage `begin`: a table's settings, written where its dump will be.
 
-use nextbasket_batch::{JobError, Outcome, Work, WorkError};
+use nextbasket_batch::{Outcome, Work, WorkError};
 use nextbasket_job_io::files::{Files, Location};
 use nextbasket_table_jobs::key::KeySchema;
 use serde::{Deserialize, Serialize};
 
 use crate::common::{described, json};
+use crate::dump::running::Beat;
 use crate::manifest::settings::TableSettings;
 use crate::manifest::{DATA, SETTINGS, STARTED};
 use crate::place::{join, make_folder, write};
@@ -38,11 +39,12 @@ pub(crate) struct Begun {
 pub(crate) async fn work(work: &mut Work, files: &Files) -> Result<Outcome, WorkError> {
     let input: BeginInput = work.input()?;
     let client = work.site().dynamodb.clone();
-    let table = described(&client, &input.table).await.map_err(in_work)?;
+    let table = described(&client, &input.table).await?;
     let settings = TableSettings::read(&client, &input.table).await?;
     if let Location::Path(path) = join(&input.folder, DATA) {
         make_folder(&path).await?;
     }
+    Beat::new(&input.folder).beat(work, files).await?;
     write(files, &join(&input.folder, STARTED), Vec::new()).await?;
     let content =
         serde_json::to_vec_pretty(&settings).map_err(|error| WorkError::Failed(error.to_string()))?;
@@ -60,17 +62,7 @@ pub(crate) async fn work(work: &mut Work, files: &Files) -> Result<Outcome, Work
     })
 }
 
-/// What a batch says of a job's error: that there is no such table stops the job.
-pub(crate) fn in_work(error: JobError) -> WorkError {
-    match error {
-        JobError::Failed(reason) => WorkError::Systemic(reason),
-        JobError::Table(error) => error.into(),
-        JobError::Object(error) => error.into(),
-        other => WorkError::Failed(other.to_string()),
-    }
-}
-
 /// As [`json`], in a batch.
 pub(crate) fn json_in_work(value: &impl Serialize) -> Result<Vec<u8>, WorkError> {
-    json(value).map_err(in_work)
+    Ok(json(value)?)
 }

@@ -1,15 +1,17 @@
 //! The stage `finish`: the manifests of a table's dump, the summary last.
 
-use aws_sdk_s3::error::DisplayErrorContext;
-use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use nextbasket_batch::{Outcome, Work, WorkError};
-use nextbasket_job_io::files::{FileError, Files, Location};
+use nextbasket_job_io::files::{FileError, Files, FoundFile, Location};
+use nextbasket_job_io::leftovers;
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::dump::begin::{Begun, json_in_work};
 use crate::dump::keep;
 use crate::dump::parameters::Task;
+use crate::dump::running::{self, Beat};
 use crate::dump::scan::Scanned;
 use crate::dump::sink::PAGES;
 use crate::manifest::record::{DumpRecord, Filter, NOTE, Window};
@@ -62,6 +64,7 @@ pub(crate) async fn work(work: &mut Work, files: &Files, task: &Task) -> Result<
     let nothing = Window { from: now, to: now };
     let folder = index.begun.folder.clone();
     let record = record(&index, task, nothing);
+    Beat::new(&folder).beat(work, files).await?;
     remove_strays(files, &folder, &record.files).await?;
     if work.task().batch == 0 {
         remove_pages(work).await;
@@ -94,6 +97,7 @@ pub(crate) async fn work(work: &mut Work, files: &Files, task: &Task) -> Result<
     write(files, &below(RECORD), pretty(&record)?).await?;
     write(files, &below(SUMMARY_MD5), md5_base64(&summary).into_bytes()).await?;
     write(files, &below(SUMMARY), summary).await?;
+    running::end(files, &folder).await?;
     let removed = match task.keep {
         Some(keep) if record.complete => keep::remove_older(files, &task.to, &index.begun, keep, now).await?,
         _ => Vec::new(),
@@ -153,41 +157,46 @@ fn pretty(value: &impl Serialize) -> Result<Vec<u8>, WorkError> {
     serde_json::to_vec_pretty(value).map_err(|error| WorkError::Failed(error.to_string()))
 }
 
-/// Files that attempts left which were killed.
+/// Removes files of attempts that were killed, and checks that all other files exist as they were written: a reader
+/// of the summary relies on that.
 async fn remove_strays(files: &Files, folder: &Location, known: &[DataFile]) -> Result<(), WorkError> {
     let listed = match files.list(&join(folder, DATA)).await {
-        Err(FileError::Missing(_)) => return Ok(()),
+        Err(FileError::Missing(_)) => Vec::new(),
         listed => listed?,
     };
-    let known: std::collections::HashSet<Location> =
-        known.iter().map(|file| join(folder, &file.name)).collect();
-    for stray in listed.iter().filter(|file| !known.contains(&file.at)) {
+    let mut there: HashMap<&Location, &FoundFile> = listed.iter().map(|file| (&file.at, file)).collect();
+    let mut problems = Vec::new();
+    for file in known {
+        let at = join(folder, &file.name);
+        match there.remove(&at) {
+            None => problems.push(format!("{at} is not there any more")),
+            Some(found) if found.bytes != file.bytes => {
+                problems.push(format!("{at} has {} bytes, {} were written", found.bytes, file.bytes));
+            }
+            Some(found) if !folder.is_local() && found.stamp.trim_matches('"') != file.etag => {
+                problems.push(format!("{at} has other content than was written"));
+            }
+            Some(_) => {}
+        }
+    }
+    if let Some(first) = problems.first() {
+        let more = problems.len() - 1;
+        let rest =
+            if more > 0 { format!(", and {more} more files are missing or changed") } else { String::new() };
+        let advice = "the dump has no summary and is not complete; make it again";
+        return Err(WorkError::Failed(format!("{first}{rest}: {advice}")));
+    }
+    for stray in there.into_values() {
         remove(files, &stray.at).await?;
     }
     Ok(())
 }
 
-/// Pages that stood in the job's objects until their files were closed, as all are now. If they may not be removed,
-/// they go with the job's other objects.
+/// Pages were stored in the job's objects until their files were closed; now all files are.
 async fn remove_pages(work: &Work) {
-    let objects = &work.site().objects;
     let Some(scan) = work.task().stage.checked_sub(1) else { return };
-    let pages = objects.list(&work.job_object(&format!("stage-{scan:06}/"))).await.unwrap_or_default();
-    let pages: Vec<ObjectIdentifier> = pages
-        .iter()
-        .filter(|key| key.contains(&format!("/{PAGES}/")))
-        .filter_map(|key| ObjectIdentifier::builder().key(key).build().ok())
-        .collect();
-    for some in pages.chunks(1_000) {
-        let Ok(delete) = Delete::builder().set_objects(Some(some.to_vec())).quiet(true).build() else {
-            return;
-        };
-        let removed = objects.client().delete_objects().bucket(objects.bucket()).delete(delete).send().await;
-        if let Err(error) = removed {
-            tracing::warn!(error = %DisplayErrorContext(&error), "pages of the dump stay with the job's objects");
-            return;
-        }
-    }
+    let pages = format!("/{PAGES}/");
+    leftovers::remove(work, &format!("stage-{scan:06}/"), |key| key.contains(&pages)).await;
 }
 
 /// What stands in front of a name in the export's folder to make it a key: of a folder of this machine, from

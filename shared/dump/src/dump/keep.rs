@@ -7,6 +7,7 @@ use nextbasket_job_io::files::{Files, Location};
 use crate::dump::begin::Begun;
 use crate::dump::exports;
 use crate::dump::parameters::Keep;
+use crate::dump::running::{FRESH_MS, last_seen};
 use crate::manifest::{DumpRecord, RECORD, SETTINGS, SUMMARY, TableSettings};
 use crate::place::{folders, join, name, read, remove, remove_all};
 
@@ -20,6 +21,8 @@ struct Other {
     millis: i64,
     /// Whether it has a summary, and all items.
     good: bool,
+    /// When a worker last worked on it, if it has no summary.
+    seen: Option<Timestamp>,
 }
 
 /// Removes the dumps of the same table below the same place that are to be kept no longer; tells which.
@@ -62,10 +65,13 @@ async fn looked_at(files: &Files, at: Location, table: &str) -> Result<Option<Ot
     let summary = read(files, &join(&at, SUMMARY)).await?.is_some();
     let record = read(files, &join(&at, RECORD)).await?;
     let record = record.and_then(|content| serde_json::from_slice::<DumpRecord>(&content).ok());
-    Ok(Some(Other { at, millis, good: summary && record.is_some_and(|record| record.complete) }))
+    let good = summary && record.is_some_and(|record| record.complete);
+    let seen = if summary { None } else { last_seen(files, &at).await? };
+    Ok(Some(Other { at, millis, good, seen }))
 }
 
-/// Good ones beyond the count and older than the days; others, which may still be written, a day later at the soonest.
+/// Complete dumps beyond the count and older than the days; incomplete ones after at least a day, and only if no
+/// worker has worked on them for a day.
 /// The dump that was just made counts, and stays.
 fn no_longer_kept(mut others: Vec<Other>, keep: Keep, newest: i64, now: Timestamp) -> Vec<Location> {
     others.retain(|other| other.millis <= newest);
@@ -80,7 +86,9 @@ fn no_longer_kept(mut others: Vec<Other>, keep: Keep, newest: i64, now: Timestam
             keep.count.is_some_and(|count| good <= count)
                 || days.is_some_and(|days| !older_than(&other, days))
         } else {
-            !older_than(&other, days.unwrap_or(1).max(1))
+            let fresh = now.as_millis().saturating_sub(FRESH_MS);
+            other.seen.is_some_and(|seen| seen.as_millis() >= fresh)
+                || !older_than(&other, days.unwrap_or(1).max(1))
         };
         if !stays {
             gone.push(other.at);
@@ -98,8 +106,10 @@ mod tests {
     }
 
     fn gone(count: Option<u32>, days: Option<u32>, dumps: &[(i64, bool)]) -> Vec<i64> {
-        let others =
-            dumps.iter().map(|&(day, good)| Other { at: at(day), millis: day * DAY, good }).collect();
+        let others = dumps
+            .iter()
+            .map(|&(day, good)| Other { at: at(day), millis: day * DAY, good, seen: None })
+            .collect();
         let now = Timestamp::from_millis(100 * DAY + 1).unwrap();
         let gone = no_longer_kept(others, Keep { count, days }, 100 * DAY, now);
         let day =
@@ -121,6 +131,20 @@ mod tests {
     fn a_dump_that_is_not_whole_counts_for_none_and_goes_after_a_day() {
         assert_eq!(gone(Some(2), None, &[(100, false), (99, true), (98, false), (97, true)]), [98, 97]);
         assert_eq!(gone(Some(2), Some(5), &[(98, false), (90, false), (89, true)]), [90]);
+    }
+
+    #[test]
+    fn a_dump_that_is_being_made_stays_however_old_it_is() {
+        let now = 100 * DAY + 1;
+        let seen = |ago: i64| Timestamp::from_millis(now - ago).unwrap();
+        let other = |seen| Other { at: at(90), millis: 90 * DAY, good: false, seen };
+        let gone = |seen| {
+            let keep = Keep { count: Some(1), days: None };
+            no_longer_kept(vec![other(seen)], keep, 100 * DAY, Timestamp::from_millis(now).unwrap()).len()
+        };
+        assert_eq!(gone(Some(seen(DAY))), 0);
+        assert_eq!(gone(Some(seen(DAY + 1))), 1);
+        assert_eq!(gone(None), 1);
     }
 
     #[test]

@@ -11,12 +11,17 @@
 //! * `encode`: items to the bytes of a page
 //! * `sink`: the data file that is being written, and how it is gone on with
 //! * `keep`: which dumps are removed
+//! * `running`: the mark of a dump that is being made, which `keep` looks for
+//!
+//! A destination has one dump job at a time: the job holds the lock of the destination. Jobs of other stacks and
+//! machines do not see that lock; they see the mark.
 
 pub(crate) mod begin;
 mod encode;
 pub(crate) mod finish;
 mod keep;
 pub mod parameters;
+pub(crate) mod running;
 pub(crate) mod scan;
 mod sink;
 
@@ -31,7 +36,7 @@ use nextbasket_table_jobs::table::Table;
 use serde_json::{Value, json};
 
 use crate::common::{
-    LocalFiles, condition, described, json as to_json, mean_bytes, results, scan_units, segments,
+    Trust, condition, described, json as to_json, mean_bytes, results, scan_units, segments, trusted,
 };
 use crate::manifest::EXPORTS;
 use crate::manifest::record::Filter;
@@ -44,10 +49,12 @@ use scan::{ScanInput, Scanned};
 const BEGIN: &str = "begin";
 const SCAN: &str = "scan";
 const FINISH: &str = "finish";
+/// A destination with a longer name is locked by its digest, since a lock's name has at most 256 bytes.
+const MOST_LOCK: usize = 200;
 
 /// The kind `dump`.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Dump(LocalFiles);
+pub struct Dump(Trust);
 
 impl Dump {
     /// To S3.
@@ -56,10 +63,10 @@ impl Dump {
         Self::default()
     }
 
-    /// To folders of this machine, too. In a function nothing changes.
+    /// Sets what its jobs may do. If they may use files of the machine, they accept folders too.
     #[must_use]
-    pub fn with_local_files(self) -> Self {
-        Self(LocalFiles::here())
+    pub fn trusting(self, trust: Trust) -> Self {
+        Self(trusted(trust))
     }
 }
 
@@ -72,6 +79,13 @@ impl Kind for Dump {
 
     fn task(&self, parameters: &Value) -> Result<Task, Refusal> {
         Task::parse(parameters, self.0)
+    }
+
+    /// Two jobs must not write, or remove, dumps in one destination at the same time.
+    fn lock(&self, task: &Task) -> Option<String> {
+        let place = crate::place::one_spelling(&exports(&task.to)).to_string();
+        let named = if place.len() <= MOST_LOCK { place } else { nextbasket_domain::digest(place, 16) };
+        Some(format!("dump/{named}"))
     }
 
     async fn estimate(&self, site: &Site, task: &Task) -> Result<Estimate, JobError> {
@@ -111,7 +125,7 @@ pub(crate) async fn stage(planning: &Planning<'_>, task: &Task) -> Result<Option
     let Some(last) = planning.job.stage() else {
         let batches = task.tables.iter().map(|table| {
             let export = export_id(planning, table);
-            let folder = join(&join(&task.to, EXPORTS), &export);
+            let folder = join(&exports(&task.to), &export);
             BatchPlan::new(json!(BeginInput { table: table.clone(), export, folder }))
         });
         let split = json!({ "by": "table", "tables": task.tables.len() });

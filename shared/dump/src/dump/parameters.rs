@@ -5,7 +5,7 @@ use nextbasket_job_io::files::Location;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::common::{LocalFiles, WIDTH, check_place, check_rate, check_table, condition, within};
+use crate::common::{Trust, WIDTH, check_place, check_rate, check_table, condition, within};
 use crate::csv::Columns;
 use crate::format::Format;
 
@@ -88,7 +88,7 @@ pub struct Task {
 }
 
 impl Task {
-    pub(crate) fn parse(value: &Value, local_files: LocalFiles) -> Result<Self, Refusal> {
+    pub(crate) fn parse(value: &Value, trust: Trust) -> Result<Self, Refusal> {
         let parameters: Parameters = kind::parameters(value)?;
         let tables = match (&parameters.table, &parameters.tables) {
             (Some(table), None) => vec![table.clone()],
@@ -101,7 +101,7 @@ impl Task {
                 return Err(Refusal::parameter("tables", format!("names {table} twice")));
             }
         }
-        check_place("to", &parameters.to, local_files)?;
+        check_place("to", &parameters.to, trust)?;
         condition("where", parameters.r#where.as_ref())?;
         within("segments", parameters.segments.map(u64::from), 1, 10_000)?;
         within("batchSize", parameters.batch_size.map(u64::from), 1, 1_000_000)?;
@@ -180,11 +180,11 @@ mod tests {
             ),
             (json!({ "to": "/d", "table": "abc", "segments": 0 }), "parameters.segments: must be from 1"),
         ] {
-            let refusal = Task::parse(&value, LocalFiles::Allowed).unwrap_err().to_string();
+            let refusal = Task::parse(&value, Trust::Machine).unwrap_err().to_string();
             assert!(refusal.starts_with(problem), "{value}: {refusal}");
         }
         let local = json!({ "to": "/d", "table": "abc" });
-        let refusal = Task::parse(&local, LocalFiles::Refused).unwrap_err().to_string();
+        let refusal = Task::parse(&local, Trust::Open).unwrap_err().to_string();
         assert!(refusal.starts_with("parameters.to: is for jobs that are submitted"), "{refusal}");
     }
 }

@@ -19,6 +19,7 @@ use crate::digest::Digest;
 use crate::dump::encode::{Encoded, encode, encode_texts, grow};
 use crate::dump::filter;
 use crate::dump::parameters::Task;
+use crate::dump::running::Beat;
 use crate::dump::sink::{Naming, Open, Sink};
 use crate::format::Format;
 use crate::manifest::DataFile;
@@ -83,6 +84,7 @@ struct Running<'a> {
     calls: Calls,
     state: State,
     sink: Option<Sink>,
+    beat: Beat,
 }
 
 pub(crate) async fn work(work: &mut Work, files: &Files, task: &Task) -> Result<Outcome, WorkError> {
@@ -93,7 +95,8 @@ pub(crate) async fn work(work: &mut Work, files: &Files, task: &Task) -> Result<
         .pages_of(task.batch_size, input.mean_bytes);
     let state = work.checkpoint::<State>()?.unwrap_or_default();
     let calls = Calls::new(work);
-    let mut running = Running { files, task, input: &input, scan, calls, state, sink: None };
+    let beat = Beat::new(&input.folder);
+    let mut running = Running { files, task, input: &input, scan, calls, state, sink: None, beat };
     match running.run(work).await {
         Ok(Go::On) => Outcome::done(&running.scanned(work)),
         Ok(Go::Stop) => Ok(Outcome::Stopped),
@@ -113,6 +116,7 @@ impl Running<'_> {
             if work.must_stop() {
                 return Ok(Go::Stop);
             }
+            self.beat.beat(work, self.files).await?;
             if self.page(work).await? == Go::Stop {
                 return Ok(Go::Stop);
             }

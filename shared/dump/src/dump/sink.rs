@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use md5::{Digest as _, Md5};
 use nextbasket_batch::{Work, WorkError};
 use nextbasket_job_io::files::{FileError, Files, Location};
-use nextbasket_table_jobs::journal::Journal;
+use nextbasket_job_io::journal::Journal;
 use serde::{Deserialize, Serialize};
 use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -183,7 +183,7 @@ impl Sink {
         if open.gzip {
             gzip::end(&mut open.state, &mut tail);
         }
-        let md5: [u8; 16] = match to {
+        let (md5, tag): ([u8; 16], Option<String>) = match to {
             To::File { mut file, path, mut md5 } => {
                 md5.update(&tail);
                 let written = async {
@@ -191,13 +191,12 @@ impl Sink {
                     file.sync_all().await
                 };
                 written.await.map_err(|error| io(&path, &error))?;
-                md5.finalize().into()
+                (md5.finalize().into(), None)
             }
             To::Object { mut content, bucket, key } => {
                 content.extend_from_slice(&tail);
                 let md5 = Md5::digest(&content).into();
-                put_once(&files, &bucket, &key, content).await?;
-                md5
+                (md5, put_once(&files, &bucket, &key, content).await?)
             }
         };
         Ok(DataFile {
@@ -205,7 +204,7 @@ impl Sink {
             segment: open.segment,
             bytes: open.state.bytes,
             md5: STANDARD.encode(md5),
-            etag: etag(md5),
+            etag: tag.map_or_else(|| etag(md5), |tag| tag.trim_matches('"').to_owned()),
             digest: open.digest,
         })
     }
@@ -255,8 +254,14 @@ async fn copied(
     Ok(Some((file, md5)))
 }
 
-/// Puts an object under a key that nobody else uses for another content.
-async fn put_once(files: &Files, bucket: &str, key: &str, content: Vec<u8>) -> Result<(), WorkError> {
+/// Puts an object under a key that is never used for other content, and returns its ETag. The ETag is not the MD5 of
+/// the content if objects are encrypted with a KMS key.
+async fn put_once(
+    files: &Files,
+    bucket: &str,
+    key: &str,
+    content: Vec<u8>,
+) -> Result<Option<String>, WorkError> {
     let name = format!("s3://{bucket}/{key}");
     let checksum = STANDARD.encode(sha2::Sha256::digest(&content));
     let request = files
@@ -268,7 +273,7 @@ async fn put_once(files: &Files, bucket: &str, key: &str, content: Vec<u8>) -> R
         .checksum_sha256(&checksum)
         .body(ByteStream::from(content));
     match request.send().await {
-        Ok(_) => Ok(()),
+        Ok(put) => Ok(put.e_tag),
         // Put before this attempt, or by it, and the answer was lost.
         Err(error)
             if error.code() == Some("PreconditionFailed")
@@ -277,7 +282,7 @@ async fn put_once(files: &Files, bucket: &str, key: &str, content: Vec<u8>) -> R
             let head = files.s3().head_object().bucket(bucket).key(key).checksum_mode(ChecksumMode::Enabled);
             let head = head.send().await.map_err(|error| FileError::from_sdk(&name, error))?;
             if head.checksum_sha256.as_deref() == Some(checksum.as_str()) {
-                return Ok(());
+                return Ok(head.e_tag);
             }
             Err(WorkError::Failed(format!("{name}: there is another object of this name")))
         }

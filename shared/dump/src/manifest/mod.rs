@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! PLACE/AWSDynamoDB/EXPORT/_started
+//! PLACE/AWSDynamoDB/EXPORT/nextbasket-running.json  ours: while the dump is made
 //! PLACE/AWSDynamoDB/EXPORT/data/….json.gz
 //! PLACE/AWSDynamoDB/EXPORT/manifest-files.json      a line for each data file, with its MD5
 //! PLACE/AWSDynamoDB/EXPORT/manifest-files.md5

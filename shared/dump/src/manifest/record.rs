@@ -95,7 +95,7 @@ pub struct DataFile {
     pub bytes: u64,
     /// Its MD5 in base64.
     pub md5: String,
-    /// Its ETag: of a file of this machine, what S3 would say.
+    /// Its ETag, as S3 reports it; for a local file, the ETag that S3 would report.
     pub etag: String,
     /// Its items.
     #[serde(flatten)]

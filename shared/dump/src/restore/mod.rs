@@ -20,7 +20,7 @@ use nextbasket_batch::{
 use nextbasket_job_io::files::Files;
 use serde_json::{Value, json};
 
-use crate::common::{LocalFiles, results, table_lock};
+use crate::common::{Trust, results, table_lock, trusted};
 use crate::source::locate;
 use load::{LoadInput, Loaded};
 use parameters::Task;
@@ -32,7 +32,7 @@ const SETTLE: &str = "settle";
 
 /// The kind `restore`.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Restore(LocalFiles);
+pub struct Restore(Trust);
 
 impl Restore {
     /// From S3.
@@ -41,10 +41,10 @@ impl Restore {
         Self::default()
     }
 
-    /// From files of this machine, too. In a function nothing changes.
+    /// Sets what its jobs may do. If they may use files of the machine, they accept folders too.
     #[must_use]
-    pub fn with_local_files(self) -> Self {
-        Self(LocalFiles::here())
+    pub fn trusting(self, trust: Trust) -> Self {
+        Self(trusted(trust))
     }
 }
 

@@ -6,7 +6,7 @@ use nextbasket_table_jobs::parameters::OnConflict;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::common::{LocalFiles, check_place, check_rate, check_table, within};
+use crate::common::{Trust, check_place, check_rate, check_table, within};
 use crate::format::Format;
 
 /// How many files are read at a time, if it is not said: each has four calls of 25 items under way.
@@ -58,9 +58,9 @@ pub struct Task {
 }
 
 impl Task {
-    pub(crate) fn parse(value: &Value, local_files: LocalFiles) -> Result<Self, Refusal> {
+    pub(crate) fn parse(value: &Value, trust: Trust) -> Result<Self, Refusal> {
         let parameters: Parameters = kind::parameters(value)?;
-        check_place("from", &parameters.from, local_files)?;
+        check_place("from", &parameters.from, trust)?;
         check_table("table", &parameters.table)?;
         within("width", parameters.width.map(u64::from), 1, 10_000)?;
         check_rate("writeUnits", parameters.write_units)?;

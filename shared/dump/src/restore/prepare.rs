@@ -14,7 +14,6 @@ use nextbasket_table_jobs::table::Table;
 use serde::{Deserialize, Serialize};
 
 use crate::common::described;
-use crate::dump::begin::in_work;
 use crate::manifest::TableSettings;
 use crate::restore::parameters::Task;
 use crate::source::{Source, locate};
@@ -41,7 +40,7 @@ struct Checkpoint {
 
 pub(crate) async fn work(work: &mut Work, files: &Files, task: &Task) -> Result<Outcome, WorkError> {
     let located = locate(files, &task.from, Some(&task.table), task.format).await;
-    let source = located.map_err(in_work)?;
+    let source = located?;
     let problems = &source.problems;
     if !problems.is_empty() {
         let named: Vec<&str> = problems.iter().take(NAMED).map(String::as_str).collect();
@@ -65,7 +64,7 @@ pub(crate) async fn work(work: &mut Work, files: &Files, task: &Task) -> Result<
         work.save(&Checkpoint { created }).await?;
         create(&client, settings, &task.table).await?;
     }
-    let table = described(&client, &task.table).await.map_err(in_work)?;
+    let table = described(&client, &task.table).await?;
     if let Some(settings) = &source.settings {
         check_keys(&table, settings)?;
     }

@@ -21,7 +21,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::common::{
-    LocalFiles, WIDTH, check_rate, client, described, json as to_json, results, scan_units, within,
+    Trust, WIDTH, check_rate, client, described, json as to_json, results, scan_units, trusted, within,
 };
 use crate::digest::Digest;
 use crate::manifest::RECORD;
@@ -67,7 +67,7 @@ pub struct Task {
 }
 
 impl Task {
-    fn parse(value: &Value, local_files: LocalFiles) -> Result<Self, Refusal> {
+    fn parse(value: &Value, trust: Trust) -> Result<Self, Refusal> {
         let parameters: Parameters = kind::parameters(value)?;
         let table = parameters.table.as_deref().map(here);
         let (left, right) = match (parameters.dump, table, parameters.other) {
@@ -81,9 +81,9 @@ impl Task {
             }
             (None, None, _) => return Err(Refusal::parameter("dump", "or table must be given")),
         };
-        left.check("", local_files)?;
+        left.check("", trust)?;
         if let Some(right) = &right {
-            check_target(if matches!(left, Side::Dump(_)) { "" } else { "other." }, right, local_files)?;
+            check_target(if matches!(left, Side::Dump(_)) { "" } else { "other." }, right, trust)?;
         }
         within("segments", parameters.segments.map(u64::from), 1, 10_000)?;
         within("batchSize", parameters.batch_size.map(u64::from), 1, 1_000_000)?;
@@ -105,7 +105,7 @@ impl Task {
 
 /// The kind `verify`.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Verify(LocalFiles);
+pub struct Verify(Trust);
 
 impl Verify {
     /// Of tables and dumps in S3.
@@ -114,10 +114,10 @@ impl Verify {
         Self::default()
     }
 
-    /// Of dumps in folders of this machine, too. In a function nothing changes.
+    /// Sets what its jobs may do. If they may use files of the machine, they accept folders too.
     #[must_use]
-    pub fn with_local_files(self) -> Self {
-        Self(LocalFiles::here())
+    pub fn trusting(self, trust: Trust) -> Self {
+        Self(trusted(trust))
     }
 }
 
@@ -282,7 +282,7 @@ mod tests {
                 "parameters.other.endpoint: must be a URL",
             ),
         ] {
-            let refusal = Task::parse(&value, LocalFiles::Allowed).unwrap_err().to_string();
+            let refusal = Task::parse(&value, Trust::Machine).unwrap_err().to_string();
             assert!(refusal.starts_with(problem), "{value}: {refusal}");
         }
     }

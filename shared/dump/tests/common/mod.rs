@@ -19,7 +19,7 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, PutRequest,
     ScalarAttributeType, WriteRequest,
 };
-use nextbasket_batch::{Engine, Job, JobState, Kinds};
+use nextbasket_batch::{Engine, Job, JobState, Kinds, Trust};
 use nextbasket_dump::{Archive, Diff, Dump, Restore, Verify};
 use nextbasket_dynamodb::item::{Item, number, text};
 use nextbasket_testkit::JobStack;
@@ -48,11 +48,11 @@ impl World {
     pub async fn start() -> Self {
         let kinds = |_: &_, _| {
             Kinds::default()
-                .with(Dump::new().with_local_files())
-                .with(Restore::new().with_local_files())
-                .with(Verify::new().with_local_files())
-                .with(Diff::new().with_local_files())
-                .with(Archive::new().with_local_files())
+                .with(Dump::new().trusting(Trust::Machine))
+                .with(Restore::new().trusting(Trust::Machine))
+                .with(Verify::new().trusting(Trust::Machine))
+                .with(Diff::new().trusting(Trust::Machine))
+                .with(Archive::new().trusting(Trust::Machine))
         };
         Self { jobs: JobStack::start(kinds).await, folder: tempfile::tempdir().unwrap() }
     }

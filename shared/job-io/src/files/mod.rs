@@ -54,8 +54,15 @@ impl FileError {
     #[must_use]
     pub fn from_io(location: &str, error: &std::io::Error) -> Self {
         let location = location.to_owned();
+        use std::io::ErrorKind;
         match error.kind() {
-            std::io::ErrorKind::NotFound => Self::Missing(location),
+            ErrorKind::NotFound => Self::Missing(location),
+            // On a network file system.
+            ErrorKind::TimedOut
+            | ErrorKind::Interrupted
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ResourceBusy
+            | ErrorKind::StaleNetworkFileHandle => Self::Unavailable { location, reason: error.to_string() },
             kind => Self::Refused { location, code: format!("{kind:?}"), reason: error.to_string() },
         }
     }
@@ -98,7 +105,10 @@ impl From<FileError> for WorkError {
 
 impl From<FileError> for JobError {
     fn from(error: FileError) -> Self {
-        Self::Failed(error.to_string())
+        match &error {
+            FileError::Unavailable { .. } => Self::Unavailable(error.to_string()),
+            _ => Self::Failed(error.to_string()),
+        }
     }
 }
 

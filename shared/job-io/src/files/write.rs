@@ -1,12 +1,12 @@
 //! Small files, written as a whole.
 
 use aws_sdk_s3::primitives::ByteStream;
-use tokio::fs;
 
 use super::{FileError, Files, Location};
+use crate::output::Output;
 
 impl Files {
-    /// Writes a small file as a whole.
+    /// Writes a small file as a whole: it appears when it is complete.
     ///
     /// # Errors
     /// [`FileError`] if it cannot be written.
@@ -14,15 +14,19 @@ impl Files {
         let name = location.to_string();
         match location {
             Location::Path(path) => {
-                let part = path.with_file_name(format!(
-                    "{}.part",
-                    path.file_name().unwrap_or_default().to_string_lossy()
-                ));
-                let written = async {
-                    fs::write(&part, content).await?;
-                    fs::rename(&part, path).await
+                let path = path.clone();
+                let write = move || {
+                    // A folder that is not there is a mistake in the name.
+                    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                        std::fs::metadata(folder)?;
+                    }
+                    Output::write_all_of(&path, &content)
                 };
-                written.await.map_err(|error| FileError::from_io(&name, &error))
+                let written = tokio::task::spawn_blocking(write).await;
+                let unavailable = |reason| FileError::Unavailable { location: name.clone(), reason };
+                written
+                    .map_err(|error| unavailable(error.to_string()))?
+                    .map_err(|error| FileError::from_io(&name, &error))
             }
             Location::Object { bucket, key } => {
                 let put = self.s3().put_object().bucket(bucket).key(key).body(ByteStream::from(content));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nextbasket_dynamodb::item::{number, text};
-use nextbasket_locks::{Also, LeaseError, Unreleased};
+use nextbasket_locks::{Also, LeaseError, Terms, Unreleased};
 use nextbasket_testkit::Fault;
 
 use crate::common::{LENGTH, SKEW, World, held, request};
@@ -30,6 +30,42 @@ async fn an_acquisition_whose_answer_is_lost_is_recognised_as_ours() {
         lease.renew().await.unwrap();
         lease.release().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn what_is_changed_with_an_acquisition_is_changed_once_and_only_on_its_terms() {
+    let world = World::new().await;
+    let leases = world.faulty();
+    let counting = || Terms::new(Also::new().add("claims", number(1)).copy("before", "holder"));
+    for (n, fault) in (1..).zip(FAULTS) {
+        world.proxy.inject("UpdateItem", 1..=1, fault.clone());
+        let holder = format!("holder-{n}");
+        let (lease, item) = leases.try_acquire_with(&world.key, &request(&holder), counting()).await.unwrap();
+        assert_eq!(item.get("claims"), Some(&number(n)), "{fault:?}");
+        let before = if n == 1 { String::new() } else { format!("holder-{}", n - 1) };
+        assert_eq!(item.get("before"), Some(&text(before)), "{fault:?}: as it was before this write");
+        assert_eq!(item, world.item().await, "{fault:?}");
+        // A caller that does not get the lease also receives the item.
+        let (none, told) = leases.try_acquire_with(&world.key, &request("eve"), counting()).await.unwrap();
+        assert!(none.is_none());
+        assert_eq!(told, item, "{fault:?}");
+        lease.unwrap().release_with(Also::new().set("retryAt", number(10))).await.unwrap();
+    }
+    let claims = world.item().await.get("claims").cloned();
+    for terms in [counting().if_absent("claims"), counting().if_at_most("retryAt", number(9))] {
+        let (none, told) = leases.try_acquire_with(&world.key, &request("eve"), terms).await.unwrap();
+        assert!(none.is_none());
+        assert_eq!(told.get("retryAt"), Some(&number(10)));
+        assert_eq!(world.item().await.get("claims").cloned(), claims, "nothing was counted");
+    }
+    let terms = counting().if_absent("other").if_at_most("retryAt", number(10)).if_at_most("none", number(1));
+    let (lease, _) = leases.try_acquire_with(&world.key, &request("ada"), terms).await.unwrap();
+    lease.unwrap().release().await.unwrap();
+    let own = Terms::new(Also::new().copy("fence", "claims"));
+    assert!(
+        leases.try_acquire_with(&world.key, &request("ada"), own).await.is_err(),
+        "it is the lease's own"
+    );
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -13,6 +14,8 @@ use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use nextbasket_machine::access::{AccessKey, sign};
+use nextbasket_machine::dynamodb::REGION;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -73,12 +76,13 @@ pub struct Gate {
     address: SocketAddr,
     runs: Runs,
     upstream: String,
+    key: AccessKey,
     client: hyper_util::client::legacy::Client<HttpConnector, Full<Bytes>>,
     server: JoinHandle<()>,
 }
 
 impl Gate {
-    pub async fn start(upstream: String) -> Self {
+    pub async fn start(upstream: String, key: AccessKey) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let runs = Runs::default();
@@ -86,7 +90,7 @@ impl Gate {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
-        Self { address, runs, upstream, client, server }
+        Self { address, runs, upstream, key, client, server }
     }
 
     /// Where a client of the run in a lane sends its requests.
@@ -103,9 +107,13 @@ impl Gate {
 
     /// Lets the endpoint apply a request.
     pub async fn apply(&self, sent: Sent) -> Answer {
-        let mut request = Request::post(&self.upstream);
+        let host = self.upstream.trim_start_matches("http://");
+        let mut request = Request::post(&self.upstream).header(HOST, host);
         request.headers_mut().unwrap().extend(sent.headers);
-        let answer = self.client.request(request.body(Full::new(sent.body)).unwrap()).await.unwrap();
+        // The client has signed it for the gate's own address.
+        let (mut head, body) = request.body(Full::new(sent.body.clone())).unwrap().into_parts();
+        sign(&mut head, &sent.body, &self.key, REGION, "dynamodb", SystemTime::now());
+        let answer = self.client.request(Request::from_parts(head, body)).await.unwrap();
         let (mut head, body) = answer.into_parts();
         head.headers.remove(CONTENT_LENGTH);
         head.headers.remove(TRANSFER_ENCODING);

@@ -42,7 +42,8 @@ pub struct Lab {
 
 impl Lab {
     pub async fn new(stack: &TestStack, lanes: usize) -> Self {
-        let gate = Gate::start(stack.machine().dynamodb().endpoint_url()).await;
+        let gate =
+            Gate::start(stack.machine().dynamodb().endpoint_url(), stack.machine().key().clone()).await;
         let client =
             |lane, n| retrying(&stack.sdk_config().to_builder().endpoint_url(gate.url(lane, n)).build());
         let lanes = (0..lanes).map(|lane| (0..CLIENTS).map(|n| client(lane, n)).collect()).collect();

@@ -12,7 +12,7 @@ use std::fs;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
-use nextbasket_batch::{Engine, Job, JobId, Kinds};
+use nextbasket_batch::{Engine, Job, JobId, Kinds, Trust};
 use nextbasket_map_jobs::Map;
 use nextbasket_testkit::{JobStack, jobs};
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ impl Deref for World {
 
 impl World {
     pub async fn start() -> Self {
-        let kinds = |_: &_, _| Kinds::default().with(Map::new().with_commands());
+        let kinds = |_: &_, _| Kinds::default().with(Map::new().trusting(Trust::Machine));
         let mut jobs = JobStack::start(kinds).await;
         jobs.workers = 3;
         Self { jobs, folder: tempfile::tempdir().unwrap() }
@@ -80,7 +80,7 @@ impl World {
     /// Submits and works, killed again and again after a while by chance, until the job has ended; tells the kills.
     pub async fn run_with_kills(&self, parameters: Value, seed: u64, life_ms: u64) -> (Job, u64) {
         // Longer and longer, so that a slow machine gets to the end, too.
-        let life = |chance: &mut Seeded, kills| (life_ms / 2 + chance.below(life_ms)) * (10 + kills) / 10;
+        let life = |chance: &mut Seeded, kills| (life_ms / 2 + chance.below(life_ms)) * (2 + kills) / 2;
         self.jobs.run_with_kills(&self.engine(), ("map", parameters), seed, 200, life).await
     }
 

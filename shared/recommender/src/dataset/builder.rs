@@ -6,6 +6,7 @@
 
 use super::{Dataset, Layout};
 use crate::fixed::narrow;
+use crate::ids::LONGEST;
 use crate::product::Catalogue;
 use crate::strings::{Full, StringTable};
 
@@ -39,6 +40,9 @@ pub enum DatasetError {
     /// Numbers have 32 bits, and sums of weights are exact below 2^32 pairs of baskets.
     #[error("too many purchases for one data set: {0}")]
     TooLarge(&'static str),
+    /// Ids of users and products have at most 256 bytes, as in the packed model.
+    #[error("the id {0:?} is longer than 256 bytes")]
+    LongId(String),
     /// The builder was given a catalogue without this product.
     #[error("product {0:?} is not in the catalogue")]
     UnknownProduct(String),
@@ -81,7 +85,7 @@ impl DatasetBuilder {
     /// Adds a purchase or a part of one. Without products nothing is added.
     ///
     /// # Errors
-    /// Too many lines, or a product that the given catalogue lacks.
+    /// Too many lines, an id that is too long, or a product that the given catalogue lacks.
     pub fn push<'a>(
         &mut self,
         user: &str,
@@ -89,8 +93,10 @@ impl DatasetBuilder {
         time_ms: i64,
         products: impl IntoIterator<Item = &'a str>,
     ) -> Result<(), DatasetError> {
+        let user = short(user)?;
         let start = narrow(self.lines.len());
         for product in products {
+            let product = short(product)?;
             let number = match &self.catalogue {
                 Some(catalogue) => catalogue
                     .index_of(product)
@@ -189,6 +195,10 @@ impl DatasetBuilder {
     }
 }
 
+fn short(id: &str) -> Result<&str, DatasetError> {
+    if id.len() <= LONGEST { Ok(id) } else { Err(DatasetError::LongId(id.to_owned())) }
+}
+
 /// The numbers of a table's strings in the order of the strings.
 fn sorted(table: &StringTable) -> Vec<u32> {
     let mut order: Vec<u32> = (0..narrow(table.len())).collect();
@@ -259,6 +269,18 @@ mod tests {
         let mut builder = DatasetBuilder::with_catalogue(Catalogue::new(["x"]).unwrap());
         builder.push("a", "1", 5, ["x"]).unwrap();
         assert_eq!(builder.push("a", "1", 5, ["y"]), Err(DatasetError::UnknownProduct("y".to_owned())));
+    }
+
+    #[test]
+    fn an_id_that_could_not_be_read_back_is_refused() {
+        let (longest, longer) = ("é".repeat(128), "é".repeat(129));
+        let mut builder = DatasetBuilder::new();
+        builder.push(&longest, "1", 5, [longest.as_str()]).unwrap();
+        for (user, product) in [("a", longer.as_str()), (longer.as_str(), "x")] {
+            assert_eq!(builder.push(user, "2", 5, [product]), Err(DatasetError::LongId(longer.clone())));
+        }
+        let data = builder.build().unwrap();
+        assert_eq!(Dataset::decode(&data.encode()), Ok(data));
     }
 
     #[test]

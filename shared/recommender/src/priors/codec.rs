@@ -220,7 +220,7 @@ impl Decoding {
         let mut column = || {
             let bytes = reader.byte()?;
             let scale = Scale { bytes, low: finite(reader)?, step: finite(reader)? };
-            if matches!(bytes, 2 | 3) {
+            if matches!(bytes, 2 | 3) && scale.step > 0.0 {
                 Ok(Column::empty(scale, 0))
             } else {
                 Err(DecodeError::Invalid("column"))

@@ -88,6 +88,11 @@ impl Column {
                 *code = *code << 8 | u32::from(byte);
             }
         }
+        // Such a value would make every score infinite or NaN.
+        let most = self.codes.iter().skip(start).copied().max().unwrap_or(0);
+        if self.value(most) > f64::from(f32::MAX) {
+            return Err(DecodeError::Invalid("value in priors"));
+        }
         Ok(())
     }
 }

@@ -1,7 +1,10 @@
 //! `import`: files of purchases or products into the tables.
 //!
-//! * stage `split`: a batch for each file reads it from its beginning to its end (what makes a purchase may stand
-//!   anywhere in it), refuses what is none by line and reason, and leaves chunks of whole records as objects
+//! * stage `split`: a batch for each file reads it from beginning to end, rejects invalid records by line and reason,
+//!   and leaves the others sorted by the purchase or product that they belong to. It resumes from its checkpoint
+//! * stage `gather`: a batch for some of these parts combines lines, wherever in the file they are, into purchases,
+//!   rejects those that contradict each other, and leaves chunks of whole records as objects
+//! * stage `merge`: a batch for some users and products combines what the purchases say about them
 //! * stage `write`: a batch for each chunk writes its records: a purchase that is there already stays as it is, and is
 //!   refused if it differs
 //! * stage `histories`, if asked for and any purchase was new: brings the users' histories in line, as the stream's
@@ -11,49 +14,68 @@
 //! were being written when a worker was killed, those that had arrived count as known, not as new.
 
 mod chunk;
+mod gather;
+mod merge;
 mod parameters;
 pub mod refusals;
 mod result;
+mod shuffle;
 mod split;
 pub mod write;
 
+use std::collections::BTreeMap;
+
 use nextbasket_batch::{
-    Assign, BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Work,
-    WorkError,
+    Assign, BatchPlan, Estimate, JobError, Kind, Next, Objects, Outcome, Planning, Refusal, Site, StagePlan,
+    Trust, Work, WorkError,
 };
 use nextbasket_job_io::files::{Files, FoundFile};
 use nextbasket_tables::Tables;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use chunk::Chunk;
+use gather::{GatherInput, SIDE_PARTS};
+use merge::MergeInput;
 use parameters::Parameters;
-use result::{FileResult, WriteResult};
+use result::{FileResult, GatherResult, MergeResult, WriteResult};
+use shuffle::Sorted;
 
 use crate::settings::{Settings, parse};
 
 const SPLIT: &str = "split";
+const GATHER: &str = "gather";
+const MERGE: &str = "merge";
 const WRITE: &str = "write";
 const HISTORIES: &str = "histories";
+
+/// The names of objects that the first stages leave for each other.
+const LAYOUT: &str = "layout";
+const RUN: &str = "run";
+const INDEX: &str = "index";
+const SIDE: &str = "side";
+/// The number of chunks for each worker: enough that none is left with a large one at the end.
+const ROUNDS: usize = 4;
 
 /// The kind `import`.
 #[derive(Debug, Clone)]
 pub struct Import {
     tables: Tables,
-    local: bool,
+    trust: Trust,
 }
 
 impl Import {
     /// Into these tables: products, purchases and, for `histories`, histories. It reads objects alone.
     #[must_use]
     pub fn new(tables: Tables) -> Self {
-        Self { tables, local: false }
+        Self { tables, trust: Trust::Open }
     }
 
-    /// Reads this machine's files, too: for jobs that somebody at this machine submits. A function has no files, so
-    /// there nothing changes.
+    /// Sets what its jobs may do. If they may use files of the machine, they read those too; a function has none.
     #[must_use]
-    pub fn with_local_files(self) -> Self {
-        Self { local: !nextbasket_job_io::files::in_function(), ..self }
+    pub fn trusting(self, trust: Trust) -> Self {
+        Self { trust: trust.only_if(!nextbasket_job_io::files::in_function()), ..self }
     }
 }
 
@@ -71,7 +93,7 @@ impl Kind for Import {
             // Whoever works on the job may be in another folder than who submitted it.
             return Err(Refusal::parameter("source", "must be an absolute path or s3://BUCKET/KEY"));
         }
-        if parameters.source.is_local() && !self.local {
+        if parameters.source.is_local() && self.trust == Trust::Open {
             let problem =
                 "must be s3://BUCKET/KEY: no files of this machine are read for jobs submitted here";
             return Err(Refusal::parameter("source", problem));
@@ -100,18 +122,30 @@ impl Kind for Import {
                 let files = Files::new(planning.objects().client().clone()).list(&parameters.source).await?;
                 split_stage(&files)
             }
-            Some(SPLIT) => chunk_stage(WRITE, planning, |chunk| !chunk.holds.is_users()).await?,
-            Some(WRITE) if parameters.histories && result::written(planning).await?.new_purchases > 0 => {
-                chunk_stage(HISTORIES, planning, |chunk| chunk.holds.is_users()).await?
+            Some(SPLIT) => gather_stage(planning, settings).await?,
+            Some(GATHER) => merge_stage(planning, parameters, settings).await?,
+            Some(MERGE) => {
+                let mut chunks = merged_chunks(planning).await?;
+                chunks.retain(|chunk| !chunk.holds.is_users());
+                let gathered = result::of_stage::<GatherResult>(planning, GATHER).await?;
+                chunks.extend(gathered.into_iter().flat_map(|result| result.chunks));
+                chunk_stage(WRITE, chunks)
             }
-            _ => return result::of(planning).await.map(Next::Done),
+            Some(WRITE) if parameters.histories && result::written(planning).await?.new_purchases > 0 => {
+                let mut chunks = merged_chunks(planning).await?;
+                chunks.retain(|chunk| chunk.holds.is_users());
+                chunk_stage(HISTORIES, chunks)
+            }
+            _ => return result::of(planning, parameters.kind.into()).await.map(Next::Done),
         };
         Ok(Next::Stage(settings.apply(stage)))
     }
 
-    async fn work(&self, work: &mut Work, (parameters, settings): Self::Task) -> Result<Outcome, WorkError> {
+    async fn work(&self, work: &mut Work, (parameters, _): Self::Task) -> Result<Outcome, WorkError> {
         match work.job().stage().map(|stage| stage.name.as_str()) {
-            Some(SPLIT) => split::work(work, &parameters, &settings).await,
+            Some(SPLIT) => split::work(work, &parameters).await,
+            Some(GATHER) => gather::work(work, &parameters).await,
+            Some(MERGE) => merge::work(work, &parameters).await,
             _ => write::work(work, &self.tables, parameters.kind).await,
         }
     }
@@ -124,24 +158,84 @@ fn split_stage(files: &[FoundFile]) -> StagePlan {
     StagePlan::new(SPLIT, split, batches.collect())
 }
 
-/// A batch for each of these chunks of all files, in the files' order.
-async fn chunk_stage(
-    name: &str,
-    planning: &Planning<'_>,
-    wanted: impl Fn(&Chunk) -> bool,
-) -> Result<StagePlan, JobError> {
+/// One batch for each group of parts of each file.
+async fn gather_stage(planning: &Planning<'_>, settings: &Settings) -> Result<StagePlan, JobError> {
+    let files = result::of_stage::<FileResult>(planning, SPLIT).await?;
+    let chunks = chunks_of_each(settings, files.iter().map(|file| file.groups.len()).sum());
     let mut batches = Vec::new();
-    for file in result::of_stage::<FileResult>(planning, SPLIT).await? {
-        for chunk in file.chunks.iter().filter(|chunk| wanted(chunk)) {
-            batches.push(BatchPlan {
-                weight: chunk.items,
-                of: Some(chunk.items),
-                ..BatchPlan::new(json!(chunk))
-            });
+    for (file, result) in files.into_iter().enumerate() {
+        for (parts, weight) in result.groups {
+            let input = GatherInput { file, index: result.index.clone(), parts, chunks };
+            batches.push(BatchPlan { weight, ..BatchPlan::new(json!(input)) });
         }
     }
-    let split = json!({ "by": "size", "chunks": batches.len() });
-    Ok(StagePlan { assign: Assign::InOrder, ..StagePlan::new(name, split, batches) })
+    let split = json!({ "by": "feature", "parts": batches.len() });
+    Ok(StagePlan::new(GATHER, split, batches))
+}
+
+/// One batch for each group of parts of what was gathered besides each file's purchases.
+async fn merge_stage(
+    planning: &Planning<'_>,
+    parameters: &Parameters,
+    settings: &Settings,
+) -> Result<StagePlan, JobError> {
+    let mut files: BTreeMap<usize, Vec<Sorted>> = BTreeMap::new();
+    for GatherResult { file, side, .. } in result::of_stage(planning, GATHER).await? {
+        files.entry(file).or_default().extend(side);
+    }
+    let mut inputs = Vec::new();
+    for (file, sides) in files {
+        let groups = shuffle::groups(&sides, SIDE_PARTS, parameters.group_bytes());
+        if !groups.is_empty() {
+            let index = Objects::key(&planning.job.job_id, &format!("{MERGE}-{file:06}.json"));
+            let content = serde_json::to_vec(&sides).map_err(|error| JobError::Failed(error.to_string()))?;
+            planning.objects().put(&index, content).await?;
+            inputs.extend(groups.into_iter().map(|(parts, weight)| (file, index.clone(), parts, weight)));
+        }
+    }
+    let chunks = chunks_of_each(settings, inputs.len());
+    let batches = inputs.into_iter().map(|(file, index, parts, weight)| {
+        let input = MergeInput { file, index, parts, chunks };
+        BatchPlan { weight, ..BatchPlan::new(json!(input)) }
+    });
+    let batches: Vec<_> = batches.collect();
+    Ok(StagePlan::new(MERGE, json!({ "by": "feature", "parts": batches.len() }), batches))
+}
+
+/// The number of chunks that each of this many batches should make, so that all workers have some to write.
+fn chunks_of_each(settings: &Settings, batches: usize) -> usize {
+    let all = usize::try_from(settings.width()).unwrap_or(usize::MAX).saturating_mul(ROUNDS);
+    all.div_ceil(batches.max(1))
+}
+
+async fn merged_chunks(planning: &Planning<'_>) -> Result<Vec<Chunk>, JobError> {
+    let merged = result::of_stage::<MergeResult>(planning, MERGE).await?;
+    Ok(merged.into_iter().flat_map(|result| result.chunks).collect())
+}
+
+/// One batch for each chunk.
+fn chunk_stage(name: &str, chunks: Vec<Chunk>) -> StagePlan {
+    let batch = |chunk: Chunk| BatchPlan {
+        weight: chunk.items,
+        of: Some(chunk.items),
+        ..BatchPlan::new(json!(chunk))
+    };
+    let split = json!({ "by": "size", "chunks": chunks.len() });
+    let batches = chunks.into_iter().map(batch).collect();
+    StagePlan { assign: Assign::InOrder, ..StagePlan::new(name, split, batches) }
+}
+
+/// Writes an object of this attempt and returns its key.
+async fn own_json(work: &Work, name: &str, value: &impl Serialize) -> Result<String, WorkError> {
+    let key = work.own_object(name);
+    let content = serde_json::to_vec(value).map_err(|error| WorkError::Failed(error.to_string()))?;
+    work.site().objects.put(&key, content).await?;
+    Ok(key)
+}
+
+async fn read_json<T: DeserializeOwned>(work: &Work, key: &str) -> Result<T, WorkError> {
+    let content = work.site().objects.get(key).await?;
+    serde_json::from_slice(&content).map_err(|error| WorkError::Failed(format!("{key}: {error}")))
 }
 
 /// The results of a stage's batches put together.

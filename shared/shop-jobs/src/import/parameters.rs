@@ -2,7 +2,7 @@
 
 use nextbasket_batch::Refusal;
 use nextbasket_domain::{Currency, Timestamp};
-use nextbasket_importer::{Mapping, Options, Pattern, TimeFormat};
+use nextbasket_importer::{Kind, Mapping, Options, Pattern, TimeFormat};
 use nextbasket_job_io::files::Location;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,8 @@ pub struct Parameters {
     skip_products: Vec<String>,
     /// Records of a batch of `write`.
     batch_items: Option<u32>,
+    /// The number of bytes of a file that are read between two checkpoints.
+    read_bytes: Option<u32>,
     /// Whether the job brings the histories in line itself.
     #[serde(default)]
     pub(crate) histories: bool,
@@ -48,12 +50,17 @@ const CURRENCY: &str = "EUR";
 /// minute or so.
 const FEWEST: usize = 200;
 const MOST: usize = 5_000;
+/// Bytes between two checkpoints by default: about a second of reading, and three times as many bytes of memory.
+const READ_BYTES: u32 = 16 << 20;
 
 impl Parameters {
     /// Refuses what no file can be read with.
     pub(crate) fn check(&self) -> Result<(), Refusal> {
         if self.batch_items.is_some_and(|items| !(1..=100_000).contains(&items)) {
             return Err(Refusal::parameter("batchItems", "must be from 1 to 100000"));
+        }
+        if self.read_bytes.is_some_and(|bytes| !(4_096..=64 << 20).contains(&bytes)) {
+            return Err(Refusal::parameter("readBytes", "must be from 4096 to 67108864"));
         }
         self.options(Timestamp::EPOCH).map(drop)
     }
@@ -77,10 +84,29 @@ impl Parameters {
         Ok(options)
     }
 
-    /// How many of so many records make a batch for this width.
-    pub(crate) fn batch_items(&self, records: usize, width: u32) -> usize {
-        let rounds = usize::try_from(width).unwrap_or(usize::MAX).saturating_mul(4).max(1);
-        let even = records.div_ceil(rounds).clamp(FEWEST, MOST);
+    /// The number of bytes that are read between two checkpoints.
+    pub(crate) fn read_bytes(&self) -> usize {
+        usize::try_from(self.read_bytes.unwrap_or(READ_BYTES)).unwrap_or(usize::MAX)
+    }
+
+    /// The number of bytes that are gathered at a time. It is smaller, since all workers gather at once and the
+    /// result is larger.
+    pub(crate) fn group_bytes(&self) -> u64 {
+        u64::from(self.read_bytes.unwrap_or(READ_BYTES) / 4)
+    }
+
+    /// The number of records in a chunk, if `records` are to be divided into this many chunks.
+    pub(crate) fn batch_items(&self, records: usize, chunks: usize) -> usize {
+        let even = records.div_ceil(chunks.max(1)).clamp(FEWEST, MOST);
         self.batch_items.map_or(even, |items| usize::try_from(items).unwrap_or(MOST))
+    }
+}
+
+impl From<Holds> for Kind {
+    fn from(holds: Holds) -> Self {
+        match holds {
+            Holds::Purchases => Self::Purchases,
+            Holds::Products => Self::Products,
+        }
     }
 }

@@ -4,8 +4,8 @@
 
 use std::io::{self, Write};
 
+use nextbasket_batch::{Work, WorkError};
 use serde_json::{Map, Value, json};
-use tokio::sync::mpsc;
 
 /// A file of refused lines ends with the line that makes it this long.
 const FILE_BYTES: usize = 4 << 20;
@@ -20,17 +20,16 @@ pub fn flat(line: &str) -> Option<String> {
     Some(Value::Object(refused).to_string())
 }
 
-/// Takes the importer's refusals and gives them on as files of the job.
-pub(crate) struct Sink {
+/// Collects the importer's refusals as lines of the job's refused files.
+pub(crate) struct Refused {
     file: String,
     line: Vec<u8>,
     content: Vec<u8>,
-    files: mpsc::Sender<Vec<u8>>,
 }
 
-impl Sink {
-    pub(crate) fn new(file: String, files: mpsc::Sender<Vec<u8>>) -> Self {
-        Self { file, line: Vec::new(), content: Vec::new(), files }
+impl Refused {
+    pub(crate) fn new(file: String) -> Self {
+        Self { file, line: Vec::new(), content: Vec::new() }
     }
 
     fn end_line(&mut self) -> io::Result<()> {
@@ -40,17 +39,21 @@ impl Sink {
         refused.insert("file".to_owned(), Value::String(self.file.clone()));
         serde_json::to_writer(&mut self.content, &json!({ "refused": refused, "reason": reason }))?;
         self.content.push(b'\n');
-        if self.content.len() >= FILE_BYTES { self.send() } else { Ok(()) }
+        Ok(())
     }
 
-    fn send(&mut self) -> io::Result<()> {
-        let content = std::mem::take(&mut self.content);
-        let gone = |_| io::Error::other("nobody takes the refused lines any more");
-        self.files.blocking_send(content).map_err(gone)
+    /// Whether there are so many that they should be taken.
+    pub(crate) fn is_full(&self) -> bool {
+        self.content.len() >= FILE_BYTES
+    }
+
+    /// The lines since the last call.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.content)
     }
 }
 
-impl Write for Sink {
+impl Write for Refused {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             self.line.extend_from_slice(piece);
@@ -61,10 +64,22 @@ impl Write for Sink {
         Ok(bytes.len())
     }
 
-    /// The importer flushes once, at the end.
     fn flush(&mut self) -> io::Result<()> {
-        if self.content.is_empty() { Ok(()) } else { self.send() }
+        Ok(())
     }
+}
+
+/// Writes refused lines as the batch's file of this number. The names sort like the engine's own, and every attempt
+/// writes the same lines under the same name.
+pub(crate) async fn put(work: &Work, number: &mut u32, content: Vec<u8>) -> Result<(), WorkError> {
+    if content.is_empty() {
+        return Ok(());
+    }
+    let task = work.task();
+    let key = work.job_object(&format!("refused/{:06}-{:08}-{number:08}.jsonl", task.stage, task.batch));
+    work.site().objects.put(&key, content).await?;
+    *number += 1;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -73,18 +88,16 @@ mod tests {
 
     #[test]
     fn the_importers_lines_come_out_as_refused_lines_in_files_of_some_megabytes() {
-        let (files, mut received) = mpsc::channel(10);
-        let mut sink = Sink::new("orders.csv".to_owned(), files);
+        let mut refused = Refused::new("orders.csv".to_owned());
         let line = json!({ "line": 7, "reason": "bad_time", "field": "when", "message": "m", "record": "x".repeat(900) });
-        for _ in 0..6_000 {
-            writeln!(sink, "{line}").unwrap();
-        }
-        sink.flush().unwrap();
-        drop(sink);
         let mut contents = Vec::new();
-        while let Some(content) = received.blocking_recv() {
-            contents.push(String::from_utf8(content).unwrap());
+        for _ in 0..6_000 {
+            writeln!(refused, "{line}").unwrap();
+            if refused.is_full() {
+                contents.push(String::from_utf8(refused.take()).unwrap());
+            }
         }
+        contents.push(String::from_utf8(refused.take()).unwrap());
         assert_eq!(contents.len(), 2);
         let lines: Vec<&str> = contents.iter().flat_map(|content| content.lines()).collect();
         assert_eq!(lines.len(), 6_000);

@@ -1,38 +1,52 @@
-//! Stage `split`: a file to chunks of whole records, and its refused lines.
+//! Stage `split`: reads a file's records, sorted by the purchase or product that they belong to, and its refused
+//! lines.
+//!
+//! The lines of a purchase may be anywhere in a file. So records are read in the file's order and written in runs:
+//! objects of some megabytes in which they are sorted by group. A checkpoint follows each run, with its end position
+//! in the file; an attempt that resumes there writes the same runs.
 
-use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nextbasket_batch::work::Go;
 use nextbasket_batch::{Outcome, Progress, Work, WorkError};
-use nextbasket_domain::{Product, Purchase};
-use nextbasket_importer::{ImportError, Options, Summary, read_products, read_purchases};
+use nextbasket_importer::{End, ImportError, Kind, Layout, Options, Position, Scanner, Step};
 use nextbasket_job_io::files::read::BlockingPieces;
 use nextbasket_job_io::files::{FileError, Files, FoundFile};
-use serde_json::json;
+use nextbasket_job_io::journal::Journal;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::chunk::{self, Records};
-use super::parameters::{Holds, Parameters};
-use super::refusals::Sink;
+use super::gather::Index;
+use super::parameters::Parameters;
+use super::refusals::{self, Refused};
 use super::result::FileResult;
-use crate::settings::Settings;
+use super::shuffle::{self, Sorter};
+use super::{LAYOUT, RUN, own_json, read_json};
 
-/// How often the lines read so far are told.
-const TELL: Duration = Duration::from_secs(2);
+/// The number of parts of a run: the finest division in which a file's records can be gathered.
+pub(super) const PARTS: usize = 1_024;
+/// How often the batch checks whether it has to stop.
+const LOOK: Duration = Duration::from_secs(1);
 
-/// Tells the thread that reads, when it is dropped, that nobody wants the file any more.
-struct Reading {
-    stop: Arc<AtomicBool>,
-    lines: Arc<AtomicU64>,
+/// How far the file has been read.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Checkpoint {
+    /// The key of the file's layout.
+    layout: Option<String>,
+    position: Option<Position>,
+    runs: Journal,
+    refused_files: u32,
 }
+
+/// When dropped, it tells the reading thread that the file is not needed any more.
+struct Reading(Arc<AtomicBool>);
 
 impl Drop for Reading {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -51,98 +65,99 @@ impl Read for Stoppable {
     }
 }
 
-/// What a file holds.
-struct Content {
-    purchases: Vec<Purchase>,
-    products: Vec<Product>,
-    summary: Summary,
+/// The settings of the reading thread.
+struct How {
+    name: String,
+    kind: Kind,
+    options: Options,
+    from: Option<(Layout, Position)>,
+    /// The size of a run, in bytes.
+    bytes: usize,
 }
 
-/// Reads the batch's file. It cannot be gone on with in the middle, so each attempt begins at its beginning and leaves
-/// the same chunks and the same refused lines.
-pub(super) async fn work(
-    work: &mut Work,
-    parameters: &Parameters,
-    settings: &Settings,
-) -> Result<Outcome, WorkError> {
+/// A message from the reading thread.
+enum Told {
+    Layout(Layout),
+    Stretch(Box<Stretch>),
+}
+
+/// The content between two positions of the file.
+struct Stretch {
+    run: Option<Vec<u8>>,
+    refused: Vec<u8>,
+    position: Position,
+    /// Set in the last stretch only.
+    end: Option<End>,
+}
+
+/// Reads the batch's file from the position that an earlier attempt reached.
+pub(super) async fn work(work: &mut Work, parameters: &Parameters) -> Result<Outcome, WorkError> {
     let file: FoundFile = work.input()?;
     let name = file.at.to_string();
     let options = parameters
         .options(work.job().created_at)
         .map_err(|refusal| WorkError::Failed(refusal.to_string()))?;
-    work.progress = Progress::default();
-    let files = Files::new(work.site().objects.client().clone());
-    let pieces = files.open(&file, 0..file.bytes).await?.into_blocking();
-    let reading = Reading { stop: Arc::default(), lines: Arc::default() };
-    let (sender, mut refused) = mpsc::channel(1);
-    let thread = {
-        let reader = Stoppable { pieces, stop: reading.stop.clone() };
-        let (sink, lines, holds) = (Sink::new(name.clone(), sender), reading.lines.clone(), parameters.kind);
-        tokio::task::spawn_blocking(move || read(reader, holds, &options, sink, &lines))
+    let mut at: Checkpoint = work.checkpoint()?.unwrap_or_default();
+    let from = match (&at.layout, &at.position) {
+        (Some(layout), Some(position)) => Some((read_json::<Layout>(work, layout).await?, position.clone())),
+        _ => None,
     };
-    let mut refused_files = 0;
+    let offset = match &from {
+        Some((layout, position)) if !layout.form.gzip => position.offset,
+        _ => 0,
+    };
+    let files = Files::new(work.site().objects.client().clone());
+    let pieces = files.open(&file, offset..file.bytes).await?.into_blocking();
+    let reading = Reading(Arc::default());
+    let (sender, mut told) = mpsc::channel(1);
+    let thread = {
+        let reader = Stoppable { pieces, stop: reading.0.clone() };
+        let kind = parameters.kind.into();
+        let how = How { name: name.clone(), kind, options, from, bytes: parameters.read_bytes() };
+        tokio::task::spawn_blocking(move || read(reader, &how, &sender))
+    };
+    let mut end = None;
     loop {
-        let next = tokio::time::timeout(TELL, refused.recv()).await;
-        match next {
-            Ok(Some(content)) => {
-                let key = refused_key(work, refused_files);
-                work.site().objects.put(&key, content).await?;
-                refused_files += 1;
-            }
-            Ok(None) => break,
-            Err(_) => {
-                work.progress.processed = reading.lines.load(Ordering::Relaxed);
-                if work.save(&()).await? == Go::Stop {
-                    return Ok(Outcome::Stopped);
+        match tokio::time::timeout(LOOK, told.recv()).await {
+            Ok(Some(Told::Layout(layout))) => at.layout = Some(own_json(work, LAYOUT, &layout).await?),
+            Ok(Some(Told::Stretch(stretch))) => {
+                refusals::put(work, &mut at.refused_files, stretch.refused).await?;
+                if let Some(run) = stretch.run {
+                    at.runs.append(work, RUN, run).await?;
+                }
+                work.progress = progress(&stretch.position);
+                end = stretch.end;
+                if end.is_none() {
+                    at.position = Some(stretch.position);
+                    if work.save(&at).await? == Go::Stop {
+                        return Ok(Outcome::Stopped);
+                    }
                 }
             }
+            Ok(None) => break,
+            Err(_) if work.must_stop() => return Ok(Outcome::Stopped),
+            Err(_) => {}
         }
     }
-    let read =
-        thread.await.map_err(|error| WorkError::Failed(format!("{name}: reading crashed: {error}")))?;
-    let Content { purchases, products, summary } = match read {
-        Ok(read) => read,
+    match thread.await.map_err(|error| WorkError::Failed(format!("{name}: reading crashed: {error}")))? {
+        Ok(()) => {}
         Err(ReadError::File(error)) => return Err(error.into()),
         Err(ReadError::Import(error)) => return Err(WorkError::Failed(format!("{name}: {error}"))),
+    }
+    let (Some(end), Some(layout)) = (end, at.layout) else {
+        return Err(WorkError::Transient(format!("{name}: the reader ended early")));
     };
-    let Summary { records, taken, .. } = summary;
-    let refused_records = summary.refused_records();
-    work.progress =
-        Progress { processed: records, matched: taken, refused: refused_records, ..Progress::default() };
-    let width = settings.width();
-    let users: Vec<_> = if parameters.histories {
-        purchases
-            .iter()
-            .map(|purchase| purchase.user_id.clone())
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect()
-    } else {
-        Vec::new()
-    };
-    let mut chunks = Vec::new();
-    let items = parameters.batch_items(products.len(), width);
-    chunks.extend(chunk::write(work, Records::Products, products, items).await?);
-    let items = parameters.batch_items(purchases.len(), width);
-    chunks.extend(chunk::write(work, Records::Purchases, purchases, items).await?);
-    let items = parameters.batch_items(users.len(), width);
-    chunks.extend(chunk::write(work, Records::Users, users, items).await?);
-    Outcome::done(&FileResult {
-        source: name,
-        text: summary.to_string(),
-        broken_off: summary.ended_early.clone(),
-        records,
-        taken,
-        refused: refused_records,
-        summary: json!(summary),
-        chunks,
-    })
+    let layout: Layout = read_json(work, &layout).await?;
+    let runs = shuffle::sorted(work, at.runs.names(work, RUN), PARTS).await?;
+    let groups = shuffle::groups(&runs, PARTS, parameters.group_bytes());
+    let form = layout.form;
+    let index = own_json(work, super::INDEX, &Index { source: name.clone(), layout, runs }).await?;
+    Outcome::done(&FileResult { source: name, form, end, index, groups })
 }
 
-/// Sorts as the engine's own names do, and is the same for every attempt.
-fn refused_key(work: &Work, number: u32) -> String {
-    let task = work.task();
-    work.job_object(&format!("refused/{:06}-{:08}-{number:08}.jsonl", task.stage, task.batch))
+fn progress(position: &Position) -> Progress {
+    let (records, refused) = (position.tally.records, position.tally.refused_records());
+    Progress { processed: records, matched: records.saturating_sub(refused), refused, ..Progress::default() }
 }
 
 enum ReadError {
@@ -150,25 +165,51 @@ enum ReadError {
     Import(ImportError),
 }
 
-fn read(
-    mut reader: Stoppable,
-    holds: Holds,
-    options: &Options,
-    mut sink: Sink,
-    lines: &AtomicU64,
-) -> Result<Content, ReadError> {
-    let mut told = |progress: nextbasket_importer::Progress| lines.store(progress.lines, Ordering::Relaxed);
-    let result = match holds {
-        Holds::Purchases => read_purchases(&mut reader, options, &mut sink, &mut told).map(|import| {
-            Content { purchases: import.purchases, products: import.products, summary: import.summary }
-        }),
-        Holds::Products => read_products(&mut reader, options, &mut sink, &mut told).map(|catalogue| {
-            Content { purchases: Vec::new(), products: catalogue.products, summary: catalogue.summary }
-        }),
-    };
-    // To the importer a connection that breaks is a file that breaks off.
-    match reader.pieces.failure() {
-        Some(error) => Err(ReadError::File(error)),
-        None => result.map_err(ReadError::Import),
+impl From<ImportError> for ReadError {
+    fn from(error: ImportError) -> Self {
+        Self::Import(error)
     }
+}
+
+fn read(mut reader: Stoppable, how: &How, told: &mpsc::Sender<Told>) -> Result<(), ReadError> {
+    let result = scan(&mut reader, how, told);
+    // To the importer a connection that breaks is a file that breaks off.
+    let last = match reader.pieces.failure() {
+        Some(error) => return Err(ReadError::File(error)),
+        None => result?,
+    };
+    // If the receiver is gone, nobody needs it.
+    let _ = told.blocking_send(Told::Stretch(Box::new(last)));
+    Ok(())
+}
+
+/// Sends all stretches but the last one.
+fn scan(reader: &mut Stoppable, how: &How, told: &mpsc::Sender<Told>) -> Result<Stretch, ImportError> {
+    let gone = |_| ImportError::Read(io::Error::other("nobody wants the file any more"));
+    let mut scanner = match &how.from {
+        Some((layout, position)) => Scanner::resume(reader, how.kind, &how.options, layout, position)?,
+        None => {
+            let scanner = Scanner::open(reader, how.kind, &how.options)?;
+            told.blocking_send(Told::Layout(scanner.layout())).map_err(gone)?;
+            scanner
+        }
+    };
+    let (mut sorter, mut refused) = (Sorter::new(PARTS), Refused::new(how.name.clone()));
+    loop {
+        match scanner.step(&mut refused)? {
+            Step::Taken(entry) => sorter.push(entry.group, entry.line, entry.record),
+            Step::Refused => {}
+            Step::End => break,
+        }
+        // The cuts depend on the file alone, so that every attempt writes the same runs.
+        if sorter.bytes() >= how.bytes || refused.is_full() {
+            let run = sorter.take().map(|(run, _)| run);
+            let stretch = Stretch { run, refused: refused.take(), position: scanner.position(), end: None };
+            told.blocking_send(Told::Stretch(Box::new(stretch))).map_err(gone)?;
+        }
+    }
+    let position = scanner.position();
+    let end = scanner.finish()?;
+    let run = sorter.take().map(|(run, _)| run);
+    Ok(Stretch { run, refused: refused.take(), position, end: Some(end) })
 }

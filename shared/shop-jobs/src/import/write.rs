@@ -16,8 +16,10 @@ use serde_json::json;
 use super::chunk::{self, Chunk, ReadProduct, ReadPurchase, Records};
 use super::parameters::Holds;
 use super::result::WriteResult;
+use super::{INDEX, LAYOUT, RUN, SIDE};
 use crate::histories::{self, What};
 use crate::unnamed;
+use nextbasket_job_io::leftovers;
 use nextbasket_job_io::patience::{Halt, Pace, Touches};
 
 /// How many records are written at a time.
@@ -94,7 +96,12 @@ async fn put(table: &ProductsTable, product: &Product, catalogue: Catalogue) -> 
     if catalogue == Catalogue::Lacks {
         return Ok(if table.put_new(product).await? { Put::New } else { Put::Known });
     }
-    if let Some(before) = table.get(&product.product_id).await?
+    let before = match table.get(&product.product_id).await {
+        // A damaged product is overwritten: the file has the correct one.
+        Err(TableError::Corrupt { .. }) => None,
+        before => before?,
+    };
+    if let Some(before) = before
         && (Product { updated_at: before.updated_at, ..product.clone() }) == before
     {
         return Ok(Put::Known);
@@ -145,7 +152,8 @@ impl Loaded {
                 let group = group(users, from, USERS);
                 let history = tables.history().map_err(unnamed)?;
                 let purchases = tables.purchases().map_err(unnamed)?;
-                histories::keep(work, What::Refresh, &history, &purchases, group).await?;
+                let damaged = histories::keep(work, What::Refresh, &history, &purchases, group).await?;
+                crate::refuse(work, &damaged);
                 Ok((Written::default(), group.len()))
             }
         }
@@ -167,6 +175,9 @@ pub(super) async fn work(work: &mut Work, tables: &Tables, holds: Holds) -> Resu
 
 async fn write(work: &mut Work, tables: &Tables, holds: Holds) -> Result<Written, Halt> {
     let chunk: Chunk = work.input()?;
+    if work.task().batch == 0 && !chunk.holds.is_users() {
+        remove_read(work).await;
+    }
     let mut at: Checkpoint = work.checkpoint()?.unwrap_or_default();
     let all = usize::try_from(chunk.items).unwrap_or(usize::MAX);
     // An attempt that got to the end may have removed the chunk.
@@ -187,6 +198,17 @@ async fn write(work: &mut Work, tables: &Tables, holds: Holds) -> Result<Written
     }
     chunk::remove(work, &chunk).await;
     Ok(at.written)
+}
+
+/// Removes the objects that the earlier stages left for each other; chunks are removed one by one.
+async fn remove_read(work: &Work) {
+    let run = format!("/{RUN}/");
+    let left_over = |key: &str| {
+        // The name comes after the number of the attempt.
+        let name = key.rsplit('/').next().and_then(|name| name.split_once('-')).map_or("", |(_, name)| name);
+        key.contains(&run) || [LAYOUT, INDEX, SIDE].contains(&name)
+    };
+    leftovers::remove(work, "stage-", left_over).await;
 }
 
 async fn write_products(
@@ -223,7 +245,7 @@ async fn write_purchases(
     group: &[Purchase],
 ) -> Result<Written, Halt> {
     let (mut written, mut progress) = (Written::default(), work.progress);
-    let mut differing = Vec::new();
+    let (mut differing, mut damaged) = (Vec::new(), Vec::new());
     let pace = Pace::of(work);
     let call = |purchase| pace.call(Touches::Writes, move || table.record(purchase));
     let records: Vec<_> = group.iter().map(call).collect();
@@ -237,6 +259,10 @@ async fn write_purchases(
                 written.differing_purchases += 1;
                 differing.push(purchase);
             }
+            Recorded::Damaged(found) => {
+                written.differing_purchases += 1;
+                damaged.push((purchase, found));
+            }
         }
         progress.write_units += units.write;
     }
@@ -248,6 +274,10 @@ async fn write_purchases(
     for purchase in differing {
         let text = "the table has a purchase of this user and id with other content";
         work.refuse(&json!({ "text": text, "raw": purchase }), "purchase_differs");
+    }
+    for (purchase, found) in damaged {
+        let text = format!("the table's purchase of this user and id is damaged: {}", found.problem);
+        work.refuse(&json!({ "text": text, "raw": purchase }), "purchase_damaged");
     }
     Ok(written)
 }

@@ -19,6 +19,7 @@ use nextbasket_batch::{
     BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Work, WorkError,
 };
 use nextbasket_tables::Tables;
+use nextbasket_tables::damaged::check;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -143,6 +144,9 @@ async fn count_stage(planning: &Planning<'_>, read: u32) -> Result<StagePlan, Jo
             all.push(bought);
         }
     }
+    let sum = |of: fn(&Bought) -> u64| all.iter().map(of).sum();
+    check("purchases", sum(|bought| bought.damaged), sum(|bought| bought.purchases))
+        .map_err(|error| JobError::Failed(error.to_string()))?;
     let newest = all.iter().filter_map(|bought| bought.newest).max();
     let batches: Vec<BatchPlan> = all
         .into_iter()

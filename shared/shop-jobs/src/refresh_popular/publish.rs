@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::read::BASKETS;
 use super::sums::{Sums, WINDOWS};
-use crate::unnamed;
+use crate::{refuse, unnamed};
 use nextbasket_job_io::patience::{Halt, Pace, Touches};
 
 /// How many products' cards are read in a call.
@@ -91,7 +91,8 @@ async fn categories(
     for ids in ids.chunks(CARDS) {
         let (cards, units) = Pace::of(work).call(Touches::Reads, || table.cards(ids)).await?;
         work.progress.read_units += units.read;
-        categories.extend(cards.into_iter().map(|card| (card.product_id.to_string(), card.categories)));
+        refuse(work, &cards.damaged);
+        categories.extend(cards.items.into_iter().map(|card| (card.product_id.to_string(), card.categories)));
     }
     Ok(categories)
 }

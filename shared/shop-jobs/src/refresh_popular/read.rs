@@ -9,7 +9,7 @@ use nextbasket_tables::Tables;
 use nextbasket_tables::segment::{Place, Segment};
 use serde::{Deserialize, Serialize};
 
-use crate::unnamed;
+use crate::{refuse, unnamed};
 use nextbasket_job_io::patience::{Halt, Pace, Touches};
 
 /// How the names of the objects begin.
@@ -37,6 +37,9 @@ pub(super) struct Bought {
     /// The newest purchase.
     pub newest: Option<Timestamp>,
     pub purchases: u64,
+    /// The number of damaged purchases, which were skipped.
+    #[serde(default)]
+    pub damaged: u64,
     pub runs: Vec<Run>,
 }
 
@@ -106,7 +109,10 @@ async fn read(work: &mut Work, tables: &Tables) -> Result<Bought, Halt> {
                 .map_err(|error| WorkError::Failed(error.to_string()))?;
             work.site().objects.put(&format!("{base}{number:08}"), content).await.map_err(WorkError::from)?;
         }
-        work.progress.processed += count;
+        refuse(work, &page.damaged);
+        let skipped = u64::try_from(page.damaged.len()).unwrap_or(u64::MAX);
+        bought.damaged += skipped;
+        work.progress.processed += count + skipped;
         work.progress.matched += count;
         let Some(end) = page.end else { return Ok(bought) };
         let checkpoint = Checkpoint { after: end, bought };

@@ -13,7 +13,7 @@ use std::ops::Deref;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use nextbasket_batch::{Job, JobId, Kinds};
+use nextbasket_batch::{Job, JobId, Kinds, Trust};
 use nextbasket_domain::{Line, ProductId, Purchase, Timestamp};
 use nextbasket_shop_jobs::{Import, RebuildHistory, RefreshPopular};
 use nextbasket_tables::{TableNames, Tables};
@@ -41,7 +41,7 @@ impl World {
         let kinds = |stack: &_, client| {
             let tables = tables(stack, client);
             Kinds::default()
-                .with(Import::new(tables.clone()).with_local_files())
+                .with(Import::new(tables.clone()).trusting(Trust::Machine))
                 .with(RebuildHistory::new(tables.clone()))
                 .with(RefreshPopular::new(tables))
         };
@@ -54,7 +54,8 @@ impl World {
 
     /// Submits and works, killed again and again after a while by chance, until the job has ended; tells the kills.
     pub async fn run_with_kills(&self, kind: &str, parameters: Value, seed: u64, life_ms: u64) -> (Job, u64) {
-        let life = |chance: &mut Seeded, _| life_ms / 2 + chance.below(life_ms);
+        // Lives get longer and longer, since a batch that kills its worker again and again without progress fails.
+        let life = |chance: &mut Seeded, kills| life_ms / 2 + chance.below(life_ms) + kills * life_ms / 2;
         self.0.run_with_kills(&self.engine(), (kind, parameters), seed, 200, life).await
     }
 

@@ -1,6 +1,7 @@
 //! A condition on an item at hand, as DynamoDB decides it.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use nextbasket_domain::Timestamp;
@@ -87,13 +88,14 @@ pub(super) fn type_of(value: &AttributeValue) -> &'static str {
 
 /// Whether a set has a member twice.
 pub(super) fn has_duplicates(set: &AttributeValue) -> bool {
-    fn twice<T: PartialEq>(members: &[T]) -> bool {
-        members.iter().enumerate().any(|(at, member)| members.iter().take(at).any(|other| other == member))
+    fn twice<T: Ord>(members: impl IntoIterator<Item = T>) -> bool {
+        let mut seen = BTreeSet::new();
+        members.into_iter().any(|member| !seen.insert(member))
     }
     match set {
         AttributeValue::Ss(texts) => twice(texts),
-        AttributeValue::Ns(numbers) => twice(&decimals(numbers)),
-        AttributeValue::Bs(binaries) => twice(binaries),
+        AttributeValue::Ns(numbers) => twice(decimals(numbers)),
+        AttributeValue::Bs(binaries) => twice(binaries.iter().map(AsRef::as_ref)),
         _ => false,
     }
 }

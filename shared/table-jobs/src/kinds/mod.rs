@@ -14,7 +14,9 @@ pub(crate) mod plan;
 mod split;
 pub mod target;
 
-use nextbasket_batch::{Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, Work, WorkError};
+use nextbasket_batch::{
+    Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, Trust, Work, WorkError,
+};
 use serde_json::Value;
 
 use crate::parameters::Parameters;
@@ -56,20 +58,20 @@ impl What {
 #[derive(Debug, Clone, Copy)]
 pub struct TableJob {
     what: What,
-    endpoints: bool,
+    trust: Trust,
 }
 
 impl TableJob {
     /// Jobs that do this.
     #[must_use]
     pub fn new(what: What) -> Self {
-        Self { what, endpoints: false }
+        Self { what, trust: Trust::Open }
     }
 
-    /// Also to tables at whatever endpoint a job names: for jobs of whoever may send the table's items anywhere.
+    /// Sets what its jobs may do. A copy job with a valid voucher may use any endpoint that it names.
     #[must_use]
-    pub fn with_endpoints(self) -> Self {
-        Self { endpoints: true, ..self }
+    pub fn trusting(self, trust: Trust) -> Self {
+        Self { trust, ..self }
     }
 }
 
@@ -82,7 +84,7 @@ impl Kind for TableJob {
 
     fn task(&self, parameters: &Value) -> Result<Parameters, Refusal> {
         let parameters = check::checked(self.what, parameters)?;
-        if !self.endpoints && parameters.to.as_ref().is_some_and(|to| to.endpoint.is_some()) {
+        if self.trust == Trust::Open && parameters.to.as_ref().is_some_and(|to| to.endpoint.is_some()) {
             let problem = "is for jobs that are submitted from the command line";
             return Err(Refusal::parameter("to.endpoint", problem));
         }
@@ -117,6 +119,6 @@ mod tests {
         let here = TableJob::new(What::Copy);
         let refused = here.task(&copy).unwrap_err().to_string();
         assert_eq!(refused, "parameters.to.endpoint: is for jobs that are submitted from the command line");
-        assert!(here.with_endpoints().task(&copy).is_ok());
+        assert!(here.trusting(Trust::Machine).task(&copy).is_ok());
     }
 }

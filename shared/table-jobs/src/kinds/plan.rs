@@ -213,7 +213,7 @@ async fn follow_stage(
         batches.push(BatchPlan { of: Some(left.tally.processed), weight: 1, ..BatchPlan::new(input) });
     }
     let split = json!({ "by": "size", "segments": of, "everySeconds": interval.as_secs_f64() });
-    Ok(Next::Stage(stage(FOLLOW, split, parameters, batches)))
+    Ok(Next::Stage(StagePlan { supersedes: true, ..stage(FOLLOW, split, parameters, batches) }))
 }
 
 async fn result(

@@ -1,7 +1,7 @@
 //! Where a copy goes.
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::Region;
+use aws_sdk_dynamodb::config::{Credentials, Region};
 use nextbasket_batch::{JobError, Site};
 use nextbasket_dynamodb::TableError;
 
@@ -9,7 +9,8 @@ use crate::key::{KeyAttribute, KeySchema};
 use crate::parameters::Target;
 use crate::table::Table;
 
-/// A client of the table's region and endpoint, with the credentials of ours.
+/// A client of the table's region and endpoint, with the credentials of ours; at another endpoint with those of the
+/// environment's variables, if there are any: another machine has another access key.
 #[must_use]
 pub fn client(site: &Site, to: &Target) -> Client {
     if to.region.is_none() && to.endpoint.is_none() {
@@ -21,8 +22,17 @@ pub fn client(site: &Site, to: &Target) -> Client {
     }
     if let Some(endpoint) = &to.endpoint {
         config = config.endpoint_url(endpoint);
+        if let Some(credentials) = credentials_of_environment() {
+            config = config.credentials_provider(credentials);
+        }
     }
     Client::from_conf(config.build())
+}
+
+fn credentials_of_environment() -> Option<Credentials> {
+    let named = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let (id, secret) = (named("AWS_ACCESS_KEY_ID")?, named("AWS_SECRET_ACCESS_KEY")?);
+    Some(Credentials::new(id, secret, named("AWS_SESSION_TOKEN"), None, "environment"))
 }
 
 /// The table, or an error that says in one sentence that there is none.

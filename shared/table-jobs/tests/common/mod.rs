@@ -17,7 +17,7 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, PutRequest,
     ScalarAttributeType, WriteRequest,
 };
-use nextbasket_batch::{Engine, Job, Kinds};
+use nextbasket_batch::{Engine, Job, Kinds, Trust};
 use nextbasket_dynamodb::item::{Item, number, text};
 use nextbasket_table_jobs::{TableJob, What};
 use nextbasket_testkit::JobStack;
@@ -52,7 +52,7 @@ impl World {
                 .with(TableJob::new(What::Count))
                 .with(TableJob::new(What::Update))
                 .with(TableJob::new(What::Delete))
-                .with(TableJob::new(What::Copy).with_endpoints())
+                .with(TableJob::new(What::Copy).trusting(Trust::Machine))
                 .with(TableJob::new(What::Fill))
         };
         Self(JobStack::start(kinds).await)

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use futures::stream::{self, StreamExt};
 use http_body_util::combinators::BoxBody;
@@ -10,9 +11,11 @@ use hyper::body::{Bytes, Frame, Incoming};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use nextbasket_machine::access::sign;
+use nextbasket_machine::dynamodb::REGION;
 use serde_json::{Map, Value, json};
 
-use super::{Fault, State, capacity};
+use super::{FAULT_HEADER, Fault, State, capacity};
 
 /// Why a connection ends without a whole answer.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +41,11 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Res
         Some(target) => target.rsplit('.').next().unwrap_or_default().to_owned(),
         None => format!("{} {}", head.method, head.uri),
     };
-    let fault = state.count(&operation);
+    let ruled = state.count(&operation);
+    let fault = match head.headers.get(FAULT_HEADER).and_then(|name| name.to_str().ok()) {
+        Some(name) => Some(Fault::named(name).unwrap_or_else(|| panic!("there is no fault {name}"))),
+        None => ruled,
+    };
     let json = |bytes: &Bytes| {
         let parsed = target.and_then(|_| serde_json::from_slice(bytes).ok());
         parsed.unwrap_or(Value::Null)
@@ -49,9 +56,15 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Res
         Some(refused @ (Fault::Throttle | Fault::ServerError | Fault::Deny)) => {
             return Ok(refusal(refused, target.is_some()));
         }
+        Some(Fault::Cancel(code)) => return Ok(cancelled(code, &event)),
         Some(Fault::DropBefore) => return Err(Dropped),
         Some(Fault::Delay(time)) => tokio::time::sleep(*time).await,
         Some(Fault::Unprocessed) => held_back = hold_back(&operation, &mut event),
+        Some(Fault::Missed) => {
+            if let Some(nothing) = nothing_found(&operation, &event) {
+                return Ok(whole(StatusCode::OK, &nothing));
+            }
+        }
         Some(Fault::DropAfter | Fault::Truncate) | None => {}
     }
     if let Some((name, items)) = &held_back
@@ -68,7 +81,7 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Res
             fields.entry("ReturnConsumedCapacity").or_insert("TOTAL".into());
             Bytes::from(event.to_string())
         }
-        _ => body,
+        _ => body.clone(),
     };
     let mut forwarded =
         Request::builder().method(&head.method).uri(format!("{}{}", state.upstream, head.uri));
@@ -76,11 +89,19 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Res
     for (name, value) in &head.headers {
         // The length of an empty body is signed as well, and the client below would leave it out.
         let length = name == hyper::header::CONTENT_LENGTH && !sent.is_empty();
-        if !length && name != hyper::header::TRANSFER_ENCODING {
+        if !length && name != hyper::header::TRANSFER_ENCODING && name != FAULT_HEADER {
             forwarded = forwarded.header(name, value);
         }
     }
-    let forwarded = forwarded.body(Full::new(sent)).expect("the request was one");
+    let forwarded = forwarded.body(Full::new(sent.clone())).expect("the request was one");
+    let (mut signed, whole) = forwarded.into_parts();
+    // What another machine's client has signed is signed anew, too, so that one machine can reach another.
+    let authorization = head.headers.get(hyper::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let foreign = target.is_some() && !authorization.is_some_and(|value| value.contains(state.key.id()));
+    if sent != body || foreign {
+        sign(&mut signed, &sent, &state.key, REGION, "dynamodb", SystemTime::now());
+    }
+    let forwarded = Request::from_parts(signed, whole);
     let answer = state.client.request(forwarded).await.expect("the endpoint behind the proxy answers");
     let (answer, body) = answer.into_parts();
     let mut body = body.collect().await.expect("the endpoint behind the proxy answers").to_bytes();
@@ -138,6 +159,20 @@ fn hold_back(operation: &str, event: &mut Value) -> Option<(&'static str, Value)
     Some((name, Value::Object(held)))
 }
 
+/// The answer to a read that finds nothing; `None` if the read is strongly consistent.
+fn nothing_found(operation: &str, event: &Value) -> Option<Value> {
+    let eventual = |read: &Value| read.get("ConsistentRead").and_then(Value::as_bool) != Some(true);
+    match operation {
+        "GetItem" => eventual(event).then(|| json!({})),
+        "BatchGetItem" => {
+            let tables = event.get("RequestItems")?.as_object()?;
+            let nothing: Map<String, Value> = tables.keys().map(|table| (table.clone(), json!([]))).collect();
+            tables.values().all(eventual).then(|| json!({ "Responses": nothing, "UnprocessedKeys": {} }))
+        }
+        _ => panic!("{operation} does not read by key"),
+    }
+}
+
 /// How DynamoDB, or S3, answers what it does not do.
 fn refusal(fault: &Fault, of_dynamodb: bool) -> Response<Body> {
     let (status, name) = match (fault, of_dynamodb) {
@@ -158,6 +193,19 @@ fn refusal(fault: &Fault, of_dynamodb: bool) -> Response<Body> {
         .header("content-type", "application/xml")
         .body(full(Bytes::from(body)))
         .expect("a response")
+}
+
+/// DynamoDB's answer to a transaction that it does not make because of its first write.
+fn cancelled(code: &str, event: &Value) -> Response<Body> {
+    let writes = event.get("TransactItems").and_then(Value::as_array).map_or(1, Vec::len);
+    let codes = (0..writes).map(|at| if at == 0 { code } else { "None" });
+    let reasons: Vec<Value> = codes.map(|code| json!({ "Code": code })).collect();
+    let body = json!({
+        "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+        "Message": "made by the fault proxy",
+        "CancellationReasons": reasons,
+    });
+    whole(StatusCode::BAD_REQUEST, &body)
 }
 
 fn whole(status: StatusCode, body: &Value) -> Response<Body> {

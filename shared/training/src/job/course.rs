@@ -33,6 +33,8 @@ pub(super) struct Course {
     pub(super) segments: Vec<Surveyed>,
     /// and the object with the products' labels.
     pub(super) labels: String,
+    /// The number of damaged purchases and products that it has skipped.
+    pub(super) damaged: u64,
     /// By stage `catalogue`.
     pub(super) ground: Option<Ground>,
     /// By stage `count`, one for each segment.
@@ -55,6 +57,20 @@ pub(super) struct Surveyed {
     pub(super) products: String,
     /// The object with its baskets.
     pub(super) baskets: String,
+    /// The number of damaged purchases that were skipped.
+    #[serde(default)]
+    pub(super) damaged: u64,
+}
+
+/// The products that were read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Labelled {
+    /// The key of the object with the labels.
+    pub(super) labels: String,
+    /// The number of products that have labels.
+    pub(super) products: u64,
+    /// The number of damaged products that were skipped.
+    pub(super) damaged: u64,
 }
 
 /// What all parts agree on.

@@ -11,7 +11,7 @@ use crate::count::Sums;
 use crate::error::StageError;
 use crate::frames;
 use crate::labels::Labels;
-use crate::live::live;
+use crate::live::{live, pointer};
 use crate::rank::known;
 use crate::settings::Settings;
 use crate::survey::{Survey, union};
@@ -81,7 +81,7 @@ pub(super) async fn priors(work: &mut Work, tables: &Tables) -> Result<Outcome, 
         None => None,
     };
     let table = tables.model().map_err(|error| unnamed(&error))?;
-    let pointer = call(work, Touches::Reads, || table.pointer()).await?;
+    let pointer = call(work, Touches::Reads, || pointer(&table)).await?;
     let kept = call(work, Touches::Reads, || live(&table)).await?;
     let live = pointer.map(|pointer| {
         let metrics = kept.filter(|kept| kept.version == pointer.version).and_then(|kept| kept.metrics);

@@ -2,6 +2,7 @@
 
 use nextbasket_batch::{BatchPlan, Estimate, JobError, Next, Objects, Planning, StagePlan};
 use nextbasket_tables::Tables;
+use nextbasket_tables::damaged::check;
 use nextbasket_tables::segment::Segment;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -34,9 +35,18 @@ pub(super) async fn next(
             for left in results(planning, stage.number).await? {
                 match left {
                     read::Left::Purchases(surveyed) => course.segments.push(surveyed),
-                    read::Left::Labels(key) => course.labels = key,
+                    read::Left::Products(labelled) => {
+                        check("products", labelled.damaged, labelled.products)
+                            .map_err(|error| failed(&error))?;
+                        course.damaged += labelled.damaged;
+                        course.labels = labelled.labels;
+                    }
                 }
             }
+            let damaged: u64 = course.segments.iter().map(|segment| segment.damaged).sum();
+            let readable: u64 = course.segments.iter().map(|segment| segment.survey.purchases).sum();
+            check("purchases", damaged, readable).map_err(|error| failed(&error))?;
+            course.damaged += damaged;
             if course.segments.iter().all(|segment| segment.survey.purchases == 0) {
                 return Err(JobError::Failed(crate::TrainingError::NoPurchases.to_string()));
             }

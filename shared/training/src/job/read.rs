@@ -6,12 +6,13 @@
 
 use nextbasket_batch::work::Go;
 use nextbasket_batch::{Outcome, Work, WorkError};
-use nextbasket_tables::Tables;
 use nextbasket_tables::segment::{Place, Segment};
+use nextbasket_tables::{Damaged, Tables};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::calls::{Touches, call, objects};
-use super::course::Surveyed;
+use super::course::{Labelled, Surveyed};
 use super::{blocking, failed, put, unnamed};
 use crate::error::StageError;
 use crate::labels::Labels;
@@ -39,8 +40,7 @@ pub(super) enum Input {
 pub(super) enum Left {
     /// A segment.
     Purchases(Surveyed),
-    /// The object with the labels.
-    Labels(String),
+    Products(Labelled),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -49,6 +49,15 @@ struct Checkpoint {
     after: Option<Place>,
     /// The objects with the pages so far.
     pages: Vec<String>,
+    /// The number of purchases that were skipped so far.
+    damaged: u64,
+}
+
+/// Writes skipped damaged items, by their keys, to the job's refused files.
+fn refuse(work: &mut Work, damaged: &[Damaged]) {
+    for damaged in damaged {
+        work.refuse(&json!(damaged), &damaged.problem);
+    }
 }
 
 pub(super) async fn work(work: &mut Work, tables: &Tables) -> Result<Outcome, WorkError> {
@@ -56,9 +65,11 @@ pub(super) async fn work(work: &mut Work, tables: &Tables) -> Result<Outcome, Wo
         Input::Purchases(segment) => purchases(work, tables, segment).await,
         Input::Products => {
             let table = tables.products().map_err(|error| unnamed(&error))?;
-            let labels = call(work, Touches::Reads, || Labels::read(&table)).await?;
+            let (labels, damaged) = call(work, Touches::Reads, || Labels::read(&table)).await?;
+            refuse(work, &damaged);
             let key = put(work, "labels", labels.encode().map_err(failed)?).await?;
-            Outcome::done(&Left::Labels(key))
+            let (products, damaged) = (labels.products(), damaged.len() as u64);
+            Outcome::done(&Left::Products(Labelled { labels: key, products, damaged }))
         }
     }
 }
@@ -66,11 +77,11 @@ pub(super) async fn work(work: &mut Work, tables: &Tables) -> Result<Outcome, Wo
 async fn purchases(work: &mut Work, tables: &Tables, segment: Segment) -> Result<Outcome, WorkError> {
     let table = tables.purchases().map_err(|error| unnamed(&error))?;
     let mut so_far = work.checkpoint::<Checkpoint>()?;
-    let pages = loop {
-        let (after, mut pages) = match so_far.take() {
-            Some(Checkpoint { after: None, pages }) => break pages,
-            Some(Checkpoint { after, pages }) => (after, pages),
-            None => (None, Vec::new()),
+    let (pages, damaged) = loop {
+        let (after, mut pages, damaged) = match so_far.take() {
+            Some(Checkpoint { after: None, pages, damaged }) => break (pages, damaged),
+            Some(Checkpoint { after, pages, damaged }) => (after, pages, damaged),
+            None => (None, Vec::new(), 0),
         };
         let page = call(work, Touches::Reads, || table.purchases_in(segment, after.as_ref())).await?;
         let count = page.items.len() as u64;
@@ -79,9 +90,11 @@ async fn purchases(work: &mut Work, tables: &Tables, segment: Segment) -> Result
             let content = serde_json::to_vec(&bought).map_err(failed)?;
             pages.push(put(work, &format!("{PAGE}{:08}", pages.len()), content).await?);
         }
-        work.progress.processed += count;
+        refuse(work, &page.damaged);
+        let skipped = page.damaged.len() as u64;
+        work.progress.processed += count + skipped;
         work.progress.matched += count;
-        let checkpoint = Checkpoint { after: page.end, pages };
+        let checkpoint = Checkpoint { after: page.end, pages, damaged: damaged + skipped };
         if work.save(&checkpoint).await? == Go::Stop {
             return Ok(Outcome::Stopped);
         }
@@ -100,5 +113,5 @@ async fn purchases(work: &mut Work, tables: &Tables, segment: Segment) -> Result
     .await?;
     let products = put(work, "products", products).await?;
     let baskets = put(work, BASKETS, baskets).await?;
-    Outcome::done(&Left::Purchases(Surveyed { survey, products, baskets }))
+    Outcome::done(&Left::Purchases(Surveyed { survey, products, baskets, damaged }))
 }
