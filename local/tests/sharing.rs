@@ -148,7 +148,8 @@ fn three_processes_work_on_a_job_and_the_one_with_the_folder_is_killed() {
         assert_eq!(code, Some(0), "{said}");
         took_over += said.matches("this process has the data folder open now").count();
     }
-    assert_eq!(took_over, 1, "one of them opened the folder in its place");
+    // If the first of them has ended before the other, the other opens it in turn.
+    assert!((1..=2).contains(&took_over), "one at a time opens the folder in its place: {took_over}");
     let mut out: Vec<_> =
         fs::read_to_string(world.at("out.jsonl")).unwrap().lines().map(str::to_owned).collect();
     out.sort();

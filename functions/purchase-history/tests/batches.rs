@@ -184,7 +184,7 @@ async fn a_failed_user_is_named_by_their_earliest_record_and_holds_up_nobody() {
         tables: world.tables,
     };
     // The first write, whichever user it is for.
-    proxy.inject("PutItem", 1..=1, Fault::Deny);
+    proxy.inject("TransactWriteItems", 1..=1, Fault::Deny);
     let failed = world.deliver(&records(&purchases)).await;
     let first_of = [1, 2, 3].map(|sequence| format!("{sequence:021}"));
     assert_eq!(failed.len(), 1, "{failed:?}");

@@ -19,6 +19,8 @@ use crate::transport::answer;
 pub enum Bug {
     /// A history is put without checking that it is still what was read.
     HistoryUnguarded,
+    /// A user's first history is put without checking that they were not erased meanwhile.
+    ErasureForgotten,
     /// A purchase overwrites another one of the same id.
     PurchaseOverwritten,
     /// A worker that has lost its claim still saves its checkpoint.
@@ -47,8 +49,9 @@ pub enum Bug {
 
 impl Bug {
     /// All bugs.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::HistoryUnguarded,
+        Self::ErasureForgotten,
         Self::PurchaseOverwritten,
         Self::CheckpointUnguarded,
         Self::TransactionRepeated,
@@ -72,6 +75,7 @@ impl Bug {
             | Self::WriteNotMade
             | Self::StaleRead
             | Self::RecordLost => Scenario::Purchases,
+            Self::ErasureForgotten => Scenario::Erasure,
             Self::CheckpointUnguarded | Self::TransactionRepeated => Scenario::Update,
             Self::UnprocessedForgotten => Scenario::Copy,
             Self::LastPageForgotten => Scenario::Count,
@@ -85,6 +89,18 @@ impl Bug {
     fn rewrite(self, operation: &str, event: &mut Value) {
         match (self, operation) {
             (Self::HistoryUnguarded, "PutItem") if of_table(event, "history") => unguard(event),
+            (Self::HistoryUnguarded, "TransactWriteItems") => {
+                for item in event["TransactItems"].as_array_mut().into_iter().flatten() {
+                    if let Some(put) = item.get_mut("Put").filter(|put| of_table(put, "history")) {
+                        unguard(put);
+                    }
+                }
+            }
+            (Self::ErasureForgotten, "TransactWriteItems") => {
+                if let Some(items) = event["TransactItems"].as_array_mut() {
+                    items.retain(|item| !of_table(&item["ConditionCheck"], "purchases"));
+                }
+            }
             (Self::PurchaseOverwritten, "PutItem") if of_table(event, "purchases") => unguard(event),
             (Self::CheckpointUnguarded | Self::TransactionRepeated, "TransactWriteItems") => {
                 if self == Self::TransactionRepeated {

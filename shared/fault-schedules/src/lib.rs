@@ -13,7 +13,6 @@
 //! | [`process`] | clients that crash and freeze together |
 //! | [`transport`] | one call: latency, fault, crash, answer |
 //! | [`bugs`] | planted bugs: what faulty code would send, or make of an answer |
-//! | [`findings`] | what is known to be wrong in the product, and not mended yet |
 //! | [`journal`] | what was called, for counts, checks and the comparison of replays |
 //! | [`world`] | what a scenario works with |
 //! | [`jobs`] | jobs, worked on by processes that come and go |
@@ -33,7 +32,6 @@
 pub mod bugs;
 pub mod endpoints;
 pub mod faults;
-pub mod findings;
 pub mod jobs;
 pub mod journal;
 pub mod process;

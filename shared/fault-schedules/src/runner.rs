@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use crate::findings::{Finding, known};
 use crate::journal::Journal;
 use crate::{Bug, Checked, Endpoints, Scenario, Violation, World};
 
@@ -33,10 +32,8 @@ pub struct Report {
     pub seed: u64,
     /// The scenario that was run.
     pub scenario: Scenario,
-    /// What did not hold, if anything; a known finding is no failure.
+    /// What did not hold, if anything.
     pub outcome: Checked,
-    /// The known finding that it has met.
-    pub known: Option<&'static Finding>,
     /// Calls that were made.
     pub calls: u64,
     /// The numbers of faults, crashes and freezes, by name.
@@ -99,15 +96,12 @@ pub fn run(
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         Err(Violation(format!("panic: {}", text.unwrap_or_default())))
     });
-    let faults = journal.faults();
-    let finding = outcome.as_ref().err().and_then(|violation| known(scenario, violation, &faults));
     Report {
         seed,
         scenario,
-        outcome: if finding.is_some() { Ok(()) } else { outcome },
-        known: finding,
+        outcome,
         calls: journal.calls(),
-        faults,
+        faults: journal.faults(),
         digest: journal.digest(),
         lines: journal.lines(),
     }
@@ -177,7 +171,7 @@ impl Machines {
         }
         self.used.insert((seed, scenario));
         let report = run(seed, scenario, bug, &self.endpoints, trace);
-        if report.outcome.is_err() || report.known.is_some() {
+        if report.outcome.is_err() {
             // It may have left tables and items behind.
             *self = Self::default();
         }
@@ -192,8 +186,6 @@ pub struct Tally {
     pub scenarios: BTreeMap<Scenario, (u64, u64, Duration)>,
     /// The numbers of faults, crashes and freezes, by name.
     pub faults: BTreeMap<&'static str, u64>,
-    /// Known findings, by what they are.
-    pub known: BTreeMap<&'static str, u64>,
 }
 
 impl Tally {
@@ -203,9 +195,6 @@ impl Tally {
         *schedules += 1;
         *calls += report.calls;
         *time += began.elapsed();
-        if let Some(finding) = report.known {
-            *self.known.entry(finding.reason).or_default() += 1;
-        }
         for (name, count) in &report.faults {
             *self.faults.entry(name).or_default() += count;
         }
@@ -227,9 +216,6 @@ impl Tally {
         }
         let faults: Vec<String> = self.faults.iter().map(|(name, count)| format!("{name} {count}")).collect();
         text += &format!("faults: {}\n", faults.join(", "));
-        for (reason, count) in &self.known {
-            text += &format!("known finding, {count} times: {reason}\n");
-        }
         text
     }
 }

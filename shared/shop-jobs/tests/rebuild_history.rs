@@ -110,10 +110,10 @@ async fn a_rebuild_that_is_killed_again_and_again_and_throttled_leaves_the_same_
     }
     let world = shop(120).await;
     let proxy = world.stack.proxy().await;
-    proxy.inject("PutItem", 5..=60, Fault::Throttle);
+    proxy.inject("TransactWriteItems", 5..=60, Fault::Throttle);
     proxy.inject("Query", 10..=60, Fault::Throttle);
     proxy.inject("Scan", 2..=3, Fault::Throttle);
-    proxy.inject("PutItem", 70..=72, Fault::DropAfter);
+    proxy.inject("TransactWriteItems", 70..=72, Fault::DropAfter);
     let engine = world.engine_through(proxy.dynamodb(), world.stack.s3());
     result(&run(&engine, "rebuild-history", json!({})).await);
     assert!(world.items("HISTORY_TABLE").await == wanted);

@@ -7,17 +7,19 @@
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ConditionCheck, Put, ReturnConsumedCapacity, TransactWriteItem,
+};
 use nextbasket_domain::history::fold;
-use nextbasket_domain::{Basket, UserId, digest};
+use nextbasket_domain::{Basket, PurchaseId, UserId, digest};
 
 use crate::damaged::{Damaged, Readable};
 use crate::history_codec::{pack, unpack};
-use crate::purchases::PurchasesTable;
+use crate::purchases::{self, PurchasesTable};
 use crate::refresh::{Packed, Refresh, Step};
 use crate::segment::{self, Page, Segment, Size};
 use nextbasket_dynamodb::item::{Item, Reader, bytes, hashed, text};
-use nextbasket_dynamodb::{TableError, capacity};
+use nextbasket_dynamodb::{TableError, TransactionError, capacity};
 
 const USER_ID: &str = "userId";
 const VERSION: &str = "version";
@@ -78,6 +80,14 @@ fn version(baskets: &[u8]) -> AttributeValue {
     text(digest(baskets, VERSION_BYTES))
 }
 
+fn to_item(user: &UserId, baskets: Vec<u8>) -> Item {
+    Item::from([
+        (USER_ID.to_owned(), text(user.as_str())),
+        (VERSION.to_owned(), version(&baskets)),
+        (BASKETS.to_owned(), bytes(baskets)),
+    ])
+}
+
 impl HistoryTable {
     pub(crate) fn new(client: Client, name: String) -> Self {
         Self { client, name }
@@ -102,7 +112,7 @@ impl HistoryTable {
     /// [`TableError`] if DynamoDB does not answer, or other writers kept changing the history.
     pub async fn refresh(&self, user: &UserId, purchases: &PurchasesTable) -> Result<Refreshed, TableError> {
         let mut refresh = Refresh::new(WRITES);
-        let (mut guard, mut damaged) = (Guard::Absent, Vec::new());
+        let (mut guard, mut damaged, mut newest_read) = (Guard::Absent, Vec::new(), None);
         loop {
             match refresh.next() {
                 Step::ReadHistory => {
@@ -126,14 +136,18 @@ impl HistoryTable {
                 Step::ReadPurchases => {
                     let newest = purchases.newest(user).await?;
                     damaged = newest.damaged;
+                    newest_read = newest.items.first().map(|purchase| purchase.purchase_id.clone());
                     let baskets = fold(newest.items);
                     refresh.purchases((!baskets.is_empty()).then(|| pack(&baskets)));
                 }
                 Step::Write(packed) => {
                     let after = Guard::of(&packed);
-                    let made = match packed {
-                        Some(baskets) => self.put(user, baskets, &guard).await?,
-                        None => self.remove(user, &guard).await?,
+                    let made = match (packed, &newest_read) {
+                        (Some(baskets), Some(newest)) if guard == Guard::Absent => {
+                            self.put_first(user, baskets, newest, purchases).await?
+                        }
+                        (Some(baskets), _) => self.put(user, baskets, &guard).await?,
+                        (None, _) => self.remove(user, &guard).await?,
                     };
                     if made {
                         guard = after;
@@ -191,19 +205,57 @@ impl HistoryTable {
         Ok(output.item)
     }
 
+    /// Puts the user's first history if there still is none and the newest purchase that it was folded from still
+    /// exists; returns whether it did. Without the second condition, a put that arrives after the user was erased
+    /// would bring the history back: nothing distinguishes a history that was erased from one that never was.
+    async fn put_first(
+        &self,
+        user: &UserId,
+        baskets: Vec<u8>,
+        newest: &PurchaseId,
+        purchases: &PurchasesTable,
+    ) -> Result<bool, TableError> {
+        let refused = |error| TableError::Refused { table: self.name.clone(), reason: format!("{error}") };
+        let exists = ConditionCheck::builder()
+            .table_name(purchases.name())
+            .set_key(Some(purchases::key(user, newest.as_str())))
+            .condition_expression("attribute_exists(userId)")
+            .build()
+            .map_err(refused)?;
+        let put = Put::builder()
+            .table_name(&self.name)
+            .set_item(Some(to_item(user, baskets)))
+            .condition_expression(Guard::Absent.condition().0)
+            .build()
+            .map_err(refused)?;
+        let sent = self
+            .client
+            .transact_write_items()
+            .transact_items(TransactWriteItem::builder().condition_check(exists).build())
+            .transact_items(TransactWriteItem::builder().put(put).build())
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await;
+        match sent.map_err(|error| TransactionError::from_sdk(&self.name, error)) {
+            Ok(output) => {
+                capacity::write(output.consumed_capacity());
+                Ok(true)
+            }
+            // Somebody else is writing one of the two: what was read is out of date.
+            Err(TransactionError::Conflict(_)) => Ok(false),
+            Err(error) if error.failed_conditions_alone() => Ok(false),
+            Err(error) => Err(error.into_table(&self.name)),
+        }
+    }
+
     /// Puts the baskets if what is stored is still what was read; tells whether it did.
     async fn put(&self, user: &UserId, baskets: Vec<u8>, guard: &Guard) -> Result<bool, TableError> {
-        let item = Item::from([
-            (USER_ID.to_owned(), text(user.as_str())),
-            (VERSION.to_owned(), version(&baskets)),
-            (BASKETS.to_owned(), bytes(baskets)),
-        ]);
         let (condition, values) = guard.condition();
         let put = self
             .client
             .put_item()
             .table_name(&self.name)
-            .set_item(Some(item))
+            .set_item(Some(to_item(user, baskets)))
             .condition_expression(condition)
             .set_expression_attribute_values(values)
             .return_consumed_capacity(ReturnConsumedCapacity::Total);

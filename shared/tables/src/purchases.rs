@@ -93,6 +93,10 @@ impl PurchasesTable {
         Self { client, name }
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Records the purchase unless one of the same user and id is there: one conditional put.
     ///
     /// After a lost response the caller finds its own purchase under [`Recorded::Before`].
@@ -137,8 +141,7 @@ impl PurchasesTable {
             .client
             .delete_item()
             .table_name(&self.name)
-            .key(USER_ID, text(user.as_str()))
-            .key(PURCHASE_ID, text(purchase.as_str()))
+            .set_key(Some(key(user, purchase.as_str())))
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await
@@ -329,12 +332,15 @@ pub fn user_of_keys(keys: &serde_dynamo::Item) -> Option<UserId> {
     }
 }
 
+/// The key of a purchase.
+pub(crate) fn key(user: &UserId, purchase_id: &str) -> Item {
+    HashMap::from([(USER_ID.to_owned(), text(user.as_str())), (PURCHASE_ID.to_owned(), text(purchase_id))])
+}
+
 fn place_key(user: &UserId, place: &Place) -> Item {
-    HashMap::from([
-        (USER_ID.to_owned(), text(user.as_str())),
-        (PURCHASE_ID.to_owned(), text(&place.purchase_id)),
-        (PURCHASED_AT.to_owned(), text(&place.purchased_at)),
-    ])
+    let mut key = key(user, &place.purchase_id);
+    key.insert(PURCHASED_AT.to_owned(), text(&place.purchased_at));
+    key
 }
 
 fn to_item(purchase: &Purchase) -> Item {

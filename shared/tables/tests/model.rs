@@ -173,7 +173,8 @@ async fn a_training_that_begins_while_somebody_goes_back_never_writes_into_the_l
     let mut first = [0, 0];
     for round in 0..500 {
         let before = versions(&model).await[1].0;
-        let pauses = [random.below(4), random.below(4)].map(std::time::Duration::from_millis);
+        // Longer than the calls, also on a slow machine, so that either may come first.
+        let pauses = [random.below(30), random.below(30)].map(std::time::Duration::from_millis);
         let (back, draft) = tokio::join!(
             async {
                 tokio::time::sleep(pauses[0]).await;
