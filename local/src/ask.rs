@@ -14,7 +14,7 @@ use crate::place::{Absent, Place};
 use crate::table;
 
 /// How long a command waits for an answer while another process takes over the folder.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Shows a user's recommendations.
 ///
@@ -45,7 +45,9 @@ async fn show(data: &Path, user: Option<&UserId>, path: &str, json: bool) -> Res
         if let Some(user) = user {
             refresh(&place, user).await?;
         }
-        Api::new(place.address()).patient(PATIENCE).get(path).await
+        // Nobody takes over from a server.
+        let patience = if place.has_server() { Duration::ZERO } else { PATIENCE };
+        Api::new(place.address()).patient(patience).get(path).await
     }
     .await;
     let answer = place.finish(answer).await?;

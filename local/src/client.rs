@@ -17,7 +17,7 @@ use crate::Failure;
 /// What may stand in a path segment or a query value as it is.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The pause before a refused connection is tried again.
+/// The pause before a request without an answer is sent again.
 const AGAIN: Duration = Duration::from_millis(50);
 
 /// Escapes an id for a path or a query.
@@ -41,7 +41,7 @@ impl Api {
         Self { client: Client::builder(TokioExecutor::new()).build_http(), address, patience: Duration::ZERO }
     }
 
-    /// Waits up to this time for a connection, for a server that another process may take over.
+    /// Retries for up to this time, for a server that another process may take over.
     #[must_use]
     pub fn patient(self, patience: Duration) -> Self {
         Self { patience, ..self }
@@ -63,8 +63,8 @@ impl Api {
                 .map_err(Failure::other)?;
             match self.client.request(request).await {
                 Ok(response) => break response,
-                // Nothing was sent yet, so the request can be sent again.
-                Err(error) if error.is_connect() && begun.elapsed() < self.patience => {
+                // Nothing was sent yet, or it may be sent twice.
+                Err(error) if (error.is_connect() || method.is_safe()) && begun.elapsed() < self.patience => {
                     tokio::time::sleep(AGAIN).await;
                 }
                 Err(error) => {

@@ -30,7 +30,7 @@ pub fn sdk_config(url: &str, key: &AccessKey) -> SdkConfig {
 #[must_use]
 pub fn patient(config: &SdkConfig) -> SdkConfig {
     let retries = RetryConfig::standard()
-        .with_max_attempts(12)
+        .with_max_attempts(60)
         .with_initial_backoff(Duration::from_millis(50))
         .with_max_backoff(Duration::from_millis(500));
     config.clone().into_builder().retry_config(retries).build()

@@ -9,6 +9,9 @@ use clap::Parser;
 use nextbasket_fault_schedules::Scenario;
 use nextbasket_fault_schedules::runner::{Machines, Tally};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Runs seeded schedules of faults over handlers, jobs, locks and uploads.
 #[derive(Debug, Parser)]
 struct Options {
