@@ -160,6 +160,7 @@ async fn work(
     let mut told = false;
     loop {
         tokio::select! {
+            biased;
             ended = running.join_next() => match ended {
                 Some(Ok(result)) => result?,
                 Some(Err(error)) => return Err(JobError::Failed(format!("a worker crashed: {error}"))),
@@ -221,6 +222,7 @@ pub async fn serve(engine: &Engine, workers: u32, stop: &Stop, changed: &Notify)
             return;
         }
         tokio::select! {
+            biased;
             Some((result, id)) = running.next(), if !running.is_empty() => {
                 known.retain(|known| *known != id);
                 if let Err(error) = result {

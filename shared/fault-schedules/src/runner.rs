@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -19,8 +19,12 @@ const STACK: usize = 64 << 20;
 /// How often it is looked whether time stands still.
 const TICK: Duration = Duration::from_millis(1);
 
-/// After so many looks at which nothing had moved, time does not go on by itself.
+/// After so many looks at which nothing had moved, time does not go on by itself: it is set forward by a millisecond, so
+/// that no timer is skipped.
 const STILL: u32 = 4;
+
+/// After so many more, by steps that grow.
+const LONG_STILL: u32 = 50;
 
 /// So many schedules share one machine; its tables in memory would grow otherwise.
 const SCHEDULES_PER_MACHINE: usize = 400;
@@ -67,10 +71,23 @@ pub fn run(
 ) -> Report {
     let journal = Arc::new(Journal::new(trace));
     let schedule = || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-        let runtime = runtime.expect("a runtime");
+        let reading = Arc::new(AtomicUsize::new(0));
+        let (started, stopped) = (reading.clone(), reading.clone());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            // Only threads of the blocking pool are counted here: each ends with its work.
+            .thread_keep_alive(Duration::ZERO)
+            .on_thread_start(move || {
+                started.fetch_add(1, Ordering::Relaxed);
+            })
+            .on_thread_stop(move || {
+                stopped.fetch_sub(1, Ordering::Relaxed);
+            })
+            .build()
+            .expect("a runtime");
         let (endpoints, journal) = (endpoints.clone(), journal.clone());
-        let ticker = Ticker::start();
+        let ticker = Ticker::start(reading);
         let ended = runtime.block_on(async move {
             let pump = pump(&journal, &ticker.ticks);
             let world = World::new(seed, endpoints, journal.clone(), bug);
@@ -107,20 +124,23 @@ pub fn run(
     }
 }
 
-/// Tells in real time when to look.
+/// Tells in real time when to look, while a thread of its own reads a file. At any other time a look would only disturb
+/// Tokio, which sets time forward by itself when nothing else is left to do.
 struct Ticker {
     ticks: Arc<Notify>,
     stopped: Arc<AtomicBool>,
 }
 
 impl Ticker {
-    fn start() -> Self {
+    fn start(reading: Arc<AtomicUsize>) -> Self {
         let ticker = Self { ticks: Arc::default(), stopped: Arc::default() };
         let (ticks, stopped) = (ticker.ticks.clone(), ticker.stopped.clone());
         std::thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
                 std::thread::sleep(TICK);
-                ticks.notify_one();
+                if reading.load(Ordering::Relaxed) > 0 {
+                    ticks.notify_one();
+                }
             }
         });
         ticker
@@ -143,7 +163,7 @@ async fn pump(journal: &Journal, ticks: &Notify) {
         still = if now == seen { still + 1 } else { 0 };
         seen = now;
         if still >= STILL {
-            let step = 1 << (still - STILL).min(5);
+            let step = 1 << still.saturating_sub(STILL + LONG_STILL).min(5);
             tokio::time::advance(Duration::from_millis(step)).await;
             seen.1 = tokio::time::Instant::now();
         }

@@ -57,6 +57,7 @@ pub(crate) async fn run(
     let invoked = Invoked { work, attempt, lambda, function };
     let calling = invoked.all(batch_bytes, &mut stream);
     tokio::select! {
+        biased;
         ended = calling => ended,
         () = stopped(work) => Ok(Ended::Stopped),
     }

@@ -357,6 +357,7 @@ impl Uploads {
     pub(crate) async fn pause(&self, pause: Duration) -> Result<(), UploadError> {
         let share = u32::try_from(self.random.draw() % 1_024).unwrap_or(0);
         tokio::select! {
+            biased;
             () = tokio::time::sleep(pause / 2 + pause * share / 1_024) => Ok(()),
             () = self.stop.wait() => Err(UploadError::Stopped),
         }

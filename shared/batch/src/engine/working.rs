@@ -75,6 +75,7 @@ impl Engine {
             None => {
                 let lease = work.lease.clone();
                 tokio::select! {
+                    biased;
                     outcome = kind.work(&mut work) => outcome,
                     lost = beat(&lease) => Err(lost),
                 }
