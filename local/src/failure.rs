@@ -2,17 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use nextbasket_dynamodb::FULL_DISK;
-use nextbasket_importer::ImportError;
+use nextbasket_job_engine::{Job, JobError, JobState};
+use nextbasket_jobs_train::NoPurchases;
 use nextbasket_machine::MachineError;
 use nextbasket_machine::access::KeyError;
+use nextbasket_machine::dynamodb::FULL_DISK;
 use nextbasket_machine::folder::FolderError;
 use nextbasket_machine::gateway::GatewayError;
 use nextbasket_machine::streams::StreamError;
 use nextbasket_tables::TableError;
-use nextbasket_training::TrainingError;
 
-use crate::signals::Stopping;
+use crate::signals::TerminationSignal;
 
 /// The operating system's message for a full disk. Callers put the file's name before it.
 const NO_SPACE: &str = "No space left on device";
@@ -25,20 +25,7 @@ pub enum Failure {
     Usage(String),
     /// A file cannot be read.
     #[error("{}", with_advice(&format_args!("{path}: {source}")))]
-    File {
-        /// The file.
-        path: String,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// A file's content cannot be used.
-    #[error("{path}: {source}")]
-    Import {
-        /// The file.
-        path: String,
-        /// Why.
-        source: ImportError,
-    },
+    File { path: String, source: std::io::Error },
     /// The machine does not start.
     #[error("{}", with_advice(.0))]
     Machine(#[from] MachineError),
@@ -58,8 +45,8 @@ pub enum Failure {
     #[error("{}", with_advice(.0))]
     Table(#[from] TableError),
     /// There is no new model.
-    #[error("{}", training_advice(.0))]
-    Training(#[from] TrainingError),
+    #[error("{0}: run `nextbasket import FILE --data DIR` first")]
+    NoPurchases(#[from] NoPurchases),
     /// The API answered with an error.
     #[error("{0}")]
     Answer(String),
@@ -73,36 +60,42 @@ pub enum Failure {
     #[error("the command ended with exit code {0}")]
     Command(u8),
     /// The command was asked to stop, and it has: 130 after Ctrl-C, 143 after SIGTERM.
-    #[error("{said}")]
+    #[error("{message}")]
     Stopped {
-        /// The signal that asked for it.
-        by: Stopping,
+        by: TerminationSignal,
         /// What is left to do, and how to resume it.
-        said: String,
+        message: String,
     },
     /// The data folder's disk is full.
     #[error(
-        "the disk of the data folder {} is full: make room there and run the command again; what was written before stays",
+        "the disk of the data folder {} is full: make room there and run the command again; what was written before is kept",
         .folder.display()
     )]
-    FolderFull {
-        /// The path of the folder.
-        folder: PathBuf,
-    },
-    /// Anything else.
+    FolderFull { folder: PathBuf },
     #[error("{}", with_advice(.0))]
     Other(String),
 }
 
 impl Failure {
-    /// Converts the system's error for this file.
+    /// Adds the file's path to the system's error.
     pub(crate) fn of_file(path: &Path) -> impl Fn(std::io::Error) -> Self + '_ {
         move |source| Self::File { path: path.display().to_string(), source }
     }
 
-    /// Anything that no caller tells apart.
+    /// Any error that no caller distinguishes.
     pub fn other(error: impl std::fmt::Display) -> Self {
         Self::Other(error.to_string())
+    }
+
+    /// The result of a command without an end of its own: SIGTERM is its normal end, and Ctrl-C still has its exit code.
+    ///
+    /// # Errors
+    /// [`Failure::Stopped`] after Ctrl-C.
+    pub fn of_endless(by: TerminationSignal) -> Result<(), Self> {
+        match by {
+            TerminationSignal::Interrupt => Err(Self::Stopped { by, message: String::new() }),
+            TerminationSignal::Terminate => Ok(()),
+        }
     }
 
     /// 2 for invalid arguments or parameters and for a missing data folder, 3 if another holder has the lock, 4 if the
@@ -122,14 +115,13 @@ impl Failure {
         }
     }
 
-    /// The same for a command that worked on this folder: a full database is reported with the folder.
+    /// Names the folder that the command worked on, if its disk is full.
     #[must_use]
     pub fn of_folder(self, folder: &Path) -> Self {
         let is_full = match &self {
             Self::Machine(error) => error.to_string().contains(FULL_DISK),
             Self::Table(error) => error.to_string().contains(FULL_DISK),
             Self::Stream(error) => error.to_string().contains(FULL_DISK),
-            Self::Training(error) => error.to_string().contains(FULL_DISK),
             Self::Other(words) => words.contains(FULL_DISK),
             _ => false,
         };
@@ -137,11 +129,11 @@ impl Failure {
     }
 }
 
-impl From<nextbasket_batch::JobError> for Failure {
-    fn from(error: nextbasket_batch::JobError) -> Self {
+impl From<JobError> for Failure {
+    fn from(error: JobError) -> Self {
         match error {
-            nextbasket_batch::JobError::Refused(refusal) => Self::Usage(refusal.to_string()),
-            nextbasket_batch::JobError::UnknownKind(_) => Self::Usage(error.to_string()),
+            JobError::Refused(refusal) => Self::Usage(refusal.to_string()),
+            JobError::UnknownKind(_) => Self::Usage(error.to_string()),
             other => Self::other(other),
         }
     }
@@ -159,6 +151,18 @@ impl From<lambda_runtime::Error> for Failure {
     }
 }
 
+/// The failure of a command whose job has failed or was cancelled.
+pub(crate) fn job_failure(job: &Job) -> Result<(), Failure> {
+    match job.state {
+        JobState::Failed => {
+            let failure = job.failure.as_deref().unwrap_or("no reason was given");
+            Err(Failure::Other(format!("job {} has failed: {failure}", job.job_id)))
+        }
+        JobState::Cancelled => Err(Failure::Other(format!("job {} was cancelled", job.job_id))),
+        _ => Ok(()),
+    }
+}
+
 /// The advice about a full disk, after the part that names it.
 fn with_advice(error: &impl std::fmt::Display) -> String {
     let words = error.to_string();
@@ -169,16 +173,7 @@ fn with_advice(error: &impl std::fmt::Display) -> String {
     } else {
         return words;
     };
-    format!("{words}; {room} and run the command again, what was written before stays")
-}
-
-fn training_advice(error: &TrainingError) -> String {
-    match error {
-        TrainingError::NoPurchases => {
-            "there are no purchases to train on: run `nextbasket import FILE --data DIR` first".to_owned()
-        }
-        other => with_advice(other),
-    }
+    format!("{words}; {room} and run the command again, what was written before is kept")
 }
 
 #[cfg(test)]
@@ -206,7 +201,10 @@ mod tests {
 
     #[test]
     fn whoever_is_stopped_ends_as_shells_have_it() {
-        let stopped = |by| Failure::Stopped { by, said: String::new() }.exit_code();
-        assert_eq!((stopped(Stopping::Interrupt), stopped(Stopping::Terminate)), (130, 143));
+        let stopped = |by| Failure::Stopped { by, message: String::new() }.exit_code();
+        assert_eq!(
+            (stopped(TerminationSignal::Interrupt), stopped(TerminationSignal::Terminate)),
+            (130, 143)
+        );
     }
 }

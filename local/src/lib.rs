@@ -1,44 +1,32 @@
 //! The whole system on one machine, and the operator's commands.
 //!
-//! * [`cli`]: the commands and their options
-//! * [`system`]: the machine with our functions on it: HTTP front end, stream mappings
-//! * [`place`]: where a command works: through the process that has the folder open, or on a machine of its own
-//! * [`sharing`]: how any number of commands work on one folder, whichever of them ends or is killed
-//! * [`serve`], [`demo`], [`import`], [`train`], [`ask`]: one module a command (`ask`: recommend and related)
-//! * [`target`]: where the operator's commands work: on a data folder, on AWS, at other endpoints
-//! * [`jobs`]: jobs run, listed, waited for, cancelled
-//! * [`table_jobs`]: count, update, delete, copy, fill; [`dump`]: dump, restore, verify, diff, archive
-//! * [`map`], [`shop_jobs`] (rebuild-history and refresh-popular), [`models`]: more commands, most of them jobs
-//! * [`lock`], [`upload`]: leases by name; files to S3, each exactly once
-//! * [`table`], [`progress`]: what a person sees
-//! * [`out`], [`signals`]: output, also when nobody reads it; Ctrl-C and SIGTERM
-//! * [`failure`]: why a command ends, in a sentence that says what to do, and its exit code
+//! * [`cli`]: the command line; [`commands`]: one module a command; [`options`]: options that several commands share
+//! * [`target`]: what a command works on: a data folder, AWS, or other endpoints
+//! * [`folder_session`]: a command's work on a data folder; [`folder_sharing`]: how any number of commands work on one
+//!   folder, whichever of them ends or is killed
+//! * [`local_deployment`]: the template's tables, functions, stream mappings, schedules and job workers, on this machine
+//! * `job_run`: a job that a command runs, with its progress; `job_text`: jobs in words
+//! * [`api_client`]: a client of the HTTP API
+//! * [`text_table`], [`step_progress`]: what people see
+//! * [`stdio`], [`signals`]: output, also when nobody reads it; Ctrl-C and SIGTERM
+//! * [`failure`]: why a command fails, what to do, and its exit code
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
-pub mod ask;
+pub mod api_client;
 pub mod cli;
-pub mod client;
-pub mod demo;
-pub mod dump;
+pub mod commands;
 pub mod failure;
-pub mod import;
-pub mod jobs;
-pub mod lock;
-pub mod map;
-pub mod models;
-pub mod out;
-pub mod place;
-pub mod progress;
-pub mod serve;
-pub mod sharing;
-pub mod shop_jobs;
+pub mod folder_session;
+pub mod folder_sharing;
+mod job_run;
+mod job_text;
+pub mod local_deployment;
+pub mod options;
 pub mod signals;
-pub mod system;
-pub mod table;
-pub mod table_jobs;
+pub mod stdio;
+pub mod step_progress;
 pub mod target;
-pub mod train;
-pub mod upload;
+pub mod text_table;
 
 pub use failure::Failure;

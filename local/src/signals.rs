@@ -3,24 +3,23 @@
 //! The first signal stops those parts that can stop cleanly ([`until_stopped`]); a command without such a part is
 //! ended at once. A second signal always ends the process at once.
 
+use std::io;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::Failure;
-
-/// Which signal asked the command to stop.
+/// The signal that asked the command to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stopping {
+pub enum TerminationSignal {
     /// Ctrl-C.
     Interrupt,
     /// SIGTERM.
     Terminate,
 }
 
-impl Stopping {
+impl TerminationSignal {
     /// The exit code of a process that this signal ends: 128 plus the signal's number, as in shells.
     #[must_use]
     pub fn exit_code(self) -> u8 {
@@ -31,25 +30,11 @@ impl Stopping {
     }
 }
 
-impl Stopping {
-    /// The result of a command that has no end of its own: SIGTERM is its normal end, and Ctrl-C still has its exit
-    /// code.
-    ///
-    /// # Errors
-    /// [`Failure::Stopped`] after Ctrl-C.
-    pub fn as_end(self) -> Result<(), Failure> {
-        match self {
-            Self::Interrupt => Err(Failure::Stopped { by: self, said: String::new() }),
-            Self::Terminate => Ok(()),
-        }
-    }
-}
-
-static FIRST: LazyLock<watch::Sender<Option<Stopping>>> = LazyLock::new(|| watch::channel(None).0);
+static FIRST: LazyLock<watch::Sender<Option<TerminationSignal>>> = LazyLock::new(|| watch::channel(None).0);
 /// The number of parts of the command that stop cleanly.
 static ORDERLY: AtomicUsize = AtomicUsize::new(0);
-/// The number of parts of the command that handle signals themselves.
-static ELSEWHERE: AtomicUsize = AtomicUsize::new(0);
+/// The number of parts of the command that pass signals on.
+static PASSED_ON: AtomicUsize = AtomicUsize::new(0);
 
 /// Increments the counter for as long as it lives.
 struct Counted(&'static AtomicUsize);
@@ -67,53 +52,50 @@ impl Drop for Counted {
     }
 }
 
-/// While it lives, signals have no effect here: the caller passes them on.
+/// While it lives, signals have no effect on this process.
 #[must_use]
-pub struct Elsewhere(#[allow(dead_code, reason = "held for its end")] Counted);
+pub struct PassedOn(#[allow(dead_code, reason = "held for its end")] Counted);
 
-/// Leaves the handling of signals to the caller.
-pub fn elsewhere() -> Elsewhere {
-    Elsewhere(Counted::new(&ELSEWHERE))
+/// Leaves the handling of signals to the caller, which passes them on to its child process.
+pub fn pass_on() -> PassedOn {
+    PassedOn(Counted::new(&PASSED_ON))
 }
 
 /// Waits for the first signal. While a caller waits, the process is not ended by that signal.
-pub async fn until_stopped() -> Stopping {
+pub async fn until_stopped() -> TerminationSignal {
     let _counted = Counted::new(&ORDERLY);
     let mut first = FIRST.subscribe();
-    let stopping = first.wait_for(Option::is_some).await;
-    stopping.ok().and_then(|stopping| *stopping).unwrap_or(Stopping::Terminate)
+    let stop = first.wait_for(Option::is_some).await;
+    stop.ok().and_then(|stop| *stop).unwrap_or(TerminationSignal::Terminate)
 }
 
 /// Starts to listen. The future completes when a signal has arrived for which no part of the command stops cleanly.
-///
-/// # Errors
-/// [`Failure`] if the operating system does not allow it.
-pub fn listen() -> Result<impl Future<Output = Stopping>, Failure> {
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::other)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::other)?;
-    let (unhandled, mut told) = watch::channel(None);
+pub fn listen() -> io::Result<impl Future<Output = TerminationSignal>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let (unhandled, mut unhandled_signal) = watch::channel(None);
     // A task of its own, so that a second signal is handled whatever the command does.
     tokio::spawn(async move {
         loop {
-            let stopping = tokio::select! {
-                _ = interrupt.recv() => Stopping::Interrupt,
-                _ = terminate.recv() => Stopping::Terminate,
+            let stop = tokio::select! {
+                _ = interrupt.recv() => TerminationSignal::Interrupt,
+                _ = terminate.recv() => TerminationSignal::Terminate,
             };
-            if ELSEWHERE.load(Ordering::SeqCst) > 0 {
+            if PASSED_ON.load(Ordering::SeqCst) > 0 {
                 continue;
             }
             if FIRST.borrow().is_some() {
-                std::process::exit(i32::from(stopping.exit_code()));
+                std::process::exit(i32::from(stop.exit_code()));
             }
             if ORDERLY.load(Ordering::SeqCst) == 0 {
-                unhandled.send_replace(Some(stopping));
+                unhandled.send_replace(Some(stop));
             }
-            FIRST.send_replace(Some(stopping));
+            FIRST.send_replace(Some(stop));
         }
     });
     Ok(async move {
-        match told.wait_for(Option::is_some).await.ok().and_then(|stopping| *stopping) {
-            Some(stopping) => stopping,
+        match unhandled_signal.wait_for(Option::is_some).await.ok().and_then(|stop| *stop) {
+            Some(stop) => stop,
             None => std::future::pending().await,
         }
     })

@@ -1,4 +1,4 @@
-//! Where the operator's commands work: on a data folder, on AWS, or at other endpoints.
+//! What an operator's command works on: a data folder, AWS, or other endpoints.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -15,37 +15,35 @@ use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
 use aws_smithy_http_client::tls;
 use clap::Args;
-use nextbasket_batch::{Objects, Site};
 use nextbasket_domain::{Clock, Random};
+use nextbasket_job_engine::Site;
 use nextbasket_locks::Leases;
 use nextbasket_machine::AccessKey;
 use nextbasket_machine::dynamodb::REGION;
 use nextbasket_machine::s3::s3_config_from;
+use nextbasket_objects::Bucket;
 use nextbasket_tables::Tables;
 
 use crate::Failure;
-use crate::place::{Absent, Company, Place};
-use crate::system::{JobsPlace, jobs_place, table_names};
+use crate::folder_session::{FolderSession, OtherProcesses};
+use crate::folder_sharing::IfMissing;
+use crate::local_deployment::{JobsResources, jobs_resources, random, table_names};
 
-/// How long a connection is waited for.
-const CONNECT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long an answer of DynamoDB is waited for.
-const ANSWER: Duration = Duration::from_secs(20);
+const DYNAMODB_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How often a call is tried.
-const ATTEMPTS: u32 = 6;
+const MAX_ATTEMPTS: u32 = 6;
 
-/// Where a command works.
 #[derive(Debug, Clone, Args)]
-pub struct Target {
-    /// The data folder, unless an endpoint, region or profile is given; made by commands that fill one
+pub struct TargetOptions {
+    /// The data folder, unless an endpoint, region or profile is given; created by commands that fill one
     #[arg(long, value_name = "DIR", default_value = "nextbasket-data", global = true)]
     pub data: PathBuf,
-    /// Work on AWS, or with --s3-endpoint elsewhere: a DynamoDB endpoint, such as http://127.0.0.1:8000
+    /// Work on this DynamoDB endpoint, such as http://127.0.0.1:8000
     #[arg(long, value_name = "URL", global = true, value_parser = url)]
     pub endpoint: Option<String>,
-    /// An S3 endpoint
+    /// Work on this S3 endpoint
     #[arg(long, value_name = "URL", global = true, value_parser = url)]
     pub s3_endpoint: Option<String>,
     /// Work on AWS, in this region
@@ -62,51 +60,42 @@ pub struct Target {
     pub bucket: Option<String>,
 }
 
-/// A target that was reached.
-pub struct Reached {
-    /// DynamoDB.
+/// An open data folder, or clients of AWS or of other endpoints.
+pub struct Target {
     pub dynamodb: aws_sdk_dynamodb::Client,
-    /// S3.
     pub s3: aws_sdk_s3::Client,
-    /// Lambda, unless it is the data folder.
+    /// `None` for a data folder.
     pub lambda: Option<aws_sdk_lambda::Client>,
-    /// The operations table's name.
     pub operations: String,
-    /// The jobs' bucket's name.
-    pub bucket: String,
+    bucket: String,
     /// Whether that bucket is known: deployed ones have names of their own.
     bucket_is_known: bool,
     tables: Tables,
     random: Random,
     folder: PathBuf,
-    place: Option<Place>,
+    session: Option<FolderSession>,
 }
 
-impl Target {
-    /// Whether it is the data folder.
-    #[must_use]
-    pub fn is_local(&self) -> bool {
+impl TargetOptions {
+    fn is_data_folder(&self) -> bool {
         [&self.endpoint, &self.s3_endpoint, &self.region, &self.profile].iter().all(|option| option.is_none())
     }
 
-    /// Finds the folder's server or starts a machine on the folder, or makes clients of AWS or of other endpoints.
-    ///
-    /// # Errors
-    /// [`Failure`] if the folder cannot be used.
-    pub async fn reach(&self, absent: Absent) -> Result<Reached, Failure> {
-        let JobsPlace { operations, bucket } = jobs_place()?;
+    /// Opens the data folder, or makes clients of AWS or of other endpoints.
+    pub async fn open(&self, if_missing: IfMissing) -> Result<Target, Failure> {
+        let JobsResources { operations, bucket } = jobs_resources()?;
         let names = table_names()?;
         let random = random()?;
-        let (dynamodb, s3, lambda, place) = if self.is_local() {
-            let place = Place::open(&self.data, absent).await?;
-            let (dynamodb, s3) = local_clients(&place)?;
-            (dynamodb, s3, None, Some(place))
+        let (dynamodb, s3, lambda, session) = if self.is_data_folder() {
+            let session = FolderSession::open(&self.data, if_missing).await?;
+            let (dynamodb, s3) = folder_clients(&session)?;
+            (dynamodb, s3, None, Some(session))
         } else {
             let (dynamodb, s3, lambda) = self.clients().await;
             (dynamodb, s3, Some(lambda), None)
         };
-        let bucket_is_known = self.bucket.is_some() || self.is_local() || self.s3_endpoint.is_some();
-        Ok(Reached {
+        let bucket_is_known = self.bucket.is_some() || self.is_data_folder() || self.s3_endpoint.is_some();
+        Ok(Target {
             tables: Tables::new(dynamodb.clone(), names),
             dynamodb,
             s3,
@@ -115,8 +104,8 @@ impl Target {
             bucket: self.bucket.clone().unwrap_or(bucket),
             bucket_is_known,
             random,
-            folder: if self.is_local() { self.data.clone() } else { PathBuf::new() },
-            place,
+            folder: if self.is_data_folder() { self.data.clone() } else { PathBuf::new() },
+            session,
         })
     }
 
@@ -125,7 +114,10 @@ impl Target {
     async fn clients(&self) -> (aws_sdk_dynamodb::Client, aws_sdk_s3::Client, aws_sdk_lambda::Client) {
         let shared = self.shared().await;
         let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(&shared).timeout_config(
-            TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ANSWER).build(),
+            TimeoutConfig::builder()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .operation_attempt_timeout(DYNAMODB_TIMEOUT)
+                .build(),
         );
         dynamodb.set_endpoint_url(self.endpoint.clone());
         // A part of an object may take long; that nothing moves at all is noticed by the SDK.
@@ -144,8 +136,8 @@ impl Target {
         let given = self.region.clone().map(Region::new);
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http.clone())
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).build());
+            .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
+            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build());
         if let Some(profile) = &self.profile {
             loader = loader.profile_name(profile);
         }
@@ -185,7 +177,7 @@ impl Target {
     }
 }
 
-impl Reached {
+impl Target {
     /// The leases of the operations table.
     #[must_use]
     pub fn leases(&self) -> Leases {
@@ -195,88 +187,83 @@ impl Reached {
 
     /// The tables of the shop.
     #[must_use]
-    pub fn tables(&self) -> Tables {
-        self.tables.clone()
+    pub fn tables(&self) -> &Tables {
+        &self.tables
     }
 
-    /// Where jobs run.
+    /// The table and bucket of jobs.
     ///
     /// # Errors
     /// [`Failure::Usage`] if the bucket of jobs has to be named and is not.
-    pub fn site(&self) -> Result<Site, Failure> {
+    pub fn job_site(&self) -> Result<Site, Failure> {
         if !self.bucket_is_known {
-            let what =
-                "--bucket is missing: the bucket of jobs, which the stack's output JobsBucketName names";
-            return Err(Failure::Usage(what.to_owned()));
+            let problem = "--bucket is missing: name the bucket of jobs, the stack's output JobsBucketName";
+            return Err(Failure::Usage(problem.to_owned()));
         }
         Ok(Site {
             dynamodb: self.dynamodb.clone(),
             operations: self.operations.clone(),
-            objects: Objects::new(self.s3.clone(), self.bucket.clone()),
+            objects: Bucket::new(self.s3.clone(), self.bucket.clone()),
             clock: Clock::system(),
             random: self.random.clone(),
         })
     }
 
-    /// Random bits.
     #[must_use]
     pub fn random(&self) -> Random {
         self.random.clone()
     }
 
-    /// Where files go that tell more of what was done: the data folder, or the working folder if it works elsewhere.
+    /// The folder for files about what a command did: the data folder, or an empty path, the working folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Which other processes work there.
+    /// Which other processes work on jobs there.
     #[must_use]
-    pub fn company(&self) -> Company {
-        self.place.as_ref().map_or(Company::Workers, Place::company)
+    pub fn other_processes(&self) -> OtherProcesses {
+        self.session.as_ref().map_or(OtherProcesses::Workers, FolderSession::other_processes)
     }
 
     /// The key of the data folder; `None` if the target is elsewhere.
     #[must_use]
     pub fn key(&self) -> Option<&AccessKey> {
-        self.place.as_ref().map(Place::key)
+        self.session.as_ref().map(FolderSession::key)
     }
 
-    /// The data folder's [`Place`]; `None` if the target is elsewhere.
+    /// `None` if the target is elsewhere than in a data folder.
     #[must_use]
-    pub fn place(&self) -> Option<&Place> {
-        self.place.as_ref()
+    pub fn session(&self) -> Option<&FolderSession> {
+        self.session.as_ref()
     }
 
-    /// As [`place`](Self::place), to follow its streams.
-    pub fn place_mut(&mut self) -> Option<&mut Place> {
-        self.place.as_mut()
+    /// As [`session`](Self::session), to start its stream mappings.
+    pub fn session_mut(&mut self) -> Option<&mut FolderSession> {
+        self.session.as_mut()
     }
 
-    /// Does the work like [`Place::in_bulk`].
-    ///
-    /// # Errors
-    /// [`Failure`] if the database reports an error.
-    pub async fn in_bulk<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
-        match &self.place {
-            Some(place) => place.in_bulk(work).await,
+    /// Does the work like [`FolderSession::bulk_load`].
+    pub async fn bulk_load<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
+        match &self.session {
+            Some(session) => session.bulk_load(work).await,
             None => Ok(work.await),
         }
     }
 
-    /// Stops what was started, and returns the command's result, like [`Place::finish`].
+    /// Stops what was started, and returns the command's result, like [`FolderSession::close`].
     ///
     /// # Errors
     /// The [`Failure`] of the command, or of a folder that cannot be closed cleanly.
-    pub async fn finish<T>(self, result: Result<T, Failure>) -> Result<T, Failure> {
-        match self.place {
-            Some(place) => place.finish(result).await,
+    pub async fn close<T>(self, result: Result<T, Failure>) -> Result<T, Failure> {
+        match self.session {
+            Some(session) => session.close(result).await,
             None => result,
         }
     }
 }
 
-/// Who works here, for people: host and process.
+/// The holder of leases that this process acquires, for people: host and process.
 #[must_use]
 pub fn holder() -> String {
     let named = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().or(std::env::var("HOSTNAME").ok());
@@ -284,23 +271,25 @@ pub fn holder() -> String {
     format!("{}/{}", host.as_deref().unwrap_or("localhost"), std::process::id())
 }
 
-fn local_clients(place: &Place) -> Result<(aws_sdk_dynamodb::Client, aws_sdk_s3::Client), Failure> {
-    let (dynamodb, s3) = match place {
-        Place::Attached { attached, .. } => {
-            let server = &attached.server;
+fn folder_clients(
+    session: &FolderSession,
+) -> Result<(aws_sdk_dynamodb::Client, aws_sdk_s3::Client), Failure> {
+    let (dynamodb, s3) = match session {
+        FolderSession::Attached { attachment, .. } => {
+            let server = &attachment.server;
             let s3 = server.s3.ok_or_else(|| {
-                Failure::other(format!("{server} is of an earlier version and has no S3: start it again"))
+                Failure::other(format!(
+                    "{server} runs an earlier version, which has no S3 endpoint: stop and start it again"
+                ))
             })?;
-            let config = |address| attached.config(address);
+            let config = |address| attachment.config(address);
             (config(server.dynamodb), s3_config_from(&config(s3)))
         }
-        Place::Own { system, .. } => (system.machine().sdk_config().clone(), system.machine().s3_config()),
+        FolderSession::Own { deployment, .. } => {
+            (deployment.machine().sdk_config().clone(), deployment.machine().s3_config())
+        }
     };
     Ok((aws_sdk_dynamodb::Client::new(&dynamodb), aws_sdk_s3::Client::from_conf(s3)))
-}
-
-fn random() -> Result<Random, Failure> {
-    Random::system().map_err(|error| Failure::other(format!("no random numbers: {error}")))
 }
 
 fn url(text: &str) -> Result<String, String> {
@@ -308,7 +297,7 @@ fn url(text: &str) -> Result<String, String> {
         Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() => {
             Ok(text.to_owned())
         }
-        _ => Err("not a URL such as http://127.0.0.1:8000".to_owned()),
+        _ => Err("expected a URL, such as http://127.0.0.1:8000".to_owned()),
     }
 }
 

@@ -18,13 +18,14 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use command::{Server, fail, key_of, nextbasket, run, succeed, succeeding};
-use nextbasket::system::{jobs_place, table_names};
-use nextbasket_batch::{Engine, JobId, JobState, Objects, Site, Trust};
+use nextbasket::local_deployment::{jobs_resources, table_names};
 use nextbasket_domain::{Clock, Random};
+use nextbasket_job_engine::{Engine, JobId, JobState, Site, Trust};
 use nextbasket_machine::access::read_key_file;
 use nextbasket_machine::dynamodb::sdk_config;
 use nextbasket_machine::folder::running_server;
 use nextbasket_machine::s3::s3_config;
+use nextbasket_objects::Bucket;
 use nextbasket_tables::Tables;
 use serde_json::{Value, json};
 
@@ -44,12 +45,12 @@ fn send(address: SocketAddr, lines: &[&str], body: &str) -> (u16, String) {
 fn site(data: &Path) -> Site {
     let server = running_server(data).unwrap().unwrap();
     let key = read_key_file(data).unwrap();
-    let place = jobs_place().unwrap();
+    let place = jobs_resources().unwrap();
     let s3 = s3_config(&format!("http://{}", server.s3.unwrap()), &key);
     Site {
         dynamodb: aws_sdk_dynamodb::Client::new(&sdk_config(&format!("http://{}", server.dynamodb), &key)),
         operations: place.operations,
-        objects: Objects::new(aws_sdk_s3::Client::from_conf(s3), place.bucket),
+        objects: Bucket::new(aws_sdk_s3::Client::from_conf(s3), place.bucket),
         clock: Clock::system(),
         random: Random::system().unwrap(),
     }
@@ -66,7 +67,7 @@ fn command_job(folder: &Path, traces: &Path) -> Value {
     })
 }
 
-async fn until_ended(engine: &Engine, id: &JobId) -> nextbasket_batch::Job {
+async fn until_ended(engine: &Engine, id: &JobId) -> nextbasket_job_engine::Job {
     let begun = Instant::now();
     loop {
         let job = engine.job(id).await.unwrap();
@@ -86,7 +87,7 @@ async fn a_made_up_record_runs_nothing_even_with_the_key() {
     let site = site(&data);
     let tables = Tables::new(site.dynamodb.clone(), table_names().unwrap());
     // An intruder who can somehow write to the operations table: the record is like any other, without the voucher.
-    let intruder = Engine::new(site, nextbasket_jobs::kinds(&tables, Trust::Machine));
+    let intruder = Engine::new(site, nextbasket_job_kinds::kinds(&tables, Trust::Machine));
     let traces = folder.path().join("traces");
     for (kind, parameters, field) in [
         ("map", command_job(folder.path(), &traces), "parameters.command"),
@@ -103,10 +104,11 @@ async fn a_made_up_record_runs_nothing_even_with_the_key() {
         let job = until_ended(&intruder, &id).await;
         assert_eq!(job.state, JobState::Failed, "{kind}");
         let failure = job.failure.unwrap();
-        let begins =
-            format!("job {id} names {field}, which is for jobs that a process at this machine has submitted");
+        let begins = format!(
+            "job \"{id}\" cannot use {field}: this is only accepted from the command line of this machine"
+        );
         assert!(failure.starts_with(&begins), "{failure}");
-        assert!(failure.ends_with("submit it again from the command line"), "{failure}");
+        assert!(failure.ends_with("Submit it again from the command line."), "{failure}");
     }
     assert!(!traces.exists());
     // A job that a command of this machine submits is run.
@@ -137,7 +139,7 @@ async fn a_record_that_was_altered_since_runs_nothing() {
     let update = update.update_expression("SET job = :job");
     update.expression_attribute_values(":job", AttributeValue::S(job)).send().await.unwrap();
     let err = fail(&["jobs", "work", "altered", "--data", &path], 1);
-    assert!(err.contains("nobody vouches for this one"), "{err}");
+    assert!(err.contains("no valid voucher"), "{err}");
     assert!(!mine.exists() && !theirs.exists());
 }
 
@@ -159,7 +161,7 @@ fn elsewhere_a_process_vouches_for_its_own_jobs_and_for_others_when_it_is_told_t
     let parameters = command_job(folder.path(), &traces).to_string();
     succeeding(at_endpoints(&["jobs", "submit", "map", &parameters, "--id", "other"]));
     let err = command::failing(at_endpoints(&["jobs", "work", "other"]), 1);
-    assert!(err.contains("`nextbasket jobs work` with --vouch"), "{err}");
+    assert!(err.contains("`nextbasket jobs work --vouch`"), "{err}");
     assert!(!traces.exists());
     let shown = succeeding(at_endpoints(&["jobs", "show", "other", "--json"]));
     assert_eq!(
@@ -324,10 +326,7 @@ fn commands_that_read_make_no_folder() {
         let mut command = command.to_vec();
         command.extend(["--data", data.to_str().unwrap()]);
         let err = fail(&command, 2);
-        assert!(
-            err.contains(&format!("there is no data folder \"{}\"", data.display())),
-            "{command:?}: {err}"
-        );
+        assert!(err.contains(&format!("no data folder \"{}\"", data.display())), "{command:?}: {err}");
         assert!(!data.exists() && !out.exists(), "{command:?}");
     }
     // A dry run reports without doing anything.
@@ -358,7 +357,10 @@ fn a_folder_that_lost_its_database_costs_no_backup() {
     fs::remove_file(&database).unwrap();
     for problem in ["is missing", "is empty"] {
         let err = fail(&dump, 1);
-        assert!(err.contains(&format!("is damaged: dynamodb.sqlite {problem}. Put the file back")), "{err}");
+        assert!(
+            err.contains(&format!("is damaged: dynamodb.sqlite {problem}. Restore the file from a copy")),
+            "{err}"
+        );
         let (output, ..) = run(&["serve", "--listen", "127.0.0.1:0", "--data", data_text]);
         assert_eq!(output.status.code(), Some(1));
         assert_eq!(kept(), before);

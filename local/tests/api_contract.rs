@@ -17,10 +17,12 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::Client;
 use lambda_runtime::{Context, LambdaEvent};
-use nextbasket_batch::{Engine, Objects, Site, Trust};
 use nextbasket_domain::{Clock, Random};
-use nextbasket_http::{AuthMode, Metrics, Service};
+use nextbasket_http::{AuthMode, Service};
+use nextbasket_job_engine::{Engine, Site, Trust};
+use nextbasket_objects::Bucket;
 use nextbasket_tables::{TableNames, Tables};
+use nextbasket_telemetry::Metrics;
 use nextbasket_testkit::{Fault, FaultProxy};
 use serde_json::{Value, json};
 
@@ -348,7 +350,7 @@ async fn wrong_bodies(client: &mut Session) {
 /// What no client of a healthy system on one machine sees: asked of the functions themselves.
 async fn our_own_failures(client: &mut Session) {
     let machine = client.world.system.machine();
-    let names = nextbasket::system::table_names().unwrap();
+    let names = nextbasket::local_deployment::table_names().unwrap();
     let proxy = FaultProxy::start(&machine.dynamodb().endpoint_url(), machine.key()).await;
     proxy.inject("*", 1..=u64::MAX, Fault::Throttle);
     let gone = TableNames::from_lookup(|variable| Some(format!("no-{variable}")));
@@ -356,7 +358,7 @@ async fn our_own_failures(client: &mut Session) {
     let operations = &machine.template().table("OperationsTable").unwrap().name;
     let objects = || {
         let bucket = machine.template().bucket("JobsBucket").unwrap().name.clone();
-        Objects::new(aws_sdk_s3::Client::from_conf(machine.s3_config()), bucket)
+        Bucket::new(aws_sdk_s3::Client::from_conf(machine.s3_config()), bucket)
     };
     let throttled = Functions::on(proxy.dynamodb(), names.clone(), operations, objects());
     let missing = Functions::on(direct.clone(), gone, "no-operations", objects());
@@ -385,11 +387,11 @@ struct Functions {
     purchases: purchases::State,
     products: products::State,
     recommendations: recommendations::State,
-    jobs: jobs::State,
+    jobs: jobs_api::State,
 }
 
 impl Functions {
-    fn on(client: Client, names: TableNames, operations: &str, objects: Objects) -> Self {
+    fn on(client: Client, names: TableNames, operations: &str, objects: Bucket) -> Self {
         let tables = &Tables::new(client.clone(), names);
         let service = Service { auth: AuthMode::Jwt, metrics: Metrics::off() };
         let (clock, random) = (Clock::system(), Random::new(|| 4));
@@ -400,10 +402,10 @@ impl Functions {
             clock: clock.clone(),
             random: random.clone(),
         };
-        let engine = Engine::new(site, nextbasket_jobs::kinds(tables, Trust::Open));
-        let driver = jobs::Driver::Workers(Arc::default());
+        let engine = Engine::new(site, nextbasket_job_kinds::kinds(tables, Trust::Open));
+        let driver = jobs_api::Driver::Workers(Arc::default());
         Self {
-            jobs: jobs::State::new(service.clone(), engine, tables, driver).unwrap(),
+            jobs: jobs_api::State::new(service.clone(), engine, tables, driver).unwrap(),
             purchases: purchases::State::new(service.clone(), tables, clock.clone()).unwrap(),
             products: products::State::new(service.clone(), tables, clock.clone()).unwrap(),
             recommendations: recommendations::State::new(service, tables, clock, random).unwrap(),
@@ -434,7 +436,7 @@ impl Functions {
                 products::handle(&self.products, event).await
             }
             "submitJob" | "listJobs" | "getJob" | "cancelJob" | "listModels" | "setCurrentModel" => {
-                jobs::handle(&self.jobs, event).await
+                jobs_api::handle(&self.jobs, event).await
             }
             _ => recommendations::handle(&self.recommendations, event).await,
         };

@@ -198,8 +198,8 @@ async fn wrong_use_is_answered_with_what_to_do() {
         (&["restore", &none, "things"], 1, &["none"]),
         (&["restore", &none, "things", "--on-conflict", "ask"], 2, &["if-newer=ATTRIBUTE"]),
         (&["verify", &none], 1, &["none"]),
-        (&["verify", "table:things"], 2, &["what must table:things equal"]),
-        (&["verify", &none, &here], 2, &["diff compares two dumps"]),
+        (&["verify", "table:things"], 2, &["table:things must equal"]),
+        (&["verify", &none, &here], 2, &["to compare two dumps"]),
         (&["diff", &none, "table:things"], 1, &["none"]),
         (&["archive", "things", "--to", &here], 2, &["--where"]),
     ];

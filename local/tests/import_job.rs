@@ -60,7 +60,7 @@ fn a_file_that_breaks_off_is_imported_up_to_there_and_the_exit_code_is_1() {
     let data = folder.path().join("data");
     let (output, out, err) = run(&["import", path.to_str().unwrap(), "--data", data.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1), "{out}\n{err}");
-    assert!(err.contains("lines.csv.gz broke off: ") && err.contains("import it again"), "{err}");
+    assert!(err.contains("lines.csv.gz is truncated: ") && err.contains("import it again"), "{err}");
     assert!(out.contains("Now there: ") && !out.contains("Now there: 0 "), "{out}");
 }
 

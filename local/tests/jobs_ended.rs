@@ -92,7 +92,7 @@ fn a_server_that_a_batch_kills_at_each_start_lives_again_once_the_batch_has_fail
                 serve.kill().unwrap();
                 serve.wait().unwrap();
                 let failure = job["failure"].as_str().unwrap();
-                assert!(failure.contains("its worker ended without a word 8 times"), "{failure}");
+                assert!(failure.contains("its worker ended without a message 8 times"), "{failure}");
                 assert_eq!(kills, 8);
                 return;
             }

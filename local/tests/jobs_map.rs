@@ -86,7 +86,7 @@ fn a_batch_that_fails_is_named_the_rest_is_kept_and_the_exit_code_is_1() {
     assert!(said.contains("Processed 90 records in 9 of 10 batches."), "{said}");
     assert!(said.contains("Failed, and not in the output:") && said.contains("in.jsonl bytes "), "{said}");
     assert!(said.contains(": the command ended with exit code 3: no 42 for me"), "{said}");
-    assert!(err.contains("1 of 10 batches failed; ") && err.contains("out.manifest.json"), "{err}");
+    assert!(err.contains("1 of 10 batches failed: see ") && err.contains("out.manifest.json"), "{err}");
     assert_eq!(fs::read_to_string(at("out")).unwrap(), "good\n".repeat(9));
 }
 
@@ -158,7 +158,7 @@ async fn records_go_through_a_function_at_other_endpoints() {
     let output = tokio::task::spawn_blocking(move || missing.output().unwrap()).await.unwrap();
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{err}");
-    assert!(err.contains("function nobody"), "{err}");
+    assert!(err.contains("calling function \"nobody\" failed: ResourceNotFoundException: "), "{err}");
 }
 
 /// A map over 30 lines whose command waits for a file that lets it `go`, interrupted as soon as it waits.
@@ -213,10 +213,10 @@ impl Interrupted {
 #[test]
 fn a_map_that_is_interrupted_goes_on_as_it_says() {
     let map = Interrupted::start();
-    let go_on = map.said.split("To go on: nextbasket ").nth(1).unwrap();
-    let go_on: Vec<&str> = go_on.split_whitespace().collect();
+    let resume = map.said.split("To resume it: nextbasket ").nth(1).unwrap();
+    let resume: Vec<&str> = resume.split_whitespace().collect();
     fs::write(&map.go, "").unwrap();
-    succeed(&go_on);
+    succeed(&resume);
     map.assert_is_whole();
 }
 
@@ -251,7 +251,7 @@ fn what_is_no_map_is_answered_with_what_to_do() {
         (
             &[&at("in"), "--to", &at("in/out"), "--command", "cat", "--format", "csv"],
             2,
-            &["--to", "where the input is"],
+            &["--to", "within the input"],
         ),
         (&[&input, "--to", &out, "--command", "cat", "--where", "n = 1"], 2, &["--where", "INPUT"]),
         (&["--table", "t", "--to", &out, "--command", "cat", "--where", "n ="], 2, &["--where"]),

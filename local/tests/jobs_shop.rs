@@ -93,5 +93,5 @@ fn a_model_is_rolled_back_and_forth() {
     let table = succeed(&["models", "--data", data]);
     assert!(table.contains("live") && table.contains("Purchases"), "{table}");
     let wrong = fail(&["models", "use", "9", "--data", data], 1);
-    assert!(wrong.contains("there is no model 9"), "{wrong}");
+    assert!(wrong.contains("model 9 not found"), "{wrong}");
 }

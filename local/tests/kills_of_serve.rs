@@ -24,8 +24,8 @@ use std::time::{Duration, Instant};
 use command::{nextbasket, succeed};
 use hyper::Method;
 use killed::Draw;
-use nextbasket::client::Api;
-use nextbasket::system::{Settings, System};
+use nextbasket::api_client::ApiClient;
+use nextbasket::local_deployment::{DeploymentOptions, LocalDeployment};
 use nextbasket_domain::UserId;
 use serde_json::{Value, json};
 
@@ -127,7 +127,7 @@ async fn client(user: String, mut draw: Draw, address: Address, stop: Arc<Atomic
             tokio::time::sleep(Duration::from_millis(5)).await;
             continue;
         };
-        let api = Api::new(server);
+        let api = ApiClient::new(server);
         let cancelled = known.there.keys().next().filter(|_| draw.between(0, 6) == 0).cloned();
         if let Some(id) = cancelled {
             let path = format!("/users/{user}/purchases/{id}");
@@ -200,7 +200,7 @@ async fn insist(address: &Address, method: Method, path: &str, body: Option<&Val
     loop {
         let server = *address.read().unwrap();
         if let Some(server) = server {
-            match Api::new(server).call(method.clone(), path, body).await {
+            match ApiClient::new(server).call(method.clone(), path, body).await {
                 Ok(answer) => return answer,
                 Err(error) => assert!(begun.elapsed() < PATIENCE, "{path}: {error}"),
             }
@@ -293,10 +293,10 @@ async fn a_server_that_is_killed_under_load_loses_nothing_and_its_jobs_end() {
     lives.kill();
 
     // Check from within: another system on the same folder, which follows the streams up to their ends.
-    let settings = Settings { workers: 0, ..Settings::on_any_port(Some(data.clone())) };
-    let system = System::start(settings).await.unwrap();
+    let settings = DeploymentOptions { workers: 0, ..DeploymentOptions::on_any_port(Some(data.clone())) };
+    let system = LocalDeployment::start(settings).await.unwrap();
     system.drain(|_| ()).await.unwrap();
-    let api = Api::new(system.address());
+    let api = ApiClient::new(system.address());
     let (mut acknowledged, mut answers) = (0, 0);
     for (n, known) in known.iter().enumerate() {
         let user = format!("user{n}");
@@ -345,7 +345,7 @@ async fn a_server_that_is_killed_under_load_loses_nothing_and_its_jobs_end() {
 }
 
 /// All purchases of a user.
-async fn purchases(api: &Api, user: &str) -> Vec<Value> {
+async fn purchases(api: &ApiClient, user: &str) -> Vec<Value> {
     let (mut all, mut cursor) = (Vec::new(), String::new());
     loop {
         let page = api.get(&format!("/users/{user}/purchases?limit=100{cursor}")).await.unwrap();

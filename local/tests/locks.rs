@@ -117,10 +117,10 @@ fn a_lock_is_acquired_shown_renewed_and_released() {
     assert!(renewed["expiresAt"].as_str().unwrap() > held["expiresAt"].as_str().unwrap(), "{renewed}");
 
     let not_ours = fail(&world.lock(&["release", "nightly", "--owner", "eve/1", "--fence", "1"]), 4);
-    assert!(not_ours.contains("nightly is not held any more: the lease was taken over by ada"), "{not_ours}");
+    assert!(not_ours.contains("nightly is not held any more: the lease was stolen by ada"), "{not_ours}");
     succeed(&world.lock(&["release", "nightly", "--owner", owner, "--fence", &fence]));
     let words = succeed(&world.lock(&["show", "nightly"]));
-    assert!(words.starts_with("nightly is free: ada gave it up"), "{words}");
+    assert!(words.starts_with("nightly is free: ada released it"), "{words}");
     assert_eq!(world.json(&["acquire", "nightly"])["fence"], 2, "the fence goes on");
     let lost = fail(&world.lock(&["renew", "nightly", "--owner", owner, "--fence", &fence]), 4);
     assert!(lost.contains("nightly is not held any more"), "{lost}");
@@ -205,7 +205,7 @@ fn a_command_and_all_it_started_end_when_the_lock_is_lost() {
     succeed(&world.lock(&["release", "x", "--owner", owner, "--fence", &fence]));
     let (code, err) = running.end();
     assert_eq!(code, Some(4), "{err}");
-    assert!(err.contains("the command was ended because x was lost: the lease was released"), "{err}");
+    assert!(err.contains("the command was stopped because lock x was lost: the lease was released"), "{err}");
     until(|| !lives(&grandchild) && !lives(&child));
 }
 

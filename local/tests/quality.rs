@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use command::{Server, succeed};
-use nextbasket::client::escape;
+use nextbasket::api_client::escape;
 use nextbasket_recommender::ProductIx;
 use nextbasket_recommender::evaluate::Evaluation;
 

@@ -20,7 +20,7 @@ use std::process::Stdio;
 
 use command::{nextbasket, shop_csv};
 use hyper::Method;
-use nextbasket::client::Api;
+use nextbasket::api_client::ApiClient;
 use serde_json::Value;
 
 const README: &str = include_str!("../../README.md");
@@ -44,7 +44,7 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-async fn curl(line: &str, api: &Api) -> Value {
+async fn curl(line: &str, api: &ApiClient) -> Value {
     let words = words(line);
     let after = |flag: &str| words.iter().skip_while(|word| *word != flag).nth(1);
     let method = after("-X").map_or(Method::GET, |method| method.parse().unwrap());
@@ -62,7 +62,7 @@ async fn every_command_of_the_readme_works() {
     let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines().map(Result::unwrap);
     let serving = lines.find(|line| line.starts_with("Serving at http://")).expect("the demo serves");
     let address = serving.trim_start_matches("Serving at http://").trim_end_matches(". Try:");
-    let api = Api::new(address.parse().unwrap());
+    let api = ApiClient::new(address.parse().unwrap());
     let mut ran = 0;
     for line in commands() {
         if line.starts_with("curl ") {

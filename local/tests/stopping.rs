@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use command::{fail, nextbasket, run, shop_csv, succeed};
 use hyper::Method;
-use nextbasket::client::Api;
+use nextbasket::api_client::ApiClient;
 use serde_json::{Value, json};
 
 fn signal(child: &Child, name: &str) {
@@ -71,7 +71,7 @@ async fn serve_finishes_what_is_under_way_and_ends_as_is_documented() {
         let data = data.to_str().unwrap();
         let mut server = piped(&["serve", "--data", data, "--listen", "127.0.0.1:0"]);
         let address = first_line(&mut server);
-        let api = Api::new(address.strip_prefix("http://").unwrap().parse().unwrap());
+        let api = ApiClient::new(address.strip_prefix("http://").unwrap().parse().unwrap());
         // Purchases are posted while it is asked to stop: those that were acknowledged are there afterwards.
         let posting = tokio::spawn(async move {
             let mut answered = 0;
@@ -146,7 +146,7 @@ fn ctrl_c_leaves_a_job_in_order_and_says_nothing_is_done_that_is_not() {
         signal(&child, name);
         let (ended_with, said) = ended(child);
         assert_eq!(ended_with, Some(code), "{said}");
-        assert!(said.contains("To go on: nextbasket jobs work "), "{said}");
+        assert!(said.contains("To resume it: nextbasket jobs work "), "{said}");
         let stage = said.lines().find_map(|line| line.split_once(": stopped at 0 of ")).expect(&said).0;
         assert!(!said.contains(&format!("{stage}: done")), "{said}");
         assert!(!folder.path().join("out").exists());
@@ -341,7 +341,7 @@ async fn the_demo_works_on_the_jobs_that_it_accepts() {
     let serving =
         out.lines().map(Result::unwrap).find(|line| line.starts_with("Serving at http://")).unwrap();
     let address = serving.trim_start_matches("Serving at http://").trim_end_matches(". Try:");
-    let api = Api::new(address.parse().unwrap());
+    let api = ApiClient::new(address.parse().unwrap());
     let job = json!({ "kind": "count", "parameters": { "table": "nextbasket-products" } });
     let job = api.call(Method::POST, "/jobs", Some(&job)).await.unwrap();
     let path = format!("/jobs/{}", job["jobId"].as_str().unwrap());

@@ -177,7 +177,7 @@ async fn wrong_use_is_answered_with_what_to_do() {
     let site = Site::start().await;
     site.table("things").await;
     let cases: &[(&[&str], i32, &[&str])] = &[
-        (&["count", "nothings"], 1, &["there is no table nothings"]),
+        (&["count", "nothings"], 1, &["table \"nothings\" not found"]),
         (&["count", "t"], 2, &["TABLE", "3 to 255"]),
         (&["count", "things", "--where", "n >"], 2, &["--where", "character"]),
         (&["update", "things"], 2, &["--set"]),
@@ -185,7 +185,7 @@ async fn wrong_use_is_answered_with_what_to_do() {
         (&["update", "things", "--set", "n = "], 2, &["--set"]),
         (&["delete", "things"], 2, &["--where"]),
         (&["delete", "things", "--all", "--where", "n = 1"], 2, &["--all"]),
-        (&["copy", "things", "things"], 2, &["TO", "the table itself"]),
+        (&["copy", "things", "things"], 2, &["TO", "another table than the source"]),
         (&["copy", "things", "nothings"], 1, &["nothings"]),
         (&["copy", "things", "others", "--on-conflict", "ask"], 2, &["if-newer=ATTRIBUTE"]),
         (&["fill", "things", "--count", "0"], 2, &["--count"]),

@@ -341,7 +341,7 @@ fn wrong_use_of_upload_is_answered_with_what_to_do() {
         (&["upload", none.to_str().unwrap(), to, "--data", data], 1, &["none", "No such file"]),
         (&["upload", file.to_str().unwrap(), to, "--data", data], 2, &["is a file", "name a folder"]),
         (&["upload", folder, "nextbasket-jobsbucket/x", "--data", data], 2, &["s3://BUCKET/PREFIX"]),
-        (&["upload", folder, "s3://B/x", "--data", data], 2, &["no name of a bucket"]),
+        (&["upload", folder, "s3://B/x", "--data", data], 2, &["invalid bucket name"]),
         (
             &["upload", folder, "s3://no-such-bucket/x", "--data", data],
             1,

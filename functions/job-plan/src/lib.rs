@@ -18,16 +18,15 @@ pub mod memory;
 use std::time::Duration;
 
 use lambda_runtime::LambdaEvent;
-use nextbasket_batch::engine::{Step, WorkStep};
-use nextbasket_batch::{Engine, Job, JobError, JobId, JobState};
 use nextbasket_domain::Timestamp;
-use nextbasket_http::Metrics;
-use nextbasket_http::metrics::Unit;
+use nextbasket_job_engine::engine::{Step, WorkStep};
+use nextbasket_job_engine::{Engine, Job, JobError, JobId, JobState};
+use nextbasket_telemetry::{Metrics, Unit};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use memory::Memory;
-pub use nextbasket_jobs::Failure;
+pub use nextbasket_job_kinds::Failure;
 
 /// The most batches that a Distributed Map works on at a time.
 const WIDEST: u32 = 10_000;
@@ -67,7 +66,6 @@ impl State {
 pub enum Call {
     /// To submit a job: `{"submit": …}`.
     Submit(NewJob),
-    /// About a job.
     Ask(Ask),
 }
 
@@ -86,12 +84,9 @@ impl TryFrom<Value> for Call {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewJob {
-    /// Its kind.
     pub kind: String,
-    /// Its parameters.
     #[serde(default)]
     pub parameters: Map<String, Value>,
-    /// The execution's name.
     pub execution: String,
     /// When it was started.
     pub started_at: Timestamp,
@@ -101,9 +96,7 @@ pub struct NewJob {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Ask {
-    /// The job.
     pub job_id: JobId,
-    /// What to do.
     #[serde(default)]
     pub action: Action,
     /// With [`Action::Fail`]: why.
@@ -117,7 +110,6 @@ pub struct Ask {
     pub round: Round,
 }
 
-/// What to do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Action {
@@ -132,7 +124,6 @@ pub enum Action {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Round {
-    /// The error's name.
     pub error: Option<String>,
     /// Its cause: words, or the error of a function as JSON.
     pub cause: Option<String>,
@@ -155,14 +146,11 @@ impl Round {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "next", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Answer {
-    /// Plan this job.
     Submitted {
-        /// The job.
         job_id: JobId,
     },
     /// Work on the batches of a stage, then ask again.
     Work {
-        /// The stage's number.
         stage: u32,
         /// How many batches it has.
         batches: u32,
@@ -177,7 +165,6 @@ pub enum Answer {
     },
     /// Wait, then ask again.
     Wait {
-        /// So long.
         seconds: u64,
         /// To be told to the next call.
         memory: Memory,
@@ -191,7 +178,6 @@ pub enum Answer {
     },
     /// The job has ended.
     Done {
-        /// How.
         state: JobState,
         /// Why, if it failed; otherwise empty.
         failure: String,
@@ -201,9 +187,7 @@ pub enum Answer {
 /// An object in S3.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Place {
-    /// The bucket.
     pub bucket: String,
-    /// The key.
     pub key: String,
 }
 
@@ -217,7 +201,7 @@ pub async fn handle(state: &State, event: LambdaEvent<Call>) -> Result<Answer, F
         Call::Ask(ask) => ask,
     };
     if ask.action == Action::Fail {
-        let met = || format!("the state machine cannot go on: {}", ask.round.words());
+        let met = || format!("the state machine cannot continue: {}", ask.round.words());
         let reason = ask.reason.clone().unwrap_or_else(met);
         state.engine.fail(&ask.job_id, &reason).await?;
     }
@@ -255,7 +239,7 @@ async fn next(State { engine, metrics }: &State, ask: Ask) -> Result<Answer, Job
             batches: work.batches,
             width: work.width.min(work.batches).clamp(1, WIDEST),
             tolerated_failure_percentage: percent(work.tolerated),
-            plan: Place { bucket: engine.site().objects.bucket().to_owned(), key: work.plan },
+            plan: Place { bucket: engine.site().objects.name().to_owned(), key: work.plan },
             memory,
         },
         Step::Wait(wait) => Answer::Wait { seconds: seconds(wait), memory },
@@ -289,7 +273,7 @@ fn ended(job: &Job) -> Answer {
 fn stuck(work: &WorkStep, memory: &Memory, round: &Round) -> String {
     let (stage, rounds, words) = (work.stage, memory.still, round.words());
     format!(
-        "stage {stage}: nothing came of {rounds} rounds of work on its batches; the last one ended with {words}"
+        "stage {stage}: its batches made no progress in {rounds} rounds of work; the last one ended with {words}"
     )
 }
 

@@ -3,12 +3,12 @@
 use job_plan::{State, handle};
 use lambda_runtime::{Error, run, service_fn};
 use nextbasket_dynamodb::config::Patience;
-use nextbasket_http::{Metrics, logging};
+use nextbasket_telemetry::{Metrics, logging};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init();
-    let state = State::new(nextbasket_jobs::engine_from_env(Patience::BATCH)?, Metrics::stdout());
+    let state = State::new(nextbasket_job_kinds::engine_from_env(Patience::BATCH)?, Metrics::stdout());
     state.warm_up().await;
     run(service_fn(|event| handle(&state, event))).await
 }

@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use nextbasket_batch::store::BatchRecord;
+use nextbasket_job_engine::store::BatchRecord;
 use serde::{Deserialize, Serialize};
 
 /// How many calls one execution makes. Each is some fifteen events of its history, of which it may have 25,000.

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 
-use nextbasket_batch::{Engine, JobId};
+use nextbasket_job_engine::{Engine, JobId};
 use nextbasket_tables::{TableNames, Tables};
 use nextbasket_testkit::events::{ends_and_says, event, unused_events};
 use nextbasket_testkit::{FunctionProcess, TestStack};
@@ -24,7 +24,8 @@ async fn submit(stack: &TestStack) {
     let environment = stack.environment("job-plan");
     let named = |variable: &str| environment.get(variable).cloned();
     let tables = Tables::new(stack.dynamodb(), TableNames::from_lookup(named));
-    let engine = Engine::new(stack.site(), nextbasket_jobs::kinds(&tables, nextbasket_batch::Trust::Open));
+    let engine =
+        Engine::new(stack.site(), nextbasket_job_kinds::kinds(&tables, nextbasket_job_engine::Trust::Open));
     let id = JobId::parse("rebuild-history-1").unwrap();
     engine.submit(Some(id), "rebuild-history", json!({ "segments": 2 })).await.unwrap();
 }
@@ -54,7 +55,7 @@ async fn a_schedule_s_execution_submits_its_job_once() {
     let mut other = event("job-plan-submit");
     other["submit"]["kind"] = json!("rebuild-histories");
     let unknown = function.invoke(&other).await.unwrap_err();
-    assert_eq!(unknown.error_message, "there is no kind of job called rebuild-histories");
+    assert_eq!(unknown.error_message, "kind of job \"rebuild-histories\" not found");
 }
 
 #[tokio::test]
@@ -64,7 +65,7 @@ async fn what_will_not_pass_has_a_name_that_is_not_tried_again() {
     let unknown = function.invoke(&event("job-plan")).await.unwrap_err();
     assert_eq!(
         (unknown.error_type.as_str(), unknown.error_message.as_str()),
-        ("Job.Lasting", "there is no job rebuild-history-1")
+        ("Job.Lasting", "job \"rebuild-history-1\" not found")
     );
     let wrong = function.invoke(&json!({ "jobId": "a b" })).await.unwrap_err();
     assert!(wrong.error_message.contains("must be 1 to 64"), "{wrong}");

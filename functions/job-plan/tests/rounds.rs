@@ -14,9 +14,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use job_plan::{Answer, Failure};
 use lambda_runtime::{Context, LambdaEvent};
-use nextbasket_batch::{Engine, JobId, JobState};
 use nextbasket_domain::Clock;
-use nextbasket_http::Metrics;
+use nextbasket_job_engine::{Engine, JobId, JobState};
+use nextbasket_telemetry::Metrics;
 use nextbasket_testkit::{Fault, TestStack};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -59,7 +59,7 @@ impl Execution {
     /// Works on every batch of the plan until it ends, as a Distributed Map does.
     async fn work(&mut self, step: &Value) {
         let objects = &self.engine.site().objects;
-        assert_eq!(step["plan"]["bucket"], objects.bucket());
+        assert_eq!(step["plan"]["bucket"], objects.name());
         let plan = objects.get(step["plan"]["key"].as_str().unwrap()).await.unwrap();
         let tasks: Vec<Value> = serde_json::from_slice(&plan).unwrap();
         let state = job_work::State::new(self.engine.clone());
@@ -245,7 +245,7 @@ async fn a_checkpoint_that_is_written_again_as_it_was_is_no_movement() {
     let engine = trial::engine(&stack, None);
     let job = engine.submit(None, "trial", json!({})).await.unwrap();
     let checkpoint = async |text: &str| {
-        let key = nextbasket_batch::store::batch_key(&job.job_id, 0, 0);
+        let key = nextbasket_job_engine::store::batch_key(&job.job_id, 0, 0);
         let text = aws_sdk_dynamodb::types::AttributeValue::S(text.to_owned());
         let update = stack
             .dynamodb()
@@ -328,7 +328,7 @@ async fn a_job_that_the_state_machine_gives_up_is_ended_and_its_lock_given_back(
         let end = execution.ask(&fail).await.unwrap();
         assert_eq!((&end["next"], &end["state"]), (&json!("done"), &json!("failed")));
         let failure = end["failure"].as_str().unwrap();
-        assert_eq!(failure, "the state machine cannot go on: Job.Lasting: there is no stage 7");
+        assert_eq!(failure, "the state machine cannot continue: Job.Lasting: there is no stage 7");
     }
     assert!(engine.site().leases().list_locks().await.unwrap()[0].released);
     // The first reason stays.
@@ -347,5 +347,5 @@ async fn a_table_that_is_busy_is_told_from_one_that_is_not_there() {
     proxy.heal();
     assert_eq!(execution.ask(&ask).await.unwrap()["next"], "work");
     let unknown = execution.ask(&json!({ "jobId": "never-submitted" })).await.unwrap_err();
-    assert_eq!(unknown, Failure::Lasting("there is no job never-submitted".to_owned()));
+    assert_eq!(unknown, Failure::Lasting("job \"never-submitted\" not found".to_owned()));
 }

@@ -7,15 +7,15 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use lambda_runtime::LambdaEvent;
-use nextbasket_batch::engine::Worked;
-use nextbasket_batch::session::{Session, Share};
-use nextbasket_batch::stage::BatchTask;
-use nextbasket_batch::store::BatchState;
-use nextbasket_batch::{Engine, JobId};
 use nextbasket_domain::Timestamp;
+use nextbasket_job_engine::engine::Worked;
+use nextbasket_job_engine::session::{Session, Share};
+use nextbasket_job_engine::stage::BatchTask;
+use nextbasket_job_engine::store::BatchState;
+use nextbasket_job_engine::{Engine, JobId};
 use serde::{Deserialize, Serialize};
 
-pub use nextbasket_jobs::Failure;
+pub use nextbasket_job_kinds::Failure;
 
 /// How long before the function's end work stops, so that the page under way and its checkpoint are done by then.
 const MARGIN: Duration = Duration::from_secs(20);
@@ -32,7 +32,6 @@ pub struct State {
 }
 
 impl State {
-    /// With this engine.
     #[must_use]
     pub fn new(engine: Engine) -> Self {
         Self { engine }
@@ -51,7 +50,6 @@ impl State {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Ask {
-    /// The batch.
     pub task: BatchTask,
     /// How many batches of its stage are worked on at a time: each has its part of the stage's rates.
     pub width: u32,
@@ -64,7 +62,6 @@ pub struct Ask {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Stand {
-    /// It is done.
     Done,
     /// It has failed for good.
     Failed,

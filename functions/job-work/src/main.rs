@@ -3,12 +3,12 @@
 use job_work::{State, handle};
 use lambda_runtime::{Error, run, service_fn};
 use nextbasket_dynamodb::config::Patience;
-use nextbasket_http::logging;
+use nextbasket_telemetry::logging;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init();
-    let state = State::new(nextbasket_jobs::engine_from_env(Patience::BATCH)?);
+    let state = State::new(nextbasket_job_kinds::engine_from_env(Patience::BATCH)?);
     state.warm_up().await;
     run(service_fn(|event| handle(&state, event))).await
 }

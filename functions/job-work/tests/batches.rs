@@ -14,10 +14,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use job_work::{Answer, Ask, Failure, Stand, State, handle};
 use lambda_runtime::{Context, LambdaEvent};
-use nextbasket_batch::engine::Step;
-use nextbasket_batch::stage::BatchTask;
-use nextbasket_batch::store::BatchState;
-use nextbasket_batch::{Engine, JobId};
+use nextbasket_job_engine::engine::Step;
+use nextbasket_job_engine::stage::BatchTask;
+use nextbasket_job_engine::store::BatchState;
+use nextbasket_job_engine::{Engine, JobId};
 use nextbasket_testkit::{Fault, TestStack};
 use serde_json::{Value, json};
 
@@ -191,7 +191,7 @@ async fn a_table_that_is_busy_is_told_from_a_job_that_is_not_there() {
     assert!(matches!(world.work(0).await, Err(Failure::Transient(_))));
     proxy.heal();
     assert_eq!(world.work(0).await.unwrap().state, Stand::Done);
-    for (id, reason) in [("never-submitted", "there is no job never-submitted"), ("a b", "jobId must be")] {
+    for (id, reason) in [("never-submitted", "job \"never-submitted\" not found"), ("a b", "jobId must be")] {
         world.tasks[0].job_id = id.to_owned();
         match world.work(0).await {
             Err(Failure::Lasting(told)) => assert!(told.starts_with(reason), "{told}"),

@@ -11,9 +11,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use nextbasket_batch::engine::Step;
-use nextbasket_batch::store::batch_key;
-use nextbasket_batch::{Engine, JobId};
+use nextbasket_job_engine::engine::Step;
+use nextbasket_job_engine::store::batch_key;
+use nextbasket_job_engine::{Engine, JobId};
 use nextbasket_tables::{TableNames, Tables};
 use nextbasket_testkit::events::{ends_and_says, event, unused_events};
 use nextbasket_testkit::{Fault, FunctionProcess, TestStack};
@@ -23,7 +23,7 @@ fn engine(stack: &TestStack) -> Engine {
     let environment = stack.environment("job-work");
     let named = |variable: &str| environment.get(variable).cloned();
     let tables = Tables::new(stack.dynamodb(), TableNames::from_lookup(named));
-    Engine::new(stack.site(), nextbasket_jobs::kinds(&tables, nextbasket_batch::Trust::Open))
+    Engine::new(stack.site(), nextbasket_job_kinds::kinds(&tables, nextbasket_job_engine::Trust::Open))
 }
 
 #[tokio::test]
@@ -34,7 +34,7 @@ async fn a_batch_is_done_once_the_job_is_planned() {
     let unknown = function.invoke(&event("job-work")).await.unwrap_err();
     assert_eq!(
         (unknown.error_type.as_str(), unknown.error_message.as_str()),
-        ("Job.Lasting", "there is no job rebuild-history-1")
+        ("Job.Lasting", "job \"rebuild-history-1\" not found")
     );
     let (engine, id) = (engine(&stack), JobId::parse("rebuild-history-1").unwrap());
     engine.submit(Some(id.clone()), "rebuild-history", json!({ "segments": 2 })).await.unwrap();
@@ -97,7 +97,7 @@ async fn a_batch_whose_functions_are_killed_fails_by_name_after_eight_of_them() 
     assert_eq!(function.invoke(&ask).await.unwrap()["state"], "failed");
     let Step::Ended(job) = engine.plan(&id).await.unwrap() else { panic!("it goes on") };
     let failure = job.failure.unwrap();
-    assert!(failure.contains("tried 8 times: its worker ended without a word 8 times"), "{failure}");
+    assert!(failure.contains("tried 8 times: its worker ended without a message 8 times"), "{failure}");
     assert!(failure.contains("the last time function/"), "{failure}");
 }
 

@@ -6,8 +6,9 @@ use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse
 use lambda_runtime::LambdaEvent;
 use nextbasket_domain::object;
 use nextbasket_domain::{Category, Clock, Money, Product, ProductId};
-use nextbasket_http::{ApiError, Page, Request, Service, cursor, json, logging, no_content, service};
+use nextbasket_http::{ApiError, Page, Request, Service, cursor, json, no_content, service};
 use nextbasket_tables::Tables;
+use nextbasket_tables::damaged::log_skipped;
 use nextbasket_tables::products::{CataloguePage, Place, ProductsTable};
 use serde::Deserialize;
 
@@ -63,7 +64,8 @@ async fn get(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpRes
     match state.products.get(&id).await? {
         Some(product) => json(200, &product),
         None => {
-            Err(ApiError::not_found("product_not_found", "there is no product of this id").at("productId"))
+            let detail = format!("product {:?} not found", id.as_str());
+            Err(ApiError::not_found("product_not_found", detail).at("productId"))
         }
     }
 }
@@ -123,14 +125,14 @@ async fn list(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpRe
     let list = format!("products/{}", category.as_ref().map_or("", Category::as_str));
     let after = match query.text("cursor") {
         Some(text) => {
-            let place: String = cursor::decode(&list, text)?;
-            Some(Place::parse(&place).ok_or_else(ApiError::invalid_cursor)?)
+            let position: String = cursor::decode(&list, text)?;
+            Some(Place::parse(&position).ok_or_else(ApiError::invalid_cursor)?)
         }
         None => None,
     };
     let CataloguePage { products, damaged, end } =
         state.products.page(category.as_ref(), limit, after.as_ref()).await?;
-    logging::skipped(&damaged);
+    log_skipped(&damaged);
     let cursor = end.map(|end| cursor::encode(&list, end.as_str())).transpose()?;
     json(200, &Page { items: products, cursor })
 }

@@ -2,8 +2,9 @@
 
 use lambda_runtime::{Error, run, service_fn};
 use nextbasket_domain::Clock;
-use nextbasket_http::{Service, logging};
+use nextbasket_http::Service;
 use nextbasket_tables::Tables;
+use nextbasket_telemetry::logging;
 use products::{State, handle};
 
 #[tokio::main(flavor = "current_thread")]

@@ -88,7 +88,12 @@ async fn without_its_table_or_its_mode_it_ends_and_says_why() {
         let mut environment = stack.environment("products");
         environment.remove(variable);
         let function = FunctionProcess::spawn(env!("CARGO_BIN_EXE_products"), &environment).await;
-        ends_and_says(&function, &event("products-get"), &format!("{variable} must")).await;
+        ends_and_says(
+            &function,
+            &event("products-get"),
+            &format!("environment variable {variable} is not set"),
+        )
+        .await;
     }
 }
 

@@ -13,15 +13,15 @@ use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse
 use futures::StreamExt;
 use lambda_runtime::LambdaEvent;
 use nextbasket_domain::{Clock, UserId};
-use nextbasket_http::metrics::Unit;
-use nextbasket_http::{Metrics, logging};
-use nextbasket_tables::capacity::metered;
+use nextbasket_dynamodb::capacity::metered;
+use nextbasket_tables::damaged::log_skipped;
 use nextbasket_tables::history::HistoryTable;
 use nextbasket_tables::purchases::PurchasesTable;
 use nextbasket_tables::{TableError, Tables, purchases};
+use nextbasket_telemetry::{Metrics, Unit};
 
-/// How many users are brought up to date at a time.
-const WIDTH: usize = 16;
+/// How many histories are refreshed at the same time.
+const CONCURRENCY: usize = 16;
 
 /// What the function keeps between invocations.
 #[derive(Debug, Clone)]
@@ -51,7 +51,7 @@ impl State {
 }
 
 /// The records of one user in a batch.
-struct Named {
+struct ChangedUser {
     user: UserId,
     /// The sequence number of the first of them, to be reported if the user fails.
     first: String,
@@ -59,7 +59,7 @@ struct Named {
     latest: i64,
 }
 
-/// Brings the history of every user that the batch names up to date.
+/// Refreshes the history of every user of the batch.
 ///
 /// # Errors
 /// None: what goes wrong is reported record by record.
@@ -67,33 +67,33 @@ pub async fn handle(
     state: &State,
     event: LambdaEvent<Event>,
 ) -> Result<DynamoDbEventResponse, lambda_runtime::Error> {
-    let (users, nameless) = users_named(&event.payload.records);
+    let (users, nameless) = changed_users(&event.payload.records);
     let mut failed = Vec::new();
     let (results, units) = metered(
         futures::stream::iter(users)
-            .map(|named| async {
-                let result = state.history.refresh(&named.user, &state.purchases).await;
-                (named, result)
+            .map(|changed_user| async {
+                let result = state.history.refresh(&changed_user.user, &state.purchases).await;
+                (changed_user, result)
             })
-            .buffer_unordered(WIDTH)
+            .buffer_unordered(CONCURRENCY)
             .collect::<Vec<_>>(),
     )
     .await;
     let (mut changed, mut damaged) = (0.0, nameless);
     let mut freshness = 0;
-    for (named, result) in results {
+    for (changed_user, result) in results {
         match result {
             Ok(refreshed) => {
-                logging::skipped(&refreshed.damaged);
+                log_skipped(&refreshed.damaged);
                 damaged += refreshed.damaged.len();
                 if refreshed.changed {
                     changed += 1.0;
-                    freshness = freshness.max(state.clock.now().as_millis() - named.latest);
+                    freshness = freshness.max(state.clock.now().as_millis() - changed_user.latest);
                 }
             }
             Err(error) => {
-                log_failure(&named.first, &error);
-                failed.push(named.first);
+                log_failure(&changed_user.first, &error);
+                failed.push(changed_user.first);
             }
         }
     }
@@ -128,30 +128,26 @@ fn count(number: usize) -> f64 {
 }
 
 fn log_failure(sequence_number: &str, error: &TableError) {
-    tracing::error!(
-        sequence_number,
-        error = error as &dyn std::error::Error,
-        "a history was not brought up to date"
-    );
+    tracing::error!(sequence_number, error = error as &dyn std::error::Error, "a history was not refreshed");
 }
 
 /// The users of the batch, each with their first record, and the number of records without a valid user id.
-fn users_named(records: &[EventRecord]) -> (Vec<Named>, usize) {
-    let mut users: Vec<Named> = Vec::new();
-    let mut places: HashMap<UserId, usize> = HashMap::new();
+fn changed_users(records: &[EventRecord]) -> (Vec<ChangedUser>, usize) {
+    let mut users: Vec<ChangedUser> = Vec::new();
+    let mut indexes: HashMap<UserId, usize> = HashMap::new();
     let mut nameless = 0;
     for record in records {
         let sequence_number = record.change.sequence_number.clone().unwrap_or_default();
         let Some(user) = purchases::user_of_keys(&record.change.keys) else {
-            tracing::error!(sequence_number, "a record that names no user was skipped");
+            tracing::error!(sequence_number, "a record without a valid user id was skipped");
             nameless += 1;
             continue;
         };
         let written = record.change.approximate_creation_date_time.timestamp_millis();
-        let place = *places.entry(user.clone()).or_insert(users.len());
-        match users.get_mut(place) {
-            Some(named) => named.latest = named.latest.max(written),
-            None => users.push(Named { user, first: sequence_number, latest: written }),
+        let index = *indexes.entry(user.clone()).or_insert(users.len());
+        match users.get_mut(index) {
+            Some(changed_user) => changed_user.latest = changed_user.latest.max(written),
+            None => users.push(ChangedUser { user, first: sequence_number, latest: written }),
         }
     }
     (users, nameless)

@@ -2,8 +2,8 @@
 
 use lambda_runtime::{Error, run, service_fn};
 use nextbasket_domain::Clock;
-use nextbasket_http::{Metrics, logging};
 use nextbasket_tables::Tables;
+use nextbasket_telemetry::{Metrics, logging};
 use purchase_history::{State, handle};
 
 #[tokio::main(flavor = "current_thread")]

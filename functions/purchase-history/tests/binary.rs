@@ -121,7 +121,12 @@ async fn without_a_table_it_ends_and_says_why() {
         let mut environment = stack.environment("purchase-history");
         environment.remove(variable);
         let function = FunctionProcess::spawn(env!("CARGO_BIN_EXE_purchase-history"), &environment).await;
-        ends_and_says(&function, &json!({ "Records": [] }), &format!("{variable} must")).await;
+        ends_and_says(
+            &function,
+            &json!({ "Records": [] }),
+            &format!("environment variable {variable} is not set"),
+        )
+        .await;
     }
 }
 

@@ -17,11 +17,11 @@ use aws_lambda_events::dynamodb::Event;
 use lambda_runtime::LambdaEvent;
 use nextbasket_domain::history::fold;
 use nextbasket_domain::{Clock, Line, Purchase, Timestamp, UserId};
-use nextbasket_http::Metrics;
-use nextbasket_machine::streams::Pace;
+use nextbasket_machine::streams::MappingPace;
 use nextbasket_machine::{StreamFunction, handler};
 use nextbasket_tables::purchases::PurchasesTable;
 use nextbasket_tables::{TableNames, Tables};
+use nextbasket_telemetry::Metrics;
 use nextbasket_testkit::{Fault, TestStack};
 use purchase_history::{State, handle};
 use serde_json::Value;
@@ -83,7 +83,7 @@ async fn somebody_who_buys_without_a_pause_fails_no_batch_and_holds_nobody_up() 
     let deliveries = Deliveries::default();
     let mut machine = stack.into_machine();
     let consumer = counted(state, deliveries.clone());
-    let mapping = machine.mapping("purchase-history", consumer, Pace::default()).await.unwrap();
+    let mapping = machine.mapping("purchase-history", consumer, MappingPace::default()).await.unwrap();
 
     let stop = Arc::new(AtomicBool::new(false));
     let buying: Vec<_> =

@@ -8,12 +8,13 @@ use lambda_runtime::LambdaEvent;
 use nextbasket_domain::object;
 use nextbasket_domain::time::DAY_MS;
 use nextbasket_domain::{Clock, Line, Purchase, PurchaseId, RecommendationId, Timestamp, UserId};
-use nextbasket_http::metrics::Unit;
-use nextbasket_http::{ApiError, Page, Request, Service, cursor, json, logging, no_content, service};
+use nextbasket_http::{ApiError, Page, Request, Service, cursor, json, no_content, service};
 use nextbasket_tables::Tables;
 use nextbasket_tables::answer_key::AnswerKeys;
+use nextbasket_tables::damaged::log_skipped;
 use nextbasket_tables::history::HistoryTable;
 use nextbasket_tables::purchases::{Place, PurchasesTable, Recorded, UserPage};
+use nextbasket_telemetry::Unit;
 use serde::Deserialize;
 
 /// What the function keeps between invocations.
@@ -112,14 +113,14 @@ async fn record(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2http
         }
         Recorded::Before(_) => Err(differs()),
         Recorded::Damaged(damaged) => {
-            logging::skipped(&[damaged]);
+            log_skipped(&[damaged]);
             Err(differs())
         }
     }
 }
 
 fn differs() -> ApiError {
-    ApiError::conflict("purchase_differs", "this user has a purchase of this purchaseId with other content")
+    ApiError::conflict("purchase_differs", "this user has another purchase under this purchaseId")
         .at("purchaseId")
 }
 
@@ -158,7 +159,7 @@ async fn list(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpRe
         None => None,
     };
     let UserPage { purchases, damaged, end } = state.purchases.page(&user, limit, after.as_ref()).await?;
-    logging::skipped(&damaged);
+    log_skipped(&damaged);
     let cursor = end.map(|end| cursor::encode(&list, end.as_parts())).transpose()?;
     json(200, &Page { items: purchases, cursor })
 }
@@ -180,6 +181,6 @@ async fn erase(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpR
     request.query(&[])?;
     state.purchases.remove_all(&user).await?;
     let refreshed = state.history.refresh(&user, &state.purchases).await?;
-    logging::skipped(&refreshed.damaged);
+    log_skipped(&refreshed.damaged);
     Ok(no_content(202))
 }

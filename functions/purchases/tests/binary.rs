@@ -108,7 +108,8 @@ async fn without_a_table_or_with_an_unknown_mode_it_ends_and_says_why() {
         environment.remove(variable);
         environment.extend(value.map(|value| (variable.to_owned(), value.to_owned())));
         let function = FunctionProcess::spawn(env!("CARGO_BIN_EXE_purchases"), &environment).await;
-        ends_and_says(&function, &event("purchases-post"), &format!("{variable} must")).await;
+        ends_and_says(&function, &event("purchases-post"), &format!("environment variable {variable} is"))
+            .await;
     }
 }
 

@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use lambda_runtime::{Context, LambdaEvent};
 use nextbasket_domain::Clock;
-use nextbasket_http::{AuthMode, Metrics, Service};
+use nextbasket_http::{AuthMode, Service};
 use nextbasket_tables::{TableNames, Tables};
+use nextbasket_telemetry::Metrics;
 use nextbasket_testkit::events::{answer, event};
 use nextbasket_testkit::{Fault, FaultProxy, FunctionProcess, TestStack};
 use purchases::{State, handle};

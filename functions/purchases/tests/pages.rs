@@ -9,8 +9,9 @@
 
 use lambda_runtime::{Context, LambdaEvent};
 use nextbasket_domain::Clock;
-use nextbasket_http::{AuthMode, Metrics, Service};
+use nextbasket_http::{AuthMode, Service};
 use nextbasket_tables::{TableNames, Tables};
+use nextbasket_telemetry::Metrics;
 use nextbasket_testkit::TestStack;
 use nextbasket_testkit::events::event;
 use purchases::{State, handle};

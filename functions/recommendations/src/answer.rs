@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use nextbasket_domain::{Category, Money, Product, ProductId};
-use nextbasket_http::Metrics;
-use nextbasket_http::metrics::Unit;
+use nextbasket_telemetry::{Metrics, Unit};
 use serde::Serialize;
 
-use crate::reason::{Kind, Reason};
+use crate::reason::{Reason, ReasonKind};
 
 /// A list of products with reasons.
 #[derive(Debug, Serialize)]
@@ -17,8 +16,8 @@ pub(crate) struct Answer {
     pub recommendation_id: String,
     /// The model's version; null before the first training.
     pub model_version: Option<u64>,
-    pub items: Vec<Item>,
-    /// Where the list goes on, if it does.
+    pub items: Vec<RecommendedItem>,
+    /// Where the list continues, if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
 }
@@ -28,7 +27,7 @@ impl Answer {
     /// searches.
     pub(crate) fn report(&self, metrics: &Metrics, route: &str, scenario: &str) {
         let mut counts = vec![("Answers", 1.0, Unit::Count)];
-        for kind in Kind::ALL {
+        for kind in ReasonKind::ALL {
             let items = self.items.iter().filter(|item| item.reasons.first().is_some_and(|r| r.kind == kind));
             let items = u32::try_from(items.count()).unwrap_or(u32::MAX);
             counts.push((kind.metric(), f64::from(items), Unit::Count));
@@ -41,7 +40,7 @@ impl Answer {
 /// One product of an answer.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Item {
+pub(crate) struct RecommendedItem {
     pub product_id: ProductId,
     pub name: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -54,7 +53,7 @@ pub(crate) struct Item {
     pub reasons: Vec<Reason>,
 }
 
-impl Item {
+impl RecommendedItem {
     pub(crate) fn new(card: &Arc<Product>, score: f64, reasons: Vec<Reason>) -> Self {
         Self {
             product_id: card.product_id.clone(),

@@ -4,16 +4,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nextbasket_domain::{Clock, Product, ProductId, Timestamp};
-use nextbasket_http::logging;
 use nextbasket_tables::TableError;
+use nextbasket_tables::damaged::log_skipped;
 use nextbasket_tables::products::ProductsTable;
 
 /// How long a card is shown without looking again: a product that is sold out is still shown for so long.
 const FRESH_MS: i64 = 3_000;
 /// How many cards are kept.
-const KEPT: usize = 10_000;
+const MAX_CARDS: usize = 10_000;
 
-struct Seen {
+struct CachedCard {
     at: Timestamp,
     /// `None`: the catalogue does not have this product, or its item cannot be read.
     card: Option<Arc<Product>>,
@@ -23,7 +23,7 @@ struct Seen {
 pub(crate) struct Cards {
     pub table: ProductsTable,
     clock: Clock,
-    seen: Mutex<HashMap<ProductId, Seen>>,
+    seen: Mutex<HashMap<ProductId, CachedCard>>,
 }
 
 impl std::fmt::Debug for Cards {
@@ -58,17 +58,17 @@ impl Cards {
         }
         if !stale.is_empty() {
             let cards = self.table.cards(&stale).await?;
-            logging::skipped(&cards.damaged);
+            log_skipped(&cards.damaged);
             for card in cards.items {
                 found.insert(card.product_id.clone(), Some(Arc::new(card)));
             }
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            if seen.len() + stale.len() > KEPT {
+            if seen.len() + stale.len() > MAX_CARDS {
                 seen.clear();
             }
             for id in stale {
                 let card = found.get(&id).cloned().flatten();
-                seen.insert(id, Seen { at: now, card });
+                seen.insert(id, CachedCard { at: now, card });
             }
         }
         Ok(ids.iter().filter_map(|id| found.get(id).cloned().flatten()).collect())

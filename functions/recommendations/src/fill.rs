@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 
 use nextbasket_domain::{ProductId, RecommendationId};
-use nextbasket_http::{ApiError, cursor, logging};
+use nextbasket_http::{ApiError, cursor};
+use nextbasket_tables::damaged::log_skipped;
 use nextbasket_tables::products::{CataloguePage, Place as CataloguePlace};
 use serde::{Deserialize, Serialize};
 
 use crate::State;
-use crate::answer::{Answer, Item};
-use crate::ask::Ask;
+use crate::answer::{Answer, RecommendedItem};
+use crate::list_options::ListOptions;
 use crate::reason::Reason;
 
 /// A product of a ranking. `why` becomes reasons only if it is shown.
@@ -31,22 +32,22 @@ pub(crate) trait Ranking {
     /// Why the product is where it is, the strongest reason first.
     fn reasons(&self, why: &Self::Why) -> Vec<Reason>;
 
-    /// Tells the ranking from others of the same model, if there are any: a cursor is good for its own alone.
+    /// Distinguishes the ranking from others of the same model, if there are any: a cursor is valid for its own only.
     fn edition(&self) -> Option<i64> {
         None
     }
 }
 
 /// How many cards of a ranking one answer may read when most of them turn out not to be available.
-const MOST_CARDS: usize = 300;
+const MAX_CARDS: usize = 300;
 /// How many products of the catalogue are looked at in a call, and in how many calls.
 const CATALOGUE_PAGE: usize = 100;
-const MOST_PAGES: usize = 20;
+const MAX_PAGES: usize = 20;
 
-/// Where a list goes on.
+/// Where a list continues.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Place {
+struct ListPosition {
     recommendation_id: String,
     model_version: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,75 +60,75 @@ struct Place {
     catalogue: Option<String>,
 }
 
-/// What an answer is filled with.
-struct Filling<'a> {
+/// An answer that is being filled.
+struct AnswerBuilder<'a> {
     state: &'a State,
-    ask: &'a Ask,
+    options: &'a ListOptions,
     /// What is not to be shown (again).
     shown: HashSet<ProductId>,
-    items: Vec<Item>,
-    place: Place,
+    items: Vec<RecommendedItem>,
+    position: ListPosition,
 }
 
-/// Fills an answer to the ask.
+/// Fills an answer.
 ///
 /// `never` holds what must not be shown whatever the source, such as the products of the cart. `list` names the list;
-/// its cursors are good for it and the same ask alone.
+/// its cursors are valid for it with the same options only.
 pub(crate) async fn fill<R: Ranking>(
     state: &State,
-    ask: &Ask,
+    options: &ListOptions,
     list: &str,
     model_version: Option<u64>,
     never: &[ProductId],
     ranking: &R,
 ) -> Result<Answer, ApiError> {
-    let list = format!("{list}/{}", ask.digest(never));
-    let mut filling = Filling {
+    let list = format!("{list}/{}", options.digest(never));
+    let mut builder = AnswerBuilder {
         state,
-        ask,
-        shown: never.iter().chain(&ask.exclude).cloned().collect(),
-        items: Vec::with_capacity(ask.limit),
-        place: begin(state, ask, &list, model_version, ranking.edition()).await?,
+        options,
+        shown: never.iter().chain(&options.exclude).cloned().collect(),
+        items: Vec::with_capacity(options.limit),
+        position: start_position(state, options, &list, model_version, ranking.edition()).await?,
     };
-    filling.take_pinned().await?;
-    filling.shown.extend(ask.pinned.iter().cloned());
-    let mut more = filling.place.catalogue.is_none() && filling.take_ranked(ranking).await?;
+    builder.take_pinned().await?;
+    builder.shown.extend(options.pinned.iter().cloned());
+    let mut more = builder.position.catalogue.is_none() && builder.take_ranked(ranking).await?;
     if !more {
-        more = filling.take_catalogue(ranking).await?;
+        more = builder.take_catalogue(ranking).await?;
     }
-    let cursor = if more { Some(cursor::encode(&list, &filling.place)?) } else { None };
+    let cursor = if more { Some(cursor::encode(&list, &builder.position)?) } else { None };
     Ok(Answer {
-        recommendation_id: filling.place.recommendation_id,
+        recommendation_id: builder.position.recommendation_id,
         model_version,
-        items: filling.items,
+        items: builder.items,
         cursor,
     })
 }
 
-/// Where the answer begins. All pages of a list have the answer id of the first page: it comes back in the cursor,
+/// Where the answer starts. All pages of a list have the answer id of the first page: it comes back in the cursor,
 /// and is replaced by a new one if it is not valid.
-async fn begin(
+async fn start_position(
     state: &State,
-    ask: &Ask,
+    options: &ListOptions,
     list: &str,
     model_version: Option<u64>,
     edition: Option<i64>,
-) -> Result<Place, ApiError> {
+) -> Result<ListPosition, ApiError> {
     let key = match state.answer_keys.find_or_draw(&state.random).await {
         Ok(key) => Some(key),
         // An answer that cannot be counted for conversions is better than no answer.
         Err(error) => {
-            tracing::warn!(%error, "an answer's id proves nothing: the key of answers' ids cannot be read");
+            tracing::warn!(%error, "conversions of this answer are not counted: the key of answers' ids cannot be read");
             None
         }
     };
-    let (user, now) = (ask.user.as_ref(), state.clock.now());
+    let (user, now) = (options.user.as_ref(), state.clock.now());
     let new_id = || {
-        let scenario = ask.scenario.as_str();
+        let scenario = options.scenario.as_str();
         RecommendationId::of_answer(key.as_ref(), scenario, model_version, user, now, &state.random)
     };
-    let Some(text) = &ask.cursor else {
-        return Ok(Place {
+    let Some(text) = &options.cursor else {
+        return Ok(ListPosition {
             recommendation_id: new_id(),
             model_version,
             edition,
@@ -136,29 +137,29 @@ async fn begin(
             catalogue: None,
         });
     };
-    let mut place: Place = cursor::decode(list, text)?;
-    let ours = RecommendationId::parse(&place.recommendation_id)
+    let mut position: ListPosition = cursor::decode(list, text)?;
+    let ours = RecommendationId::parse(&position.recommendation_id)
         .is_ok_and(|id| key.as_ref().map_or(id.has_our_form(), |key| id.is_of(key, user)));
     if !ours {
-        place.recommendation_id = new_id();
+        position.recommendation_id = new_id();
     }
-    if place.model_version != model_version {
-        return Err(ApiError::expired_cursor("the model has changed since; begin the list again"));
+    if position.model_version != model_version {
+        return Err(ApiError::expired_cursor("the model has changed since; start the list again"));
     }
-    if place.edition != edition {
-        return Err(ApiError::expired_cursor("the list was made anew since; begin it again"));
+    if position.edition != edition {
+        return Err(ApiError::expired_cursor("the list was rebuilt since; start it again"));
     }
-    Ok(place)
+    Ok(position)
 }
 
-impl Filling<'_> {
+impl AnswerBuilder<'_> {
     fn missing(&self) -> usize {
-        self.ask.limit - self.items.len()
+        self.options.limit - self.items.len()
     }
 
     async fn take_pinned(&mut self) -> Result<(), ApiError> {
         let (before, pinned) =
-            self.ask.pinned.split_at_checked(self.place.pinned).unwrap_or((&self.ask.pinned, &[]));
+            self.options.pinned.split_at_checked(self.position.pinned).unwrap_or((&self.options.pinned, &[]));
         self.shown.extend(before.iter().cloned());
         if pinned.is_empty() {
             return Ok(());
@@ -168,30 +169,30 @@ impl Filling<'_> {
             if self.missing() == 0 {
                 break;
             }
-            self.place.pinned += 1;
+            self.position.pinned += 1;
             if let Some(card) = cards.iter().find(|card| card.product_id == *id)
-                && self.ask.admits(card)
+                && self.options.admits(card)
                 && self.shown.insert(id.clone())
             {
-                self.items.push(Item::new(card, 0.0, vec![Reason::pinned()]));
+                self.items.push(RecommendedItem::new(card, 0.0, vec![Reason::pinned()]));
             }
         }
         Ok(())
     }
 
-    /// Tells whether the list is full: if not, the ranking is used up, or too little of it is available to go on.
+    /// Returns whether the list is full: if not, the ranking is used up, or too little of it is available to continue.
     async fn take_ranked<R: Ranking>(&mut self, ranking: &R) -> Result<bool, ApiError> {
-        let mut best = ranking.best(self.place.ranked.saturating_add(self.missing()));
+        let mut best = ranking.best(self.position.ranked.saturating_add(self.missing()));
         let (mut read, mut extra) = (0, 0);
-        while self.missing() > 0 && read < MOST_CARDS {
+        while self.missing() > 0 && read < MAX_CARDS {
             // Exactly what is missing first, since as a rule everything is available; then some more each time.
-            let chunk = (self.missing() + extra).min(MOST_CARDS - read);
+            let chunk = (self.missing() + extra).min(MAX_CARDS - read);
             extra = if extra == 0 { 2 } else { extra * 2 };
-            let wanted = self.place.ranked.saturating_add(chunk);
+            let wanted = self.position.ranked.saturating_add(chunk);
             if best.len() < wanted && read > 0 {
-                best = ranking.best(self.place.ranked.saturating_add(MOST_CARDS));
+                best = ranking.best(self.position.ranked.saturating_add(MAX_CARDS));
             }
-            let next = best.get(self.place.ranked..wanted.min(best.len())).unwrap_or_default();
+            let next = best.get(self.position.ranked..wanted.min(best.len())).unwrap_or_default();
             if next.is_empty() {
                 return Ok(false);
             }
@@ -202,10 +203,10 @@ impl Filling<'_> {
                 if self.missing() == 0 {
                     break;
                 }
-                self.place.ranked += 1;
+                self.position.ranked += 1;
                 let Some(card) = cards.next_if(|card| card.product_id == ranked.id) else { continue };
-                if self.ask.admits(&card) && self.shown.insert(ranked.id.clone()) {
-                    self.items.push(Item::new(&card, ranked.score, ranking.reasons(&ranked.why)));
+                if self.options.admits(&card) && self.shown.insert(ranked.id.clone()) {
+                    self.items.push(RecommendedItem::new(&card, ranked.score, ranking.reasons(&ranked.why)));
                 }
             }
             read += ids.len().max(1);
@@ -213,34 +214,34 @@ impl Filling<'_> {
         Ok(self.missing() == 0)
     }
 
-    /// Goes on with products of the catalogue that the ranking has not shown; tells whether there may be more.
+    /// Continues with products of the catalogue that the ranking has not shown; returns whether there may be more.
     async fn take_catalogue<R: Ranking>(&mut self, ranking: &R) -> Result<bool, ApiError> {
-        self.shown.extend(ranking.best(self.place.ranked).into_iter().map(|ranked| ranked.id));
+        self.shown.extend(ranking.best(self.position.ranked).into_iter().map(|ranked| ranked.id));
         // One category has an index; several are picked out of the whole catalogue.
-        let category = match self.ask.categories.as_slice() {
+        let category = match self.options.categories.as_slice() {
             [category] => Some(category),
             _ => None,
         };
-        let mut after = match self.place.catalogue.as_deref().filter(|text| !text.is_empty()) {
+        let mut after = match self.position.catalogue.as_deref().filter(|text| !text.is_empty()) {
             Some(text) => Some(CataloguePlace::parse(text).ok_or_else(ApiError::invalid_cursor)?),
             None => None,
         };
-        for _ in 0..MOST_PAGES {
+        for _ in 0..MAX_PAGES {
             let page = self.state.cards.table.page(category, CATALOGUE_PAGE, after.as_ref()).await?;
             let CataloguePage { products, damaged, end } = page;
-            logging::skipped(&damaged);
+            log_skipped(&damaged);
             for product in products {
                 if self.missing() == 0 {
                     return Ok(true);
                 }
-                self.place.catalogue = Some(CataloguePlace::of(&product, category).as_str().to_owned());
-                if self.ask.admits(&product) && self.shown.insert(product.product_id.clone()) {
-                    self.items.push(Item::new(&product.into(), 0.0, vec![Reason::catalogue()]));
+                self.position.catalogue = Some(CataloguePlace::of(&product, category).as_str().to_owned());
+                if self.options.admits(&product) && self.shown.insert(product.product_id.clone()) {
+                    self.items.push(RecommendedItem::new(&product.into(), 0.0, vec![Reason::catalogue()]));
                 }
             }
             after = end;
             let Some(end) = &after else { return Ok(false) };
-            self.place.catalogue = Some(end.as_str().to_owned());
+            self.position.catalogue = Some(end.as_str().to_owned());
         }
         Ok(true)
     }

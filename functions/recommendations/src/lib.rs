@@ -1,7 +1,7 @@
 //! Recommendations: `GET /users/{userId}/recommendations`, `POST /recommendations`,
 //! `GET /products/{productId}/related` and `GET /products/popular`.
 //!
-//! * what a request asks for, parsed (`ask.rs`)
+//! * what a request asks for (`list_options.rs`)
 //! * the live model and its cached rows (`live_model.rs`), the cached product cards (`cards.rs`)
 //! * one user's or cart's ranking (`ranking.rs`), products the model has not seen (`unmodelled.rs`)
 //! * from a ranking to an answer: filter, fill, explain (`fill.rs`, `reason.rs`, `answer.rs`)
@@ -11,9 +11,9 @@
 //! model's ranking is followed by its most popular products, and those by the catalogue.
 
 mod answer;
-mod ask;
 mod cards;
 mod fill;
+mod list_options;
 mod live_model;
 mod popular;
 mod ranking;
@@ -30,18 +30,18 @@ use nextbasket_tables::answer_key::AnswerKeys;
 use nextbasket_tables::history::HistoryTable;
 
 use crate::answer::Answer;
-use crate::ask::{Ask, CartBody};
 use crate::cards::Cards;
-use crate::live_model::Models;
-use crate::popular::Lists;
+use crate::list_options::{CartBody, ListOptions};
+use crate::live_model::LiveModelCache;
+use crate::popular::PopularListCache;
 
 /// What the function keeps between invocations.
 #[derive(Debug)]
 pub struct State {
     service: Service,
     history: HistoryTable,
-    models: Models,
-    popular: Lists,
+    models: LiveModelCache,
+    popular: PopularListCache,
     cards: Cards,
     answer_keys: AnswerKeys,
     clock: Clock,
@@ -62,8 +62,8 @@ impl State {
         Ok(Self {
             service,
             history: tables.history()?,
-            models: Models::new(tables.model()?, clock.clone()),
-            popular: Lists::new(tables.popular()?, clock.clone()),
+            models: LiveModelCache::new(tables.model()?, clock.clone()),
+            popular: PopularListCache::new(tables.popular()?, clock.clone()),
             cards: Cards::new(tables.products()?, clock.clone()),
             answer_keys: tables.answer_keys()?,
             clock,
@@ -102,8 +102,8 @@ async fn for_user(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2ht
     let user: UserId = request.path("userId")?;
     request.caller.act_for(&user)?;
     let query = request.query(&["limit", "category", "exclude*", "scenario", "cursor"])?;
-    let ask = Ask { user: Some(user), ..Ask::of_query(&query)? };
-    answered(state, request, &ask, &ranking::answer(state, &[], &ask).await?)
+    let options = ListOptions { user: Some(user), ..ListOptions::of_query(&query)? };
+    answered(state, request, &options, &ranking::answer(state, &[], &options).await?)
 }
 
 async fn for_cart(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
@@ -112,31 +112,31 @@ async fn for_cart(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2ht
     if let Some(user) = &body.user_id {
         request.caller.act_for(user)?;
     }
-    let (cart, ask) = body.into_ask()?;
-    answered(state, request, &ask, &ranking::answer(state, &cart, &ask).await?)
+    let (cart, options) = body.into_options()?;
+    answered(state, request, &options, &ranking::answer(state, &cart, &options).await?)
 }
 
 async fn related_to(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
     let product: ProductId = request.path("productId")?;
     let query = request.query(&["kind", "limit", "category", "exclude*", "scenario", "cursor"])?;
-    let kind = query.get("kind", related::Kind::parse)?.unwrap_or_default();
-    let ask = Ask::of_query(&query)?;
-    answered(state, request, &ask, &related::answer(state, &product, kind, &ask).await?)
+    let relation = query.get("kind", related::Relation::parse)?.unwrap_or_default();
+    let options = ListOptions::of_query(&query)?;
+    answered(state, request, &options, &related::answer(state, &product, relation, &options).await?)
 }
 
 async fn popular_now(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
     let query = request.query(&["window", "limit", "category", "exclude*", "scenario", "cursor"])?;
     let window = query.get("window", popular::parse_window)?.unwrap_or(popular::DEFAULT_WINDOW);
-    let ask = Ask::of_query(&query)?;
-    answered(state, request, &ask, &popular::answer(state, window, &ask).await?)
+    let options = ListOptions::of_query(&query)?;
+    answered(state, request, &options, &popular::answer(state, window, &options).await?)
 }
 
 fn answered(
     state: &State,
     request: &Request<'_>,
-    ask: &Ask,
+    options: &ListOptions,
     answer: &Answer,
 ) -> Result<ApiGatewayV2httpResponse, ApiError> {
-    answer.report(&state.service.metrics, request.route(), ask.scenario.as_str());
+    answer.report(&state.service.metrics, request.route(), options.scenario.as_str());
     json(200, answer)
 }

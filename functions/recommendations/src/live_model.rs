@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nextbasket_domain::{Clock, ProductId, Timestamp};
-use nextbasket_http::{ApiError, logging};
+use nextbasket_http::ApiError;
 use nextbasket_recommender::{Priors, ProductIx, ProductRows};
+use nextbasket_tables::damaged::log_skipped;
 use nextbasket_tables::model::{ModelTable, Pointer};
 use nextbasket_tables::{Consistency, TableError};
 
@@ -18,7 +19,7 @@ const ATTEMPTS: usize = 3;
 
 /// A product's rows, and its name when the model was trained.
 #[derive(Debug)]
-pub(crate) struct Row {
+pub(crate) struct NamedRows {
     pub name: Option<String>,
     pub rows: ProductRows,
 }
@@ -29,18 +30,18 @@ pub(crate) struct LiveModel {
     pub pointer: Pointer,
     pub priors: Priors,
     /// `None`: the product has no readable row; a strongly consistent read has confirmed that.
-    rows: Mutex<HashMap<ProductIx, Option<Arc<Row>>>>,
+    rows: Mutex<HashMap<ProductIx, Option<Arc<NamedRows>>>>,
 }
 
 /// The model table, behind a cache of the live version.
 #[derive(Debug)]
-pub(crate) struct Models {
+pub(crate) struct LiveModelCache {
     table: ModelTable,
     clock: Clock,
     seen: Mutex<Option<(Timestamp, Option<Arc<LiveModel>>)>>,
 }
 
-impl Models {
+impl LiveModelCache {
     pub(crate) fn new(table: ModelTable, clock: Clock) -> Self {
         Self { table, clock, seen: Mutex::new(None) }
     }
@@ -62,7 +63,7 @@ impl Models {
     /// If the model cannot be read (it is damaged, or of another version of the program), the one before stays in
     /// use, if there is one: an answer without a model is better than no answer.
     async fn read(&self, known: Option<Arc<LiveModel>>) -> Result<Option<Arc<LiveModel>>, ApiError> {
-        match self.look(known.clone()).await {
+        match self.read_live(known.clone()).await {
             Err(error @ TableError::Corrupt { .. }) => {
                 tracing::error!(%error, "the model is damaged: train again");
                 Ok(known)
@@ -71,7 +72,7 @@ impl Models {
         }
     }
 
-    async fn look(&self, known: Option<Arc<LiveModel>>) -> Result<Option<Arc<LiveModel>>, TableError> {
+    async fn read_live(&self, known: Option<Arc<LiveModel>>) -> Result<Option<Arc<LiveModel>>, TableError> {
         let known_pointer = known.as_ref().map(|known| &known.pointer);
         for _ in 0..ATTEMPTS {
             // An eventually consistent read may return an earlier pointer, or none: a change counts only once a
@@ -95,7 +96,7 @@ impl Models {
                 }
             }
         }
-        tracing::warn!("the model was replaced each time that it was read");
+        tracing::warn!("the model was replaced during each of several reads");
         Ok(known)
     }
 
@@ -104,7 +105,7 @@ impl Models {
         &self,
         model: &LiveModel,
         products: &[ProductIx],
-    ) -> Result<HashMap<ProductIx, Arc<Row>>, ApiError> {
+    ) -> Result<HashMap<ProductIx, Arc<NamedRows>>, ApiError> {
         let mut found = HashMap::with_capacity(products.len());
         let mut missing = Vec::new();
         {
@@ -136,13 +137,13 @@ impl Models {
             }
             let rows = self.table.rows(&model.pointer, &asked, consistency).await?;
             if consistency == Consistency::Strong {
-                logging::skipped(&rows.damaged);
+                log_skipped(&rows.damaged);
             }
             for row in rows.items {
                 unread.remove(&row.product_id);
                 match (ProductRows::decode(&row.row), model.priors.index_of(row.product_id.as_str())) {
                     (Ok(rows), Some(product)) => {
-                        found.insert(product, Arc::new(Row { name: row.name, rows }));
+                        found.insert(product, Arc::new(NamedRows { name: row.name, rows }));
                     }
                     (Err(error), _) => {
                         tracing::error!(%error, "a row of the model cannot be read: train again");

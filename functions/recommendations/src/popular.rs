@@ -1,4 +1,4 @@
-//! What is popular now: the whole shop's ranking, with no user.
+//! The popular products: the ranking of the whole shop, without a user.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nextbasket_domain::{Clock, ProductId, Timestamp};
 use nextbasket_http::ApiError;
 use nextbasket_recommender::{Priors, ProductIx, Window};
-use nextbasket_tables::popular::{Popular as Counted, PopularList, PopularTable};
+use nextbasket_tables::popular::{Popular as CountedProduct, PopularList, PopularTable};
 
 use crate::State;
 use crate::answer::Answer;
-use crate::ask::Ask;
 use crate::fill::{Ranked, Ranking, fill};
+use crate::list_options::ListOptions;
 use crate::live_model::LiveModel;
 use crate::ranking::{category_codes, in_categories};
 use crate::reason::Reason;
@@ -46,26 +46,26 @@ const FRESH_MS: i64 = 1_000;
 
 /// The lists that are counted between two trainings, behind a cache.
 #[derive(Debug)]
-pub(crate) struct Lists {
+pub(crate) struct PopularListCache {
     table: PopularTable,
     clock: Clock,
-    seen: Mutex<Seen>,
+    seen: Mutex<CachedLists>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
-    /// When it was looked what there is, and when that was made.
+struct CachedLists {
+    /// When the table was read, and when its newest lists were made.
     made: Option<(Timestamp, Option<Timestamp>)>,
     lists: HashMap<&'static str, Arc<PopularList>>,
 }
 
-impl Lists {
+impl PopularListCache {
     pub(crate) fn new(table: PopularTable, clock: Clock) -> Self {
         Self { table, clock, seen: Mutex::default() }
     }
 
-    /// When the newest lists were made. An answer without them is better than none, so what cannot be read is as good
-    /// as not there.
+    /// When the newest lists were made. An answer without them is better than none, so lists that cannot be read count as
+    /// missing.
     async fn made_at(&self) -> Option<Timestamp> {
         let now = self.clock.now();
         if let Some((at, made)) = self.lock().made
@@ -76,7 +76,7 @@ impl Lists {
         let made = match self.table.made().await {
             Ok(made) => made.map(|made| made.at),
             Err(error) => {
-                tracing::error!(%error, "the popular lists cannot be looked for");
+                tracing::error!(%error, "the popular lists cannot be read");
                 None
             }
         };
@@ -103,14 +103,14 @@ impl Lists {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Seen> {
+    fn lock(&self) -> MutexGuard<'_, CachedLists> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Answers with the most popular products of the window: by the list that was counted since the last training, if
 /// there is one, and then by the model.
-pub(crate) async fn answer(state: &State, window: Window, ask: &Ask) -> Result<Answer, ApiError> {
+pub(crate) async fn answer(state: &State, window: Window, options: &ListOptions) -> Result<Answer, ApiError> {
     let (model, made_at) = tokio::join!(state.models.live(), state.popular.made_at());
     let model = model?;
     let newer =
@@ -121,35 +121,35 @@ pub(crate) async fn answer(state: &State, window: Window, ask: &Ask) -> Result<A
     };
     let list = format!("popular/{window:?}");
     let version = model.as_ref().map(|model| model.pointer.version);
-    fill(state, ask, &list, version, &[], &Popular { model, counted, window, ask }).await
+    fill(state, options, &list, version, &[], &PopularRanking { model, counted, window, options }).await
 }
 
-struct Popular<'a> {
+struct PopularRanking<'a> {
     /// `None` before the first training.
     model: Option<Arc<LiveModel>>,
     /// `None` unless it is newer than the model.
     counted: Option<Arc<PopularList>>,
     window: Window,
-    ask: &'a Ask,
+    options: &'a ListOptions,
 }
 
-impl Popular<'_> {
+impl PopularRanking<'_> {
     /// The products of the list that are in a wanted category.
-    fn counted(&self) -> impl Iterator<Item = &Counted> {
-        let wanted = &self.ask.categories;
-        let fits = move |counted: &&Counted| {
+    fn counted(&self) -> impl Iterator<Item = &CountedProduct> {
+        let wanted = &self.options.categories;
+        let fits = move |counted: &&CountedProduct| {
             wanted.is_empty() || counted.categories.iter().any(|category| wanted.contains(category))
         };
         self.counted.iter().flat_map(|list| &list.products).filter(fits)
     }
 }
 
-impl Ranking for Popular<'_> {
+impl Ranking for PopularRanking<'_> {
     /// The share of baskets.
     type Why = f64;
 
     fn best(&self, n: usize) -> Vec<Ranked<f64>> {
-        let of_list = |counted: &Counted| Ranked {
+        let of_list = |counted: &CountedProduct| Ranked {
             id: counted.product_id.clone(),
             score: counted.share,
             why: counted.share,
@@ -159,7 +159,7 @@ impl Ranking for Popular<'_> {
         // What the list has no room for follows in the model's order, and is not more popular than the list's last.
         let listed: HashSet<&str> = self.counted().map(|counted| counted.product_id.as_str()).collect();
         let most = best.last().map_or(f64::INFINITY, |last| last.score);
-        let wanted = category_codes(&model.priors, self.ask);
+        let wanted = category_codes(&model.priors, self.options);
         let popular = model.priors.popular(self.window).iter().copied();
         let rest = popular
             .filter(|&product| in_categories(&model.priors, wanted.as_deref(), product))

@@ -7,15 +7,15 @@ use std::sync::Arc;
 use nextbasket_domain::{Basket, ProductId, Timestamp, UserId};
 use nextbasket_http::ApiError;
 use nextbasket_recommender::{
-    ANCHORS, Anchor, History, Priors, ProductIx, Recommendation, Request, Scorer, Scratch, Window,
+    ANCHORS, Anchor, History, Priors, ProductIx, Recommendation, Request, Scorer, ScratchBuffers, Window,
 };
 use nextbasket_tables::TableError;
 
 use crate::State;
 use crate::answer::Answer;
-use crate::ask::{Ask, BoostTarget};
 use crate::fill::{Ranked, Ranking, fill};
-use crate::live_model::{LiveModel, Row};
+use crate::list_options::{BoostTarget, ListOptions};
+use crate::live_model::{LiveModel, NamedRows};
 use crate::reason::{Evidence, Reason};
 use crate::unmodelled::{self, Bought};
 
@@ -26,12 +26,16 @@ const LEAST_SHARE: f64 = 0.1;
 
 thread_local! {
     // As large as the catalogue, hence not made for each answer.
-    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::new());
+    static SCRATCH: RefCell<ScratchBuffers> = RefCell::new(ScratchBuffers::new());
 }
 
 /// Answers for a user, a cart, or both.
-pub(crate) async fn answer(state: &State, cart: &[ProductId], ask: &Ask) -> Result<Answer, ApiError> {
-    let user = ask.user.as_ref();
+pub(crate) async fn answer(
+    state: &State,
+    cart: &[ProductId],
+    options: &ListOptions,
+) -> Result<Answer, ApiError> {
+    let user = options.user.as_ref();
     let baskets = async {
         match user {
             Some(user) => match state.history.baskets(user).await {
@@ -49,23 +53,23 @@ pub(crate) async fn answer(state: &State, cart: &[ProductId], ask: &Ask) -> Resu
     let list = format!("recommendations/{}", user.map_or("", UserId::as_str));
     let unmodelled = unmodelled::rank(&baskets, model.as_ref().map(|model| &model.priors));
     let Some(model) = model else {
-        return fill(state, ask, &list, None, cart, &Unmodelled { unmodelled, ask }).await;
+        return fill(state, options, &list, None, cart, &UnmodelledRanking { unmodelled, options }).await;
     };
-    let question = Question::new(state, &model, &baskets, cart, unmodelled, ask).await?;
-    fill(state, ask, &list, Some(model.pointer.version), cart, &question).await
+    let ranking = ModelRanking::new(state, &model, &baskets, cart, unmodelled, options).await?;
+    fill(state, options, &list, Some(model.pointer.version), cart, &ranking).await
 }
 
 /// The ranking before the first training.
-struct Unmodelled<'a> {
+struct UnmodelledRanking<'a> {
     unmodelled: Vec<Ranked<Bought>>,
-    ask: &'a Ask,
+    options: &'a ListOptions,
 }
 
-impl Ranking for Unmodelled<'_> {
+impl Ranking for UnmodelledRanking<'_> {
     type Why = Bought;
 
     fn best(&self, n: usize) -> Vec<Ranked<Bought>> {
-        boosted(self.unmodelled.clone(), self.ask, None, n)
+        boosted(self.unmodelled.clone(), self.options, None, n)
     }
 
     fn reasons(&self, bought: &Bought) -> Vec<Reason> {
@@ -80,28 +84,28 @@ enum Why {
     Unmodelled(Bought),
 }
 
-/// All that a ranking is computed from.
-struct Question<'a> {
+/// The ranking of a model, and all that it is computed from.
+struct ModelRanking<'a> {
     model: &'a LiveModel,
-    ask: &'a Ask,
+    options: &'a ListOptions,
     unmodelled: Vec<Ranked<Bought>>,
     history: History,
     anchors: Vec<Anchor>,
     cart: Vec<ProductIx>,
-    rows: HashMap<ProductIx, Arc<Row>>,
+    rows: HashMap<ProductIx, Arc<NamedRows>>,
     exclude: Vec<ProductIx>,
     /// The codes of the wanted categories; `None` for any.
     categories: Option<Vec<u32>>,
 }
 
-impl<'a> Question<'a> {
+impl<'a> ModelRanking<'a> {
     async fn new(
         state: &State,
         model: &'a LiveModel,
         baskets: &[Basket],
         cart: &[ProductId],
         unmodelled: Vec<Ranked<Bought>>,
-        ask: &'a Ask,
+        options: &'a ListOptions,
     ) -> Result<Self, ApiError> {
         let priors = &model.priors;
         let known =
@@ -127,14 +131,14 @@ impl<'a> Question<'a> {
         let rows = state.models.rows(model, &wanted).await?;
         Ok(Self {
             model,
-            ask,
+            options,
             unmodelled,
             history,
             anchors,
             cart,
             rows,
-            exclude: known(&ask.exclude),
-            categories: category_codes(priors, ask),
+            exclude: known(&options.exclude),
+            categories: category_codes(priors, options),
         })
     }
 
@@ -201,12 +205,12 @@ impl<'a> Question<'a> {
     }
 }
 
-impl Ranking for Question<'_> {
+impl Ranking for ModelRanking<'_> {
     type Why = Why;
 
     /// The products that the model has not seen stand among the others by their scores.
     fn best(&self, n: usize) -> Vec<Ranked<Why>> {
-        let everything = !self.ask.boosts.is_empty();
+        let everything = !self.options.boosts.is_empty();
         let recommendations = self.score(if everything { usize::MAX } else { n });
         let mut others = self.unmodelled.iter().peekable();
         let mut merged = Vec::with_capacity(recommendations.len() + self.unmodelled.len());
@@ -227,7 +231,7 @@ impl Ranking for Question<'_> {
             });
         }
         merged.extend(others.map(unmodelled));
-        boosted(merged, self.ask, Some(&self.model.priors), n)
+        boosted(merged, self.options, Some(&self.model.priors), n)
     }
 
     fn reasons(&self, why: &Why) -> Vec<Reason> {
@@ -241,9 +245,9 @@ impl Ranking for Question<'_> {
 }
 
 /// The codes of the wanted categories that the model knows; `None` if any category will do.
-pub(crate) fn category_codes(priors: &Priors, ask: &Ask) -> Option<Vec<u32>> {
-    let codes = ask.categories.iter().filter_map(|category| priors.category_code(category.as_str()));
-    (!ask.categories.is_empty()).then(|| codes.collect())
+pub(crate) fn category_codes(priors: &Priors, options: &ListOptions) -> Option<Vec<u32>> {
+    let codes = options.categories.iter().filter_map(|category| priors.category_code(category.as_str()));
+    (!options.categories.is_empty()).then(|| codes.collect())
 }
 
 pub(crate) fn in_categories(priors: &Priors, wanted: Option<&[u32]>, product: ProductIx) -> bool {
@@ -251,11 +255,16 @@ pub(crate) fn in_categories(priors: &Priors, wanted: Option<&[u32]>, product: Pr
 }
 
 /// Applies the boosts and cuts to the best `n`.
-fn boosted<W>(mut ranked: Vec<Ranked<W>>, ask: &Ask, priors: Option<&Priors>, n: usize) -> Vec<Ranked<W>> {
-    if !ask.boosts.is_empty() {
+fn boosted<W>(
+    mut ranked: Vec<Ranked<W>>,
+    options: &ListOptions,
+    priors: Option<&Priors>,
+    n: usize,
+) -> Vec<Ranked<W>> {
+    if !options.boosts.is_empty() {
         for ranked in &mut ranked {
             let product = priors.and_then(|priors| Some((priors, priors.index_of(ranked.id.as_str())?)));
-            for boost in &ask.boosts {
+            for boost in &options.boosts {
                 let hit = match &boost.target {
                     BoostTarget::Product(id) => *id == ranked.id,
                     BoostTarget::Category(category) => product.is_some_and(|(priors, product)| {

@@ -4,10 +4,9 @@ use nextbasket_domain::{ProductId, Timestamp};
 use nextbasket_recommender::Window;
 use serde::Serialize;
 
-/// Where a product in an answer comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) enum Kind {
+pub(crate) enum ReasonKind {
     /// The user bought it before.
     BoughtAgain,
     /// Shoppers bought it in the purchases after one with what the user bought.
@@ -24,8 +23,7 @@ pub(crate) enum Kind {
     Catalogue,
 }
 
-impl Kind {
-    /// All of them.
+impl ReasonKind {
     pub(crate) const ALL: [Self; 7] = [
         Self::BoughtAgain,
         Self::BoughtNext,
@@ -64,7 +62,7 @@ pub(crate) struct Evidence {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Reason {
-    pub kind: Kind,
+    pub kind: ReasonKind,
     /// The part of the score that it explains, 0 to 1.
     pub share: f64,
     /// The same in English.
@@ -88,7 +86,7 @@ pub(crate) struct Reason {
 }
 
 impl Reason {
-    fn new(kind: Kind, text: String) -> Self {
+    fn new(kind: ReasonKind, text: String) -> Self {
         Self {
             kind,
             share: 1.0,
@@ -103,11 +101,11 @@ impl Reason {
     }
 
     pub(crate) fn pinned() -> Self {
-        Self::new(Kind::Pinned, "Placed here by the shop".to_owned())
+        Self::new(ReasonKind::Pinned, "Placed here by the shop".to_owned())
     }
 
     pub(crate) fn catalogue() -> Self {
-        Self::new(Kind::Catalogue, "From the catalogue".to_owned())
+        Self::new(ReasonKind::Catalogue, "From the catalogue".to_owned())
     }
 
     /// `popularity`: the share of the window's baskets that hold it.
@@ -115,7 +113,7 @@ impl Reason {
         let percent = popularity * 100.0;
         let percent = if percent < 0.1 { "under 0.1".to_owned() } else { format!("{percent:.1}") };
         let which = if window == Window::AllTime { "all" } else { "recent" };
-        Self::new(Kind::Popular, format!("In {percent} % of {which} purchases"))
+        Self::new(ReasonKind::Popular, format!("In {percent} % of {which} purchases"))
     }
 
     pub(crate) fn bought_again(times: u32, purchases: u32, last: Timestamp) -> Self {
@@ -123,26 +121,26 @@ impl Reason {
             (1, 1) => "You bought it in your last purchase".to_owned(),
             _ => format!("You bought it in {times} of your last {purchases} purchases"),
         };
-        let reason = Self::new(Kind::BoughtAgain, text);
+        let reason = Self::new(ReasonKind::BoughtAgain, text);
         Self { times: Some(times), purchases: Some(purchases), last_purchased_at: Some(last), ..reason }
     }
 
     pub(crate) fn bought_next(because: Vec<Evidence>) -> Self {
-        let shoppers = most(&because);
+        let shoppers = max_count(&because);
         let text = format!("You bought {}; {} then bought this", names(&because), count(shoppers, "shopper"));
-        Self { because, shoppers: Some(shoppers), ..Self::new(Kind::BoughtNext, text) }
+        Self { because, shoppers: Some(shoppers), ..Self::new(ReasonKind::BoughtNext, text) }
     }
 
     pub(crate) fn bought_together(because: Vec<Evidence>) -> Self {
-        let baskets = most(&because);
+        let baskets = max_count(&because);
         let text = format!("With {} in {}", names(&because), count(baskets, "basket"));
-        Self { because, baskets: Some(baskets), ..Self::new(Kind::BoughtTogether, text) }
+        Self { because, baskets: Some(baskets), ..Self::new(ReasonKind::BoughtTogether, text) }
     }
 
     pub(crate) fn bought_by_same_shoppers(because: Vec<Evidence>) -> Self {
-        let shoppers = most(&because);
+        let shoppers = max_count(&because);
         let text = format!("{} bought {} too, at another time", count(shoppers, "shopper"), names(&because));
-        Self { because, shoppers: Some(shoppers), ..Self::new(Kind::BoughtBySameShoppers, text) }
+        Self { because, shoppers: Some(shoppers), ..Self::new(ReasonKind::BoughtBySameShoppers, text) }
     }
 
     /// With the part of the score that it explains, to two decimals.
@@ -151,7 +149,7 @@ impl Reason {
     }
 }
 
-fn most(because: &[Evidence]) -> u32 {
+fn max_count(because: &[Evidence]) -> u32 {
     because.iter().map(|evidence| evidence.count).max().unwrap_or(0)
 }
 

@@ -1,4 +1,4 @@
-//! What goes with one product.
+//! Products that go with one product.
 
 use std::collections::HashSet;
 use std::slice;
@@ -10,16 +10,16 @@ use nextbasket_recommender::{NeighbourRow, ProductIx, Window};
 
 use crate::State;
 use crate::answer::Answer;
-use crate::ask::Ask;
 use crate::fill::{Ranked, Ranking, fill};
-use crate::live_model::{LiveModel, Row};
+use crate::list_options::ListOptions;
+use crate::live_model::{LiveModel, NamedRows};
 use crate::popular;
 use crate::ranking::{category_codes, in_categories};
 use crate::reason::{Evidence, Reason};
 
 /// How products are related.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Kind {
+pub(crate) enum Relation {
     /// In the same baskets.
     #[default]
     Together,
@@ -27,7 +27,7 @@ pub(crate) enum Kind {
     Similar,
 }
 
-impl Kind {
+impl Relation {
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         match text {
             "together" => Ok(Self::Together),
@@ -43,7 +43,7 @@ impl Kind {
         }
     }
 
-    fn row(self, row: &Row) -> &NeighbourRow {
+    fn row(self, row: &NamedRows) -> &NeighbourRow {
         match self {
             Self::Together => &row.rows.together,
             Self::Similar => &row.rows.similar,
@@ -58,68 +58,70 @@ impl Kind {
     }
 }
 
-/// Answers with the product's neighbours of this kind, then of the other kind, then with what is popular.
+/// Answers with the product's neighbours of this relation, then of the other relation, then with what is popular.
 ///
 /// # Errors
 /// 404 if neither the model nor the catalogue knows the product.
 pub(crate) async fn answer(
     state: &State,
     product: &ProductId,
-    kind: Kind,
-    ask: &Ask,
+    relation: Relation,
+    options: &ListOptions,
 ) -> Result<Answer, ApiError> {
     let model = state.models.live().await?;
     let ix = model.as_ref().and_then(|model| model.priors.index_of(product.as_str()));
     if ix.is_none() && state.cards.get(slice::from_ref(product)).await?.is_empty() {
-        return Err(
-            ApiError::not_found("product_not_found", "there is no product of this id").at("productId")
-        );
+        return Err(ApiError::not_found(
+            "product_not_found",
+            format!("product {:?} not found", product.as_str()),
+        )
+        .at("productId"));
     }
-    let list = format!("related/{kind:?}/{product}");
+    let list = format!("related/{relation:?}/{product}");
     let never = slice::from_ref(product);
     let row = match (&model, ix) {
         (Some(model), Some(ix)) => state.models.rows(model, &[ix]).await?.remove(&ix),
         _ => None,
     };
     let version = model.as_ref().map(|model| model.pointer.version);
-    let related = RelatedTo { model, product, row, kind, ask };
-    fill(state, ask, &list, version, never, &related).await
+    let related = RelatedRanking { model, product, row, relation, options };
+    fill(state, options, &list, version, never, &related).await
 }
 
-struct RelatedTo<'a> {
+struct RelatedRanking<'a> {
     /// `None` before the first training.
     model: Option<Arc<LiveModel>>,
     product: &'a ProductId,
-    row: Option<Arc<Row>>,
-    kind: Kind,
-    ask: &'a Ask,
+    row: Option<Arc<NamedRows>>,
+    relation: Relation,
+    options: &'a ListOptions,
 }
 
 /// Why a product is in the list.
 enum Why {
-    /// A neighbour of this kind, with so many baskets or shoppers.
-    Neighbour(Kind, u32),
+    /// A neighbour of this relation, with so many baskets or shoppers.
+    Neighbour(Relation, u32),
     /// In this share of baskets.
     Popular(f64),
 }
 
-impl Ranking for RelatedTo<'_> {
+impl Ranking for RelatedRanking<'_> {
     type Why = Why;
 
     fn best(&self, n: usize) -> Vec<Ranked<Why>> {
         let Some(model) = &self.model else { return Vec::new() };
         let priors = &model.priors;
-        let wanted = category_codes(priors, self.ask);
+        let wanted = category_codes(priors, self.options);
         let fits = |product| in_categories(priors, wanted.as_deref(), product);
         let mut seen: HashSet<ProductIx> = priors.index_of(self.product.as_str()).into_iter().collect();
         let mut ranked = Vec::new();
-        for kind in [self.kind, self.kind.other()] {
-            for neighbour in self.row.iter().flat_map(|row| kind.row(row).iter()) {
+        for relation in [self.relation, self.relation.other()] {
+            for neighbour in self.row.iter().flat_map(|row| relation.row(row).iter()) {
                 if seen.insert(neighbour.product)
                     && fits(neighbour.product)
                     && let Ok(id) = ProductId::parse(priors.id(neighbour.product))
                 {
-                    let why = Why::Neighbour(kind, neighbour.evidence);
+                    let why = Why::Neighbour(relation, neighbour.evidence);
                     ranked.push(Ranked { id, score: f64::from(neighbour.score), why });
                 }
             }
@@ -137,10 +139,10 @@ impl Ranking for RelatedTo<'_> {
 
     fn reasons(&self, why: &Why) -> Vec<Reason> {
         match why {
-            Why::Neighbour(kind, count) => {
+            Why::Neighbour(relation, count) => {
                 let name = self.row.as_ref().and_then(|row| row.name.clone());
                 let name = name.unwrap_or_else(|| self.product.to_string());
-                vec![kind.reason(Evidence { product_id: self.product.clone(), name, count: *count })]
+                vec![relation.reason(Evidence { product_id: self.product.clone(), name, count: *count })]
             }
             Why::Popular(popularity) => vec![Reason::popular(*popularity, Window::Scoring)],
         }

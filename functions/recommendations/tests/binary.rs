@@ -8,12 +8,11 @@
 )]
 
 use std::collections::BTreeSet;
-use std::num::NonZero;
 
-use nextbasket_domain::{Category, Clock, Line, Product, ProductId, Purchase, PurchaseId, Timestamp, UserId};
-use nextbasket_recommender::Params;
+use nextbasket_domain::{Category, Line, Product, ProductId, Purchase, PurchaseId, Timestamp, UserId};
 use nextbasket_tables::{TableNames, Tables};
 use nextbasket_testkit::events::{answer, ends_and_says, event, unused_events};
+use nextbasket_testkit::jobs::train;
 use nextbasket_testkit::{FunctionProcess, TestStack};
 use serde_json::{Value, json};
 
@@ -65,8 +64,7 @@ async fn shop() -> TestStack {
         }
         history.refresh(&user_id, &purchases).await.unwrap();
     }
-    let threads = NonZero::new(1).unwrap();
-    nextbasket_training::run(&tables, Params::default(), threads, &Clock::system(), &|_| ()).await.unwrap();
+    train(stack.site(), &tables).await;
     stack
 }
 
@@ -138,7 +136,8 @@ async fn without_a_table_or_its_mode_it_ends_and_says_why() {
         let mut environment = stack.environment("recommendations");
         environment.remove(variable);
         let function = FunctionProcess::spawn(env!("CARGO_BIN_EXE_recommendations"), &environment).await;
-        ends_and_says(&function, &event("popular"), &format!("{variable} must")).await;
+        ends_and_says(&function, &event("popular"), &format!("environment variable {variable} is not set"))
+            .await;
     }
 }
 

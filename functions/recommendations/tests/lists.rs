@@ -8,14 +8,14 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZero;
 
 use lambda_runtime::{Context, LambdaEvent};
 use nextbasket_domain::{Category, Clock, Line, Product, ProductId, Purchase, Random, Timestamp, UserId};
-use nextbasket_http::{AuthMode, Metrics, Service};
-use nextbasket_recommender::Params;
+use nextbasket_http::{AuthMode, Service};
 use nextbasket_tables::{TableNames, Tables};
+use nextbasket_telemetry::Metrics;
 use nextbasket_testkit::TestStack;
+use nextbasket_testkit::jobs::train;
 use recommendations::{State, handle};
 use serde_json::{Value, json};
 
@@ -61,10 +61,7 @@ impl World {
             }
         }
         if sold > 0 {
-            let threads = NonZero::new(1).unwrap();
-            nextbasket_training::run(&tables, Params::default(), threads, &Clock::system(), &|_| ())
-                .await
-                .unwrap();
+            train(stack.site(), &tables).await;
         }
         let service = Service { auth: AuthMode::Iam, metrics: Metrics::off() };
         let state = State::new(service, &tables, Clock::system(), Random::new(|| 4)).unwrap();

@@ -8,15 +8,15 @@
 )]
 
 use std::collections::BTreeMap;
-use std::num::NonZero;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use lambda_runtime::{Context, LambdaEvent};
 use nextbasket_domain::{Clock, Line, Product, ProductId, Purchase, Random, Timestamp};
-use nextbasket_http::{AuthMode, Metrics, Service};
-use nextbasket_recommender::Params;
+use nextbasket_http::{AuthMode, Service};
 use nextbasket_tables::{TableNames, Tables};
+use nextbasket_telemetry::Metrics;
+use nextbasket_testkit::jobs::train;
 use nextbasket_testkit::{Fault, FaultProxy, TestStack};
 use recommendations::{State, handle};
 use serde_json::{Value, json};
@@ -64,8 +64,7 @@ async fn shop() -> World {
         };
         direct.purchases().unwrap().record(&purchase).await.unwrap();
     }
-    let threads = NonZero::new(1).unwrap();
-    nextbasket_training::run(&direct, Params::default(), threads, &Clock::system(), &|_| ()).await.unwrap();
+    train(stack.site(), &direct).await;
     let now = Arc::new(AtomicI64::new(1_780_000_000_000));
     let told = now.clone();
     let clock = Clock::new(move || Timestamp::from_millis(told.load(Ordering::Relaxed)).unwrap());

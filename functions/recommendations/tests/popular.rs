@@ -8,18 +8,19 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use lambda_runtime::{Context, LambdaEvent};
 use nextbasket_domain::{Category, Clock, Line, Product, ProductId, Purchase, Random, Timestamp};
-use nextbasket_http::{AuthMode, Metrics, Service};
-use nextbasket_recommender::Params;
+use nextbasket_http::{AuthMode, Service};
+use nextbasket_job_engine::Site;
 use nextbasket_tables::popular::{Made, Popular};
 use nextbasket_tables::{TableNames, Tables};
+use nextbasket_telemetry::Metrics;
 use nextbasket_testkit::TestStack;
+use nextbasket_testkit::jobs::train;
 use recommendations::{State, handle};
 use serde_json::{Value, json};
 
@@ -67,8 +68,8 @@ impl World {
                 };
                 tables.purchases().unwrap().record(&purchase).await.unwrap();
             }
-            let (threads, clock) = (NonZero::new(1).unwrap(), Clock::new(|| at(TRAINED)));
-            nextbasket_training::run(&tables, Params::default(), threads, &clock, &|_| ()).await.unwrap();
+            let clock = Clock::new(|| at(TRAINED));
+            train(Site { clock, ..stack.site() }, &tables).await;
         }
         let now = Arc::new(AtomicI64::new(TRAINED + 1_000_000));
         let told = now.clone();

@@ -8,18 +8,18 @@
 )]
 
 use std::collections::{BTreeSet, HashMap};
-use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use aws_sdk_dynamodb::Client;
 use lambda_runtime::{Context, LambdaEvent};
 use nextbasket_domain::{Clock, Random, Timestamp, UserId};
-use nextbasket_http::{AuthMode, Metrics, Service};
-use nextbasket_recommender::Params;
-use nextbasket_shop::{Shop, Size};
+use nextbasket_http::{AuthMode, Service};
+use nextbasket_shop::{Shop, ShopSize};
 use nextbasket_tables::popular::{MAX_BYTES, Made, Popular};
 use nextbasket_tables::{TableNames, Tables};
+use nextbasket_telemetry::Metrics;
+use nextbasket_testkit::jobs::train;
 use nextbasket_testkit::{FaultProxy, TestStack};
 use recommendations::{State, handle};
 use serde_json::{Value, json};
@@ -47,7 +47,7 @@ impl Measured {
         let proxy = stack.proxy().await;
         let end = Timestamp::parse("2026-06-01T00:00:00Z").unwrap();
         let Shop { products, purchases } =
-            nextbasket_shop::generate(11, end, Size { shoppers: 120, days: 400 });
+            nextbasket_shop::generate(11, end, ShopSize { shoppers: 120, days: 400 });
         let tables = tables(&stack, stack.dynamodb());
         let (catalogue, truth, history) =
             (tables.products().unwrap(), tables.purchases().unwrap(), tables.history().unwrap());
@@ -61,10 +61,7 @@ impl Measured {
         for user in &users {
             history.refresh(user, &truth).await.unwrap();
         }
-        let threads = NonZero::new(2).unwrap();
-        nextbasket_training::run(&tables, Params::default(), threads, &Clock::system(), &|_| ())
-            .await
-            .unwrap();
+        train(stack.site(), &tables).await;
         Self { stack, proxy, users: users.into_iter().collect() }
     }
 

@@ -41,7 +41,7 @@ use connections::{Connection, Connections};
 
 /// How long clients may take, and how many there may be.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct ConnectionLimits {
     /// The time to send the head of a request, counted from when the connection waits for one. This is also how long
     /// an idle connection is kept.
     pub head: Duration,
@@ -51,9 +51,9 @@ pub struct Limits {
     pub connections: usize,
 }
 
-impl Default for Limits {
+impl Default for ConnectionLimits {
     fn default() -> Self {
-        Limits { head: Duration::from_secs(20), body: Duration::from_secs(20), connections: 256 }
+        ConnectionLimits { head: Duration::from_secs(20), body: Duration::from_secs(20), connections: 256 }
     }
 }
 
@@ -70,7 +70,7 @@ pub(crate) enum Entrance {
 #[derive(Clone)]
 pub(crate) struct Door {
     pub(crate) entrance: Entrance,
-    pub(crate) limits: Limits,
+    pub(crate) limits: ConnectionLimits,
     /// Makes the answer to a rejected request, in the protocol of the service behind the door.
     pub(crate) refusal: fn(Foreign) -> Response,
 }

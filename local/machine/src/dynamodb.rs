@@ -17,18 +17,18 @@ use dynoxide::Database;
 use tokio::time::MissedTickBehavior;
 
 use crate::access::AccessKey;
-use crate::door::{Door, Entrance, Limits};
+use crate::door::{ConnectionLimits, Door, Entrance};
 use crate::listen::{ListenError, Listening};
 use crate::server::{ServerThreads, Threads};
 
-use front::Front;
+use front::DynamoDbState;
 
 pub use clients::{REGION, patient, sdk_config};
-pub use tables::{TableError, create_tables};
+pub use tables::{TableSetupError, create_tables};
 pub(crate) use upkeep::{records_after, trim};
 
-/// SQLite's message for a full disk.
-pub(crate) const FULL_DISK: &str = "database or disk is full";
+/// SQLite's message for a full disk. DynamoDB and S3 of the machine answer with it.
+pub const FULL_DISK: &str = "database or disk is full";
 
 /// How often expired items are looked for. AWS takes days at most; here a minute.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -60,7 +60,7 @@ impl DynamoDb {
     /// # Errors
     /// [`DynamoDbError`] when the storage cannot be opened or the address cannot be listened on.
     pub fn start(storage: Storage, address: SocketAddr, key: &AccessKey) -> Result<Self, DynamoDbError> {
-        Self::serve(storage, Listening::on(address)?, key, Limits::default())
+        Self::serve(storage, Listening::on(address)?, key, ConnectionLimits::default())
     }
 
     /// Like [`DynamoDb::start`], on a listener that is already bound.
@@ -68,7 +68,7 @@ impl DynamoDb {
         storage: Storage,
         listening: Listening,
         key: &AccessKey,
-        limits: Limits,
+        limits: ConnectionLimits,
     ) -> Result<Self, DynamoDbError> {
         Self::serve_sweeping(storage, listening, key, limits, SWEEP)
     }
@@ -77,12 +77,13 @@ impl DynamoDb {
         storage: Storage,
         listening: Listening,
         key: &AccessKey,
-        limits: Limits,
+        limits: ConnectionLimits,
         every: Duration,
     ) -> Result<Self, DynamoDbError> {
         let database = open(&storage)?;
         let served = database.clone();
-        let front = Front { database: database.clone(), key: key.clone(), address: listening.address() };
+        let front =
+            DynamoDbState { database: database.clone(), key: key.clone(), address: listening.address() };
         let threads = Threads { name: "dynamodb", count: 2, server: "the local DynamoDB" };
         let no_thread = |source| DynamoDbError::Thread { source };
         let door = Door { entrance: Entrance::Signed(key.id().to_owned()), limits, refusal: front::refusal };
@@ -135,7 +136,7 @@ impl DynamoDb {
 #[derive(Debug, thiserror::Error)]
 pub enum DynamoDbError {
     /// The storage cannot be opened.
-    #[error("the database {path} cannot be opened: {reason}")]
+    #[error("database {path} cannot be opened: {reason}")]
     Open {
         /// The file, or `memory`.
         path: String,
@@ -143,13 +144,13 @@ pub enum DynamoDbError {
         reason: String,
     },
     /// The storage refused a change of its settings.
-    #[error("the database refused: {0}")]
+    #[error("database: {0}")]
     Storage(String),
     /// The address cannot be listened on.
-    #[error("the local DynamoDB: {0}")]
+    #[error("DynamoDB endpoint: {0}")]
     Listen(#[from] ListenError),
     /// The operating system gives no thread.
-    #[error("the local DynamoDB cannot have its threads: {source}")]
+    #[error("DynamoDB endpoint: cannot start its threads: {source}")]
     Thread {
         /// The operating system's reason.
         source: std::io::Error,
@@ -172,6 +173,11 @@ fn open(storage: &Storage) -> Result<Database, DynamoDbError> {
         let reason = if full { FULL_DISK.to_owned() } else { reason };
         DynamoDbError::Open { path: path.clone(), reason }
     };
+    if let Storage::File(file) = storage
+        && file.metadata().is_ok_and(|found| found.len() > 0)
+    {
+        upkeep::finish_table_changes(file).map_err(|e| failed(e.to_string()))?;
+    }
     let database = Database::new(&path).map_err(|e| failed(e.to_string()))?;
     rusqlite::Connection::open(&path)
         .and_then(|second| second.execute_batch(STREAM_INDEX))
@@ -228,7 +234,8 @@ Resources:
         let start = move || {
             let listening = Listening::on("127.0.0.1:0".parse().unwrap()).unwrap();
             let every = Duration::from_millis(20);
-            DynamoDb::serve_sweeping(Storage::Memory, listening, &signing, Limits::default(), every).unwrap()
+            DynamoDb::serve_sweeping(Storage::Memory, listening, &signing, ConnectionLimits::default(), every)
+                .unwrap()
         };
         let database = tokio::task::spawn_blocking(start).await.unwrap();
         let client = Client::new(&sdk_config(&database.endpoint_url(), &key));

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use clients::{Client, has_clients};
+pub use clients::{ClientRegistration, has_clients};
 
 /// The tables' file in the data folder.
 pub(crate) const DATABASE: &str = "dynamodb.sqlite";
@@ -45,17 +45,17 @@ const MARKER: &str = "format.json";
 const SERVER: &str = "server.json";
 const LAST_SERVER: &str = "last-server.json";
 
-/// The number of attempts to lock, and the pause between them: [`holder`] holds the lock for a moment.
-const LOOKS: u32 = 5;
-const LOOK: Duration = Duration::from_millis(10);
+/// The number of attempts to lock, and the pause between them: [`folder_state`] holds the lock for a moment.
+const LOCK_ATTEMPTS: u32 = 5;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// What to do if a data folder does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Missing {
-    /// Create it: for commands that fill a folder.
-    Make,
-    /// Report an error: for commands that read a folder.
-    Refuse,
+pub enum MissingFolder {
+    /// For commands that fill a folder.
+    Create,
+    /// For commands that read a folder.
+    Fail,
 }
 
 /// A data folder that this process has to itself. The lock is let go when it is dropped.
@@ -67,8 +67,7 @@ pub struct Folder {
 
 /// The server or command that has a folder open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Server {
-    /// Its process id.
+pub struct FolderHost {
     pub pid: u32,
     /// Where it answers HTTP requests.
     pub http: SocketAddr,
@@ -82,7 +81,6 @@ pub struct Server {
     pub role: Role,
 }
 
-/// The role of the process that has a folder open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Role {
@@ -95,7 +93,6 @@ pub enum Role {
     /// A command, which has the folder open while it works.
     #[serde(rename_all = "camelCase")]
     Command {
-        /// The name of the command.
         name: String,
         /// Whether current writes could be lost in a power failure. This mode ends soon after another process joins.
         bulk_loading: bool,
@@ -109,19 +106,19 @@ impl Default for Role {
     }
 }
 
-/// Which process has a folder open.
+/// Whether a process has a folder open.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Holder {
-    /// No process.
-    Nobody,
+pub enum FolderState {
+    /// No process has it open.
+    Closed,
     /// A process that is starting or about to end.
     Changing,
     /// A process that is ready.
-    Ready(Server),
+    Open(FolderHost),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Format {
+struct FolderFormat {
     format: u32,
     created_by: String,
     /// Whether the folder's database was ever created. Folders of earlier versions do not have this field.
@@ -141,25 +138,25 @@ impl Folder {
     /// process has it open, [`FolderError::OtherFormat`] if another version created it, [`FolderError::NotOurs`] if
     /// it contains something else, [`FolderError::Incomplete`] if its database is missing, [`FolderError::Io`] for
     /// other errors.
-    pub fn open(path: &Path, missing: Missing) -> Result<Self, FolderError> {
+    pub fn open(path: &Path, missing: MissingFolder) -> Result<Self, FolderError> {
         let marker = path.join(MARKER);
         if !marker.exists() {
             if path.exists() && !looks_new(path)? {
                 return Err(FolderError::NotOurs { path: path.to_owned() });
             }
-            if missing == Missing::Refuse {
+            if missing == MissingFolder::Fail {
                 return Err(FolderError::Missing { path: path.to_owned() });
             }
             make(path).map_err(|source| io(path, source))?;
         }
         keep_to_owner(path)?;
         let lock = lock_file(path)?;
-        let mut tries = 0..LOOKS;
+        let mut tries = 0..LOCK_ATTEMPTS;
         loop {
             match lock.try_lock() {
                 Ok(()) => break,
-                // It may be no server, only somebody who looks for one.
-                Err(TryLockError::WouldBlock) if tries.next().is_some() => std::thread::sleep(LOOK),
+                // It may be a process that only looks for a server.
+                Err(TryLockError::WouldBlock) if tries.next().is_some() => std::thread::sleep(LOCK_PAUSE),
                 Err(TryLockError::WouldBlock) => {
                     return Err(FolderError::InUse {
                         path: path.to_owned(),
@@ -196,24 +193,23 @@ impl Folder {
 
     fn mark(&self, complete: bool) -> Result<(), FolderError> {
         let created_by = concat!("nextbasket ", env!("CARGO_PKG_VERSION")).to_owned();
-        self.write_json(MARKER, &Format { format: FORMAT, created_by, complete })
+        self.write_json(MARKER, &FolderFormat { format: FORMAT, created_by, complete })
     }
 
-    /// Where the folder is.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Tells other processes where this one serves the folder.
+    /// Writes for other processes where this one serves the folder.
     ///
     /// # Errors
     /// [`FolderError::Io`] when the file cannot be written.
-    pub fn announce(&self, server: &Server) -> Result<(), FolderError> {
+    pub fn announce(&self, server: &FolderHost) -> Result<(), FolderError> {
         self.write_json(SERVER, server)
     }
 
-    /// Takes the announcement back.
+    /// Removes the announcement.
     ///
     /// # Errors
     /// [`FolderError::Io`] when the file is there and cannot be removed.
@@ -236,26 +232,26 @@ impl Folder {
 ///
 /// # Errors
 /// [`FolderError::Io`] when the folder is there and cannot be read.
-pub fn running_server(path: &Path) -> Result<Option<Server>, FolderError> {
-    Ok(match holder(path)? {
-        Holder::Ready(server) => Some(server),
-        Holder::Nobody | Holder::Changing => None,
+pub fn running_server(path: &Path) -> Result<Option<FolderHost>, FolderError> {
+    Ok(match folder_state(path)? {
+        FolderState::Open(server) => Some(server),
+        FolderState::Closed | FolderState::Changing => None,
     })
 }
 
-/// Which process has the folder at `path` open.
+/// Whether a process has the folder at `path` open.
 ///
 /// # Errors
 /// [`FolderError::Io`] if the folder exists and cannot be read.
-pub fn holder(path: &Path) -> Result<Holder, FolderError> {
+pub fn folder_state(path: &Path) -> Result<FolderState, FolderError> {
     if !path.join("lock").exists() {
-        return Ok(Holder::Nobody);
+        return Ok(FolderState::Closed);
     }
     let lock = lock_file(path)?;
     // The lock is shared, so that several processes can look at once.
     match lock.try_lock_shared() {
-        Ok(()) => Ok(Holder::Nobody),
-        Err(TryLockError::WouldBlock) => Ok(recorded(path).map_or(Holder::Changing, Holder::Ready)),
+        Ok(()) => Ok(FolderState::Closed),
+        Err(TryLockError::WouldBlock) => Ok(recorded(path).map_or(FolderState::Changing, FolderState::Open)),
         Err(TryLockError::Error(source)) => Err(io(path, source)),
     }
 }
@@ -264,89 +260,61 @@ pub fn holder(path: &Path) -> Result<Holder, FolderError> {
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// Another process has it open.
-    #[error("the data folder {path} is in use{}; stop that process or take another folder", by(.server.as_deref()))]
+    #[error("data folder {path} is in use{}: stop that process, or name another folder with --data", by(.server.as_deref()))]
     InUse {
-        /// The folder.
         path: PathBuf,
         /// Who has it open, when that is a server that is ready.
-        server: Option<Box<Server>>,
+        server: Option<Box<FolderHost>>,
     },
     /// Another version made it.
     #[error(
-        "the data folder {path} has format {found}, made by {created_by}; this version reads format {FORMAT}: \
-         use the version that made it, or take a new folder and import again"
+        "data folder {path} has format {found}, created by {created_by}, and this version reads format {FORMAT}: \
+         use the version that created it, or import into a new folder"
     )]
-    OtherFormat {
-        /// The folder.
-        path: PathBuf,
-        /// Its format.
-        found: u32,
-        /// The version that made it.
-        created_by: String,
-    },
+    OtherFormat { path: PathBuf, found: u32, created_by: String },
     /// Its format cannot be read.
-    #[error("{path} is damaged: {reason}; take a new folder and import again, or restore the file")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error(
+        "{path} is damaged: {reason}. Restore the file from a copy of the folder, or import into a new folder."
+    )]
+    Damaged { path: PathBuf, reason: String },
     /// The folder does not exist, and this command does not create one.
     #[error(
-        "there is no data folder \"{path}\": name it with --data, or fill one with `nextbasket import FILE --data DIR`",
+        "no data folder \"{path}\": name one with --data, or create one with `nextbasket import FILE --data DIR`",
         path = .path.display()
     )]
-    Missing {
-        /// The path of the folder.
-        path: PathBuf,
-    },
+    Missing { path: PathBuf },
     /// A file or folder that it once had is missing.
     #[error(
-        "the data folder {path} is damaged: {file} {problem}. Put the file back from a copy of the folder; or take a \
-         new folder, and import or restore a dump into it",
+        "data folder {path} is damaged: {file} {problem}. Restore the file from a copy of the folder; or import, or \
+         restore a dump, into a new folder.",
         path = .path.display()
     )]
-    Incomplete {
-        /// The path of the folder.
-        path: PathBuf,
-        /// The name of the file in it.
-        file: String,
-        /// What is wrong with the file.
-        problem: &'static str,
-    },
+    Incomplete { path: PathBuf, file: String, problem: &'static str },
     /// It holds other files.
-    #[error("the folder {path} is not empty and no data folder of nextbasket; take a new or empty one")]
-    NotOurs {
-        /// The folder.
-        path: PathBuf,
-    },
+    #[error(
+        "folder {path} is not empty and not a data folder of nextbasket: name a new or an empty folder with --data"
+    )]
+    NotOurs { path: PathBuf },
     /// Other users could read the folder, and its mode cannot be changed.
     #[error(
-        "the data folder {path} is open to other users and cannot be closed to them: {source}; take a folder that is \
-         yours"
+        "data folder {path} is readable by other users, and its mode cannot be changed: {source}. Name a folder of your \
+         own with --data."
     )]
-    Open {
-        /// The path of the folder.
-        path: PathBuf,
-        /// The operating system's error.
-        source: std::io::Error,
-    },
+    Open { path: PathBuf, source: std::io::Error },
     /// The operating system refused.
     #[error("{path}: {source}")]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// The operating system's reason.
         source: std::io::Error,
     },
 }
 
-fn by(server: Option<&Server>) -> String {
+fn by(server: Option<&FolderHost>) -> String {
     server.map_or_else(String::new, |server| format!(" by {server}"))
 }
 
-impl fmt::Display for Server {
+impl fmt::Display for FolderHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.role {
             Role::Server { .. } => write!(f, "the server at http://{} (process {})", self.http, self.pid),
@@ -378,21 +346,21 @@ fn lock_file(path: &Path) -> Result<File, FolderError> {
 
 /// The process that had the folder at `path` open last, or has it open now.
 #[must_use]
-pub fn last_server(path: &Path) -> Option<Server> {
+pub fn last_server(path: &Path) -> Option<FolderHost> {
     recorded(path).or_else(|| read_server(path, LAST_SERVER))
 }
 
-fn recorded(path: &Path) -> Option<Server> {
+fn recorded(path: &Path) -> Option<FolderHost> {
     read_server(path, SERVER)
 }
 
-fn read_server(path: &Path, name: &str) -> Option<Server> {
+fn read_server(path: &Path, name: &str) -> Option<FolderHost> {
     serde_json::from_slice(&fs::read(path.join(name)).ok()?).ok()
 }
 
 /// Whether the folder was complete once.
 fn check_format(path: &Path, marker: &[u8]) -> Result<bool, FolderError> {
-    let found: Format = serde_json::from_slice(marker)
+    let found: FolderFormat = serde_json::from_slice(marker)
         .map_err(|e| FolderError::Damaged { path: path.join(MARKER), reason: e.to_string() })?;
     if found.format == FORMAT {
         return Ok(found.complete);
@@ -422,7 +390,7 @@ fn check_database(folder: &Path, file: &Path) -> Result<(), FolderError> {
     let mut header = [0; HEADER.len()];
     match File::open(&path).and_then(|mut file| file.read_exact(&mut header)) {
         Ok(()) if header == *HEADER => Ok(()),
-        Ok(()) => Err(incomplete("is no database")),
+        Ok(()) => Err(incomplete("is not a database")),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(incomplete("is missing")),
         Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Err(incomplete("is empty")),
         Err(source) => Err(io(&path, source)),

@@ -19,7 +19,7 @@ use axum::response::Response;
 use http::StatusCode;
 use http_body_util::BodyExt;
 
-use crate::door::{Door, Entrance, Foreign, Limits};
+use crate::door::{ConnectionLimits, Door, Entrance, Foreign};
 use crate::invoke::{HttpFunction, InvocationError, invoke, request_id};
 use crate::listen::{ListenError, Listening};
 use crate::server::ServerTask;
@@ -30,18 +30,18 @@ use router::Router;
 
 /// What a front end is to do beyond the template.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct GatewayOptions {
     /// The longest body in bytes; 10 MB, as API Gateway has it.
     pub body_limit: usize,
     /// Mappings to wake after a request that may have written.
     pub wake: Option<Wake>,
     /// How long clients may take, and how many there may be.
-    pub limits: Limits,
+    pub limits: ConnectionLimits,
 }
 
-impl Default for Settings {
+impl Default for GatewayOptions {
     fn default() -> Self {
-        Settings { body_limit: 10 * 1024 * 1024, wake: None, limits: Limits::default() }
+        GatewayOptions { body_limit: 10 * 1024 * 1024, wake: None, limits: ConnectionLimits::default() }
     }
 }
 
@@ -59,7 +59,7 @@ impl Gateway {
         template: &Template,
         functions: &HashMap<String, HttpFunction>,
         address: SocketAddr,
-        settings: Settings,
+        settings: GatewayOptions,
     ) -> Result<Self, GatewayError> {
         Self::serve(template, functions, Listening::on(address)?, settings)
     }
@@ -69,7 +69,7 @@ impl Gateway {
         template: &Template,
         functions: &HashMap<String, HttpFunction>,
         listening: Listening,
-        settings: Settings,
+        settings: GatewayOptions,
     ) -> Result<Self, GatewayError> {
         let mut router = Router::default();
         for route in &template.routes {
@@ -80,10 +80,10 @@ impl Gateway {
                 .get(&function.logical_id)
                 .or_else(|| functions.get(&function.binary))
                 .ok_or_else(missing)?;
-            router.add(&route.key, Target { function: function.clone(), handler: handler.clone() })?;
+            router.add(&route.key, RouteTarget { function: function.clone(), handler: handler.clone() })?;
         }
         let door = Door { entrance: Entrance::Open, limits: settings.limits, refusal };
-        let front = Arc::new(Front { router, settings });
+        let front = Arc::new(GatewayState { router, settings });
         let server = ServerTask::start("the HTTP front end", listening, |listener, stopped| {
             door.serve(listener, stopped, move |request, peer| answer(Arc::clone(&front), peer, request))
         });
@@ -105,33 +105,28 @@ impl Gateway {
 /// Why the HTTP front end cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
-    /// The address.
-    #[error("the HTTP front end: {0}")]
+    #[error("HTTP API: {0}")]
     Listen(#[from] ListenError),
     /// A route leads to a function that nobody gave.
-    #[error("the route {route} leads to {function}, and there is no handler for it")]
+    #[error("route {route}: the function {function} has no handler")]
     NoFunction {
-        /// The route's key.
         route: String,
         /// The function's logical id.
         function: String,
     },
     /// A route's key is none.
-    #[error("{key} is no route: METHOD /path, with {{name}} or a last {{name+}}, or $default")]
-    Route {
-        /// The route's key.
-        key: String,
-    },
+    #[error("invalid route {key:?}: expected METHOD /path, with {{name}} or a last {{name+}}, or $default")]
+    Route { key: String },
 }
 
-struct Target {
+struct RouteTarget {
     function: Function,
     handler: HttpFunction,
 }
 
-struct Front {
-    router: Router<Target>,
-    settings: Settings,
+struct GatewayState {
+    router: Router<RouteTarget>,
+    settings: GatewayOptions,
 }
 
 /// The answer to a request that the door rejects, in API Gateway's form with the reason added.
@@ -139,7 +134,7 @@ fn refusal(foreign: Foreign) -> Response {
     message(StatusCode::FORBIDDEN, &format!("Forbidden. {}", foreign.reason()))
 }
 
-async fn answer(front: Arc<Front>, peer: SocketAddr, request: Request) -> Response {
+async fn answer(front: Arc<GatewayState>, peer: SocketAddr, request: Request) -> Response {
     let (head, body) = request.into_parts();
     if !router::is_encoded(head.uri.path()) {
         return message(StatusCode::BAD_REQUEST, "Bad Request");
@@ -153,11 +148,11 @@ async fn answer(front: Arc<Front>, peer: SocketAddr, request: Request) -> Respon
         Err(Unread::Broken) => return message(StatusCode::BAD_REQUEST, "Bad Request"),
     };
     let request_id = request_id();
-    let Target { function, handler } = matched.target;
+    let RouteTarget { function, handler } = matched.target;
     let event = match request::event(&head, &body, &matched, peer, &request_id) {
         Ok(event) => event,
         Err(e) => {
-            tracing::error!(error = %e, "a request could not be made an event");
+            tracing::error!(error = %e, "a request could not be converted to an event");
             return message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error");
         }
     };
@@ -167,7 +162,7 @@ async fn answer(front: Arc<Front>, peer: SocketAddr, request: Request) -> Respon
     }
     match answer {
         Ok(answer) => response::http(answer).unwrap_or_else(|e| {
-            tracing::error!(function = function.name, request_id, error = %e, "the function's answer is no response");
+            tracing::error!(function = function.name, request_id, error = %e, "the function's answer is not a valid response");
             message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
         }),
         Err(e) => {

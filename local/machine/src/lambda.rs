@@ -21,7 +21,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use crate::access::{AccessKey, Verdict, claimed, verify};
-use crate::door::{Door, Entrance, Foreign, Limits, discard};
+use crate::door::{ConnectionLimits, Door, Entrance, Foreign, discard};
 use crate::invoke::request_id;
 use crate::listen::{ListenError, Listening};
 use crate::server::ServerTask;
@@ -65,7 +65,6 @@ impl FunctionError {
     }
 }
 
-/// A running endpoint.
 pub(crate) struct Lambda(ServerTask);
 
 impl Lambda {
@@ -73,10 +72,10 @@ impl Lambda {
         functions: Functions,
         address: SocketAddr,
         key: AccessKey,
-        limits: Limits,
+        limits: ConnectionLimits,
     ) -> Result<Self, ListenError> {
         let door = Door { entrance: Entrance::Signed(key.id().to_owned()), limits, refusal: foreign };
-        let front = Arc::new(Front { functions, key });
+        let front = Arc::new(LambdaState { functions, key });
         let server = ServerTask::start("the local Lambda", Listening::on(address)?, |listener, stopped| {
             door.serve(listener, stopped, move |request, _| called(Arc::clone(&front), request))
         });
@@ -93,7 +92,7 @@ impl Lambda {
     }
 }
 
-struct Front {
+struct LambdaState {
     functions: Functions,
     key: AccessKey,
 }
@@ -104,7 +103,7 @@ fn foreign(foreign: Foreign) -> Response {
 }
 
 /// Checks the signature and finds the function's name.
-async fn called(front: Arc<Front>, request: Request) -> Response {
+async fn called(front: Arc<LambdaState>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let mut verdict = claimed(&head, &front.key);
     if verdict != Verdict::Good {
@@ -163,7 +162,7 @@ async fn invoke(functions: &Functions, name: &str, headers: &HeaderMap, payload:
             let name = name.to_owned();
             tokio::spawn(async move {
                 if let Err(e) = outcome(running.await) {
-                    tracing::error!(function = name, error = %e, "an event failed");
+                    tracing::error!(function = name, error = %e, "an asynchronous invocation failed");
                 }
             });
             response(StatusCode::ACCEPTED, Vec::new())

@@ -41,7 +41,7 @@ pub mod streams;
 pub mod template;
 
 pub use access::AccessKey;
-pub use door::Limits;
+pub use door::ConnectionLimits;
 pub use invoke::{Handler, HttpFunction, StreamFunction, handler};
 pub use listen::ListenError;
-pub use machine::{Machine, MachineError, Options};
+pub use machine::{Machine, MachineError, MachineOptions};

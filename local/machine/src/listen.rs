@@ -9,27 +9,16 @@ use socket2::{Domain, Protocol, Socket, Type};
 pub enum ListenError {
     /// The address is open to other machines.
     #[error(
-        "{address} is no loopback address; the HTTP API checks no credentials here, so only this machine may call: \
-         use 127.0.0.1 or [::1]"
+        "{address} is not a loopback address: the HTTP API checks no credentials here, so only this machine may call it. \
+         Use 127.0.0.1 or [::1]."
     )]
-    NotLoopback {
-        /// The address that was asked for.
-        address: SocketAddr,
-    },
+    NotLoopback { address: SocketAddr },
     /// Another program listens there.
-    #[error("{address} is taken by another program; stop it or take another port (0 takes any free one)")]
-    Taken {
-        /// The address that was asked for.
-        address: SocketAddr,
-    },
+    #[error("{address} is taken by another program: stop it, or use another port (0 takes any free one)")]
+    Taken { address: SocketAddr },
     /// The operating system refused for another reason.
     #[error("cannot listen on {address}: {source}")]
-    Refused {
-        /// The address that was asked for.
-        address: SocketAddr,
-        /// The operating system's reason.
-        source: std::io::Error,
-    },
+    Refused { address: SocketAddr, source: std::io::Error },
 }
 
 /// A bound loopback listener, for whichever runtime serves it.

@@ -9,16 +9,18 @@ use aws_config::SdkConfig;
 use tokio::task::JoinHandle;
 
 use crate::access::{AccessKey, KeyError, open_key_file};
-use crate::door::Limits;
-use crate::dynamodb::{self, DynamoDb, DynamoDbError, REGION, Storage, TableError};
-use crate::folder::{DATABASE, Folder, FolderError, Missing, OBJECTS, Role, Server, running_server};
-use crate::gateway::{Gateway, GatewayError, Settings};
+use crate::door::ConnectionLimits;
+use crate::dynamodb::{self, DynamoDb, DynamoDbError, REGION, Storage, TableSetupError};
+use crate::folder::{
+    DATABASE, Folder, FolderError, FolderHost, MissingFolder, OBJECTS, Role, running_server,
+};
+use crate::gateway::{Gateway, GatewayError, GatewayOptions};
 use crate::invoke::{HttpFunction, StreamFunction};
 use crate::lambda::{Functions, Lambda};
 use crate::listen::{ListenError, Listening};
 use crate::s3::{S3, S3Error, s3_config};
 use crate::schedules::{ExpressionError, Now, Schedules, Starter};
-use crate::streams::{self, Mapping, Pace, Parts, StreamError, Wake};
+use crate::streams::{self, EventSourceMapping, MappingPace, MappingParts, StreamError, Wake};
 use crate::template::{Template, TemplateError};
 
 /// Where the parts listen whose address nobody chooses.
@@ -29,15 +31,14 @@ const UPKEEP: Duration = Duration::from_secs(60 * 60);
 
 /// What a machine is started with.
 #[derive(Debug, Clone)]
-pub struct Options {
-    /// The template's text.
+pub struct MachineOptions {
     pub template: String,
     /// Name of the stack, the first part of the tables' and buckets' names.
     pub stack_name: String,
     /// The data folder; `None` keeps everything in memory.
     pub data: Option<PathBuf>,
     /// What to do if the data folder does not exist.
-    pub missing: Missing,
+    pub missing: MissingFolder,
     /// Where DynamoDB listens; port 0 takes any free one.
     pub dynamodb_listen: SocketAddr,
     /// Where S3 listens; port 0 takes any free one.
@@ -46,22 +47,22 @@ pub struct Options {
     /// created, so that a port that is in use is noticed first.
     pub http_listen: Option<SocketAddr>,
     /// How long clients may take at each port, and how many there may be.
-    pub limits: Limits,
+    pub limits: ConnectionLimits,
 }
 
-impl Options {
+impl MachineOptions {
     /// Everything in memory, any free port.
     #[must_use]
     pub fn in_memory(template: impl Into<String>, stack_name: impl Into<String>) -> Self {
-        Options {
+        MachineOptions {
             template: template.into(),
             stack_name: stack_name.into(),
             data: None,
-            missing: Missing::Make,
+            missing: MissingFolder::Create,
             dynamodb_listen: ANY_PORT,
             s3_listen: ANY_PORT,
             http_listen: None,
-            limits: Limits::default(),
+            limits: ConnectionLimits::default(),
         }
     }
 }
@@ -71,7 +72,7 @@ pub struct Machine {
     template: Template,
     folder: Option<Folder>,
     key: AccessKey,
-    limits: Limits,
+    limits: ConnectionLimits,
     /// The requested address of the HTTP front end, and the listener there.
     http: Option<(SocketAddr, Listening)>,
     dynamodb: DynamoDb,
@@ -79,7 +80,7 @@ pub struct Machine {
     sdk_config: SdkConfig,
     gateways: Vec<Gateway>,
     lambdas: Vec<Lambda>,
-    mappings: Vec<Mapping>,
+    mappings: Vec<EventSourceMapping>,
     schedules: Option<Schedules>,
     wake: Wake,
     upkeep: Option<JoinHandle<()>>,
@@ -90,7 +91,7 @@ impl Drop for Machine {
         if let Some(upkeep) = self.upkeep.take() {
             upkeep.abort();
         }
-        self.mappings.iter().for_each(Mapping::halt);
+        self.mappings.iter().for_each(EventSourceMapping::halt);
     }
 }
 
@@ -99,7 +100,7 @@ impl Machine {
     ///
     /// # Errors
     /// [`MachineError`]: the template, the folder, the storage, a table or a bucket is not as it must be.
-    pub async fn start(options: Options) -> Result<Self, MachineError> {
+    pub async fn start(options: MachineOptions) -> Result<Self, MachineError> {
         let template = Template::parse(&options.template, &options.stack_name)?;
         // This comes first, so that a port that is in use leaves no new folder behind. If the folder's own server
         // uses it, the error says so.
@@ -239,7 +240,11 @@ impl Machine {
         address: SocketAddr,
         functions: &HashMap<String, HttpFunction>,
     ) -> Result<SocketAddr, GatewayError> {
-        let settings = Settings { wake: Some(self.wake.clone()), limits: self.limits, ..Settings::default() };
+        let settings = GatewayOptions {
+            wake: Some(self.wake.clone()),
+            limits: self.limits,
+            ..GatewayOptions::default()
+        };
         let listening = match self.http.take_if(|(asked, _)| *asked == address) {
             Some((_, listening)) => listening,
             None => Listening::on(address)?,
@@ -270,14 +275,14 @@ impl Machine {
         &mut self,
         function: &str,
         handler: StreamFunction,
-        pace: Pace,
-    ) -> Result<Mapping, StreamError> {
+        pace: MappingPace,
+    ) -> Result<EventSourceMapping, StreamError> {
         let missing = || StreamError::NoMapping { function: function.to_owned() };
         let target = self.template.function(function).ok_or_else(missing)?;
         let mapping =
             self.template.mappings.iter().find(|m| m.function == target.logical_id).ok_or_else(missing)?;
         let table = self.template.table(&mapping.table).ok_or_else(missing)?;
-        let started = Mapping::start(Parts {
+        let started = EventSourceMapping::start(MappingParts {
             client: aws_sdk_dynamodbstreams::Client::new(&self.sdk_config),
             mapping: mapping.clone(),
             table: table.clone(),
@@ -315,7 +320,7 @@ impl Machine {
     /// [`FolderError::Io`] when the folder cannot be written.
     pub fn announce(&self, http: SocketAddr, role: Role) -> Result<(), FolderError> {
         let Some(folder) = &self.folder else { return Ok(()) };
-        folder.announce(&Server {
+        folder.announce(&FolderHost {
             pid: std::process::id(),
             http,
             dynamodb: self.dynamodb.address(),
@@ -374,29 +379,25 @@ fn trim(folder: &Path, template: &Template, now: SystemTime) -> rusqlite::Result
 /// Why a machine cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum MachineError {
-    /// The template.
     #[error(transparent)]
     Template(#[from] TemplateError),
-    /// The data folder.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// The database.
     #[error(transparent)]
     DynamoDb(#[from] DynamoDbError),
     /// The data folder's access key cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
     /// The HTTP front end cannot listen at its address.
-    #[error("the HTTP front end: {0}")]
+    #[error("HTTP API: {0}")]
     Http(#[source] ListenError),
-    /// A table.
     #[error(transparent)]
-    Table(#[from] TableError),
+    Table(#[from] TableSetupError),
     /// The object storage, or a bucket.
     #[error(transparent)]
     S3(#[from] S3Error),
     /// A thread of the machine's own ended with a panic.
-    #[error("a part of the local machine crashed: {0}")]
+    #[error("a thread of the local machine panicked: {0}")]
     Crashed(String),
 }
 
@@ -441,7 +442,8 @@ Resources:
     #[tokio::test]
     async fn old_stream_records_go_once_every_mapping_has_done_them() {
         let dir = tempfile::tempdir().unwrap();
-        let options = Options { data: Some(dir.path().to_owned()), ..Options::in_memory(TEMPLATE, "t") };
+        let options =
+            MachineOptions { data: Some(dir.path().to_owned()), ..MachineOptions::in_memory(TEMPLATE, "t") };
         let mut machine = Machine::start(options).await.unwrap();
         for id in 0..5 {
             put(&machine, &id.to_string()).await;
@@ -452,7 +454,7 @@ Resources:
         assert_eq!(records(dir.path()), 5, "the mapping has not begun");
 
         let function: StreamFunction = handler(|_| async { Ok(DynamoDbEventResponse::default()) });
-        let mapping = machine.mapping("tally", function, Pace::default()).await.unwrap();
+        let mapping = machine.mapping("tally", function, MappingPace::default()).await.unwrap();
         mapping.drain().await.unwrap();
         trim(dir.path(), &template, SystemTime::now()).unwrap();
         assert_eq!(records(dir.path()), 5, "they are not a day old");

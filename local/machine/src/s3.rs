@@ -45,13 +45,13 @@ use tempfile::TempDir;
 use tower_service::Service;
 
 use crate::access::AccessKey;
-use crate::door::{Door, Entrance, Foreign, Limits};
+use crate::door::{ConnectionLimits, Door, Entrance, Foreign};
 use crate::listen::{ListenError, Listening};
 use crate::server::{ServerThreads, Threads};
 
 pub use clients::{s3_config, s3_config_from};
-use index::Index;
-use store::Store;
+use index::ObjectIndex;
+use store::ObjectStore;
 
 /// Threads that serve requests. Each may wait for the disk.
 const THREADS: usize = 4;
@@ -59,7 +59,7 @@ const THREADS: usize = 4;
 /// A running embedded S3. Dropping it stops it as [`S3::stop`] does.
 pub struct S3 {
     server: ServerThreads,
-    store: Store,
+    store: ObjectStore,
     _temporary: Option<TempDir>,
 }
 
@@ -70,7 +70,7 @@ impl S3 {
     /// # Errors
     /// [`S3Error`] when the folder cannot be used or the address cannot be listened on.
     pub fn start(folder: Option<&Path>, address: SocketAddr, key: &AccessKey) -> Result<Self, S3Error> {
-        Self::serve(folder, Listening::on(address)?, key, Limits::default())
+        Self::serve(folder, Listening::on(address)?, key, ConnectionLimits::default())
     }
 
     /// Like [`S3::start`], on a listener that is already bound.
@@ -78,7 +78,7 @@ impl S3 {
         folder: Option<&Path>,
         listening: Listening,
         key: &AccessKey,
-        limits: Limits,
+        limits: ConnectionLimits,
     ) -> Result<Self, S3Error> {
         let (folder, temporary) = match folder {
             Some(folder) => (folder.to_owned(), None),
@@ -88,7 +88,7 @@ impl S3 {
                 (made.path().to_owned(), Some(made))
             }
         };
-        let store = Store::open(&folder, temporary.is_none())?;
+        let store = ObjectStore::open(&folder, temporary.is_none())?;
         let router = router(store.clone(), key);
         let threads = Threads { name: "s3", count: THREADS, server: "the local S3" };
         let door = Door { entrance: Entrance::Signed(key.id().to_owned()), limits, refusal };
@@ -129,7 +129,7 @@ impl S3 {
         self.server.stop().await;
     }
 
-    fn index(&self) -> &Index {
+    fn index(&self) -> &ObjectIndex {
         &self.store.index
     }
 }
@@ -141,27 +141,22 @@ pub enum S3Error {
     #[error("the local S3 has no folder: {0}")]
     NoFolder(#[source] std::io::Error),
     /// The folder cannot be used.
-    #[error("the local S3 cannot use {path}: {reason}")]
+    #[error("S3 endpoint: cannot open {path}: {reason}")]
     Open {
-        /// The folder.
         path: String,
         /// What the operating system or SQLite says.
         reason: String,
     },
-    /// The index refused.
-    #[error("the local S3: {0}")]
+    #[error("S3 endpoint: index: {0}")]
     Storage(String),
     /// The name is none for a bucket.
-    #[error("{name} is no name for a bucket: 3 to 63 small letters, digits, dots and hyphens")]
-    BucketName {
-        /// The name.
-        name: String,
-    },
+    #[error("invalid bucket name {name:?}: expected 3 to 63 lower-case letters, digits, dots and hyphens")]
+    BucketName { name: String },
     /// The address cannot be listened on.
-    #[error("the local S3: {0}")]
+    #[error("S3 endpoint: {0}")]
     Listen(#[from] ListenError),
     /// The operating system gives no thread.
-    #[error("the local S3 cannot have its threads: {0}")]
+    #[error("S3 endpoint: cannot start its threads: {0}")]
     Thread(#[source] std::io::Error),
 }
 
@@ -197,7 +192,7 @@ impl S3Auth for OneKey {
     }
 }
 
-fn router(store: Store, key: &AccessKey) -> Router {
+fn router(store: ObjectStore, key: &AccessKey) -> Router {
     let mut service = S3ServiceBuilder::new(store);
     // Unsigned requests are rejected, whatever the operation.
     service.set_auth(OneKey(key.clone()));

@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use tokio::task::JoinHandle;
 
-pub use expression::{Expression, ExpressionError};
+pub use expression::{ExpressionError, ScheduleExpression};
 
 use crate::folder::write_atomically;
 use crate::template::Schedule;
@@ -46,7 +46,7 @@ impl Drop for Schedules {
 /// A schedule, and when it was due last or first seen.
 struct Kept {
     schedule: Schedule,
-    expression: Expression,
+    expression: ScheduleExpression,
     last: DateTime<Utc>,
 }
 
@@ -66,7 +66,7 @@ impl Schedules {
         let mut kept = Vec::new();
         for schedule in schedules {
             let expression =
-                Expression::parse(&schedule.expression).map_err(|error| error.of(&schedule.name))?;
+                ScheduleExpression::parse(&schedule.expression).map_err(|error| error.of(&schedule.name))?;
             let last = known.get(&schedule.name).copied().unwrap_or_else(|| now());
             kept.push(Kept { schedule: schedule.clone(), expression, last });
         }
@@ -93,7 +93,11 @@ async fn run(mut kept: Vec<Kept>, file: Option<PathBuf>, now: Now, starter: Star
                     keep(file.as_deref(), &kept);
                 }
                 Err(reason) => {
-                    tracing::warn!(schedule = one.schedule.name, reason, "what is due could not be started");
+                    tracing::warn!(
+                        schedule = one.schedule.name,
+                        reason,
+                        "a scheduled execution could not be started"
+                    );
                     wait = wait.max(AGAIN);
                 }
             }
@@ -115,6 +119,6 @@ fn keep(file: Option<&Path>, kept: &[Kept]) {
     let times: BTreeMap<&str, String> =
         kept.iter().map(|one| (one.schedule.name.as_str(), one.last.to_rfc3339())).collect();
     if let Err(error) = write_atomically(file, &times, true) {
-        tracing::warn!(%error, "when schedules were due last cannot be kept");
+        tracing::warn!(%error, "the last due times of schedules could not be written");
     }
 }

@@ -26,7 +26,7 @@ use tokio::task::JoinHandle;
 
 use crate::dynamodb;
 use crate::invoke::StreamFunction;
-use crate::template::{Function, StartingPosition, StreamMapping, Table};
+use crate::template::{Function, StartingPosition, StreamMapping, TableTemplate};
 
 pub(crate) use checkpoint::kept;
 pub use dead_letters::DeadLetters;
@@ -51,7 +51,7 @@ impl Wake {
 
 /// How often a mapping looks and how long it waits before it tries again. Lambda does not say its own.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
+pub struct MappingPace {
     /// Between looks at an idle stream.
     pub poll: Duration,
     /// Before the first retry; it doubles with every further one.
@@ -62,9 +62,9 @@ pub struct Pace {
     pub patience: Duration,
 }
 
-impl Default for Pace {
+impl Default for MappingPace {
     fn default() -> Self {
-        Pace {
+        MappingPace {
             poll: Duration::from_millis(100),
             first_backoff: Duration::from_millis(50),
             longest_backoff: Duration::from_secs(2),
@@ -75,7 +75,7 @@ impl Default for Pace {
 
 /// How far a mapping has come since it started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Progress {
+pub struct MappingProgress {
     /// Records that the function has taken.
     pub delivered: u64,
     /// Records that were given up.
@@ -85,23 +85,23 @@ pub struct Progress {
 }
 
 /// What a mapping is made of.
-pub(crate) struct Parts {
+pub(crate) struct MappingParts {
     pub(crate) client: Client,
     pub(crate) mapping: StreamMapping,
-    pub(crate) table: Table,
+    pub(crate) table: TableTemplate,
     pub(crate) function: Function,
     pub(crate) handler: StreamFunction,
     /// The data folder; without one, checkpoints and dead letters are kept in memory.
     pub(crate) folder: Option<PathBuf>,
     /// The database's file, unless it is in memory.
     pub(crate) database: Option<PathBuf>,
-    pub(crate) pace: Pace,
+    pub(crate) pace: MappingPace,
     pub(crate) wake: Wake,
 }
 
 /// A running mapping. Clones are handles to the same one.
 #[derive(Clone)]
-pub struct Mapping {
+pub struct EventSourceMapping {
     shared: Arc<Shared>,
 }
 
@@ -120,9 +120,9 @@ struct Shared {
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
-impl Mapping {
-    pub(crate) async fn start(parts: Parts) -> Result<Self, StreamError> {
-        let Parts { client, mapping, table, function, handler, folder, database, pace, wake } = parts;
+impl EventSourceMapping {
+    pub(crate) async fn start(parts: MappingParts) -> Result<Self, StreamError> {
+        let MappingParts { client, mapping, table, function, handler, folder, database, pace, wake } = parts;
         if mapping.tumbling_window.is_some() {
             return Err(StreamError::TumblingWindow { mapping: mapping.name });
         }
@@ -173,7 +173,7 @@ impl Mapping {
                 lanes.push(lane);
                 tasks.push(task);
             }
-            let reader = reader::Reader {
+            let reader = reader::ShardReader {
                 client: client.clone(),
                 stream_arn: stream_arn.clone(),
                 shard: shard.id,
@@ -189,7 +189,7 @@ impl Mapping {
             tasks.push(tokio::spawn(reader.run()));
         }
         *shared.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
-        Ok(Mapping { shared })
+        Ok(EventSourceMapping { shared })
     }
 
     /// The mapping's name in the template.
@@ -241,7 +241,7 @@ impl Mapping {
 
     /// How far it has come since it started.
     #[must_use]
-    pub fn progress(&self) -> Progress {
+    pub fn progress(&self) -> MappingProgress {
         self.shared.checkpoints.progress()
     }
 
@@ -260,14 +260,14 @@ impl Mapping {
         if tokio::time::timeout(GRACE, futures::future::join_all(tasks)).await.is_err() {
             tracing::warn!(
                 mapping = self.shared.name,
-                "batches were cut off; they are given again at the next start"
+                "batches were cut off; they are delivered again at the next start"
             );
             aborters.iter().for_each(tokio::task::AbortHandle::abort);
         }
     }
 }
 
-impl Mapping {
+impl EventSourceMapping {
     /// Begins to stop and does not wait for it.
     pub(crate) fn halt(&self) {
         self.shared.stop.send_replace(true);
@@ -278,53 +278,40 @@ impl Mapping {
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
     /// The template has no such mapping.
-    #[error("the template maps no stream to {function}")]
+    #[error("the template has no stream mapping for the function {function}")]
     NoMapping {
         /// The function that was asked for.
         function: String,
     },
     /// The table has no stream.
-    #[error("the table {table} has no stream")]
-    NoStream {
-        /// The table's name.
-        table: String,
-    },
+    #[error("table {table} has no stream")]
+    NoStream { table: String },
     /// The mapping carries state over windows.
-    #[error("{mapping}: TumblingWindowInSeconds has no stand-in on one machine")]
-    TumblingWindow {
-        /// The mapping's name.
-        mapping: String,
-    },
-    /// The endpoint refused.
-    #[error("the stream of {table} cannot be read: {reason}")]
+    #[error("stream mapping {mapping}: TumblingWindowInSeconds is not supported on one machine")]
+    TumblingWindow { mapping: String },
+    #[error("stream of table {table} cannot be read: {reason}")]
     Refused {
-        /// The table's name.
         table: String,
         /// What the SDK says.
         reason: String,
     },
     /// The checkpoint cannot be kept.
-    #[error("the checkpoint {path} cannot be kept: {source}")]
+    #[error("checkpoint {path} cannot be written: {source}")]
     Checkpoint {
-        /// The file.
         path: PathBuf,
         /// The operating system's reason.
         source: std::io::Error,
     },
     /// The mapping makes no progress.
-    #[error("{mapping} does not get ahead: {reason}")]
+    #[error("stream mapping {mapping} makes no progress: {reason}")]
     Stuck {
-        /// The mapping's name.
         mapping: String,
         /// The last error.
         reason: String,
     },
     /// The mapping was stopped while somebody waited for it.
-    #[error("{mapping} was stopped")]
-    Stopped {
-        /// The mapping's name.
-        mapping: String,
-    },
+    #[error("stream mapping {mapping} was stopped")]
+    Stopped { mapping: String },
 }
 
 fn refused(table: &str, error: &(dyn std::error::Error + 'static)) -> StreamError {

@@ -17,12 +17,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-pub use bucket::Bucket;
+pub use bucket::BucketTemplate;
 pub use function::Function;
 pub use mapping::{StartingPosition, StreamMapping};
 pub use route::Route;
 pub use schedule::Schedule;
-pub use table::Table;
+pub use table::TableTemplate;
 
 use resolve::Resolver;
 pub(crate) use resolve::{ACCOUNT, REGION};
@@ -30,11 +30,8 @@ pub(crate) use resolve::{ACCOUNT, REGION};
 /// The parts of a template that the stand-ins follow.
 #[derive(Debug, Clone)]
 pub struct Template {
-    /// Tables.
-    pub tables: Vec<Table>,
-    /// S3 buckets.
-    pub buckets: Vec<Bucket>,
-    /// Functions.
+    pub tables: Vec<TableTemplate>,
+    pub buckets: Vec<BucketTemplate>,
     pub functions: Vec<Function>,
     /// Routes of the HTTP API.
     pub routes: Vec<Route>,
@@ -108,13 +105,13 @@ impl Template {
 
     /// The table with this logical id.
     #[must_use]
-    pub fn table(&self, logical_id: &str) -> Option<&Table> {
+    pub fn table(&self, logical_id: &str) -> Option<&TableTemplate> {
         self.tables.iter().find(|t| t.logical_id == logical_id)
     }
 
     /// The bucket with this logical id.
     #[must_use]
-    pub fn bucket(&self, logical_id: &str) -> Option<&Bucket> {
+    pub fn bucket(&self, logical_id: &str) -> Option<&BucketTemplate> {
         self.buckets.iter().find(|b| b.logical_id == logical_id)
     }
 }
@@ -123,7 +120,7 @@ impl Template {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
     /// The text is not YAML, or not one mapping.
-    #[error("the template is not valid YAML: {0}")]
+    #[error("template: invalid YAML: {0}")]
     Yaml(String),
     /// A property that is needed is not there.
     #[error("{resource}: {property} is missing")]
@@ -146,7 +143,7 @@ pub enum TemplateError {
         found: String,
     },
     /// Something that one machine has no stand-in for.
-    #[error("{resource}: {what} has no stand-in on one machine")]
+    #[error("{resource}: {what} is not supported on one machine")]
     Unsupported {
         /// Logical id of the resource.
         resource: String,

@@ -13,13 +13,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::AttributeValue;
-use nextbasket_machine::dynamodb::{DynamoDb, DynamoDbError, Storage, TableError, create_tables};
+use nextbasket_machine::dynamodb::{DynamoDb, DynamoDbError, Storage, TableSetupError, create_tables};
 use nextbasket_machine::template::Template;
-use nextbasket_machine::{AccessKey, ListenError, Machine, MachineError, Options};
+use nextbasket_machine::{AccessKey, ListenError, Machine, MachineError, MachineOptions};
 use support::{client, machine, put, put_many, template};
 
-fn on_disk(folder: &std::path::Path) -> Options {
-    Options { data: Some(folder.to_owned()), ..Options::in_memory(template(""), "t") }
+fn on_disk(folder: &std::path::Path) -> MachineOptions {
+    MachineOptions { data: Some(folder.to_owned()), ..MachineOptions::in_memory(template(""), "t") }
 }
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn a_table_of_another_shape_is_refused() {
     ] {
         let other = Template::parse(&template("").replace(from, to), "t").unwrap();
         match create_tables(&client(&machine), &other.tables).await {
-            Err(TableError::OtherShape { table, part }) => {
+            Err(TableSetupError::OtherShape { table, part }) => {
                 assert_eq!((table.as_str(), part), ("t-orders", wanted));
             }
             other => panic!("{to}: {other:?}"),
@@ -61,6 +61,47 @@ async fn a_folder_keeps_its_items_over_a_restart() {
     assert!(!dir.path().join("server.json").exists());
     let second = Machine::start(on_disk(dir.path())).await.unwrap();
     assert_eq!(client(&second).scan().table_name("t-orders").send().await.unwrap().count(), 1);
+}
+
+/// Changes the closed database of the folder to what a process leaves that is killed between two writes.
+fn interrupted(folder: &std::path::Path, sql: &str) -> rusqlite::Connection {
+    let database = rusqlite::Connection::open(folder.join("dynamodb.sqlite")).unwrap();
+    database.execute_batch(sql).unwrap();
+    database
+}
+
+#[tokio::test]
+async fn a_table_whose_creation_was_killed_is_made_at_the_next_start() {
+    let no_stream = "UPDATE _tables SET stream_enabled = 0, stream_view_type = NULL, stream_label = NULL
+                     WHERE table_name = 't-orders';";
+    let no_index = "DROP TABLE \"t-orders::lsi::byTime\";";
+    let no_table = "DROP TABLE \"t-orders\";";
+    for parts in [&[no_stream][..], &[no_stream, no_index], &[no_stream, no_index, no_table], &[no_index]] {
+        let dir = tempfile::tempdir().unwrap();
+        Machine::start(on_disk(dir.path())).await.unwrap().stop().await.unwrap();
+        drop(interrupted(dir.path(), &parts.concat()));
+        let machine = Machine::start(on_disk(dir.path())).await.unwrap();
+        let client = client(&machine);
+        put(&client, "anna", "1").await;
+        let orders = client.describe_table().table_name("t-orders").send().await.unwrap();
+        let orders = orders.table().unwrap();
+        assert!(orders.stream_specification().unwrap().stream_enabled(), "{parts:?}");
+        assert_eq!(orders.local_secondary_indexes().len(), 1, "{parts:?}");
+        machine.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_table_with_items_is_never_removed_at_a_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let machine = Machine::start(on_disk(dir.path())).await.unwrap();
+    put(&client(&machine), "anna", "1").await;
+    machine.stop().await.unwrap();
+    let database = interrupted(dir.path(), "DROP TABLE \"t-orders::lsi::byTime\"");
+    let error = Machine::start(on_disk(dir.path())).await.err().unwrap();
+    assert!(error.to_string().contains("table t-orders has another set of indexes"), "{error}");
+    let items: u32 = database.query_row("SELECT COUNT(*) FROM \"t-orders\"", [], |row| row.get(0)).unwrap();
+    assert_eq!(items, 1);
 }
 
 #[tokio::test]

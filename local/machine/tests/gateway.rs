@@ -16,7 +16,7 @@ use std::time::Duration;
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use aws_lambda_events::encodings::Body;
 use lambda_runtime::LambdaEvent;
-use nextbasket_machine::gateway::{Gateway, GatewayError, Settings};
+use nextbasket_machine::gateway::{Gateway, GatewayError, GatewayOptions};
 use nextbasket_machine::template::Template;
 use nextbasket_machine::{HttpFunction, ListenError, handler};
 use serde_json::{Value, json};
@@ -62,7 +62,7 @@ fn functions() -> HashMap<String, HttpFunction> {
 
 async fn start(limit: usize) -> Gateway {
     let template = Template::parse(&support::template(""), "t").unwrap();
-    let settings = Settings { body_limit: limit, ..Settings::default() };
+    let settings = GatewayOptions { body_limit: limit, ..GatewayOptions::default() };
     Gateway::start(&template, &functions(), "127.0.0.1:0".parse().unwrap(), settings).await.unwrap()
 }
 
@@ -224,9 +224,10 @@ async fn a_stop_lets_a_running_request_finish() {
         Ok(response)
     });
     let functions = HashMap::from([("ShopFunction".to_owned(), function)]);
-    let gateway = Gateway::start(&template, &functions, "127.0.0.1:0".parse().unwrap(), Settings::default())
-        .await
-        .unwrap();
+    let gateway =
+        Gateway::start(&template, &functions, "127.0.0.1:0".parse().unwrap(), GatewayOptions::default())
+            .await
+            .unwrap();
     let address = gateway.address();
     let asked = format!("GET /products/x HTTP/1.1\r\nhost: {address}\r\n\r\n");
     let request = tokio::spawn(async move { send(address, asked.as_bytes()).await });
@@ -240,20 +241,23 @@ async fn a_stop_lets_a_running_request_finish() {
 async fn what_cannot_be_served_is_refused_at_the_start() {
     let template = Template::parse(&support::template(""), "t").unwrap();
     let first = start(1000).await;
-    let taken =
-        Gateway::start(&template, &functions(), first.address(), Settings::default()).await.err().unwrap();
-    assert!(
-        matches!(taken, GatewayError::Listen(ListenError::Taken { address }) if address == first.address())
-    );
-    let open = Gateway::start(&template, &functions(), "0.0.0.0:0".parse().unwrap(), Settings::default())
+    let taken = Gateway::start(&template, &functions(), first.address(), GatewayOptions::default())
         .await
         .err()
         .unwrap();
-    assert!(open.to_string().contains("no loopback address"), "{open}");
-    let none =
-        Gateway::start(&template, &HashMap::new(), "127.0.0.1:0".parse().unwrap(), Settings::default())
+    assert!(
+        matches!(taken, GatewayError::Listen(ListenError::Taken { address }) if address == first.address())
+    );
+    let open =
+        Gateway::start(&template, &functions(), "0.0.0.0:0".parse().unwrap(), GatewayOptions::default())
             .await
             .err()
             .unwrap();
-    assert!(none.to_string().contains("leads to ShopFunction"), "{none}");
+    assert!(open.to_string().contains("not a loopback address"), "{open}");
+    let none =
+        Gateway::start(&template, &HashMap::new(), "127.0.0.1:0".parse().unwrap(), GatewayOptions::default())
+            .await
+            .err()
+            .unwrap();
+    assert!(none.to_string().contains("ShopFunction"), "{none}");
 }

@@ -15,14 +15,14 @@ mod support;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use nextbasket_machine::{Limits, Machine, Options};
+use nextbasket_machine::{ConnectionLimits, Machine, MachineOptions};
 use raw::send;
 use support::{client, put, template};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-async fn machine(limits: Limits) -> (Machine, [SocketAddr; 3]) {
-    let options = Options { limits, ..Options::in_memory(template(""), "t") };
+async fn machine(limits: ConnectionLimits) -> (Machine, [SocketAddr; 3]) {
+    let options = MachineOptions { limits, ..MachineOptions::in_memory(template(""), "t") };
     let mut machine = Machine::start(options).await.unwrap();
     let shop = nextbasket_machine::handler(
         |_: lambda_runtime::LambdaEvent<aws_lambda_events::apigw::ApiGatewayV2httpRequest>| async {
@@ -53,7 +53,8 @@ async fn is_ended(mut stream: TcpStream) -> bool {
 #[tokio::test]
 async fn a_head_a_body_or_a_next_request_that_does_not_come_ends_the_connection() {
     let short = Duration::from_millis(500);
-    let (machine, ports) = machine(Limits { head: short, body: short, ..Limits::default() }).await;
+    let (machine, ports) =
+        machine(ConnectionLimits { head: short, body: short, ..ConnectionLimits::default() }).await;
     let authorization = format!(
         "AWS4-HMAC-SHA256 Credential={}/20261126/local/s3/aws4_request, SignedHeaders=host, Signature=00",
         machine.key().id()
@@ -74,7 +75,7 @@ async fn a_head_a_body_or_a_next_request_that_does_not_come_ends_the_connection(
 
 #[tokio::test]
 async fn a_body_that_keeps_a_pace_has_its_time() {
-    let limits = Limits { body: Duration::from_millis(500), ..Limits::default() };
+    let limits = ConnectionLimits { body: Duration::from_millis(500), ..ConnectionLimits::default() };
     let (_machine, [http, ..]) = machine(limits).await;
     let mut stream = opened(
         http,
@@ -94,7 +95,7 @@ async fn a_body_that_keeps_a_pace_has_its_time() {
 
 #[tokio::test]
 async fn others_are_served_while_hundreds_hold_the_door_open() {
-    let limits = Limits { connections: 64, ..Limits::default() };
+    let limits = ConnectionLimits { connections: 64, ..ConnectionLimits::default() };
     let (machine, [http, dynamodb, s3]) = machine(limits).await;
     let mut held = Vec::new();
     for port in [http, dynamodb, s3] {

@@ -17,16 +17,16 @@ use aws_lambda_events::event::dynamodb::Event;
 use aws_lambda_events::event::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use aws_sdk_dynamodb::types::AttributeValue;
 use lambda_runtime::LambdaEvent;
-use nextbasket_machine::streams::{Pace, Progress, StreamError};
-use nextbasket_machine::{Machine, Options, StreamFunction, handler};
+use nextbasket_machine::streams::{MappingPace, MappingProgress, StreamError};
+use nextbasket_machine::{Machine, MachineOptions, StreamFunction, handler};
 use support::{client, machine, put, put_many, template};
 
-fn quick() -> Pace {
-    Pace {
+fn quick() -> MappingPace {
+    MappingPace {
         poll: Duration::from_millis(10),
         first_backoff: Duration::from_millis(2),
         longest_backoff: Duration::from_millis(10),
-        ..Pace::default()
+        ..MappingPace::default()
     }
 }
 
@@ -101,7 +101,7 @@ async fn a_function_that_fails_twice_and_then_succeeds_loses_nothing() {
     let mapping = machine.mapping("tally", function, quick()).await.unwrap();
     mapping.drain().await.unwrap();
     assert_eq!(calls(&seen), ["1 2 3", "1 2 3", "1 2 3"]);
-    assert_eq!(mapping.progress(), Progress { delivered: 3, given_up: 0, under_way: 0 });
+    assert_eq!(mapping.progress(), MappingProgress { delivered: 3, given_up: 0, under_way: 0 });
 }
 
 #[tokio::test]
@@ -162,7 +162,7 @@ async fn a_poison_record_ends_in_the_dead_letters_while_the_others_pass() {
             "7 8"
         ]
     );
-    assert_eq!(mapping.progress(), Progress { delivered: 7, given_up: 1, under_way: 0 });
+    assert_eq!(mapping.progress(), MappingProgress { delivered: 7, given_up: 1, under_way: 0 });
     let letters = mapping.dead_letters().all().unwrap();
     assert_eq!(letters.len(), 1);
     let letter = &letters[0];
@@ -243,9 +243,9 @@ async fn a_window_gathers_what_comes_one_by_one() {
 async fn a_restart_continues_from_the_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
     let start = async || {
-        let options = Options {
+        let options = MachineOptions {
             data: Some(dir.path().to_owned()),
-            ..Options::in_memory(template("BatchSize: 2"), "t")
+            ..MachineOptions::in_memory(template("BatchSize: 2"), "t")
         };
         Machine::start(options).await.unwrap()
     };
@@ -268,7 +268,8 @@ async fn a_restart_continues_from_the_checkpoint() {
 #[tokio::test]
 async fn a_batch_that_was_not_taken_before_a_stop_is_given_again() {
     let dir = tempfile::tempdir().unwrap();
-    let options = Options { data: Some(dir.path().to_owned()), ..Options::in_memory(template(""), "t") };
+    let options =
+        MachineOptions { data: Some(dir.path().to_owned()), ..MachineOptions::in_memory(template(""), "t") };
     let mut machine = Machine::start(options.clone()).await.unwrap();
     put_orders(&machine, &["1"]).await;
     let (seen, function) = recording(|_, _| Err("the disk is full, say"));
@@ -381,7 +382,7 @@ async fn all_types_of_values_reach_the_function() {
 #[tokio::test]
 async fn a_mapping_from_the_latest_record_sees_only_what_comes() {
     let template = template("").replace("TRIM_HORIZON", "LATEST");
-    let mut machine = Machine::start(Options::in_memory(template, "t")).await.unwrap();
+    let mut machine = Machine::start(MachineOptions::in_memory(template, "t")).await.unwrap();
     put_orders(&machine, &["1"]).await;
     let (seen, function) = recording(|_, _| Ok(Vec::new()));
     let mapping = machine.mapping("tally", function, quick()).await.unwrap();
@@ -409,7 +410,10 @@ async fn a_wake_spares_a_record_the_wait() {
         at.send(()).unwrap();
         async { Ok(DynamoDbEventResponse::default()) }
     });
-    machine.mapping("tally", function, Pace { poll: Duration::from_secs(60), ..quick() }).await.unwrap();
+    machine
+        .mapping("tally", function, MappingPace { poll: Duration::from_secs(60), ..quick() })
+        .await
+        .unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;
     let written = Instant::now();
     put_orders(&machine, &["1"]).await;
@@ -427,7 +431,7 @@ async fn an_idle_stream_shows_a_write_within_moments() {
         at.send(Instant::now()).unwrap();
         async { Ok(DynamoDbEventResponse::default()) }
     });
-    machine.mapping("tally", function, Pace::default()).await.unwrap();
+    machine.mapping("tally", function, MappingPace::default()).await.unwrap();
     let mut delays = Vec::new();
     for order in 0..10 {
         tokio::time::sleep(Duration::from_millis(37)).await;
@@ -445,9 +449,9 @@ async fn an_idle_stream_shows_a_write_within_moments() {
 async fn whoever_waits_is_told_that_the_dead_letters_cannot_be_written() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("dead-letters.jsonl");
-    let options = Options {
+    let options = MachineOptions {
         data: Some(dir.path().to_owned()),
-        ..Options::in_memory(template("MaximumRetryAttempts: 0"), "t")
+        ..MachineOptions::in_memory(template("MaximumRetryAttempts: 0"), "t")
     };
     let mut machine = Machine::start(options).await.unwrap();
     put_orders(&machine, &["1"]).await;
@@ -462,7 +466,7 @@ async fn whoever_waits_is_told_that_the_dead_letters_cannot_be_written() {
     while mapping.drain().await.is_err() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert_eq!(mapping.progress(), Progress { delivered: 0, given_up: 1, under_way: 0 });
+    assert_eq!(mapping.progress(), MappingProgress { delivered: 0, given_up: 1, under_way: 0 });
     assert_eq!(mapping.dead_letters().all().unwrap().len(), 1);
 }
 
@@ -471,7 +475,7 @@ async fn whoever_waits_is_told_why_a_mapping_does_not_get_ahead() {
     let mut machine = machine("").await;
     put_orders(&machine, &["1"]).await;
     let (_, function) = recording(|_, _| Err("it is never taken"));
-    let pace = Pace { patience: Duration::from_millis(300), ..quick() };
+    let pace = MappingPace { patience: Duration::from_millis(300), ..quick() };
     let mapping = machine.mapping("tally", function, pace).await.unwrap();
     let stuck = mapping.drain().await.unwrap_err();
     assert!(stuck.to_string().contains("it is never taken"), "{stuck}");
@@ -480,7 +484,10 @@ async fn whoever_waits_is_told_why_a_mapping_does_not_get_ahead() {
 #[tokio::test]
 async fn how_many_records_a_mapping_is_behind_is_known() {
     let dir = tempfile::tempdir().unwrap();
-    let options = || Options { data: Some(dir.path().to_owned()), ..Options::in_memory(template(""), "t") };
+    let options = || MachineOptions {
+        data: Some(dir.path().to_owned()),
+        ..MachineOptions::in_memory(template(""), "t")
+    };
     let mut machine = Machine::start(options()).await.unwrap();
     put_orders(&machine, &["1", "2", "3"]).await;
     let (_, function) = recording(|_, _| Ok(Vec::new()));

@@ -106,10 +106,10 @@ Resources:
     assert_eq!(said(""), "Machine: Events.Often.Properties.ScheduleExpression is missing");
     assert_eq!(
         said("ScheduleExpression: !Ref When, ScheduleExpressionTimezone: Europe/Berlin,"),
-        "Machine: Events.Often.Properties.ScheduleExpressionTimezone has no stand-in on one machine"
+        "Machine: Events.Often.Properties.ScheduleExpressionTimezone is not supported on one machine"
     );
     let other = parse(&MACHINE.replace("ScheduleV2", "EventBridgeRule")).unwrap_err().to_string();
-    assert_eq!(other, "Machine: Events.Often of type EventBridgeRule has no stand-in on one machine");
+    assert_eq!(other, "Machine: Events.Often of type EventBridgeRule is not supported on one machine");
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn what_cannot_be_followed_is_named() {
     let said = |mapping: &str| parse(mapping).unwrap_err().to_string();
     assert_eq!(
         said("FilterCriteria: { Filters: [] }"),
-        "TallyFunction: Events.Orders.Properties.FilterCriteria has no stand-in on one machine"
+        "TallyFunction: Events.Orders.Properties.FilterCriteria is not supported on one machine"
     );
     assert_eq!(
         said("BatchSize: many"),
@@ -131,7 +131,7 @@ fn what_cannot_be_followed_is_named() {
         |from: &str, to: &str| Template::parse(&template("").replace(from, to), "t").unwrap_err().to_string();
     assert_eq!(
         changed("Type: DynamoDB\n", "Type: Schedule\n"),
-        "TallyFunction: Events.Orders of type Schedule has no stand-in on one machine"
+        "TallyFunction: Events.Orders of type Schedule is not supported on one machine"
     );
     assert_eq!(
         changed("!Ref OrdersTable", "!Ref Orders"),
@@ -139,7 +139,7 @@ fn what_cannot_be_followed_is_named() {
     );
     assert_eq!(
         changed("!Ref OrdersTable", "!ImportValue Orders"),
-        "ShopFunction: Fn::ImportValue \"Orders\" has no stand-in on one machine"
+        "ShopFunction: Fn::ImportValue \"Orders\" is not supported on one machine"
     );
     assert_eq!(
         changed("BuildProperties: { Binary: shop }", "X: y"),
@@ -147,9 +147,9 @@ fn what_cannot_be_followed_is_named() {
     );
     assert_eq!(
         changed("TableName: !Sub \"${AWS::StackName}-orders\"", "TableName: !Ref OrdersTable"),
-        "OrdersTable: a reference that leads back to itself has no stand-in on one machine"
+        "OrdersTable: a reference that leads back to itself is not supported on one machine"
     );
-    assert!(changed("Resources:", "  : : [").starts_with("the template is not valid YAML"));
+    assert!(changed("Resources:", "  : : [").starts_with("template: invalid YAML"));
 }
 
 #[test]

@@ -5,10 +5,10 @@ use std::error::Error;
 use std::io::{BufWriter, Write};
 
 use nextbasket_domain::Timestamp;
-use nextbasket_shop::{Size, generate};
+use nextbasket_shop::{ShopSize, generate};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let shop = generate(1, Timestamp::parse("2026-03-10T18:00:00Z")?, Size::DEMO);
+    let shop = generate(1, Timestamp::parse("2026-03-10T18:00:00Z")?, ShopSize::DEMO);
     let names: HashMap<_, _> =
         shop.products.iter().map(|product| (&product.product_id, &product.name)).collect();
     let mut out = BufWriter::new(std::io::stdout().lock());

@@ -39,9 +39,8 @@ impl Season {
     }
 }
 
-/// One product.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Item {
+pub(crate) struct CatalogueItem {
     pub(crate) id: &'static str,
     pub(crate) name: &'static str,
     /// Euro cents.
@@ -52,11 +51,11 @@ pub(crate) struct Item {
     pub(crate) stock: Stock,
 }
 
-const fn item(id: &'static str, name: &'static str, cents: u16, pull: u8) -> Item {
-    Item { id, name, cents, pull, season: Season::Always, stock: Stock::Sold }
+const fn item(id: &'static str, name: &'static str, cents: u16, pull: u8) -> CatalogueItem {
+    CatalogueItem { id, name, cents, pull, season: Season::Always, stock: Stock::Sold }
 }
 
-impl Item {
+impl CatalogueItem {
     const fn summer(self) -> Self {
         Self { season: Season::Summer, ..self }
     }
@@ -79,9 +78,8 @@ impl Item {
 }
 
 /// A category and its products.
-pub(crate) type Shelf = (&'static str, &'static [Item]);
+pub(crate) type Shelf = (&'static str, &'static [CatalogueItem]);
 
-/// The whole shop.
 pub(crate) const SHELVES: &[Shelf] = &[
     ("Espresso beans", ESPRESSO_BEANS),
     ("Filter beans", FILTER_BEANS),
@@ -102,7 +100,7 @@ pub(crate) const SHELVES: &[Shelf] = &[
     ("Gifts", GIFTS),
 ];
 
-const ESPRESSO_BEANS: &[Item] = &[
+const ESPRESSO_BEANS: &[CatalogueItem] = &[
     item("coffee-espresso-1kg", "Espresso beans \"Nera\", 1 kg", 2190, 60),
     item("coffee-espresso-500g", "Espresso beans \"Nera\", 500 g", 1290, 30),
     item("coffee-espresso-crema-1kg", "Espresso beans \"Crema d'Oro\", 1 kg", 1990, 45),
@@ -118,7 +116,7 @@ const ESPRESSO_BEANS: &[Item] = &[
     item("coffee-espresso-geisha-250g", "Espresso beans Panama Geisha, 250 g", 3490, 2).fresh(),
 ];
 
-const FILTER_BEANS: &[Item] = &[
+const FILTER_BEANS: &[CatalogueItem] = &[
     item("coffee-filter-ethiopia-500g", "Filter coffee Ethiopia Yirgacheffe, 500 g", 1490, 40),
     item("coffee-filter-ethiopia-1kg", "Filter coffee Ethiopia Yirgacheffe, 1 kg", 2690, 22),
     item("coffee-filter-colombia-500g", "Filter coffee Colombia Huila, 500 g", 1390, 34),
@@ -132,7 +130,7 @@ const FILTER_BEANS: &[Item] = &[
     item("coffee-filter-rwanda-250g", "Filter coffee Rwanda Kivu, 250 g", 1050, 5).gone(),
 ];
 
-const CAPSULES: &[Item] = &[
+const CAPSULES: &[CatalogueItem] = &[
     item("capsules-espresso-50", "Capsules Espresso, 50 pieces", 1690, 40),
     item("capsules-lungo-50", "Capsules Lungo, 50 pieces", 1690, 28),
     item("capsules-decaf-50", "Capsules decaf, 50 pieces", 1790, 10),
@@ -141,7 +139,7 @@ const CAPSULES: &[Item] = &[
     item("capsules-compostable-50", "Capsules compostable, 50 pieces", 1990, 12),
 ];
 
-const FILTERS: &[Item] = &[
+const FILTERS: &[CatalogueItem] = &[
     item("filter-paper-4", "Paper filters no. 4, 100 pieces", 349, 60),
     item("filter-paper-2", "Paper filters no. 2, 100 pieces", 299, 24),
     item("filter-v60-02", "V60 paper filters 02, 100 pieces", 690, 30),
@@ -152,7 +150,7 @@ const FILTERS: &[Item] = &[
     item("filter-tea-bags", "Tea filter bags, 100 pieces", 390, 12),
 ];
 
-const GRINDERS: &[Item] = &[
+const GRINDERS: &[CatalogueItem] = &[
     item("grinder-hand-steel", "Hand grinder, steel burrs", 7900, 20),
     item("grinder-hand-ceramic", "Hand grinder, ceramic burrs", 3900, 18),
     item("grinder-electric-filter", "Electric grinder for filter coffee", 12900, 14),
@@ -163,7 +161,7 @@ const GRINDERS: &[Item] = &[
     item("grinder-dosing-cup", "Dosing cup", 1490, 7),
 ];
 
-const MACHINES: &[Item] = &[
+const MACHINES: &[CatalogueItem] = &[
     item("machine-espresso-classic", "Espresso machine \"Classica\"", 44900, 22),
     item("machine-espresso-dual", "Espresso machine dual boiler", 64900, 8),
     item("machine-espresso-lever", "Hand lever espresso maker", 15900, 6),
@@ -181,7 +179,7 @@ const MACHINES: &[Item] = &[
     item("machine-smart-brewer", "Smart pour-over brewer", 29900, 3).fresh(),
 ];
 
-const BARISTA_TOOLS: &[Item] = &[
+const BARISTA_TOOLS: &[CatalogueItem] = &[
     item("portafilter-bottomless", "Bottomless portafilter, 58 mm", 4990, 16),
     item("tamper-58", "Tamper, 58 mm", 2990, 24),
     item("tamping-mat", "Tamping mat", 1290, 12),
@@ -200,7 +198,7 @@ const BARISTA_TOOLS: &[Item] = &[
     item("french-press-glass", "Spare glass for French press, 1 l", 1290, 5),
 ];
 
-const CLEANING: &[Item] = &[
+const CLEANING: &[CatalogueItem] = &[
     item("descaler", "Descaler, 500 ml", 890, 60),
     item("descaler-organic", "Descaler with citric acid, 1 kg", 790, 20),
     item("cleaning-tablets", "Cleaning tablets, 30 pieces", 1290, 36),
@@ -213,7 +211,7 @@ const CLEANING: &[Item] = &[
     item("cleaning-brush-set", "Bottle brush set", 590, 5),
 ];
 
-const MILK: &[Item] = &[
+const MILK: &[CatalogueItem] = &[
     item("milk-oat-barista", "Oat drink barista, 1 l", 249, 60),
     item("milk-oat-barista-6", "Oat drink barista, 6 x 1 l", 1390, 30),
     item("milk-whole-uht", "Whole milk UHT, 1 l", 149, 36),
@@ -227,7 +225,7 @@ const MILK: &[Item] = &[
     item("milk-pea", "Pea drink, 1 l", 259, 3).gone(),
 ];
 
-const SYRUPS: &[Item] = &[
+const SYRUPS: &[CatalogueItem] = &[
     item("syrup-vanilla", "Vanilla syrup, 700 ml", 890, 40),
     item("syrup-caramel", "Caramel syrup, 700 ml", 890, 34),
     item("syrup-hazelnut", "Hazelnut syrup, 700 ml", 890, 24),
@@ -245,7 +243,7 @@ const SYRUPS: &[Item] = &[
     item("sweetener-agave", "Agave syrup, 250 ml", 450, 4),
 ];
 
-const CUPS: &[Item] = &[
+const CUPS: &[CatalogueItem] = &[
     item("cup-espresso-6", "Espresso cups, porcelain, 6 pieces", 2990, 22),
     item("cup-cappuccino-6", "Cappuccino cups, porcelain, 6 pieces", 3990, 18),
     item("cup-latte-glass-4", "Latte glasses, 4 pieces", 2490, 18),
@@ -265,7 +263,7 @@ const CUPS: &[Item] = &[
     item("cup-santa", "Mug with reindeer", 1290, 12).christmas(),
 ];
 
-const TEA: &[Item] = &[
+const TEA: &[CatalogueItem] = &[
     item("matcha-ceremonial-30g", "Matcha, ceremonial grade, 30 g", 2490, 26),
     item("matcha-cooking-100g", "Matcha for cooking, 100 g", 1990, 14),
     item("matcha-whisk", "Bamboo whisk for matcha", 1690, 20),
@@ -286,7 +284,7 @@ const TEA: &[Item] = &[
     item("tea-hojicha-100g", "Hojicha, loose, 100 g", 1390, 3).fresh(),
 ];
 
-const CHOCOLATE: &[Item] = &[
+const CHOCOLATE: &[CatalogueItem] = &[
     item("chocolate-drinking-dark", "Drinking chocolate dark, 250 g", 790, 26),
     item("chocolate-drinking-milk", "Drinking chocolate milk, 250 g", 690, 18),
     item("chocolate-bar-70", "Chocolate bar 70 %, 100 g", 390, 30),
@@ -300,7 +298,7 @@ const CHOCOLATE: &[Item] = &[
     item("chocolate-truffles", "Truffles, 200 g", 1290, 12).christmas(),
 ];
 
-const COOKIES: &[Item] = &[
+const COOKIES: &[CatalogueItem] = &[
     item("cookies-cantuccini", "Cantuccini with almonds, 250 g", 490, 30),
     item("cookies-amaretti", "Amaretti, 200 g", 450, 16),
     item("cookies-shortbread", "Shortbread, 200 g", 420, 18),
@@ -315,7 +313,7 @@ const COOKIES: &[Item] = &[
     item("cookies-macarons-12", "Macarons, 12 pieces", 1490, 4).gone(),
 ];
 
-const COLD_COFFEE: &[Item] = &[
+const COLD_COFFEE: &[CatalogueItem] = &[
     item("cold-brew-bottle", "Cold brew bottle, 1 l", 2990, 20).summer(),
     item("cold-brew-bags-10", "Cold brew bags, 10 pieces", 1290, 24).summer(),
     item("cold-brew-concentrate", "Cold brew concentrate, 500 ml", 890, 20).summer(),
@@ -326,7 +324,7 @@ const COLD_COFFEE: &[Item] = &[
     item("affogato-glasses-4", "Affogato glasses, 4 pieces", 1890, 6).summer(),
 ];
 
-const KITCHEN: &[Item] = &[
+const KITCHEN: &[CatalogueItem] = &[
     item("jar-coffee-500g", "Airtight jar for 500 g of coffee", 1990, 22),
     item("jar-coffee-1kg", "Airtight jar for 1 kg of coffee", 2490, 16),
     item("jar-cookies", "Cookie jar", 1790, 8),
@@ -347,7 +345,7 @@ const KITCHEN: &[Item] = &[
     item("mortar-granite", "Granite mortar", 2990, 2).fresh(),
 ];
 
-const GIFTS: &[Item] = &[
+const GIFTS: &[CatalogueItem] = &[
     item("gift-box-espresso", "Gift box espresso", 3990, 20).christmas(),
     item("gift-box-filter", "Gift box filter coffee", 3990, 16).christmas(),
     item("gift-box-tea", "Gift box tea", 3490, 14).christmas(),

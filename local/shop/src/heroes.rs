@@ -3,7 +3,6 @@
 /// A shopper whose purchases are the same whatever the seed.
 #[derive(Debug)]
 pub struct Hero {
-    /// The user id.
     pub user: &'static str,
     /// What they buy and what an answer should know of it.
     pub story: &'static str,

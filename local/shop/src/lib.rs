@@ -35,14 +35,14 @@ use crate::stock::Goods;
 
 /// How much of a shop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Size {
+pub struct ShopSize {
     /// Shoppers of chance, beside the [`HEROES`].
     pub shoppers: u32,
     /// Days from the first purchase to the end.
     pub days: u32,
 }
 
-impl Size {
+impl ShopSize {
     /// What the demonstration shows: thirteen months.
     pub const DEMO: Self = Self { shoppers: 800, days: 400 };
     /// Enough for a quick test.
@@ -60,7 +60,7 @@ pub struct Shop {
 
 /// Builds the shop whose last purchases are of the day of `end`.
 #[must_use]
-pub fn generate(seed: u64, end: Timestamp, size: Size) -> Shop {
+pub fn generate(seed: u64, end: Timestamp, size: ShopSize) -> Shop {
     let goods = Goods::new();
     let calendar = Calendar::new(end, size.days.max(1));
     let mut orders = Vec::new();
@@ -106,7 +106,7 @@ fn collect(
 ) {
     let Ok(user_id) = UserId::parse(user) else { return };
     for (day, basket) in year {
-        let lines = basket.into_iter().filter_map(|(place, quantity)| goods.line(place, quantity)).collect();
+        let lines = basket.into_iter().filter_map(|(index, quantity)| goods.line(index, quantity)).collect();
         if let Some(at) = calendar.moment(day, dice) {
             orders.push(Order { at, user_id: user_id.clone(), lines });
         }

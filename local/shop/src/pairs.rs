@@ -48,7 +48,6 @@ const GIFT_BOXES: &[&str] =
     &["gift-box-espresso", "gift-box-filter", "gift-box-tea", "gift-box-chocolate", "gift-tasting-set"];
 const COLD_BREW: &[&str] = &["cold-brew-bottle", "cold-brew-bags-10", "cold-brew-concentrate"];
 
-/// All of it.
 pub(crate) const PAIRS: &[Pair] = &[
     once(ESPRESSO_MACHINES, "tamper-58", 48, TOGETHER),
     once(ESPRESSO_MACHINES, "milk-jug-350", 36, TOGETHER),

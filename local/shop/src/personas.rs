@@ -16,7 +16,6 @@ pub(crate) struct Habit {
     pub(crate) loyal: u32,
 }
 
-/// A kind of shopper.
 #[derive(Debug)]
 pub(crate) struct Persona {
     /// How many there are beside the others.

@@ -6,7 +6,7 @@ use crate::calendar::Calendar;
 use crate::dice::Dice;
 use crate::heroes::Hero;
 use crate::personas::{Habit, PERSONAS, Persona, VISITOR_LOOKS_AT};
-use crate::stock::{Goods, Place};
+use crate::stock::{GoodIndex, Goods};
 
 /// What is due within so many days is bought along.
 const BUNDLE_DAYS: u32 = 7;
@@ -16,12 +16,11 @@ const VISITOR_PERCENT: u32 = 40;
 const LOST_PERCENT: u32 = 35;
 
 /// What one buys on one day: products and quantities.
-pub(crate) type Basket = BTreeMap<Place, u32>;
+pub(crate) type DayBasket = BTreeMap<GoodIndex, u32>;
 
 /// Everything that one shopper buys, by day.
-pub(crate) type Year = BTreeMap<u32, Basket>;
+pub(crate) type Year = BTreeMap<u32, DayBasket>;
 
-/// A shopper of chance.
 pub(crate) fn chance(goods: &Goods, calendar: &Calendar, dice: &mut Dice) -> Year {
     let mut shopper = Shopper { goods, calendar, dice, year: Year::new(), led_to: HashSet::new() };
     if shopper.dice.percent(VISITOR_PERCENT) {
@@ -42,8 +41,8 @@ pub(crate) fn hero(hero: &Hero, goods: &Goods, calendar: &Calendar) -> Year {
         let (first, last) = routine.months;
         for day in days.filter(|day| (first..=last).contains(&calendar.month(*day))) {
             for (id, quantity) in routine.items {
-                if let Some(place) = goods.place(id) {
-                    year.entry(day).or_default().insert(place, *quantity);
+                if let Some(index) = goods.index_of(id) {
+                    year.entry(day).or_default().insert(index, *quantity);
                 }
             }
         }
@@ -61,7 +60,7 @@ struct Shopper<'a> {
 }
 
 /// A habit on its way: when it is due, and what of.
-struct Running {
+struct RunningHabit {
     habit: &'static Habit,
     due: u32,
     favourite: &'static str,
@@ -78,8 +77,8 @@ impl Shopper<'_> {
                 day = self.dice.below(self.calendar.days());
             }
             for _ in 0..self.dice.between((1, 3)) {
-                if let Some(place) = self.goods.browse(VISITOR_LOOKS_AT, day, self.calendar, self.dice) {
-                    self.buy(day, place, 1);
+                if let Some(index) = self.goods.browse(VISITOR_LOOKS_AT, day, self.calendar, self.dice) {
+                    self.buy(day, index, 1);
                 }
             }
         }
@@ -92,9 +91,9 @@ impl Shopper<'_> {
         let end = if self.dice.percent(LOST_PERCENT) { first + self.dice.below(days - first) } else { days };
         if self.dice.percent(persona.starts_percent)
             && let Some(start) = self.dice.pick(persona.starts.iter().copied())
-            && let Some(place) = self.goods.place(start)
+            && let Some(index) = self.goods.index_of(start)
         {
-            self.buy(first, place, 1);
+            self.buy(first, index, 1);
         }
         let mut running = Vec::new();
         for habit in persona.habits {
@@ -102,7 +101,7 @@ impl Shopper<'_> {
                 && let Some(favourite) = self.dice.pick(habit.picks.iter().copied())
             {
                 let due = first + self.dice.below(habit.every.1);
-                running.push(Running { habit, due, favourite });
+                running.push(RunningHabit { habit, due, favourite });
             }
         }
         while let Some(day) = running.iter().map(|habit| habit.due).min().filter(|day| *day < end) {
@@ -110,31 +109,31 @@ impl Shopper<'_> {
                 self.keep_up(day, habit);
             }
             if self.dice.percent(persona.looks_percent)
-                && let Some(place) = self.goods.browse(persona.looks_at, day, self.calendar, self.dice)
+                && let Some(index) = self.goods.browse(persona.looks_at, day, self.calendar, self.dice)
             {
-                self.buy(day, place, 1);
+                self.buy(day, index, 1);
             }
         }
     }
 
-    fn keep_up(&mut self, day: u32, running: &mut Running) {
+    fn keep_up(&mut self, day: u32, running: &mut RunningHabit) {
         let habit = running.habit;
         let other =
             if self.dice.percent(habit.loyal) { None } else { self.dice.pick(habit.picks.iter().copied()) };
         let quantity = self.dice.between(habit.quantity);
         running.due = day + self.dice.between(habit.every).max(1);
-        if let Some(place) = self.goods.place(other.unwrap_or(running.favourite)) {
-            self.buy(day, place, quantity);
+        if let Some(index) = self.goods.index_of(other.unwrap_or(running.favourite)) {
+            self.buy(day, index, quantity);
         }
     }
 
     /// Buys, and what it leads to.
-    fn buy(&mut self, day: u32, place: Place, quantity: u32) {
-        if day >= self.calendar.days() || !self.goods.is_sold(place, day, self.calendar) {
+    fn buy(&mut self, day: u32, index: GoodIndex, quantity: u32) {
+        if day >= self.calendar.days() || !self.goods.is_sold(index, day, self.calendar) {
             return;
         }
-        *self.year.entry(day).or_default().entry(place).or_default() += quantity;
-        for (pair, next) in self.goods.pairs(place) {
+        *self.year.entry(day).or_default().entry(index).or_default() += quantity;
+        for (pair, next) in self.goods.pairs(index) {
             let later = day + self.dice.between(pair.after);
             let in_season = self.goods.season(*next, self.calendar.month(later)).min(10);
             let happens = self.dice.below(1_000) < pair.percent * in_season;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use nextbasket_domain::{Category, Currency, Line, Money, Product, ProductId};
 
 use crate::calendar::Calendar;
-use crate::catalogue::{Item, SHELVES, Season, Stock};
+use crate::catalogue::{CatalogueItem, SHELVES, Season, Stock};
 use crate::dice::Dice;
 use crate::pairs::{PAIRS, Pair};
 use crate::personas::Picks;
@@ -15,19 +15,19 @@ const GONE_DAYS: u32 = 45;
 /// New products are known for so many days.
 const NEW_DAYS: u32 = 3;
 
-/// A product's place in the catalogue.
-pub(crate) type Place = usize;
+/// The index of a product in the catalogue.
+pub(crate) type GoodIndex = usize;
 
 pub(crate) struct Goods {
-    places: HashMap<&'static str, Place>,
-    shelves: HashMap<&'static str, Vec<Place>>,
-    pairs: HashMap<Place, Vec<(&'static Pair, Place)>>,
+    indexes: HashMap<&'static str, GoodIndex>,
+    shelves: HashMap<&'static str, Vec<GoodIndex>>,
+    pairs: HashMap<GoodIndex, Vec<(&'static Pair, GoodIndex)>>,
     goods: Vec<Good>,
 }
 
 struct Good {
     shelf: &'static str,
-    item: &'static Item,
+    item: &'static CatalogueItem,
     product_id: ProductId,
     price: Option<Money>,
 }
@@ -43,30 +43,30 @@ impl Goods {
                 Some(Good { shelf, item, product_id: ProductId::parse(item.id).ok()?, price })
             })
             .collect();
-        let places: HashMap<_, _> =
-            goods.iter().enumerate().map(|(place, good)| (good.item.id, place)).collect();
-        let mut shelves: HashMap<_, Vec<Place>> = HashMap::new();
-        for (place, good) in goods.iter().enumerate() {
-            shelves.entry(good.shelf).or_default().push(place);
+        let indexes: HashMap<_, _> =
+            goods.iter().enumerate().map(|(index, good)| (good.item.id, index)).collect();
+        let mut shelves: HashMap<_, Vec<GoodIndex>> = HashMap::new();
+        for (index, good) in goods.iter().enumerate() {
+            shelves.entry(good.shelf).or_default().push(index);
         }
         let mut pairs: HashMap<_, Vec<_>> = HashMap::new();
         for pair in PAIRS {
             for from in pair.from {
-                if let (Some(from), Some(to)) = (places.get(from), places.get(pair.to)) {
+                if let (Some(from), Some(to)) = (indexes.get(from), indexes.get(pair.to)) {
                     pairs.entry(*from).or_default().push((pair, *to));
                 }
             }
         }
-        Self { places, shelves, pairs, goods }
+        Self { indexes, shelves, pairs, goods }
     }
 
-    pub(crate) fn place(&self, id: &str) -> Option<Place> {
-        self.places.get(id).copied()
+    pub(crate) fn index_of(&self, id: &str) -> Option<GoodIndex> {
+        self.indexes.get(id).copied()
     }
 
     /// Whether the product is on sale on a day.
-    pub(crate) fn is_sold(&self, place: Place, day: u32, calendar: &Calendar) -> bool {
-        self.goods.get(place).is_some_and(|good| match good.item.stock {
+    pub(crate) fn is_sold(&self, index: GoodIndex, day: u32, calendar: &Calendar) -> bool {
+        self.goods.get(index).is_some_and(|good| match good.item.stock {
             Stock::Sold => true,
             Stock::Gone => day + GONE_DAYS < calendar.days(),
             Stock::New => false,
@@ -74,8 +74,8 @@ impl Goods {
     }
 
     /// How much the product is wanted in a month, in tenths of the usual.
-    pub(crate) fn season(&self, place: Place, month: u32) -> u32 {
-        self.goods.get(place).map_or(0, |good| good.item.season.pull(month))
+    pub(crate) fn season(&self, index: GoodIndex, month: u32) -> u32 {
+        self.goods.get(index).map_or(0, |good| good.item.season.pull(month))
     }
 
     /// Something from the shelves that one looks at, by the season.
@@ -85,28 +85,28 @@ impl Goods {
         day: u32,
         calendar: &Calendar,
         dice: &mut Dice,
-    ) -> Option<Place> {
+    ) -> Option<GoodIndex> {
         let month = calendar.month(day);
         let mut weights = Vec::with_capacity(self.goods.len());
         for (shelf, weight) in looks_at {
-            for place in self.shelves.get(shelf).into_iter().flatten() {
-                let Some(good) = self.goods.get(*place).filter(|_| self.is_sold(*place, day, calendar))
+            for index in self.shelves.get(shelf).into_iter().flatten() {
+                let Some(good) = self.goods.get(*index).filter(|_| self.is_sold(*index, day, calendar))
                 else {
                     continue;
                 };
-                weights.push((*place, weight * u32::from(good.item.pull) * good.item.season.pull(month)));
+                weights.push((*index, weight * u32::from(good.item.pull) * good.item.season.pull(month)));
             }
         }
         dice.pick(weights.iter().copied())
     }
 
     /// What buying the product leads to.
-    pub(crate) fn pairs(&self, place: Place) -> &[(&'static Pair, Place)] {
-        self.pairs.get(&place).map(Vec::as_slice).unwrap_or_default()
+    pub(crate) fn pairs(&self, index: GoodIndex) -> &[(&'static Pair, GoodIndex)] {
+        self.pairs.get(&index).map(Vec::as_slice).unwrap_or_default()
     }
 
-    pub(crate) fn line(&self, place: Place, quantity: u32) -> Option<Line> {
-        let good = self.goods.get(place)?;
+    pub(crate) fn line(&self, index: GoodIndex, quantity: u32) -> Option<Line> {
+        let good = self.goods.get(index)?;
         Some(Line { product_id: good.product_id.clone(), quantity, unit_price: good.price })
     }
 
@@ -139,14 +139,14 @@ mod tests {
     fn every_product_that_is_spoken_of_is_in_the_catalogue() {
         let goods = Goods::new();
         let items: usize = SHELVES.iter().map(|(_, items)| items.len()).sum();
-        assert_eq!((goods.goods.len(), goods.places.len()), (items, items));
+        assert_eq!((goods.goods.len(), goods.indexes.len()), (items, items));
         let habits = PERSONAS.iter().flat_map(|persona| persona.habits).flat_map(|habit| habit.picks);
         let starts = PERSONAS.iter().flat_map(|persona| persona.starts);
         let pairs = PAIRS.iter().flat_map(|pair| pair.from.iter().chain([&pair.to]));
         let heroes = HEROES.iter().flat_map(|hero| hero.routines).flat_map(|routine| routine.items);
         let ids = habits.chain(starts).chain(heroes).map(|(id, _)| id).chain(pairs);
         for id in ids {
-            assert!(goods.place(id).is_some(), "{id}");
+            assert!(goods.index_of(id).is_some(), "{id}");
         }
         for (shelf, _) in PERSONAS.iter().flat_map(|persona| persona.looks_at).chain(VISITOR_LOOKS_AT) {
             assert!(SHELVES.iter().any(|(name, _)| name == shelf), "{shelf}");

@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use nextbasket_domain::{Product, Purchase, Timestamp};
-use nextbasket_shop::{HEROES, Shop, Size, generate};
+use nextbasket_shop::{HEROES, Shop, ShopSize, generate};
 
 fn end() -> Timestamp {
     Timestamp::parse("2026-03-10T18:00:00Z").unwrap()
 }
 
 fn demo() -> Shop {
-    generate(1, end(), Size::DEMO)
+    generate(1, end(), ShopSize::DEMO)
 }
 
 fn holds(purchase: &Purchase, product: &str) -> bool {
@@ -45,13 +45,13 @@ fn lift(shop: &Shop, given: &str, product: &str) -> u64 {
 
 #[test]
 fn the_same_seed_gives_the_same_shop_and_another_another() {
-    assert_eq!(generate(1, end(), Size::SMALL), generate(1, end(), Size::SMALL));
-    assert_ne!(generate(1, end(), Size::SMALL).purchases, generate(2, end(), Size::SMALL).purchases);
+    assert_eq!(generate(1, end(), ShopSize::SMALL), generate(1, end(), ShopSize::SMALL));
+    assert_ne!(generate(1, end(), ShopSize::SMALL).purchases, generate(2, end(), ShopSize::SMALL).purchases);
 }
 
 #[test]
 fn heroes_do_the_same_whatever_the_seed() {
-    let (one, two) = (generate(1, end(), Size::SMALL), generate(2, end(), Size::DEMO));
+    let (one, two) = (generate(1, end(), ShopSize::SMALL), generate(2, end(), ShopSize::DEMO));
     for hero in HEROES {
         let lines = |shop: &Shop| {
             of(shop, hero.user).into_iter().map(|p| (p.purchased_at, p.lines.clone())).collect::<Vec<_>>()
@@ -201,7 +201,7 @@ fn heroes_have_the_purchases_of_their_stories() {
 fn heroes_have_purchases_whenever_the_year_ends() {
     for month in 1..=12 {
         let end = Timestamp::parse(&format!("2026-{month:02}-01T00:00:00Z")).unwrap();
-        let shop = generate(1, end, Size { shoppers: 0, days: Size::DEMO.days });
+        let shop = generate(1, end, ShopSize { shoppers: 0, days: ShopSize::DEMO.days });
         for hero in HEROES {
             assert!(!of(&shop, hero.user).is_empty(), "{} in month {month}", hero.user);
         }
@@ -211,9 +211,9 @@ fn heroes_have_purchases_whenever_the_year_ends() {
 #[test]
 fn any_seed_end_and_size_will_do() {
     for (seed, end, size) in [
-        (0, Timestamp::EPOCH, Size { shoppers: 0, days: 0 }),
-        (u64::MAX, Timestamp::EPOCH, Size::SMALL),
-        (7, Timestamp::parse("9999-12-31T23:59:59Z").unwrap(), Size { shoppers: 5, days: 1 }),
+        (0, Timestamp::EPOCH, ShopSize { shoppers: 0, days: 0 }),
+        (u64::MAX, Timestamp::EPOCH, ShopSize::SMALL),
+        (7, Timestamp::parse("9999-12-31T23:59:59Z").unwrap(), ShopSize { shoppers: 5, days: 1 }),
     ] {
         let shop = generate(seed, end, size);
         assert!(shop.purchases.iter().all(|purchase| purchase.purchased_at <= end));

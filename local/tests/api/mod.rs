@@ -9,7 +9,6 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZero;
 
 use aws_sdk_dynamodb::Client as DynamoDb;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -19,10 +18,9 @@ use hyper::{Method, Request};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use nextbasket::system::{Settings, System};
-use nextbasket_domain::{Clock, Timestamp};
-use nextbasket_recommender::Params;
-use nextbasket_shop::Size;
+use nextbasket::local_deployment::{DeploymentOptions, LocalDeployment};
+use nextbasket_domain::Timestamp;
+use nextbasket_shop::ShopSize;
 use nextbasket_tables::Tables;
 use serde_json::Value;
 
@@ -51,14 +49,14 @@ impl Answer {
 
 /// A whole system in memory.
 pub(crate) struct World {
-    pub(crate) system: System,
+    pub(crate) system: LocalDeployment,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
 impl World {
     /// With empty tables.
     pub(crate) async fn empty() -> Self {
-        let system = System::start(Settings::on_any_port(None)).await.unwrap();
+        let system = LocalDeployment::start(DeploymentOptions::on_any_port(None)).await.unwrap();
         Self { system, client: Client::builder(TokioExecutor::new()).build_http() }
     }
 
@@ -66,7 +64,7 @@ impl World {
     pub(crate) async fn with_shop() -> Self {
         let world = Self::empty().await;
         let end = Timestamp::parse("2026-06-01T00:00:00Z").unwrap();
-        let shop = nextbasket_shop::generate(7, end, Size { shoppers: 20, days: 200 });
+        let shop = nextbasket_shop::generate(7, end, ShopSize { shoppers: 20, days: 200 });
         let (products, purchases) = (world.tables().products().unwrap(), world.tables().purchases().unwrap());
         for product in &shop.products {
             products.put_new(product).await.unwrap();
@@ -84,11 +82,8 @@ impl World {
 
     /// Trains a model and makes it the live one.
     pub(crate) async fn train(&self) {
-        let threads = NonZero::new(2).unwrap();
-        let trained =
-            nextbasket_training::run(self.tables(), Params::default(), threads, &Clock::system(), &|_| ())
-                .await;
-        assert!(trained.unwrap().products > 0);
+        let site = nextbasket::local_deployment::job_site(self.system.machine()).unwrap();
+        nextbasket_testkit::jobs::train(site, self.tables()).await;
     }
 
     /// Sends a request; the target is a path with a query, percent-encoded.

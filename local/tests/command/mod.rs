@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use nextbasket::client::Api;
+use nextbasket::api_client::ApiClient;
 use nextbasket_domain::Timestamp;
 
 pub fn nextbasket(arguments: &[&str]) -> Command {
@@ -86,8 +86,8 @@ impl Server {
         Self { address: address.parse().unwrap(), child }
     }
 
-    pub fn api(&self) -> Api {
-        Api::new(self.address)
+    pub fn api(&self) -> ApiClient {
+        ApiClient::new(self.address)
     }
 
     /// As a power cut would for the process: SIGKILL.
@@ -114,7 +114,7 @@ impl Drop for Server {
 /// A small generated shop as a file with the columns that need no mapping.
 pub fn shop_csv(folder: &Path) -> PathBuf {
     let end = Timestamp::parse("2026-03-10T00:00:00Z").unwrap();
-    let shop = nextbasket_shop::generate(1, end, nextbasket_shop::Size::SMALL);
+    let shop = nextbasket_shop::generate(1, end, nextbasket_shop::ShopSize::SMALL);
     let name = |id: &str| {
         let product = shop.products.iter().find(|product| product.product_id.as_str() == id);
         product.map(|product| product.name.replace('"', "'")).unwrap_or_default()

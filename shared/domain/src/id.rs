@@ -17,7 +17,6 @@ pub enum IdError {
     /// The text is too long.
     #[error("must be at most {limit} bytes of UTF-8, not {bytes}")]
     TooLong {
-        /// Its length.
         bytes: usize,
         /// The most that it may have.
         limit: usize,

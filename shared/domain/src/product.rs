@@ -40,10 +40,7 @@ pub enum ProductError {
     Repeated,
     /// There are too many of them.
     #[error("must be at most {limit}")]
-    TooMany {
-        /// The limit.
-        limit: usize,
-    },
+    TooMany { limit: usize },
 }
 
 /// A category by its name: 1 to [`MAX_CATEGORY_BYTES`] bytes without control characters.
@@ -96,7 +93,6 @@ impl<'de> Deserialize<'de> for Category {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Product {
-    /// Its id.
     pub product_id: ProductId,
     /// What a shopper reads: up to [`MAX_NAME_BYTES`] bytes.
     pub name: String,

@@ -67,9 +67,7 @@ impl Line {
 pub struct Purchase {
     /// Unique among the user's purchases.
     pub purchase_id: PurchaseId,
-    /// Who bought.
     pub user_id: UserId,
-    /// When.
     pub purchased_at: Timestamp,
     /// What: 1 to [`MAX_LINES`] lines.
     pub lines: Vec<Line>,

@@ -111,7 +111,6 @@ impl<'de> Deserialize<'de> for Timestamp {
 pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
 
 impl Clock {
-    /// The system's clock.
     #[must_use]
     pub fn system() -> Self {
         Self(Arc::new(|| {
@@ -126,7 +125,6 @@ impl Clock {
         Self(Arc::new(now))
     }
 
-    /// The time now.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         (self.0)()

@@ -36,12 +36,18 @@ fn add(read: f64, write: f64) {
     });
 }
 
+/// The units of a request, of one table or several.
+#[must_use]
+pub fn units<'a>(consumed: impl IntoIterator<Item = &'a ConsumedCapacity>) -> f64 {
+    consumed.into_iter().filter_map(ConsumedCapacity::capacity_units).sum()
+}
+
 /// Counts what a read consumed.
 pub fn read<'a>(consumed: impl IntoIterator<Item = &'a ConsumedCapacity>) {
-    add(consumed.into_iter().filter_map(ConsumedCapacity::capacity_units).sum(), 0.0);
+    add(units(consumed), 0.0);
 }
 
 /// Counts what a write consumed.
 pub fn write<'a>(consumed: impl IntoIterator<Item = &'a ConsumedCapacity>) {
-    add(0.0, consumed.into_iter().filter_map(ConsumedCapacity::capacity_units).sum());
+    add(0.0, units(consumed));
 }

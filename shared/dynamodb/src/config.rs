@@ -18,7 +18,6 @@ pub struct Patience {
     pub attempt: Duration,
     /// The most time of a call with all its attempts.
     pub call: Duration,
-    /// How many attempts.
     pub attempts: u32,
     /// The first pause between attempts; it doubles from there, with jitter.
     pub backoff: Duration,

@@ -2,6 +2,8 @@
 
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
+/// The HTTP status of a server whose storage is full. Unlike other errors of a server it does not pass by itself.
+pub(crate) const INSUFFICIENT_STORAGE: u16 = 507;
 /// How many characters of a text an error shows.
 const SHOWN: usize = 80;
 
@@ -19,24 +21,13 @@ pub fn shown(text: &str) -> String {
 pub enum TableError {
     /// DynamoDB asks for a slower pace, and the retries are used up.
     #[error("table {table}: throttled: {reason}")]
-    Throttled {
-        /// The table's name.
-        table: String,
-        /// DynamoDB's own words.
-        reason: String,
-    },
-    /// No permission, no such table, or a request that DynamoDB refuses: trying again does not help.
+    Throttled { table: String, reason: String },
+    /// No permission, no such table, no room, or a request that DynamoDB rejects: trying again does not help.
     #[error("table {table}: refused: {reason}")]
-    Refused {
-        /// The table's name.
-        table: String,
-        /// DynamoDB's own words.
-        reason: String,
-    },
+    Refused { table: String, reason: String },
     /// No answer, or an answer that says that the service is at fault.
     #[error("table {table}: unavailable: {reason}")]
     Unavailable {
-        /// The table's name.
         table: String,
         /// What happened, with its causes.
         reason: String,
@@ -44,9 +35,7 @@ pub enum TableError {
     /// Others kept changing the item; nothing was written.
     #[error("table {table}: {key} was changed by others {attempts} times in a row")]
     Contended {
-        /// The table's name.
         table: String,
-        /// The item.
         key: String,
         /// How often it was tried.
         attempts: usize,
@@ -54,35 +43,19 @@ pub enum TableError {
     /// An item is not of the expected form.
     #[error("table {table}: item {key}: attribute {attribute} {problem}")]
     Corrupt {
-        /// The table's name.
         table: String,
-        /// The item.
         key: String,
-        /// The attribute.
         attribute: &'static str,
         /// What is wrong with it.
         problem: String,
     },
-    /// Another training began after this one, so this one may not write any more.
-    #[error("model version {version} was overtaken by another training")]
-    Overtaken {
-        /// The version that may not be written any more.
-        version: u64,
-    },
 }
-
-/// The message of the embedded database and object storage when their disk is full: waiting does not help.
-pub const FULL_DISK: &str = "database or disk is full";
 
 impl TableError {
     /// Whether the same call may succeed if it is made again later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Throttled { .. } | Self::Contended { .. } => true,
-            Self::Unavailable { reason, .. } => !reason.contains(FULL_DISK),
-            _ => false,
-        }
+        matches!(self, Self::Throttled { .. } | Self::Contended { .. } | Self::Unavailable { .. })
     }
 
     /// What the SDK's error means for this table.
@@ -107,7 +80,7 @@ impl TableError {
             if code == "TransactionConflictException" || code == "TransactionInProgressException" {
                 return Self::Unavailable { table, reason };
             }
-            if (400..500).contains(&status) {
+            if (400..500).contains(&status) || status == INSUFFICIENT_STORAGE {
                 return Self::Refused { table, reason };
             }
         }

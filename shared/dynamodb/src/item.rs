@@ -11,7 +11,6 @@ use crate::TableError;
 /// An item as the SDK has it.
 pub type Item = HashMap<String, AttributeValue>;
 
-/// A string.
 pub fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
 }
@@ -21,7 +20,6 @@ pub fn number(value: impl std::fmt::Display) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
-/// Binary.
 #[must_use]
 pub fn bytes(value: Vec<u8>) -> AttributeValue {
     AttributeValue::B(Blob::new(value))

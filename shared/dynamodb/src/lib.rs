@@ -5,6 +5,7 @@
 //! * [`error`]: [`TableError`], which knows the table and what may be done
 //! * [`capacity`]: what the calls of one piece of work consumed
 //! * [`bulk`]: calls of many items, until all are taken or all are read
+//! * [`request`]: single items read and written on a condition
 //! * [`transaction`]: why a transaction was not made, item by item
 //! * [`config`]: how a function's clients are set up
 //!
@@ -16,8 +17,9 @@ pub mod config;
 pub mod error;
 pub mod item;
 pub mod number;
+pub mod request;
 pub mod transaction;
 
-pub use error::{FULL_DISK, TableError};
+pub use error::TableError;
 pub use number::Number;
 pub use transaction::TransactionError;

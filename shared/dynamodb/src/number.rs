@@ -14,7 +14,7 @@ const GREATEST_EXPONENT: i64 = 125;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NumberError {
     /// It is none at all.
-    #[error("{0} is no number")]
+    #[error("{0} is not a number")]
     NotOne(String),
     /// It has too many digits.
     #[error("{0} has more than 38 digits")]
@@ -222,14 +222,14 @@ mod tests {
             ("1e126".to_owned(), "not between"),
             ("1e-131".to_owned(), "not between"),
             (format!("1e{}", i64::MAX), "not between"),
-            (String::new(), "no number"),
-            ("-".to_owned(), "no number"),
-            (".".to_owned(), "no number"),
-            ("1e".to_owned(), "no number"),
-            ("1.2.3".to_owned(), "no number"),
-            ("1,5".to_owned(), "no number"),
-            (" 1".to_owned(), "no number"),
-            ("NaN".to_owned(), "no number"),
+            (String::new(), "is not a number"),
+            ("-".to_owned(), "is not a number"),
+            (".".to_owned(), "is not a number"),
+            ("1e".to_owned(), "is not a number"),
+            ("1.2.3".to_owned(), "is not a number"),
+            ("1,5".to_owned(), "is not a number"),
+            (" 1".to_owned(), "is not a number"),
+            ("NaN".to_owned(), "is not a number"),
         ] {
             let error = Number::parse(&text).unwrap_err().to_string();
             assert!(error.contains(problem), "{text}: {error}");

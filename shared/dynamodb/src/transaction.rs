@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::error::{DisplayErrorContext, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 
 use crate::TableError;
+use crate::error::INSUFFICIENT_STORAGE;
 
 /// Reasons in a cancelled transaction that say nothing about its items: the same transaction may succeed later.
 const THROTTLES: [&str; 4] =
@@ -49,7 +50,10 @@ impl TransactionError {
         }
         let unknown = match &error {
             SdkError::ConstructionFailure(_) => false,
-            SdkError::ServiceError(service) => service.raw().status().as_u16() >= 500,
+            SdkError::ServiceError(service) => {
+                let status = service.raw().status().as_u16();
+                status >= 500 && status != INSUFFICIENT_STORAGE
+            }
             _ => true,
         };
         if unknown {

@@ -1,6 +1,5 @@
 //! The embedded services that a thread's schedules share.
 
-use std::num::NonZero;
 use std::sync::{Arc, Mutex, mpsc};
 
 use bytes::Bytes;
@@ -8,10 +7,10 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use nextbasket_domain::{Clock, Product, ProductId};
+use nextbasket_job_engine::Site;
 use nextbasket_machine::Machine;
 use nextbasket_machine::dynamodb::create_tables;
 use nextbasket_machine::lambda::{FunctionError, Functions, function};
-use nextbasket_recommender::Params;
 use nextbasket_tables::{TableNames, Tables};
 use nextbasket_testkit::{FAULT_HEADER, Fault, FaultProxy, TestStack};
 use serde_json::{Value, json};
@@ -218,7 +217,9 @@ async fn send(client: &Client, request: hyper::Request<Full<Bytes>>) -> Result<A
 }
 
 async fn started() -> (Machine, [String; 3], Vec<FaultProxy>, Names) {
-    let mut machine = TestStack::start().await.into_machine();
+    let stack = TestStack::start().await;
+    let site = stack.site();
+    let mut machine = stack.into_machine();
     let lambda = machine.lambda(functions()).await.expect("a port for functions");
     let urls = [machine.dynamodb().endpoint_url(), machine.s3().endpoint_url(), format!("http://{lambda}")];
     let mut proxies = Vec::new();
@@ -234,7 +235,7 @@ async fn started() -> (Machine, [String; 3], Vec<FaultProxy>, Names) {
         table.stream = None;
     }
     create_tables(&client, &second).await.expect("a second set of the shop's tables");
-    train(&Tables::new(client, names.live.clone())).await;
+    train(site, &Tables::new(client, names.live.clone())).await;
     (machine, urls, proxies, names)
 }
 
@@ -279,7 +280,7 @@ fn functions() -> Functions {
 }
 
 /// A catalogue and a model, made from a few shoppers' purchases.
-async fn train(tables: &Tables) {
+async fn train(site: Site, tables: &Tables) {
     let (products, purchases) = (tables.products().expect("a name"), tables.purchases().expect("a name"));
     for n in 0..shop::PRODUCTS {
         let product = Product {
@@ -301,8 +302,5 @@ async fn train(tables: &Tables) {
             purchases.record(&bought).await.expect("a purchase is put");
         }
     }
-    let threads = NonZero::new(1).expect("one");
-    nextbasket_training::run(tables, Params::default(), threads, &Clock::system(), &|_| ())
-        .await
-        .expect("a model");
+    nextbasket_testkit::jobs::train(site, tables).await;
 }

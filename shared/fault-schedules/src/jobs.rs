@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use nextbasket_batch::pool::{Stop, drive};
-use nextbasket_batch::{Job, JobError, JobId, JobState};
+use nextbasket_job_engine::pool::{Stop, drive};
+use nextbasket_job_engine::{Job, JobError, JobId, JobState};
 use serde_json::Value;
 use tokio::time::sleep;
 

@@ -8,10 +8,11 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::retry::{RetryPartition, TokenBucket};
-use nextbasket_batch::{Engine, Objects, Site, Trust};
 use nextbasket_domain::{Clock, Random, Timestamp};
 use nextbasket_dynamodb::config::Patience;
-use nextbasket_jobs::kinds_with_functions;
+use nextbasket_job_engine::{Engine, Site, Trust};
+use nextbasket_job_kinds::kinds_with_functions;
+use nextbasket_objects::Bucket;
 use nextbasket_tables::Tables;
 use nextbasket_testkit::Seeded;
 use tokio::time::Instant;
@@ -146,7 +147,7 @@ impl World {
         Site {
             dynamodb: process.dynamodb.clone(),
             operations: self.names().operations.clone(),
-            objects: Objects::new(process.s3.clone(), self.names().jobs_bucket.clone()),
+            objects: Bucket::new(process.s3.clone(), self.names().jobs_bucket.clone()),
             clock: self.clock.clone(),
             random: self.random.clone(),
         }

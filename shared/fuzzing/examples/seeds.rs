@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use nextbasket_domain::{Basket, ProductId, Timestamp};
-use nextbasket_recommender::evaluate::{Evaluation, Judge, Methods};
+use nextbasket_recommender::evaluate::{Evaluation, ListEvaluator, Methods};
+use nextbasket_recommender::intermediate::encode;
 use nextbasket_recommender::{Counting, DatasetBuilder, History, Params, train};
 use nextbasket_tables::history_codec;
 use serde_json::Value;
@@ -205,10 +206,10 @@ fn rows(corpus: &Corpus) {
     let counting = Counting::new(&data, model.priors.params(), 3 * 86_400_000).unwrap();
     let totals = counting.totals(counting.all_users());
     let pairs = counting.pairs(counting.all_users(), 0..5);
-    let (mut judge, mut methods) = (Judge::new(&model.priors), Methods::<Evaluation>::default());
+    let (mut evaluator, mut methods) = (ListEvaluator::new(&model.priors), Methods::<Evaluation>::default());
     let history = History::new(&model.priors, [(0, ["p1", "p2"])]);
     let bought = history.products().collect();
-    judge.judge(&mut methods, &history, &bought, |_| None);
+    evaluator.evaluate(&mut methods, &history, &bought, |_| None);
     let row = model.rows.iter().max_by_key(|row| row.next.len()).unwrap();
     let wide = row.next.clone().with_column([0.5, 0.25]);
     let baskets: Vec<Basket> = (0..5)
@@ -222,11 +223,11 @@ fn rows(corpus: &Corpus) {
         (0, "neighbours-in-columns", wide.encode()),
         (1, "product-rows", row.encode()),
         (2, "catalogue", data.catalogue().encode()),
-        (3, "totals", totals.encode()),
+        (3, "totals", encode(&totals)),
         (4, "pair-counts", pairs.encode()),
         (5, "dataset", data.encode()),
-        (6, "evaluation", methods.model.encode()),
-        (7, "evaluations", methods.encode()),
+        (6, "evaluation", encode(&methods.model)),
+        (7, "evaluations", encode(&methods)),
         (9, "history", history_codec::pack(&baskets)),
     ] {
         corpus.put("rows", name, &[format], bytes);

@@ -1,8 +1,8 @@
 //! Request bodies, passed to the functions' own handlers.
 
-use nextbasket_batch::JobId;
 use nextbasket_domain::purchase::{MAX_LINES, MAX_QUANTITY};
 use nextbasket_http::request::MAX_LIMIT;
+use nextbasket_job_engine::JobId;
 use serde_json::Value;
 
 use crate::world::{Answer, RUNTIME, WORLD};

@@ -5,13 +5,13 @@ use std::io::Read;
 
 use nextbasket_domain::time::DAY_MS;
 use nextbasket_domain::{Currency, Product, Purchase, Timestamp};
-use nextbasket_dump::csv::{Columns, read_row, write_header, write_row};
-use nextbasket_dump::json::checked::Checker;
-use nextbasket_dump::json::{self, Change};
-use nextbasket_dump::{Digest, Format, json_lines};
 use nextbasket_dynamodb::item::Item;
 use nextbasket_importer::{Options, Summary, read_products, read_purchases};
-use nextbasket_table_jobs::key::{KeyAttribute, KeyKind, KeySchema};
+use nextbasket_items::key::{KeyAttribute, KeyKind, KeySchema};
+use nextbasket_jobs_dump::csv::{Columns, read_row, write_header, write_row};
+use nextbasket_jobs_dump::json::checked::Checker;
+use nextbasket_jobs_dump::json::{self, Change};
+use nextbasket_jobs_dump::{Digest, Format, json_lines};
 use serde_json::Value;
 
 use crate::memory::{measured, within};
@@ -41,12 +41,16 @@ fn options() -> Options {
 
 /// Every record is accepted or rejected, and each rejection is in the refused lines.
 fn counted(summary: &Summary, refused: &[u8]) {
-    assert_eq!(summary.taken + summary.refused.values().sum::<u64>(), summary.records, "{summary:?}");
+    assert_eq!(
+        summary.taken + summary.tally.refused.values().sum::<u64>(),
+        summary.tally.records,
+        "{summary:?}"
+    );
     let lines: Vec<&[u8]> = refused.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
-    assert_eq!(lines.len() as u64, summary.refused.values().sum::<u64>(), "{summary:?}");
+    assert_eq!(lines.len() as u64, summary.tally.refused.values().sum::<u64>(), "{summary:?}");
     for line in lines {
         let line: Value = serde_json::from_slice(line).expect("a refused line is JSON");
-        assert!(line["line"].as_u64() <= Some(summary.lines), "{line} of {summary:?}");
+        assert!(line["line"].as_u64() <= Some(summary.tally.lines), "{line} of {summary:?}");
         assert!(line["reason"].is_string() && line["message"].is_string(), "{line}");
     }
 }
@@ -75,7 +79,7 @@ pub(crate) fn purchases(content: &[u8]) -> Option<Vec<Purchase>> {
     assert!(import.purchases.is_sorted_by_key(|purchase| purchase.purchased_at), "oldest first");
     if !import.purchases.is_empty() {
         let again = read(&lines(&import.purchases), &mut refused).expect("purchases as they are written");
-        assert_eq!(again.summary.refused.len(), 0, "{:?}", again.summary);
+        assert_eq!(again.summary.tally.refused.len(), 0, "{:?}", again.summary);
         assert_eq!(again.purchases, import.purchases);
     }
     Some(import.purchases)
@@ -101,7 +105,7 @@ pub(crate) fn products(content: &[u8]) -> Option<Vec<Product>> {
     }
     if !catalogue.products.is_empty() {
         let again = read(&lines(&catalogue.products), &mut refused).expect("products as they are written");
-        assert_eq!(again.summary.refused.len(), 0, "{:?}", again.summary);
+        assert_eq!(again.summary.tally.refused.len(), 0, "{:?}", again.summary);
         assert_eq!(again.products, catalogue.products);
     }
     Some(catalogue.products)

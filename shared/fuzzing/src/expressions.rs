@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use nextbasket_domain::Timestamp;
 use nextbasket_dynamodb::item::{Item, number, text};
-use nextbasket_table_jobs::expression::{Change, Condition, Placeholders, SyntaxError};
+use nextbasket_items::expression::{Change, Condition, Placeholders, SyntaxError};
 
 use crate::memory::within;
 

@@ -5,8 +5,8 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
-use nextbasket_dump::gzip::{GzipState, Pages, end};
-use nextbasket_dump::{Digest, Format};
+use nextbasket_jobs_dump::gzip::{GzipState, Pages, end};
+use nextbasket_jobs_dump::{Digest, Format};
 
 use crate::csv::{all, items, products, purchases};
 use crate::memory::within;

@@ -3,12 +3,12 @@
 use std::fmt::Debug;
 use std::path::Path;
 
-use nextbasket_dump::manifest::{
+use nextbasket_jobs_dump::manifest::{
     DumpRecord, EXPORTS, FILES, FILES_MD5, FileLine, RECORD, SETTINGS, SUMMARY, SUMMARY_MD5, Summary,
     TableSettings, md5_base64,
 };
-use nextbasket_dump::source::locate;
-use nextbasket_job_io::files::Location;
+use nextbasket_jobs_dump::source::locate;
+use nextbasket_objects::Location;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

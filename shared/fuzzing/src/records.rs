@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex};
 
-use nextbasket_dump::Format;
-use nextbasket_dump::records::{Piece, Record, Records};
-use nextbasket_job_io::files::{Files, Location};
+use nextbasket_jobs_dump::Format;
+use nextbasket_jobs_dump::records::{Piece, Record, Records};
+use nextbasket_objects::{Files, Location};
 
 use crate::world::RUNTIME;
 

@@ -6,9 +6,10 @@ use flate2::Compression;
 use flate2::read::DeflateEncoder;
 use nextbasket_domain::history::HISTORY_BASKETS;
 use nextbasket_recommender::evaluate::{Evaluation, Methods};
+use nextbasket_recommender::intermediate::{decode, encode};
 use nextbasket_recommender::{
     Catalogue, Dataset, DecodeError, History, NeighbourRow, PairCounts, Priors, ProductIx, ProductRows,
-    Request, Scorer, Scratch, Totals, Window,
+    Request, Scorer, ScratchBuffers, Totals, Window,
 };
 use nextbasket_tables::history_codec;
 
@@ -29,11 +30,11 @@ pub fn check(data: &[u8]) {
             }
         }),
         2 => same(bytes, Catalogue::decode, Catalogue::encode, |_| ()),
-        3 => same(bytes, Totals::decode, Totals::encode, |_| ()),
+        3 => same(bytes, |bytes| decode::<Totals>("totals", bytes), encode, |_| ()),
         4 => same(bytes, PairCounts::decode, PairCounts::encode, |_| ()),
         5 => same(bytes, Dataset::decode, Dataset::encode, |_| ()),
-        6 => same(bytes, Evaluation::decode, Evaluation::encode, |_| ()),
-        7 => same(bytes, Methods::decode, Methods::encode, |_| ()),
+        6 => same(bytes, |bytes| decode::<Evaluation>("evaluation", bytes), encode, |_| ()),
+        7 => same(bytes, |bytes| decode::<Methods<Evaluation>>("evaluations", bytes), encode, |_| ()),
         8 => priors(bytes),
         _ => history(bytes),
     }
@@ -147,7 +148,7 @@ fn answer(priors: &Priors, row: &NeighbourRow) {
     }
     let ids: Vec<&str> = priors.catalogue().ids().collect();
     let history = History::new(priors, [(priors.now_ms(), ids.iter().copied()), (0, ids.iter().copied())]);
-    let (scorer, mut scratch) = (Scorer::new(priors), Scratch::new());
+    let (scorer, mut scratch) = (Scorer::new(priors), ScratchBuffers::new());
     let anchors = scorer.anchors(&mut scratch, &history, 4);
     let cart: Vec<ProductIx> = history.products().take(2).collect();
     let request = Request {

@@ -7,8 +7,8 @@ use aws_lambda_events::dynamodb::Event;
 use lambda_runtime::{Context, LambdaEvent};
 use nextbasket_domain::history::fold;
 use nextbasket_domain::{Clock, UserId};
-use nextbasket_http::Metrics;
 use nextbasket_tables::purchases;
+use nextbasket_telemetry::Metrics;
 
 use crate::world::{RUNTIME, WORLD};
 

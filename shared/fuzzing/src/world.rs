@@ -1,19 +1,19 @@
 //! The functions' own handlers over an embedded DynamoDB and S3 with a small shop in it.
 
-use std::num::NonZero;
 use std::sync::LazyLock;
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use lambda_runtime::{Context, LambdaEvent};
-use nextbasket_batch::{Engine, Trust};
 use nextbasket_domain::{Category, Currency};
 use nextbasket_domain::{
     Clock, Line, Money, Product, ProductId, Purchase, PurchaseId, Random, Timestamp, UserId,
 };
-use nextbasket_http::{AuthMode, Metrics, Service};
-use nextbasket_recommender::Params;
+use nextbasket_http::{AuthMode, Service};
+use nextbasket_job_engine::{Engine, Trust};
 use nextbasket_tables::{TableNames, Tables};
+use nextbasket_telemetry::Metrics;
 use nextbasket_testkit::TestStack;
+use nextbasket_testkit::jobs::train;
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
@@ -31,7 +31,7 @@ pub(crate) struct World {
     purchases: purchases::State,
     products: products::State,
     recommendations: recommendations::State,
-    jobs: jobs::State,
+    jobs: jobs_api::State,
 }
 
 /// A client's view of an answer.
@@ -47,15 +47,16 @@ impl World {
         let names = TableNames::from_lookup(|variable| Some(stack.table(variable).to_owned()));
         let tables = Tables::new(stack.dynamodb(), names);
         shop(&tables).await;
+        train(stack.site(), &tables).await;
         let service = Service { auth: AuthMode::Iam, metrics: Metrics::off() };
         let (clock, random) = (Clock::system(), Random::system().unwrap());
-        let engine = Engine::new(stack.site(), nextbasket_jobs::kinds(&tables, Trust::Open));
-        let driver = jobs::Driver::Workers(std::sync::Arc::default());
+        let engine = Engine::new(stack.site(), nextbasket_job_kinds::kinds(&tables, Trust::Open));
+        let driver = jobs_api::Driver::Workers(std::sync::Arc::default());
         Self {
             purchases: purchases::State::new(service.clone(), &tables, clock.clone()).unwrap(),
             products: products::State::new(service.clone(), &tables, clock.clone()).unwrap(),
             recommendations: recommendations::State::new(service.clone(), &tables, clock, random).unwrap(),
-            jobs: jobs::State::new(service, engine.clone(), &tables, driver).unwrap(),
+            jobs: jobs_api::State::new(service, engine.clone(), &tables, driver).unwrap(),
             engine,
             tables,
             _stack: stack,
@@ -97,7 +98,7 @@ impl World {
                 "/products" | "/products/{productId}" => {
                     Box::pin(products::handle(&self.products, event)).await
                 }
-                "/jobs" | "/jobs/{jobId}" => Box::pin(jobs::handle(&self.jobs, event)).await,
+                "/jobs" | "/jobs/{jobId}" => Box::pin(jobs_api::handle(&self.jobs, event)).await,
                 _ => Box::pin(recommendations::handle(&self.recommendations, event)).await,
             }
         });
@@ -167,6 +168,4 @@ async fn shop(tables: &Tables) {
         }
         history.refresh(&user_id, &purchases).await.unwrap();
     }
-    let one = NonZero::new(1).unwrap();
-    nextbasket_training::run(tables, Params::default(), one, &Clock::system(), &|_| ()).await.unwrap();
 }

@@ -28,12 +28,11 @@ impl FromStr for AuthMode {
         match text {
             "iam" => Ok(Self::Iam),
             "jwt" => Ok(Self::Jwt),
-            other => Err(format!("AUTH_MODE must be iam or jwt, not {other:?}")),
+            other => Err(format!("environment variable AUTH_MODE is {other:?}: expected iam or jwt")),
         }
     }
 }
 
-/// Who calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
     /// May act for every user and change the catalogue.
@@ -89,7 +88,7 @@ impl Caller {
     pub fn administer(&self) -> Result<(), ApiError> {
         match self {
             Self::Admin => Ok(()),
-            Self::User(_) => Err(ApiError::forbidden(format!("this needs the scope {ADMIN_SCOPE}"))),
+            Self::User(_) => Err(ApiError::forbidden(format!("the scope {ADMIN_SCOPE} is required"))),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Opaque, versioned places in a list.
+//! Opaque, versioned positions in a list.
 //!
-//! A cursor says which list it belongs to (`of`, such as a route and a user), so that one list's cursor is refused
-//! by another, and it carries a version, so that a later form can be told from this one.
+//! A cursor says which list it belongs to (`of`, such as a route and a user), so that one list's cursor is rejected
+//! by another, and it carries a version, so that a later form can be distinguished from this one.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -20,17 +20,17 @@ struct Envelope<P> {
     at: P,
 }
 
-/// A cursor for `place` in the list named `of`.
+/// A cursor for `position` in the list named `of`.
 ///
 /// # Errors
-/// 500 if the place cannot be written as JSON.
-pub fn encode<P: Serialize>(of: &str, place: P) -> Result<String, ApiError> {
-    let envelope = Envelope { v: VERSION, of: of.to_owned(), at: place };
+/// 500 if the position cannot be written as JSON.
+pub fn encode<P: Serialize>(of: &str, position: P) -> Result<String, ApiError> {
+    let envelope = Envelope { v: VERSION, of: of.to_owned(), at: position };
     let json = serde_json::to_vec(&envelope).map_err(ApiError::internal)?;
     Ok(URL_SAFE_NO_PAD.encode(json))
 }
 
-/// The place that [`encode`] wrote for the list named `of`.
+/// The position that [`encode`] wrote for the list named `of`.
 ///
 /// # Errors
 /// 400 `invalid_cursor` for anything else.

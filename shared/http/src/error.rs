@@ -1,8 +1,8 @@
-//! What went wrong, as the client may know it.
+//! An error, as the client may know it.
 
 use std::error::Error;
 
-use nextbasket_tables::TableError;
+use nextbasket_dynamodb::TableError;
 
 /// The longest sentence of an error, and the longest name of a field, in bytes.
 const MAX_DETAIL_BYTES: usize = 1_000;
@@ -10,8 +10,8 @@ const MAX_FIELD_BYTES: usize = 300;
 /// The name shown for a field whose name is empty.
 const NAMELESS: &str = "\"\"";
 
-/// What went wrong, as the client may know it: a status, a stable code, a sentence and the field, if one is to
-/// blame. The cause is for the log.
+/// An error, as the client may know it: a status, a stable code, a sentence and the field, if it is about one. The
+/// cause is for the log.
 #[derive(Debug, thiserror::Error)]
 #[error("{status} {code}: {detail}")]
 pub struct ApiError {
@@ -39,14 +39,14 @@ impl ApiError {
         self.status
     }
 
-    /// Names the field to blame: a path such as `lines[0].quantity`, or a parameter's name.
+    /// Names the field: a path such as `lines[0].quantity`, or a parameter's name.
     #[must_use]
     pub fn at(mut self, field: impl Into<String>) -> Self {
         self.field = Some(cut(field.into(), MAX_FIELD_BYTES));
         self
     }
 
-    /// 400 `invalid_field`: the field holds something that it may not. `problem` completes "«field» …".
+    /// 400 `invalid_field`: the field's value is not accepted. `problem` completes "«field» …".
     pub fn invalid(field: impl Into<String>, problem: impl std::fmt::Display) -> Self {
         let field = field.into();
         Self::new(400, "invalid_field", format!("{field} {problem}")).at(field)
@@ -58,7 +58,7 @@ impl ApiError {
         Self::new(400, "missing_field", format!("{field} is required")).at(field)
     }
 
-    /// 400 `unknown_field`: a field or parameter that does not exist here.
+    /// 400 `unknown_field`: a field or parameter that does not exist.
     pub fn unknown(field: impl Into<String>) -> Self {
         let field = Some(field.into()).filter(|name| !name.is_empty()).unwrap_or_else(|| NAMELESS.to_owned());
         Self::new(400, "unknown_field", format!("{field} is not known here")).at(field)
@@ -72,7 +72,7 @@ impl ApiError {
     /// 400 `invalid_cursor`: not a cursor of this list.
     #[must_use]
     pub fn invalid_cursor() -> Self {
-        Self::new(400, "invalid_cursor", "cursor is not one that this list gave out").at("cursor")
+        Self::new(400, "invalid_cursor", "cursor was not issued for this list").at("cursor")
     }
 
     /// 400 `expired_cursor`: the list has changed so that it cannot be continued.
@@ -80,10 +80,10 @@ impl ApiError {
         Self::new(400, "expired_cursor", detail).at("cursor")
     }
 
-    /// 401 `unauthorized`: nobody is named by the request.
+    /// 401 `unauthorized`: the request is not authenticated.
     #[must_use]
     pub fn unauthorized() -> Self {
-        Self::new(401, Self::UNAUTHORIZED, "the request names no caller that this API knows")
+        Self::new(401, Self::UNAUTHORIZED, "the request is not authenticated")
     }
 
     /// 403 `forbidden`.
@@ -107,7 +107,7 @@ impl ApiError {
         Self::new(413, "body_too_large", format!("body must be at most {limit} bytes")).at("body")
     }
 
-    /// 500 `internal`: ours to mend; the cause goes to the log.
+    /// 500 `internal`: a fault of the service; the cause goes to the log.
     pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let mut error = Self::new(500, "internal", "something went wrong on our side");
         error.cause = Some(cause.into());

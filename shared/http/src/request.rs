@@ -23,7 +23,6 @@ const DEFAULT_LIMIT: usize = 10;
 pub struct Request<'a> {
     /// The event as API Gateway sent it.
     pub event: &'a ApiGatewayV2httpRequest,
-    /// Who calls.
     pub caller: Caller,
 }
 

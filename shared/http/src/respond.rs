@@ -20,9 +20,8 @@ pub fn json(status: u16, body: &impl Serialize) -> Result<ApiGatewayV2httpRespon
 /// A page of a list.
 #[derive(Debug, Serialize)]
 pub struct Page<T> {
-    /// What is on it.
     pub items: Vec<T>,
-    /// Where the list goes on, if it does.
+    /// Where the list continues, if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
 }

@@ -5,16 +5,16 @@ use std::time::Instant;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use lambda_runtime::LambdaEvent;
-use nextbasket_tables::capacity::metered;
+use nextbasket_dynamodb::capacity::metered;
+use nextbasket_telemetry::{Metrics, Unit};
 
-use crate::metrics::Unit;
 use crate::respond::problem;
-use crate::{ApiError, AuthMode, Caller, Metrics, Request};
+use crate::{ApiError, AuthMode, Caller, Request};
 
 /// The error code for a route that the function does not know.
 const UNKNOWN_ROUTE: &str = "route_not_found";
 
-/// What an API function needs beside its tables.
+/// What every API function needs beside its tables.
 #[derive(Debug, Clone)]
 pub struct Service {
     /// How callers prove who they are.
@@ -29,7 +29,8 @@ impl Service {
     /// # Errors
     /// If `AUTH_MODE` is missing or unknown.
     pub fn from_env() -> Result<Self, String> {
-        let mode = env::var("AUTH_MODE").map_err(|_| "AUTH_MODE must be set".to_owned())?;
+        let mode = env::var("AUTH_MODE")
+            .map_err(|_| "environment variable AUTH_MODE is not set: expected iam or jwt".to_owned())?;
         Ok(Self { auth: mode.parse()?, metrics: Metrics::stdout() })
     }
 
@@ -66,7 +67,7 @@ impl Service {
                     status = error.status,
                     code = error.code,
                     field = error.field,
-                    "refused"
+                    "the request was rejected"
                 );
             }
             problem(&error, request_id)
@@ -88,5 +89,5 @@ impl Service {
 /// What a function answers for a route that the template gives it but its code does not know.
 #[must_use]
 pub fn unknown_route(request: &Request<'_>) -> ApiError {
-    ApiError::not_found(UNKNOWN_ROUTE, format!("there is no {:?} here", request.route()))
+    ApiError::not_found(UNKNOWN_ROUTE, format!("route {:?} not found", request.route()))
 }

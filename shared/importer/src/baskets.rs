@@ -1,4 +1,4 @@
-//! Lines that stand anywhere in a file to the purchases that they are of.
+//! Lines from anywhere in a file to purchases.
 
 use std::collections::hash_map::{Entry, HashMap};
 
@@ -6,7 +6,7 @@ use nextbasket_domain::purchase::{MAX_LINES, MAX_PURCHASE_ID_BYTES};
 use nextbasket_domain::{Line, Purchase, PurchaseId, RecommendationId, Timestamp, UserId};
 
 use crate::columns::Column;
-use crate::refusal::{Fault, Reason};
+use crate::refusal::{RecordFault, RefusalReason};
 
 struct Basket {
     purchase: Purchase,
@@ -33,7 +33,7 @@ pub(crate) struct Baskets {
 
 impl Baskets {
     /// Adds a line; whether it went into one that was there.
-    pub(crate) fn add_line(&mut self, loose: LooseLine) -> Result<bool, Fault> {
+    pub(crate) fn add_line(&mut self, loose: LooseLine) -> Result<bool, RecordFault> {
         let LooseLine { user_id, purchase_id, at, line, recommendation_id } = loose;
         let id_bytes = line.product_id.as_str().len();
         let place = match self.places.entry((user_id, purchase_id)) {
@@ -57,8 +57,8 @@ impl Baskets {
             Some(other) => {
                 let sum = i64::from(other.quantity) + i64::from(line.quantity);
                 other.quantity = Line::quantity(sum).map_err(|error| {
-                    let message = format!("the quantities of this product in this purchase together {error}");
-                    Fault::of_cell(Reason::BadQuantity, Column::Quantity, message)
+                    let message = format!("the sum of this product's quantities in the purchase {error}");
+                    RecordFault::of_cell(RefusalReason::BadQuantity, Column::Quantity, message)
                 })?;
                 true
             }
@@ -66,9 +66,9 @@ impl Baskets {
                 let full = basket.purchase.lines.len() >= MAX_LINES;
                 if full || basket.id_bytes + id_bytes > MAX_PURCHASE_ID_BYTES {
                     let message = format!(
-                        "a purchase has at most {MAX_LINES} lines and {MAX_PURCHASE_ID_BYTES} bytes of product ids"
+                        "a purchase can have at most {MAX_LINES} lines and {MAX_PURCHASE_ID_BYTES} bytes of product ids"
                     );
-                    return Err(Fault::of_record(Reason::PurchaseFull, message));
+                    return Err(RecordFault::of_record(RefusalReason::PurchaseFull, message));
                 }
                 basket.id_bytes += id_bytes;
                 basket.purchase.lines.push(line);
@@ -82,8 +82,7 @@ impl Baskets {
         Ok(merged)
     }
 
-    /// Adds a whole purchase.
-    pub(crate) fn add_purchase(&mut self, purchase: Purchase) -> Result<(), Fault> {
+    pub(crate) fn add_purchase(&mut self, purchase: Purchase) -> Result<(), RecordFault> {
         match self.places.entry((purchase.user_id.clone(), purchase.purchase_id.clone())) {
             Entry::Vacant(entry) => {
                 entry.insert(self.baskets.len());
@@ -92,8 +91,8 @@ impl Baskets {
             }
             Entry::Occupied(entry) => match self.baskets.get(*entry.get()) {
                 Some(basket) if basket.purchase == purchase => {
-                    let message = "the file holds this purchase already, with the same content";
-                    Err(Fault::of_record(Reason::RepeatedPurchase, message))
+                    let message = "this purchase appears earlier in the file, with the same content";
+                    Err(RecordFault::of_record(RefusalReason::RepeatedPurchase, message))
                 }
                 _ => Err(conflict()),
             },
@@ -115,7 +114,7 @@ impl Baskets {
     }
 }
 
-fn conflict() -> Fault {
-    let message = "the file holds a purchase of this user with this id already, with other content";
-    Fault::of_cell(Reason::ConflictingPurchase, Column::BasketId, message)
+fn conflict() -> RecordFault {
+    let message = "a purchase with this user and id appears earlier in the file, with other content";
+    RecordFault::of_cell(RefusalReason::ConflictingPurchase, Column::BasketId, message)
 }

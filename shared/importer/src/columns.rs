@@ -5,23 +5,21 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// What a file is a list of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Kind {
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+pub enum RecordKind {
     /// Lines of purchases, or whole purchases.
+    #[default]
     Purchases,
-    /// Products of the catalogue.
     Products,
 }
 
 /// What a column can hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Column {
-    /// Who bought.
     UserId,
-    /// What was bought.
     ProductId,
-    /// When.
     Timestamp,
     /// How many; negative for a cancellation.
     Quantity,
@@ -29,13 +27,11 @@ pub enum Column {
     Price,
     /// The price's currency, where it is not the same for the whole file.
     Currency,
-    /// The product's name.
     ProductName,
     /// What lines of one purchase have in common.
     BasketId,
     /// The answer that led to the purchase.
     RecommendationId,
-    /// The product's categories.
     Categories,
     /// Whether the product may be recommended.
     Available,
@@ -79,7 +75,7 @@ impl Column {
     }
 
     /// The names, without case and punctuation, that mean this column without a mapping; the API's own among them.
-    pub(crate) fn understood(self, kind: Kind) -> &'static [&'static str] {
+    pub(crate) fn understood(self, kind: RecordKind) -> &'static [&'static str] {
         match (self, kind) {
             (Self::UserId, _) => &["userid"],
             (Self::ProductId, _) => &["productid"],
@@ -87,8 +83,8 @@ impl Column {
             (Self::Quantity, _) => &["quantity"],
             (Self::Price, _) => &["price", "unitprice"],
             (Self::Currency, _) => &["currency"],
-            (Self::ProductName, Kind::Products) => &["productname", "name"],
-            (Self::ProductName, Kind::Purchases) => &["productname"],
+            (Self::ProductName, RecordKind::Products) => &["productname", "name"],
+            (Self::ProductName, RecordKind::Purchases) => &["productname"],
             (Self::BasketId, _) => &["basketid", "purchaseid"],
             (Self::RecommendationId, _) => &["recommendationid"],
             (Self::Categories, _) => &["categories", "category"],
@@ -118,19 +114,19 @@ impl Column {
     }
 
     /// The columns that files of a kind have.
-    pub(crate) fn of(kind: Kind) -> impl Iterator<Item = Self> {
+    pub(crate) fn of(kind: RecordKind) -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(move |column| match column {
             Self::ProductId | Self::Price | Self::Currency | Self::ProductName => true,
-            Self::Categories | Self::Available | Self::Attributes => kind == Kind::Products,
-            _ => kind == Kind::Purchases,
+            Self::Categories | Self::Available | Self::Attributes => kind == RecordKind::Products,
+            _ => kind == RecordKind::Purchases,
         })
     }
 
     /// Those without which a file is nothing.
-    pub(crate) fn required(kind: Kind) -> &'static [Self] {
+    pub(crate) fn required(kind: RecordKind) -> &'static [Self] {
         match kind {
-            Kind::Purchases => &[Self::UserId, Self::ProductId, Self::Timestamp],
-            Kind::Products => &[Self::ProductId, Self::ProductName],
+            RecordKind::Purchases => &[Self::UserId, Self::ProductId, Self::Timestamp],
+            RecordKind::Products => &[Self::ProductId, Self::ProductName],
         }
     }
 }

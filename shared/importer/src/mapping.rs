@@ -1,39 +1,38 @@
-//! Which of a file's columns stand for which of ours.
+//! Which of a file's columns are which of ours.
 
 use std::str::FromStr;
 
-use crate::columns::{Column, Kind};
+use crate::column_names::{akin, folded, nearest, shown};
+use crate::columns::{Column, RecordKind};
 use crate::error::ImportError;
-use crate::names::{akin, folded, nearest, shown};
 
-/// Why a text is no mapping.
+/// Why a text is not a valid mapping.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MappingError {
     /// A part without `=`, or with nothing on one side of it.
-    #[error("\"{0}\" is not of the form ours=theirs, such as user_id=CustomerID")]
+    #[error("invalid mapping \"{0}\": expected OURS=THEIRS, such as user_id=CustomerID")]
     Form(String),
     /// The left side is none of ours.
-    #[error("there is no {name}; {}the left side is one of {}", hint(.nearest.as_deref()), listed(Column::ALL.map(Column::name)))]
+    #[error("unknown column \"{name}\" in the mapping{}: expected one of {}", hint(.nearest.as_deref()), listed(Column::ALL.map(Column::name)))]
     Unknown {
-        /// What stands there.
         name: String,
         /// The one of ours that it is closest to.
         nearest: Option<String>,
     },
     /// One of ours is given twice.
-    #[error("{0} is given twice")]
+    #[error("column {0} is mapped twice")]
     Twice(&'static str),
 }
 
 fn hint(nearest: Option<&str>) -> String {
-    nearest.map(|name| format!("perhaps {name}? ")).unwrap_or_default()
+    nearest.map(|name| format!(" (did you mean {name}?)")).unwrap_or_default()
 }
 
 fn listed(names: impl IntoIterator<Item = &'static str>) -> String {
     names.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-/// Which of a file's columns stand for which of ours: `user_id=CustomerID,product_id=StockCode`.
+/// Which of a file's columns are which of ours: `user_id=CustomerID,product_id=StockCode`.
 ///
 /// A column that is mapped is found under that name alone, written exactly so. The others are found under
 /// their own names, whatever the case and the punctuation (`User ID`, `userId`), and under the API's.
@@ -69,7 +68,7 @@ impl FromStr for Mapping {
 
 impl Mapping {
     /// Refuses columns that a file of this kind does not have.
-    pub(crate) fn check(&self, kind: Kind) -> Result<(), ImportError> {
+    pub(crate) fn check(&self, kind: RecordKind) -> Result<(), ImportError> {
         match self.0.iter().find(|(column, _)| !Column::of(kind).any(|own| own == *column)) {
             None => Ok(()),
             Some((column, _)) => Err(ImportError::NotOfKind {
@@ -79,8 +78,8 @@ impl Mapping {
         }
     }
 
-    /// What a file's column called `name` stands for: more than one of ours if they are mapped so.
-    pub(crate) fn columns_of(&self, name: &str, kind: Kind) -> Vec<Column> {
+    /// Our columns for a file's column called `name`: more than one if they are mapped so.
+    pub(crate) fn columns_of(&self, name: &str, kind: RecordKind) -> Vec<Column> {
         let folded = folded(name);
         Column::of(kind)
             .filter(|column| match self.theirs(*column) {
@@ -98,7 +97,7 @@ impl Mapping {
     /// Refuses a file that lacks a mapped column or a required one.
     pub(crate) fn check_presence(
         &self,
-        kind: Kind,
+        kind: RecordKind,
         present: impl Fn(Column) -> bool,
         names: &[String],
     ) -> Result<(), ImportError> {
@@ -122,7 +121,7 @@ impl Mapping {
     }
 
     /// A mapping that may be what the user wants.
-    fn guess(&self, kind: Kind, present: &impl Fn(Column) -> bool, names: &[String]) -> String {
+    fn guess(&self, kind: RecordKind, present: &impl Fn(Column) -> bool, names: &[String]) -> String {
         let used = |name: &str| !self.columns_of(name, kind).is_empty();
         let mut left: Vec<String> = names.iter().filter(|name| !used(name)).cloned().collect();
         let mut pairs: Vec<String> =
@@ -148,25 +147,25 @@ mod tests {
     #[test]
     fn a_mapping_is_ours_and_theirs() {
         let mapping: Mapping = "user_id=CustomerID, product_id = Stock Code".parse().unwrap();
-        assert_eq!(mapping.columns_of("CustomerID", Kind::Purchases), [Column::UserId]);
-        assert_eq!(mapping.columns_of("Stock Code", Kind::Purchases), [Column::ProductId]);
-        assert_eq!(mapping.columns_of("user_id", Kind::Purchases), []);
-        assert_eq!(mapping.columns_of("User ID", Kind::Purchases), []);
-        assert_eq!(mapping.columns_of("Unit Price", Kind::Purchases), [Column::Price]);
+        assert_eq!(mapping.columns_of("CustomerID", RecordKind::Purchases), [Column::UserId]);
+        assert_eq!(mapping.columns_of("Stock Code", RecordKind::Purchases), [Column::ProductId]);
+        assert_eq!(mapping.columns_of("user_id", RecordKind::Purchases), []);
+        assert_eq!(mapping.columns_of("User ID", RecordKind::Purchases), []);
+        assert_eq!(mapping.columns_of("Unit Price", RecordKind::Purchases), [Column::Price]);
     }
 
     #[test]
     fn one_column_may_stand_for_two() {
         let mapping: Mapping = "timestamp=day,basket_id=day".parse().unwrap();
-        assert_eq!(mapping.columns_of("day", Kind::Purchases), [Column::Timestamp, Column::BasketId]);
+        assert_eq!(mapping.columns_of("day", RecordKind::Purchases), [Column::Timestamp, Column::BasketId]);
     }
 
     #[test]
     fn a_wrong_mapping_says_what_is_wrong() {
         let wrong = |text: &str| text.parse::<Mapping>().unwrap_err().to_string();
-        insta::assert_snapshot!(wrong("user_id"), @r#""user_id" is not of the form ours=theirs, such as user_id=CustomerID"#);
-        insta::assert_snapshot!(wrong("user_id="), @r#""user_id=" is not of the form ours=theirs, such as user_id=CustomerID"#);
-        insta::assert_snapshot!(wrong("usr_id=x"), @"there is no usr_id; perhaps user_id? the left side is one of user_id, product_id, timestamp, quantity, price, currency, product_name, basket_id, recommendation_id, categories, available, attributes");
-        insta::assert_snapshot!(wrong("price=a,price=b"), @"price is given twice");
+        insta::assert_snapshot!(wrong("user_id"), @r#"invalid mapping "user_id": expected OURS=THEIRS, such as user_id=CustomerID"#);
+        insta::assert_snapshot!(wrong("user_id="), @r#"invalid mapping "user_id=": expected OURS=THEIRS, such as user_id=CustomerID"#);
+        insta::assert_snapshot!(wrong("usr_id=x"), @r#"unknown column "usr_id" in the mapping (did you mean user_id?): expected one of user_id, product_id, timestamp, quantity, price, currency, product_name, basket_id, recommendation_id, categories, available, attributes"#);
+        insta::assert_snapshot!(wrong("price=a,price=b"), @"column price is mapped twice");
     }
 }

@@ -15,11 +15,10 @@ pub struct Options {
     pub now: Timestamp,
     /// The currency of prices that name none.
     pub currency: Currency,
-    /// Which of the file's columns stand for which of ours.
+    /// Which of the file's columns are which of ours.
     pub mapping: Mapping,
-    /// How times are written.
     pub time_format: TimeFormat,
-    /// Products that are none, such as postage.
+    /// Ids that are not products, such as postage.
     pub skip_products: Vec<Pattern>,
 }
 
@@ -48,9 +47,9 @@ pub enum TimeFormat {
     Pattern(String),
 }
 
-/// The text is no pattern for times.
+/// The text is not a pattern for times.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is no pattern for times, such as %d/%m/%Y %H:%M")]
+#[error("invalid time format \"{0}\": expected a pattern such as %d/%m/%Y %H:%M")]
 pub struct TimeFormatError(String);
 
 impl FromStr for TimeFormat {

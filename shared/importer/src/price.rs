@@ -2,16 +2,14 @@
 
 use nextbasket_domain::{Currency, Money};
 
-/// What a price's text comes to.
+/// The meaning of a price's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Price {
-    /// As written.
     Exact(Money),
     /// It had more decimals than the currency.
     Rounded(Money),
     /// Nothing, or less than half a minor unit.
     Zero(Currency),
-    /// Less than nothing.
     Negative,
     /// No number, or more than a price can be.
     Unreadable,

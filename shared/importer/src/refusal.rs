@@ -1,12 +1,12 @@
 //! What was refused, and why.
 
+use std::fmt;
 use std::io::Write;
 
 use serde::{Deserialize, Serialize};
 
 use crate::columns::Column;
 use crate::error::ImportError;
-use crate::records::Records;
 
 /// How much of a refused record's text is written, in bytes.
 pub const MAX_REFUSED_BYTES: usize = 1_000;
@@ -14,7 +14,7 @@ pub const MAX_REFUSED_BYTES: usize = 1_000;
 /// Why a record was refused. Written in snake case; the texts hold still.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Reason {
+pub enum RefusalReason {
     /// Longer than a megabyte.
     TooLong,
     /// The last line of a file that broke off.
@@ -29,27 +29,22 @@ pub enum Reason {
     BadJson,
     /// A JSON value of another type than its column's.
     WrongType,
-    /// No user.
     MissingUser,
     /// A user beyond the limits of an id.
     BadUser,
-    /// No product.
     MissingProduct,
     /// A product beyond the limits of an id.
     BadProduct,
     /// A product that was to be skipped.
     SkippedProduct,
-    /// No time.
     MissingTime,
     /// A time in another form, or before 1970.
     BadTime,
     /// A time more than a day ahead.
     FutureTime,
-    /// A negative quantity.
     Cancellation,
-    /// A quantity that is no whole number from 1 to a million.
+    /// A quantity that is not a whole number from 1 to a million.
     BadQuantity,
-    /// A price below zero.
     NegativePrice,
     /// A price of the catalogue that is none.
     BadPrice,
@@ -69,15 +64,13 @@ pub enum Reason {
     MissingName,
     /// A name beyond its limits.
     BadName,
-    /// Categories beyond their limits.
     BadCategories,
     /// Neither yes nor no.
     BadAvailable,
-    /// Attributes beyond their limits.
     BadAttributes,
 }
 
-impl Reason {
+impl RefusalReason {
     /// Whether a record with this reason is well formed but not a purchase, so that its file is acceptable: a return,
     /// a correction, a line without a customer or with a product to skip, a purchase that appeared earlier in the
     /// file.
@@ -93,60 +86,29 @@ impl Reason {
                 | Self::RepeatedPurchase
         )
     }
+}
 
-    /// Its text, as in the refused file.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::TooLong => "too_long",
-            Self::CutOff => "cut_off",
-            Self::InvalidUtf8 => "invalid_utf8",
-            Self::UnclosedQuote => "unclosed_quote",
-            Self::WrongFieldCount => "wrong_field_count",
-            Self::BadJson => "bad_json",
-            Self::WrongType => "wrong_type",
-            Self::MissingUser => "missing_user",
-            Self::BadUser => "bad_user",
-            Self::MissingProduct => "missing_product",
-            Self::BadProduct => "bad_product",
-            Self::SkippedProduct => "skipped_product",
-            Self::MissingTime => "missing_time",
-            Self::BadTime => "bad_time",
-            Self::FutureTime => "future_time",
-            Self::Cancellation => "cancellation",
-            Self::BadQuantity => "bad_quantity",
-            Self::NegativePrice => "negative_price",
-            Self::BadPrice => "bad_price",
-            Self::BadBasket => "bad_basket",
-            Self::BadRecommendation => "bad_recommendation",
-            Self::NoLines => "no_lines",
-            Self::PurchaseFull => "purchase_full",
-            Self::RepeatedPurchase => "repeated_purchase",
-            Self::ConflictingPurchase => "conflicting_purchase",
-            Self::MissingName => "missing_name",
-            Self::BadName => "bad_name",
-            Self::BadCategories => "bad_categories",
-            Self::BadAvailable => "bad_available",
-            Self::BadAttributes => "bad_attributes",
-        }
+impl fmt::Display for RefusalReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
     }
 }
 
 /// Why one record is refused.
 #[derive(Debug)]
-pub(crate) struct Fault {
-    pub(crate) reason: Reason,
+pub(crate) struct RecordFault {
+    pub(crate) reason: RefusalReason,
     /// Whose cell it is; the number is that of a whole purchase's line.
     pub(crate) cell: Option<(Column, Option<usize>)>,
     pub(crate) message: String,
 }
 
-impl Fault {
-    pub(crate) fn of_record(reason: Reason, message: impl Into<String>) -> Self {
+impl RecordFault {
+    pub(crate) fn of_record(reason: RefusalReason, message: impl Into<String>) -> Self {
         Self { reason, cell: None, message: message.into() }
     }
 
-    pub(crate) fn of_cell(reason: Reason, column: Column, message: impl Into<String>) -> Self {
+    pub(crate) fn of_cell(reason: RefusalReason, column: Column, message: impl Into<String>) -> Self {
         Self { reason, cell: Some((column, None)), message: message.into() }
     }
 
@@ -161,7 +123,7 @@ impl Fault {
 #[derive(Serialize)]
 struct Refused<'a> {
     line: u64,
-    reason: &'static str,
+    reason: RefusalReason,
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
     message: &'a str,
@@ -170,24 +132,11 @@ struct Refused<'a> {
     truncated: bool,
 }
 
-/// Writes the rejection of the record that was read last, as one JSON object on a line.
-pub(crate) fn write_last(
-    records: &Records<'_>,
-    fault: &Fault,
-    into: &mut dyn Write,
-) -> Result<(), ImportError> {
-    let name = |(column, line): &(Column, Option<usize>)| match line {
-        Some(line) => format!("lines[{line}].{}", records.name_of(*column)),
-        None => records.name_of(*column).to_owned(),
-    };
-    let field = fault.cell.as_ref().map(name);
-    write(records.line(), fault, field.as_deref(), records.raw(), into)
-}
-
-/// `field` is the file's own name for the column, `record` the text in its original form.
-fn write(
+/// Writes a refused record as one JSON object on a line. `field` is the file's own name for the column, `record` the
+/// text in its original form.
+pub(crate) fn write(
     line: u64,
-    fault: &Fault,
+    fault: &RecordFault,
     field: Option<&str>,
     record: &[u8],
     into: &mut dyn Write,
@@ -196,7 +145,7 @@ fn write(
     let text = String::from_utf8_lossy(shown);
     let refused = Refused {
         line,
-        reason: fault.reason.as_str(),
+        reason: fault.reason,
         field,
         message: &fault.message,
         record: text.trim_end_matches(['\r', '\n']),
@@ -213,15 +162,21 @@ mod tests {
 
     #[test]
     fn a_reason_is_written_the_same_everywhere() {
-        for reason in [Reason::InvalidUtf8, Reason::MissingUser, Reason::NoLines, Reason::BadAttributes] {
-            assert_eq!(serde_json::to_string(&reason).unwrap(), format!("\"{}\"", reason.as_str()));
+        for reason in [
+            RefusalReason::InvalidUtf8,
+            RefusalReason::MissingUser,
+            RefusalReason::NoLines,
+            RefusalReason::BadAttributes,
+        ] {
+            assert_eq!(serde_json::to_string(&reason).unwrap(), format!("\"{reason}\""));
         }
     }
 
     #[test]
     fn a_long_record_is_cut() {
         let mut out = Vec::new();
-        let fault = Fault::of_cell(Reason::BadUser, Column::UserId, "must not hold control characters");
+        let fault =
+            RecordFault::of_cell(RefusalReason::BadUser, Column::UserId, "must not hold control characters");
         write(7, &fault, Some("Customer"), "é".repeat(1_000).as_bytes(), &mut out).unwrap();
         let written: serde_json::Value = serde_json::from_slice(&out).unwrap();
         assert_eq!((&written["line"], &written["field"]), (&7.into(), &"Customer".into()));

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use crate::columns::Column;
-use crate::refusal::{Fault, Reason};
+use crate::refusal::{RecordFault, RefusalReason};
 
 /// Texts that exports write for a cell without a value.
 const EMPTY_TEXTS: [&str; 6] = ["NULL", "null", "NaN", "nan", "None", "\\N"];
@@ -53,15 +53,17 @@ impl<'a> Row<'a> {
     }
 
     /// The cell as text; a JSON number is as it is written.
-    pub(crate) fn text(&self, column: Column) -> Result<Option<Cow<'a, str>>, Fault> {
+    pub(crate) fn text(&self, column: Column) -> Result<Option<Cow<'a, str>>, RecordFault> {
         match self.get(column) {
             Cell::Missing => Ok(None),
             Cell::Text(text) => Ok(Some(Cow::Borrowed(text))),
             Cell::Json(Value::String(text)) => Ok(Some(Cow::Borrowed(text))),
             Cell::Json(Value::Number(number)) => Ok(Some(Cow::Owned(number.to_string()))),
-            Cell::Json(_) => {
-                Err(Fault::of_cell(Reason::WrongType, column, format!("{column} must be text or a number")))
-            }
+            Cell::Json(_) => Err(RecordFault::of_cell(
+                RefusalReason::WrongType,
+                column,
+                format!("{column} must be text or a number"),
+            )),
         }
     }
 

@@ -9,6 +9,15 @@ use flate2::bufread::MultiGzDecoder;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 pub(crate) const BUFFER_BYTES: usize = 1 << 16;
 
+/// How much of a file has been read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadProgress {
+    /// Bytes that were read from the file, packed if it is: to compare with its size.
+    pub bytes_read: u64,
+    /// Lines that were read, after unpacking.
+    pub lines: u64,
+}
+
 /// Unpacked bytes, and how many packed ones they came from.
 pub(crate) struct Source<'r> {
     pub(crate) bytes: Box<dyn BufRead + Send + 'r>,

@@ -1,150 +1,46 @@
-//! What a file came to.
+//! The result of reading a file.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
-use nextbasket_domain::{ProductId, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::columns::Kind;
-use crate::refusal::Reason;
-use crate::scanner::End;
-use crate::tally::Tally;
+use crate::columns::RecordKind;
+use crate::file_layout::FileForm;
+use crate::record_scanner::ScanEnd;
+use crate::tally::{CodeCount, Tally};
 
-/// How far the reading has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// Bytes that the reader has given, packed if they are: to be held against the file's size.
-    pub bytes_read: u64,
-    /// Lines that were read, unpacked.
-    pub lines: u64,
-}
-
-/// What a file was seen to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct FileForm {
-    /// Whether it is packed.
-    pub gzip: bool,
-    /// What stands between a CSV's fields; nothing if the file is JSON Lines.
-    pub delimiter: Option<char>,
-}
-
-impl fmt::Display for FileForm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.delimiter {
-            None => "JSON Lines",
-            Some(';') => "CSV with semicolons",
-            Some('\t') => "CSV with tabs",
-            Some('|') => "CSV with bars",
-            Some(_) => "CSV",
-        })?;
-        f.write_str(if self.gzip { ", gzip" } else { "" })
-    }
-}
-
-/// Lines that are taken without the price as it is written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Prices {
-    /// The price is zero: the line has none.
-    pub zero: u64,
-    /// The price is no number, or too large: the line has none.
-    pub unreadable: u64,
-    /// The price has more decimals than the currency: it is rounded.
-    pub rounded: u64,
-}
-
-/// A product code, and how many lines have it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CodeCount {
-    /// The code.
-    pub product_id: ProductId,
-    /// Its lines.
-    pub lines: u64,
-}
-
-/// What a file came to.
+/// The result of reading a file. In JSON, all counts are beside the other fields.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
-    /// What it was read as.
-    pub kind: Kind,
-    /// What it was seen to be.
+    /// What the file was read as.
+    pub kind: RecordKind,
     pub form: FileForm,
-    /// Its lines, blank ones and the names of columns among them.
-    pub lines: u64,
-    /// Its records.
-    pub records: u64,
-    /// The records that were taken.
+    /// The number of records that were accepted.
     pub taken: u64,
-    /// The records that were not, by reason.
-    pub refused: BTreeMap<Reason, u64>,
-    /// Purchases that were made of them.
-    pub purchases: u64,
-    /// Users with a purchase.
-    pub users: u64,
-    /// Products that were found.
-    pub products: u64,
-    /// The time of the first and the last purchase.
-    pub period: Option<(Timestamp, Timestamp)>,
-    /// Records that were added to a line with the same product and price; in a catalogue, records that took the
-    /// place of an earlier one.
-    pub merged: u64,
-    /// Lines that were left out of whole purchases, because their products are to be skipped.
-    pub skipped_lines: u64,
-    /// Records whose price was not taken as written.
-    pub prices: Prices,
-    /// Products that no line names; their id stands for the name.
-    pub unnamed_products: u64,
-    /// Columns that stand for nothing that is kept.
+    /// The counts of the whole file.
+    #[serde(flatten)]
+    pub tally: Tally,
+    /// Columns that are not used.
     pub ignored_columns: Vec<String>,
     /// Products that may be services, such as postage: the most frequent first.
     pub service_like: Vec<CodeCount>,
-    /// Why the file broke off, if it did.
+    /// Why the file could not be read to its end, if so.
     pub ended_early: Option<String>,
 }
 
 impl Summary {
     /// The summary of all parts of a file.
     #[must_use]
-    pub fn of(kind: Kind, form: FileForm, end: End) -> Self {
-        let End { tally, ignored_columns, ended_early } = end;
-        let service_like = tally.service_like();
+    pub fn of(kind: RecordKind, form: FileForm, end: ScanEnd) -> Self {
+        let ScanEnd { mut tally, ignored_columns, ended_early } = end;
+        let service_like = tally.take_service_like();
         let taken = tally.records.saturating_sub(tally.refused_records());
-        let Tally {
-            lines, records, refused, purchases, users, products, period, merged, skipped_lines, ..
-        } = tally;
-        Self {
-            kind,
-            form,
-            lines,
-            records,
-            taken,
-            refused,
-            purchases,
-            users,
-            products,
-            period,
-            merged,
-            skipped_lines,
-            prices: tally.prices,
-            unnamed_products: tally.unnamed_products,
-            ignored_columns,
-            service_like,
-            ended_early,
-        }
-    }
-
-    /// The number of records that were not taken.
-    #[must_use]
-    pub fn refused_records(&self) -> u64 {
-        self.refused.values().sum()
+        Self { kind, form, taken, tally, ignored_columns, service_like, ended_early }
     }
 }
 
-/// So many of something, in words.
+/// A number of things, in words.
 struct Counted(u64, &'static str);
 
 impl fmt::Display for Counted {
@@ -172,38 +68,39 @@ impl fmt::Display for Grouped {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} read ({})", Counted(self.records, "record"), self.form)?;
+        let tally = &self.tally;
+        writeln!(f, "{} read ({})", Counted(tally.records, "record"), self.form)?;
         write!(f, "{:>12} taken: ", Grouped(self.taken).to_string())?;
-        match (self.kind, self.period) {
-            (Kind::Purchases, Some((first, last))) => writeln!(
+        match (self.kind, tally.period) {
+            (RecordKind::Purchases, Some((first, last))) => writeln!(
                 f,
                 "{} of {}, {}, {:.10} to {:.10}",
-                Counted(self.purchases, "purchase"),
-                Counted(self.users, "user"),
-                Counted(self.products, "product"),
+                Counted(tally.purchases, "purchase"),
+                Counted(tally.users, "user"),
+                Counted(tally.products, "product"),
                 first.to_string(),
                 last.to_string(),
             )?,
-            (Kind::Purchases, None) => writeln!(f, "no purchase")?,
-            (Kind::Products, _) => writeln!(f, "{}", Counted(self.products, "product"))?,
+            (RecordKind::Purchases, None) => writeln!(f, "no purchase")?,
+            (RecordKind::Products, _) => writeln!(f, "{}", Counted(tally.products, "product"))?,
         }
-        writeln!(f, "{:>12} refused", Grouped(self.refused_records()).to_string())?;
-        let mut reasons: Vec<_> = self.refused.iter().collect();
+        writeln!(f, "{:>12} refused", Grouped(tally.refused_records()).to_string())?;
+        let mut reasons: Vec<_> = tally.refused.iter().collect();
         reasons.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
         for (reason, count) in reasons {
-            writeln!(f, "{:>20} {}", Grouped(*count).to_string(), reason.as_str())?;
+            writeln!(f, "{:>20} {}", Grouped(*count).to_string(), reason)?;
         }
         let merged = match self.kind {
-            Kind::Purchases => "added to a line with the same product and price",
-            Kind::Products => "took the place of an earlier record of the same product",
+            RecordKind::Purchases => "added to a line with the same product and price",
+            RecordKind::Products => "replaced an earlier record of the same product",
         };
         for (count, what) in [
-            (self.merged, merged),
-            (self.skipped_lines, "left out of whole purchases: products to skip"),
-            (self.prices.zero, "taken without a price: it is zero"),
-            (self.prices.unreadable, "taken without a price: it is no number"),
-            (self.prices.rounded, "with the price rounded to the currency's decimals"),
-            (self.unnamed_products, "not named in the file: the product's id stands for its name"),
+            (tally.merged, merged),
+            (tally.skipped_lines, "skipped in whole purchases: products to skip"),
+            (tally.prices.zero, "taken without a price: it is zero"),
+            (tally.prices.unreadable, "taken without a price: it is not a number"),
+            (tally.prices.rounded, "with the price rounded to the currency's decimals"),
+            (tally.unnamed_products, "not named in the file: the product's id is used as its name"),
         ] {
             if count > 0 {
                 writeln!(f, "{:>12} {what}", Grouped(count).to_string())?;
@@ -216,11 +113,11 @@ impl fmt::Display for Summary {
             let code = |code: &CodeCount| format!("{} ({})", code.product_id, Grouped(code.lines));
             let shown: Vec<_> = self.service_like.iter().map(code).collect();
             let codes: Vec<_> = self.service_like.iter().map(|code| code.product_id.as_str()).collect();
-            writeln!(f, "perhaps services, not products: {}", shown.join(", "))?;
-            writeln!(f, "    to leave them out: --skip-products \"{}\"", codes.join(","))?;
+            writeln!(f, "possibly services, not products: {}", shown.join(", "))?;
+            writeln!(f, "    to skip them: --skip-products \"{}\"", codes.join(","))?;
         }
         if let Some(cause) = &self.ended_early {
-            writeln!(f, "the file breaks off at line {}: {cause}", Grouped(self.lines))?;
+            writeln!(f, "the file ends unexpectedly at line {}: {cause}", Grouped(tally.lines))?;
         }
         Ok(())
     }

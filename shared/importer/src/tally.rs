@@ -1,13 +1,12 @@
-//! The counts of a file's parts, which can be added up to those of the file.
+//! Counts of a file and of its parts.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
-use nextbasket_domain::Timestamp;
+use nextbasket_domain::{ProductId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::refusal::{Fault, Reason};
-use crate::summary::{CodeCount, Prices};
+use crate::refusal::{RecordFault, RefusalReason};
 
 /// The maximum number of codes that are reported as possible services.
 const MAX_SERVICE_LIKE: usize = 20;
@@ -15,18 +14,35 @@ const MAX_SERVICE_LIKE: usize = 20;
 /// The percentage of products that must have a digit in their code before a code without one is remarkable.
 const CODED_PERCENT: u64 = 90;
 
-/// The counts of a part of a file. They can be added up in any order: see [`Summary`](crate::Summary) for their
-/// meaning.
+/// Lines that are taken without the price as it is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Prices {
+    /// The price is zero: the line has none.
+    pub zero: u64,
+    /// The price is not a number, or too large: the line has none.
+    pub unreadable: u64,
+    /// The price has more decimals than the currency: it is rounded.
+    pub rounded: u64,
+}
+
+/// A product code, and how many lines have it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CodeCount {
+    pub product_id: ProductId,
+    pub lines: u64,
+}
+
+/// The counts of a file or of a part of it. Those of parts can be added up in any order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Tally {
-    /// The number of lines.
+    /// The number of lines, with blank lines and the line that names the columns.
     pub lines: u64,
-    /// The number of records.
     pub records: u64,
     /// The numbers of rejected records, by reason.
-    pub refused: BTreeMap<Reason, u64>,
-    /// The number of purchases.
+    pub refused: BTreeMap<RefusalReason, u64>,
     pub purchases: u64,
     /// The number of users; each is counted in one part only.
     pub users: u64,
@@ -34,17 +50,21 @@ pub struct Tally {
     pub products: u64,
     /// The time of the first and the last purchase.
     pub period: Option<(Timestamp, Timestamp)>,
-    /// The number of records that were merged into others.
+    /// The number of records that were added to a line with the same product and price; in a catalogue, of records
+    /// that replaced an earlier one.
     pub merged: u64,
     /// The number of lines that were skipped in whole purchases.
     pub skipped_lines: u64,
     /// The numbers of records whose price was not used as written.
     pub prices: Prices,
-    /// The number of products for which no line has a name.
+    /// The number of products that no line names; their id is used as the name.
     pub unnamed_products: u64,
-    /// The number of products with a digit in their code.
+    /// The number of products with a digit in their code. A [`Summary`](crate::Summary) has what follows from it and
+    /// from `uncoded` instead.
+    #[serde(skip_serializing_if = "is_zero")]
     pub coded_products: u64,
     /// The most frequent products without a digit in their code.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub uncoded: Vec<CodeCount>,
 }
 
@@ -55,7 +75,7 @@ impl Tally {
         self.refused.values().sum()
     }
 
-    pub(crate) fn refuse(&mut self, fault: &Fault) {
+    pub(crate) fn refuse(&mut self, fault: &RecordFault) {
         *self.refused.entry(fault.reason).or_default() += 1;
     }
 
@@ -65,11 +85,16 @@ impl Tally {
         self.uncoded.truncate(MAX_SERVICE_LIKE);
     }
 
-    /// Codes without a digit, if nearly all others have one.
-    pub(crate) fn service_like(&self) -> Vec<CodeCount> {
-        let remarkable = self.coded_products * 100 >= self.products * CODED_PERCENT;
-        if remarkable { self.uncoded.clone() } else { Vec::new() }
+    /// Takes out the codes without a digit; they are remarkable if nearly all others have one.
+    pub(crate) fn take_service_like(&mut self) -> Vec<CodeCount> {
+        let coded = std::mem::take(&mut self.coded_products);
+        let uncoded = std::mem::take(&mut self.uncoded);
+        if coded * 100 >= self.products * CODED_PERCENT { uncoded } else { Vec::new() }
     }
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl AddAssign for Tally {

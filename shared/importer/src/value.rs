@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::columns::Column;
 use crate::options::{Options, TimeFormat};
 use crate::price::{self, Price};
-use crate::refusal::{Fault, Reason};
+use crate::refusal::{RecordFault, RefusalReason};
 use crate::row::Row;
 
 /// The maximum number of ids that are remembered.
@@ -31,14 +31,15 @@ impl<T: Clone + Eq + Hash + Borrow<str>> Ids<T> {
         &mut self,
         row: &Row<'_>,
         column: Column,
-        reason: Reason,
+        reason: RefusalReason,
         parse: impl Fn(&str) -> Result<T, IdError>,
-    ) -> Result<Option<T>, Fault> {
+    ) -> Result<Option<T>, RecordFault> {
         let Some(text) = row.text(column)? else { return Ok(None) };
         if let Some(known) = self.0.get(&*text) {
             return Ok(Some(known.clone()));
         }
-        let id = parse(&text).map_err(|error| Fault::of_cell(reason, column, format!("{column} {error}")))?;
+        let id = parse(&text)
+            .map_err(|error| RecordFault::of_cell(reason, column, format!("{column} {error}")))?;
         if self.0.len() >= MAX_IDS {
             self.0.clear();
         }
@@ -60,11 +61,11 @@ impl Times {
         Self { format: options.time_format.clone(), latest: options.now.plus_millis(DAY_MS), last: None }
     }
 
-    pub(crate) fn parse(&mut self, row: &Row<'_>) -> Result<Timestamp, Fault> {
+    pub(crate) fn parse(&mut self, row: &Row<'_>) -> Result<Timestamp, RecordFault> {
         const COLUMN: Column = Column::Timestamp;
         let text = row
             .text(COLUMN)?
-            .ok_or_else(|| Fault::of_cell(Reason::MissingTime, COLUMN, "there is no time"))?;
+            .ok_or_else(|| RecordFault::of_cell(RefusalReason::MissingTime, COLUMN, "the time is missing"))?;
         if let Some((last, time)) = &self.last
             && *last == *text
         {
@@ -77,10 +78,14 @@ impl Times {
                     format!("{COLUMN} must be a time from 1970 on, of the form {pattern}")
                 }
             };
-            Fault::of_cell(Reason::BadTime, COLUMN, message)
+            RecordFault::of_cell(RefusalReason::BadTime, COLUMN, message)
         })?;
         if time > self.latest {
-            return Err(Fault::of_cell(Reason::FutureTime, COLUMN, "the time is more than a day ahead"));
+            return Err(RecordFault::of_cell(
+                RefusalReason::FutureTime,
+                COLUMN,
+                "the time is more than a day ahead",
+            ));
         }
         self.last = Some((text.into_owned(), time));
         Ok(time)
@@ -88,7 +93,7 @@ impl Times {
 }
 
 /// A quantity from one on; one if there is none.
-pub(crate) fn quantity(row: &Row<'_>) -> Result<u32, Fault> {
+pub(crate) fn quantity(row: &Row<'_>) -> Result<u32, RecordFault> {
     const COLUMN: Column = Column::Quantity;
     let Some(text) = row.text(COLUMN)? else { return Ok(1) };
     // Spreadsheets write 6 as 6.0 where a cell of the column is empty.
@@ -96,8 +101,8 @@ pub(crate) fn quantity(row: &Row<'_>) -> Result<u32, Fault> {
     let number = match whole.parse::<i64>() {
         Ok(number) if fraction.bytes().all(|digit| digit == b'0') => number,
         _ => {
-            return Err(Fault::of_cell(
-                Reason::BadQuantity,
+            return Err(RecordFault::of_cell(
+                RefusalReason::BadQuantity,
                 COLUMN,
                 format!("{COLUMN} must be a whole number"),
             ));
@@ -105,14 +110,15 @@ pub(crate) fn quantity(row: &Row<'_>) -> Result<u32, Fault> {
     };
     if number < 0 {
         let message = "a negative quantity is a cancellation or a return, not a purchase";
-        return Err(Fault::of_cell(Reason::Cancellation, COLUMN, message));
+        return Err(RecordFault::of_cell(RefusalReason::Cancellation, COLUMN, message));
     }
-    Line::quantity(number)
-        .map_err(|error| Fault::of_cell(Reason::BadQuantity, COLUMN, format!("{COLUMN} {error}")))
+    Line::quantity(number).map_err(|error| {
+        RecordFault::of_cell(RefusalReason::BadQuantity, COLUMN, format!("{COLUMN} {error}"))
+    })
 }
 
 /// The price of one, or nothing if the cell is empty.
-pub(crate) fn price(row: &Row<'_>, currency: Currency) -> Result<Option<Price>, Fault> {
+pub(crate) fn price(row: &Row<'_>, currency: Currency) -> Result<Option<Price>, RecordFault> {
     if let Some(object) = row.object(Column::Price) {
         return Ok(Some(price_of_object(object)));
     }
@@ -181,10 +187,10 @@ mod tests {
         assert_eq!(read("6.0"), Ok(6));
         assert_eq!(read("+6"), Ok(6));
         assert_eq!(read(""), Ok(1));
-        assert_eq!(read("-1"), Err(Reason::Cancellation));
-        assert_eq!(read("-9999999999"), Err(Reason::Cancellation));
+        assert_eq!(read("-1"), Err(RefusalReason::Cancellation));
+        assert_eq!(read("-9999999999"), Err(RefusalReason::Cancellation));
         for bad in ["0", "1000001", "0.5", "-0.5", "six", "1e3", "99999999999999999999", "6,0"] {
-            assert_eq!(read(bad), Err(Reason::BadQuantity), "{bad}");
+            assert_eq!(read(bad), Err(RefusalReason::BadQuantity), "{bad}");
         }
     }
 }

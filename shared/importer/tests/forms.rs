@@ -15,7 +15,7 @@ use std::io::{self, Read, Write};
 use common::{HEADER, options, read, read_lines, read_with, reasons};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use nextbasket_importer::{Import, ImportError, Progress, read_purchases};
+use nextbasket_importer::{ImportError, ImportedPurchases, ReadProgress, read_purchases};
 
 const THREE: &str = "ada,a,2011-01-01,1,,,b1\nada,b,2011-01-02,1,,,b2\nada,c,2011-01-03,1,,,b3\n";
 
@@ -29,7 +29,7 @@ fn error(bytes: &[u8]) -> String {
     read_with(bytes, &options()).unwrap_err().to_string()
 }
 
-fn ids(import: &Import) -> Vec<&str> {
+fn ids(import: &ImportedPurchases) -> Vec<&str> {
     import.purchases.iter().map(|purchase| purchase.purchase_id.as_str()).collect()
 }
 
@@ -70,7 +70,7 @@ fn a_gzip_file_that_was_cut_short_gives_what_stands_before_the_cut() {
     let summary = &import.summary;
     assert!(summary.taken > 5_000 && summary.taken < 19_000, "{}", summary.taken);
     assert!(summary.ended_early.is_some());
-    assert!(summary.to_string().contains("the file breaks off at line"), "{summary}");
+    assert!(summary.to_string().contains("the file ends unexpectedly at line"), "{summary}");
     assert!(reasons(&refused).iter().all(|reason| reason.contains("cut_off")), "{refused}");
 }
 
@@ -97,7 +97,7 @@ fn a_line_that_may_not_be_whole_is_not_taken() {
 #[test]
 fn a_file_that_cannot_be_read_at_all_is_an_error() {
     let failed = read_purchases(Failing(b""), &options(), &mut io::sink(), &mut |_| {}).unwrap_err();
-    assert_eq!(failed.to_string(), "the file cannot be read: the disk is on fire");
+    assert_eq!(failed.to_string(), "cannot read the file: the disk is on fire");
     assert!(matches!(read_with(&gzip(HEADER)[..9], &options()), Err(ImportError::Read(_))));
 }
 
@@ -114,7 +114,7 @@ fn a_full_disk_for_refused_lines_is_an_error() {
     }
     let text = format!("{HEADER},a,2011-01-01,1,,,b1\n");
     let failed = read_purchases(text.as_bytes(), &options(), &mut Full, &mut |_| {}).unwrap_err();
-    assert_eq!(failed.to_string(), "the refused lines cannot be written: no storage space");
+    assert_eq!(failed.to_string(), "cannot write the refused lines: no storage space");
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn an_empty_file_says_so_and_a_header_alone_has_no_records() {
     }
     for header in [HEADER, HEADER.trim_end()] {
         let (import, refused) = read(header);
-        assert_eq!((import.summary.records, import.purchases.len(), refused.as_str()), (0, 0, ""));
+        assert_eq!((import.summary.tally.records, import.purchases.len(), refused.as_str()), (0, 0, ""));
     }
 }
 
@@ -157,7 +157,7 @@ fn quotes_hide_commas_and_line_ends_and_lines_count_as_in_the_file() {
     assert_eq!(import.products[0].name, "Cup, \"large\" and blue");
     assert_eq!(import.products[1].name, "5\" nail");
     assert_eq!(reasons(&refused), ["4 missing_user user_id"]);
-    assert_eq!((import.summary.lines, import.summary.records), (6, 3));
+    assert_eq!((import.summary.tally.lines, import.summary.tally.records), (6, 3));
 }
 
 #[test]
@@ -209,30 +209,30 @@ fn halves_of_a_character_in_two_fields_are_no_text() {
 
 #[test]
 fn foreign_files_are_named_and_told_what_helps() {
-    insta::assert_snapshot!(error(b"PK\x03\x04abc"), @"the file is a zip archive or a spreadsheet; unpack it, or save it as CSV in UTF-8");
-    insta::assert_snapshot!(error(b"\xff\xfeu\0s\0"), @"the file is in UTF-16; save it in UTF-8");
-    insta::assert_snapshot!(error(b"[{\"user_id\": 1}]"), @"the file is a JSON array; write one JSON object a line, as jq -c '.[]' does");
-    insta::assert_snapshot!(error(b"{\n  \"user_id\": 1\n}"), @"the file is JSON over several lines; write one JSON object a line, as jq -c . does");
-    insta::assert_snapshot!(error(b"\x28\xb5\x2f\xfd\x04\x00"), @"the file is compressed in a way that is not read; unpack it first, or use gzip");
-    insta::assert_snapshot!(error(b"\x7fELF\x02\x01\x01\0\0\0"), @"the file is not text; a CSV or JSON Lines file is needed");
-    insta::assert_snapshot!(error(b"user_id,product_id,timestamp\rada,a,2011-01-01\rada,b,2011-01-01\r"), @"the file has no readable first line; its lines end in carriage returns alone; write it with line feeds");
-    insta::assert_snapshot!(error(b"user_id,\"product_id,timestamp\nada,a,2011-01-01\n"), @"the file has no readable first line; the first line must name the columns, in UTF-8");
+    insta::assert_snapshot!(error(b"PK\x03\x04abc"), @"the file is a zip archive or a spreadsheet. Unpack it, or save it as CSV in UTF-8.");
+    insta::assert_snapshot!(error(b"\xff\xfeu\0s\0"), @"the file is in UTF-16. Save it in UTF-8.");
+    insta::assert_snapshot!(error(b"[{\"user_id\": 1}]"), @"the file is a JSON array. Write one JSON object per line, as jq -c '.[]' does.");
+    insta::assert_snapshot!(error(b"{\n  \"user_id\": 1\n}"), @"the file is JSON over several lines. Write one JSON object per line, as jq -c . does.");
+    insta::assert_snapshot!(error(b"\x28\xb5\x2f\xfd\x04\x00"), @"the file has an unsupported compression. Unpack it first, or use gzip.");
+    insta::assert_snapshot!(error(b"\x7fELF\x02\x01\x01\0\0\0"), @"the file is not text. Use a CSV or JSON Lines file.");
+    insta::assert_snapshot!(error(b"user_id,product_id,timestamp\rada,a,2011-01-01\rada,b,2011-01-01\r"), @"the file has no readable first line. Its lines end in carriage returns alone: write it with line feeds.");
+    insta::assert_snapshot!(error(b"user_id,\"product_id,timestamp\nada,a,2011-01-01\n"), @"the file has no readable first line. The first line must name the columns, in UTF-8.");
 }
 
 #[test]
 fn a_missing_column_is_named_with_what_the_file_has() {
-    insta::assert_snapshot!(error(b"InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"), @"the file has no column user_id, product_id, timestamp; it has InvoiceNo, StockCode, Description, Quantity, InvoiceDate, UnitPrice, CustomerID, Country. Say which column is which, perhaps so: --map user_id=CustomerID,product_id=StockCode,timestamp=InvoiceDate,product_name=Description,basket_id=InvoiceNo");
-    insta::assert_snapshot!(error(b"17850,85123A,2010-12-01\n"), @"the file has no column user_id, product_id, timestamp; it has 17850, 85123A, 2010-12-01. Say which column is which, perhaps so: --map user_id=NAME,product_id=NAME,timestamp=NAME");
-    insta::assert_snapshot!(error(b"user_id,userId,product_id,timestamp\n"), @r#"the columns "user_id" and "userId" are both user_id; say which one is: --map user_id=user_id"#);
-    insta::assert_snapshot!(error(b"{\"customer\":\"ada\",\"product_id\":\"a\",\"timestamp\":\"2011-01-01\"}\n"), @"the file has no column user_id; it has customer, product_id, timestamp. Say which column is which, perhaps so: --map user_id=customer");
+    insta::assert_snapshot!(error(b"InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"), @"columns not found in the file: user_id, product_id, timestamp. Its columns are InvoiceNo, StockCode, Description, Quantity, InvoiceDate, UnitPrice, CustomerID, Country. Say which column is which, for example: --map user_id=CustomerID,product_id=StockCode,timestamp=InvoiceDate,product_name=Description,basket_id=InvoiceNo");
+    insta::assert_snapshot!(error(b"17850,85123A,2010-12-01\n"), @"columns not found in the file: user_id, product_id, timestamp. Its columns are 17850, 85123A, 2010-12-01. Say which column is which, for example: --map user_id=NAME,product_id=NAME,timestamp=NAME");
+    insta::assert_snapshot!(error(b"user_id,userId,product_id,timestamp\n"), @r#"columns "user_id" and "userId" both mean user_id. Choose one: --map user_id=user_id"#);
+    insta::assert_snapshot!(error(b"{\"customer\":\"ada\",\"product_id\":\"a\",\"timestamp\":\"2011-01-01\"}\n"), @"columns not found in the file: user_id. Its columns are customer, product_id, timestamp. Say which column is which, for example: --map user_id=customer");
     let mut mapped = options();
     mapped.mapping = "user_id=CustomerId".parse().unwrap();
     let failed = |text: &str| read_with(text.as_bytes(), &mapped).unwrap_err().to_string();
-    insta::assert_snapshot!(failed("CustomerID,StockCode,timestamp\n"), @r#"the file has no column "CustomerId" for user_id, perhaps "CustomerID" is meant; it has CustomerID, StockCode, timestamp"#);
-    insta::assert_snapshot!(failed("{\"CustomerID\":\"ada\"}"), @r#"the file has no column "CustomerId" for user_id, perhaps "CustomerID" is meant; it has CustomerID"#);
+    insta::assert_snapshot!(failed("CustomerID,StockCode,timestamp\n"), @r#"column "CustomerId", mapped to user_id, not found in the file (did you mean "CustomerID"?). Its columns are CustomerID, StockCode, timestamp"#);
+    insta::assert_snapshot!(failed("{\"CustomerID\":\"ada\"}"), @r#"column "CustomerId", mapped to user_id, not found in the file (did you mean "CustomerID"?). Its columns are CustomerID"#);
     mapped.mapping = "categories=x".parse().unwrap();
     let failed = read_with(HEADER.as_bytes(), &mapped).unwrap_err().to_string();
-    insta::assert_snapshot!(failed, @"categories is no column of such a file; it takes user_id, product_id, timestamp, quantity, price, currency, product_name, basket_id, recommendation_id");
+    insta::assert_snapshot!(failed, @"column categories is not valid for this kind of file: expected one of user_id, product_id, timestamp, quantity, price, currency, product_name, basket_id, recommendation_id");
 }
 
 #[test]
@@ -272,9 +272,9 @@ fn the_raw_form_of_a_known_data_set_is_read_with_a_mapping() {
 fn progress_counts_packed_bytes_to_the_end() {
     let lines: String = (0..10_000).map(|i| format!("user{i},p{i},2011-01-01,1,,,b{i}\n")).collect();
     let packed = gzip(&format!("{HEADER}{lines}"));
-    let mut calls: Vec<Progress> = Vec::new();
+    let mut calls: Vec<ReadProgress> = Vec::new();
     read_purchases(&packed[..], &options(), &mut io::sink(), &mut |progress| calls.push(progress)).unwrap();
     assert_eq!(calls.len(), 3);
     assert!(calls.is_sorted_by_key(|progress| (progress.lines, progress.bytes_read)));
-    assert_eq!(calls[2], Progress { bytes_read: packed.len().try_into().unwrap(), lines: 10_001 });
+    assert_eq!(calls[2], ReadProgress { bytes_read: packed.len().try_into().unwrap(), lines: 10_001 });
 }

@@ -122,7 +122,7 @@ fn products_to_skip_are_left_out_of_a_whole_purchase() {
     let mut options = options();
     options.skip_products = Pattern::list("milk");
     let (import, _) = read_with(WHOLE.as_bytes(), &options).unwrap();
-    assert_eq!((import.purchases[0].lines.len(), import.summary.skipped_lines), (1, 1));
+    assert_eq!((import.purchases[0].lines.len(), import.summary.tally.skipped_lines), (1, 1));
     options.skip_products = Pattern::list("*");
     let (import, refused) = read_with(WHOLE.as_bytes(), &options).unwrap();
     assert_eq!(import.purchases.len(), 0);
@@ -135,7 +135,7 @@ fn lines_that_are_no_objects_are_refused() {
         read(&format!("{WHOLE}\n{{\"user_id\":\n[1]\n7\nada,beans\n{{}} {{}}\n{WHOLE} x\n"));
     assert_eq!(import.summary.taken, 1);
     assert!(reasons(&refused).iter().all(|reason| reason.ends_with("bad_json -")), "{refused}");
-    insta::assert_snapshot!(refused.lines().next().unwrap(), @r#"{"line":2,"reason":"bad_json","message":"the line is not JSON: EOF while parsing a value at line 2 column 0","record":"{\"user_id\":"}"#);
+    insta::assert_snapshot!(refused.lines().next().unwrap(), @r#"{"line":2,"reason":"bad_json","message":"the line is not valid JSON: EOF while parsing a value at line 2 column 0","record":"{\"user_id\":"}"#);
 }
 
 #[test]

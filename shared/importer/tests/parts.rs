@@ -16,7 +16,8 @@ use std::io::{Read, Write};
 use common::{HEADER, options, read_with};
 use nextbasket_domain::Purchase;
 use nextbasket_importer::{
-    Gatherer, Import, Kind, Layout, Position, Scanner, Sightings, Step, Summary, read_products,
+    Assembler, FileLayout, FilePosition, ImportedPurchases, ProductMentions, RecordKind, RecordScanner,
+    ScanStep, Summary, read_products,
 };
 use proptest::prelude::*;
 
@@ -24,29 +25,35 @@ type Record = (u64, u64, Vec<u8>);
 
 /// The records of a file that is reopened after every `every` records, each time at the current position, and the
 /// refusals.
-fn scanned(bytes: &[u8], kind: Kind, every: usize, refused: &mut Vec<u8>) -> (Vec<Record>, Layout, Summary) {
+fn scanned(
+    bytes: &[u8],
+    kind: RecordKind,
+    every: usize,
+    refused: &mut Vec<u8>,
+) -> (Vec<Record>, FileLayout, Summary) {
     let options = options();
     let mut records = Vec::new();
-    let mut at: Option<(Layout, Position)> = None;
+    let mut at: Option<(FileLayout, FilePosition)> = None;
     loop {
         let mut scanner = match &at {
-            None => Scanner::open(bytes, kind, &options).unwrap(),
+            None => RecordScanner::open(bytes, kind, &options).unwrap(),
             Some((layout, position)) => {
                 // A position is stored as text.
-                let position: Position =
+                let position: FilePosition =
                     serde_json::from_str(&serde_json::to_string(position).unwrap()).unwrap();
-                let layout: Layout = serde_json::from_str(&serde_json::to_string(layout).unwrap()).unwrap();
+                let layout: FileLayout =
+                    serde_json::from_str(&serde_json::to_string(layout).unwrap()).unwrap();
                 let from = if layout.form.gzip { 0 } else { usize::try_from(position.offset).unwrap() };
-                Scanner::resume(&bytes[from..], kind, &options, &layout, &position).unwrap()
+                RecordScanner::resume(&bytes[from..], kind, &options, &layout, &position).unwrap()
             }
         };
         let layout = scanner.layout();
         let mut ended = false;
         for _ in 0..every {
             match scanner.step(refused).unwrap() {
-                Step::Taken(entry) => records.push((entry.group, entry.line, entry.record.to_vec())),
-                Step::Refused => {}
-                Step::End => {
+                ScanStep::Taken(entry) => records.push((entry.group, entry.line, entry.record.to_vec())),
+                ScanStep::Refused => {}
+                ScanStep::End => {
                     ended = true;
                     break;
                 }
@@ -61,32 +68,32 @@ fn scanned(bytes: &[u8], kind: Kind, every: usize, refused: &mut Vec<u8>) -> (Ve
     }
 }
 
-/// The file in parts, with its records' groups in this many heaps, each of which is gathered separately.
-fn in_parts(bytes: &[u8], every: usize, heaps: u64) -> (Import, String) {
+/// The file in parts, with its records' groups in this many heaps, each of which is assembled separately.
+fn in_parts(bytes: &[u8], every: usize, heaps: u64) -> (ImportedPurchases, String) {
     let mut refused = Vec::new();
-    let (records, layout, mut summary) = scanned(bytes, Kind::Purchases, every, &mut refused);
-    let (mut purchases, mut users, mut sightings) = (Vec::new(), BTreeSet::new(), Sightings::default());
+    let (records, layout, mut summary) = scanned(bytes, RecordKind::Purchases, every, &mut refused);
+    let (mut purchases, mut users, mut mentions) = (Vec::new(), BTreeSet::new(), ProductMentions::default());
     let mut tally = nextbasket_importer::Tally::default();
     for heap in 0..heaps {
-        let mut gatherer = Gatherer::new(&layout, Kind::Purchases, &options()).unwrap();
+        let mut assembler = Assembler::new(&layout, RecordKind::Purchases, &options()).unwrap();
         for (_, line, record) in records.iter().filter(|(group, ..)| group % heaps == heap) {
-            gatherer.add(*line, record, &mut refused).unwrap();
+            assembler.add(*line, record, &mut refused).unwrap();
         }
-        let gathered = gatherer.finish();
-        purchases.extend(gathered.purchases);
-        users.extend(gathered.users);
-        gathered.sightings.into_iter().for_each(|sighting| sightings.add(sighting));
-        tally += gathered.tally;
+        let assembled = assembler.finish();
+        purchases.extend(assembled.purchases);
+        users.extend(assembled.users);
+        assembled.mentions.into_iter().for_each(|mention| mentions.add(mention));
+        tally += assembled.tally;
     }
-    let (products, of_products) = sightings.into_products();
+    let (products, of_products) = mentions.into_products();
     tally += of_products;
     tally.users = users.len() as u64;
-    tally.lines = summary.lines;
-    tally.records = summary.records;
-    for (reason, count) in &summary.refused {
+    tally.lines = summary.tally.lines;
+    tally.records = summary.tally.records;
+    for (reason, count) in &summary.tally.refused {
         *tally.refused.entry(*reason).or_default() += count;
     }
-    let end = nextbasket_importer::End {
+    let end = nextbasket_importer::ScanEnd {
         tally,
         ignored_columns: std::mem::take(&mut summary.ignored_columns),
         ended_early: summary.ended_early.take(),
@@ -94,8 +101,8 @@ fn in_parts(bytes: &[u8], every: usize, heaps: u64) -> (Import, String) {
     purchases.sort_by(|a: &Purchase, b| {
         (a.purchased_at, &a.user_id, &a.purchase_id).cmp(&(b.purchased_at, &b.user_id, &b.purchase_id))
     });
-    let summary = Summary::of(Kind::Purchases, layout.form, end);
-    (Import { purchases, products, summary }, String::from_utf8(refused).unwrap())
+    let summary = Summary::of(RecordKind::Purchases, layout.form, end);
+    (ImportedPurchases { purchases, products, summary }, String::from_utf8(refused).unwrap())
 }
 
 fn sorted(refused: &str) -> Vec<&str> {
@@ -197,7 +204,7 @@ fn a_line_that_is_too_long_has_its_length_in_the_file() {
     check(text.as_bytes(), 1, 2);
     let mut unpacked = String::new();
     text.as_bytes().read_to_string(&mut unpacked).unwrap();
-    assert_eq!(read_with(unpacked.as_bytes(), &options()).unwrap().0.summary.lines, 8);
+    assert_eq!(read_with(unpacked.as_bytes(), &options()).unwrap().0.summary.tally.lines, 8);
 }
 
 #[test]
@@ -206,14 +213,14 @@ fn of_a_catalogue_in_parts_the_later_record_of_a_product_counts() {
     let mut refused = Vec::new();
     let whole = read_products(text.as_bytes(), &options(), &mut refused, &mut |_| {}).unwrap();
     let mut again = Vec::new();
-    let (records, layout, summary) = scanned(text.as_bytes(), Kind::Products, 1, &mut again);
+    let (records, layout, summary) = scanned(text.as_bytes(), RecordKind::Products, 1, &mut again);
     assert_eq!(again, refused);
-    assert_eq!(summary.refused, whole.summary.refused);
-    let mut gatherer = Gatherer::new(&layout, Kind::Products, &options()).unwrap();
+    assert_eq!(summary.tally.refused, whole.summary.tally.refused);
+    let mut assembler = Assembler::new(&layout, RecordKind::Products, &options()).unwrap();
     for (_, line, record) in &records {
-        gatherer.add(*line, record, &mut again).unwrap();
+        assembler.add(*line, record, &mut again).unwrap();
     }
-    let gathered = gatherer.finish();
-    assert_eq!(gathered.products, whole.products);
-    assert_eq!((gathered.tally.merged, gathered.tally.prices.rounded), (1, 1));
+    let assembled = assembler.finish();
+    assert_eq!(assembled.products, whole.products);
+    assert_eq!((assembled.tally.merged, assembled.tally.prices.rounded), (1, 1));
 }

@@ -11,13 +11,13 @@
 mod common;
 
 use common::{options, reasons};
-use nextbasket_importer::{Catalogue, ImportError, read_products};
+use nextbasket_importer::{ImportError, ImportedProducts, read_products};
 
-fn read(text: &str) -> Result<(Catalogue, String), ImportError> {
+fn read(text: &str) -> Result<(ImportedProducts, String), ImportError> {
     let mut refused = Vec::new();
     let catalogue = read_products(text.as_bytes(), &options(), &mut refused, &mut |_| {})?;
     let summary = &catalogue.summary;
-    assert_eq!(summary.taken + summary.refused_records(), summary.records);
+    assert_eq!(summary.taken + summary.tally.refused_records(), summary.tally.records);
     Ok((catalogue, String::from_utf8(refused).unwrap()))
 }
 
@@ -119,7 +119,7 @@ fn a_catalogue_is_read_from_json_lines() {
 fn of_two_records_of_a_product_the_later_counts() {
     let (catalogue, _) = read("product_id,name\nbeans,Old\nbeans,New\n").unwrap();
     assert_eq!((catalogue.products.len(), catalogue.products[0].name.as_str()), (1, "New"));
-    assert_eq!((catalogue.summary.taken, catalogue.summary.merged), (2, 1));
+    assert_eq!((catalogue.summary.taken, catalogue.summary.tally.merged), (2, 1));
 }
 
 #[test]
@@ -172,5 +172,5 @@ fn products_beyond_the_limits_are_refused_by_name() {
 
 #[test]
 fn a_file_of_purchases_is_no_catalogue() {
-    insta::assert_snapshot!(read("user_id,sku,timestamp\n").unwrap_err(), @"the file has no column product_id, product_name; it has user_id, sku, timestamp. Say which column is which, perhaps so: --map product_id=sku,product_name=NAME");
+    insta::assert_snapshot!(read("user_id,sku,timestamp\n").unwrap_err(), @"columns not found in the file: product_id, product_name. Its columns are user_id, sku, timestamp. Say which column is which, for example: --map product_id=sku,product_name=NAME");
 }

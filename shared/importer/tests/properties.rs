@@ -15,9 +15,9 @@ use nextbasket_importer::{Summary, read_products, read_purchases};
 use proptest::prelude::*;
 
 fn check(summary: &Summary, refused: &[u8]) -> Result<(), TestCaseError> {
-    prop_assert_eq!(summary.taken + summary.refused_records(), summary.records);
+    prop_assert_eq!(summary.taken + summary.tally.refused_records(), summary.tally.records);
     let lines = refused.iter().filter(|byte| **byte == b'\n').count();
-    prop_assert_eq!(u64::try_from(lines).unwrap(), summary.refused_records());
+    prop_assert_eq!(u64::try_from(lines).unwrap(), summary.tally.refused_records());
     Ok(())
 }
 

@@ -57,7 +57,7 @@ fn the_same_product_at_the_same_price_is_one_line() {
         shown(&import.purchases),
         ["2011-01-01T00:00:00.000Z ada b1 3xbeans@990GBP 1xbeans@890GBP 1xbeans"]
     );
-    assert_eq!((import.summary.taken, import.summary.merged), (4, 1));
+    assert_eq!((import.summary.taken, import.summary.tally.merged), (4, 1));
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn every_refused_line_says_where_why_and_what() {
         ]
     );
     let line = |number: usize| refused.lines().nth(number - 3).unwrap();
-    insta::assert_snapshot!(line(3), @r#"{"line":3,"reason":"missing_user","field":"user_id","message":"there is no user","record":",beans,2011-01-01,1,9.90,Beans,b2"}"#);
+    insta::assert_snapshot!(line(3), @r#"{"line":3,"reason":"missing_user","field":"user_id","message":"the user is missing","record":",beans,2011-01-01,1,9.90,Beans,b2"}"#);
     insta::assert_snapshot!(line(6), @r#"{"line":6,"reason":"bad_time","field":"timestamp","message":"timestamp must be a date and time as in RFC 3339, such as 2026-05-17T09:30:00Z","record":"ada,beans,01/02/2011,1,9.90,Beans,b4"}"#);
     insta::assert_snapshot!(line(8), @r#"{"line":8,"reason":"bad_time","field":"timestamp","message":"timestamp must be from 1970 on","record":"ada,beans,1969-12-31,1,9.90,Beans,b4"}"#);
     insta::assert_snapshot!(line(10), @r#"{"line":10,"reason":"cancellation","field":"quantity","message":"a negative quantity is a cancellation or a return, not a purchase","record":"ada,beans,2011-01-01,-1,9.90,Beans,C5"}"#);
@@ -152,7 +152,7 @@ fn a_strange_price_does_not_cost_the_purchase() {
         shown(&import.purchases),
         ["2011-01-01T00:00:00.000Z ada b1 1xa@1106206GBP 1xb@3897000GBP 1xc 1xd@101GBP 1xe 1xf 1xg"]
     );
-    let prices = import.summary.prices;
+    let prices = import.summary.tally.prices;
     assert_eq!((prices.zero, prices.rounded, prices.unreadable), (1, 1, 1));
 }
 
@@ -206,7 +206,7 @@ fn products_are_found_with_their_newest_name_and_price() {
             "c Two lines None 2011-01-01T00:00:00.000Z",
         ]
     );
-    assert_eq!(import.summary.unnamed_products, 1);
+    assert_eq!(import.summary.tally.unnamed_products, 1);
 }
 
 #[test]
@@ -272,8 +272,8 @@ fn the_summary_reads_as_a_sentence() {
                        1 cancellation
                1 added to a line with the same product and price
                1 taken without a price: it is zero
-               1 taken without a price: it is no number
-               1 not named in the file: the product's id stands for its name
+               1 taken without a price: it is not a number
+               1 not named in the file: the product's id is used as its name
     columns not used: country
     ");
     insta::assert_json_snapshot!(import.summary, @r#"
@@ -283,9 +283,9 @@ fn the_summary_reads_as_a_sentence() {
         "gzip": false,
         "delimiter": ","
       },
+      "taken": 4,
       "lines": 8,
       "records": 7,
-      "taken": 4,
       "refused": {
         "missing_user": 2,
         "cancellation": 1

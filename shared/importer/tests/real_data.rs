@@ -14,7 +14,7 @@ mod common;
 use std::fs::File;
 use std::path::PathBuf;
 
-use nextbasket_importer::{Reason, read_purchases};
+use nextbasket_importer::{RefusalReason, read_purchases};
 
 #[test]
 fn a_year_of_a_real_shop_comes_to_the_known_counts() {
@@ -25,11 +25,14 @@ fn a_year_of_a_real_shop_comes_to_the_known_counts() {
     let file = File::open(folder.join("online_retail_full.csv.gz")).unwrap();
     let import = read_purchases(file, &common::options(), &mut std::io::sink(), &mut |_| {}).unwrap();
     let summary = &import.summary;
-    assert_eq!((summary.records, summary.taken, summary.merged), (541_909, 397_924, 9_951));
-    assert_eq!(summary.refused[&Reason::MissingUser], 135_080);
-    assert_eq!(summary.refused[&Reason::Cancellation], 8_905);
-    assert_eq!(summary.refused.len(), 2);
-    assert_eq!((summary.purchases, summary.users, summary.products), (18_536, 4_339, 3_665));
+    assert_eq!((summary.tally.records, summary.taken, summary.tally.merged), (541_909, 397_924, 9_951));
+    assert_eq!(summary.tally.refused[&RefusalReason::MissingUser], 135_080);
+    assert_eq!(summary.tally.refused[&RefusalReason::Cancellation], 8_905);
+    assert_eq!(summary.tally.refused.len(), 2);
+    assert_eq!(
+        (summary.tally.purchases, summary.tally.users, summary.tally.products),
+        (18_536, 4_339, 3_665)
+    );
     let lines = || import.purchases.iter().flat_map(|purchase| &purchase.lines);
     assert_eq!(lines().count(), 387_973);
     assert_eq!(lines().map(|line| u64::from(line.quantity)).sum::<u64>(), 5_181_696);

@@ -1,4 +1,4 @@
-//! Why a lease is not ours any more, or nobody knows.
+//! Why a lease was lost, or may be.
 
 use nextbasket_dynamodb::TableError;
 
@@ -8,7 +8,7 @@ use crate::{Lease, Record};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Lost {
     /// Another acquired it, after it expired.
-    #[error("the lease was taken over by {}, with fence {}", by.holder, by.fence)]
+    #[error("the lease was stolen by {}, with fence {}", by.holder, by.fence)]
     Taken {
         /// What its item says now.
         by: Box<Record>,
@@ -17,7 +17,7 @@ pub enum Lost {
     #[error("the lease was released")]
     Released,
     /// The lease's item was deleted.
-    #[error("the lease's item is gone from the table")]
+    #[error("the lease's item was deleted from the table")]
     Gone,
     /// It could not be renewed before it expired. Another may or may not have it.
     #[error("the lease could not be renewed before it expired")]

@@ -78,26 +78,26 @@ impl Expression {
     }
 
     /// Sets an attribute of the item's owner.
-    pub(crate) fn set_also(&mut self, attribute: &str, value: AttributeValue) {
-        let (name, value) = self.also(attribute, value);
+    pub(crate) fn set_other(&mut self, attribute: &str, value: AttributeValue) {
+        let (name, value) = self.changes(attribute, value);
         self.set.push(format!("{name} = {value}"));
     }
 
     /// Removes an attribute of the item's owner.
-    pub(crate) fn remove_also(&mut self, attribute: &str) {
+    pub(crate) fn remove_other(&mut self, attribute: &str) {
         let name = self.also_name(attribute);
         self.remove.push(name);
     }
 
     /// Adds to an attribute of the item's owner.
-    pub(crate) fn add_also(&mut self, attribute: &str, value: AttributeValue) {
-        let (name, value) = self.also(attribute, value);
+    pub(crate) fn add_other(&mut self, attribute: &str, value: AttributeValue) {
+        let (name, value) = self.changes(attribute, value);
         self.add.push(format!("{name} {value}"));
     }
 
     /// Sets an attribute of the item to the value that another one had before.
-    pub(crate) fn copy_also(&mut self, attribute: &str, from: &str) {
-        let (to, none) = self.also(attribute, text(""));
+    pub(crate) fn copy_other(&mut self, attribute: &str, from: &str) {
+        let (to, none) = self.changes(attribute, text(""));
         let from = self.also_name(from);
         self.set.push(format!("{to} = if_not_exists({from}, {none})"));
     }
@@ -110,7 +110,7 @@ impl Expression {
 
     /// Requires that the attribute is not greater than this.
     pub(crate) fn require_at_most(&mut self, attribute: &str, value: AttributeValue) {
-        let (name, value) = self.also(attribute, value);
+        let (name, value) = self.changes(attribute, value);
         self.condition.push(format!("(attribute_not_exists({name}) OR {name} <= {value})"));
     }
 
@@ -132,7 +132,7 @@ impl Expression {
         name
     }
 
-    fn also(&mut self, attribute: &str, value: AttributeValue) -> (String, String) {
+    fn changes(&mut self, attribute: &str, value: AttributeValue) -> (String, String) {
         let name = self.also_name(attribute);
         let placeholder = name.replace('#', ":");
         self.values.insert(placeholder.clone(), value);

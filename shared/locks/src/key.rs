@@ -18,20 +18,20 @@ pub struct LeaseKey {
     pub sk: String,
 }
 
-/// Why a text is no name of a lock.
+/// Why a text is not the name of a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadName {
     /// Nothing.
-    #[error("a lock's name must not be empty")]
+    #[error("invalid name of a lock: must not be empty")]
     Empty,
     /// More than 256 bytes of UTF-8.
-    #[error("a lock's name may have 256 bytes, not {bytes}")]
+    #[error("invalid name of a lock: has {bytes} bytes, at most 256 are allowed")]
     TooLong {
         /// How many bytes it has.
         bytes: usize,
     },
     /// A line break, a tab or another control character.
-    #[error("a lock's name must not have control characters, such as line breaks")]
+    #[error("invalid name of a lock: must not have control characters, such as line breaks")]
     Control,
 }
 

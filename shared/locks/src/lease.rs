@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::expression::Expression;
 use crate::leases::Written;
 use crate::record::{EXPIRES_AT, MARK, RELEASED, millis};
-use crate::{Also, Guard, Keeper, LeaseError, LeaseKey, Leases, Lost, Record, Unreleased};
+use crate::{AttributeChanges, Guard, Keeper, LeaseError, LeaseKey, Leases, Lost, Record, Unreleased};
 
 /// How often a write is made again because another process that has the same lease came before it.
 const CATCH_UPS: usize = 8;
@@ -33,7 +33,6 @@ pub struct Lease {
 /// How long a lease is ours for certain.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Term {
-    /// By our clock.
     pub(crate) expires_at: Timestamp,
     /// On the monotonic clock, in case ours is set back.
     pub(crate) ends: Instant,
@@ -112,7 +111,7 @@ impl Lease {
     /// [`LeaseError::Lost`] if it is not ours any more; [`LeaseError::Table`] if the table cannot be asked, then it
     /// is ours until it expires, and may be renewed again.
     pub async fn renew(&mut self) -> Result<(), LeaseError> {
-        self.renew_with(Also::new()).await
+        self.renew_with(AttributeChanges::new()).await
     }
 
     /// As [`renew`](Self::renew), and changes other attributes of the item in the same write: all of it or nothing,
@@ -123,12 +122,12 @@ impl Lease {
     ///
     /// # Errors
     /// As [`renew`](Self::renew).
-    pub async fn renew_with(&mut self, also: Also) -> Result<(), LeaseError> {
+    pub async fn renew_with(&mut self, changes: AttributeChanges) -> Result<(), LeaseError> {
         let (now, started) = (self.leases.now(), Instant::now());
         let mut term = Term::of(self.leases.bounded(self.length, now), now, started);
         // If our clock was set back, what others were told already still stands.
         term.expires_at = term.expires_at.max(self.term.expires_at);
-        self.write(Change::Renew(&mut term), also).await?;
+        self.write(Change::Renew(&mut term), changes).await?;
         self.term = self.term.or_later(term);
         Ok(())
     }
@@ -140,7 +139,7 @@ impl Lease {
     /// before we asked again; [`LeaseError::Table`] if the table cannot be asked, then it
     /// may be released, and expires if not.
     pub async fn release(self) -> Result<(), LeaseError> {
-        Ok(self.release_with(Also::new()).await?)
+        Ok(self.release_with(AttributeChanges::new()).await?)
     }
 
     /// As [`release`](Self::release), and changes other attributes of the item in the same write, once.
@@ -148,8 +147,8 @@ impl Lease {
     /// # Errors
     /// The lease, to be tried again, and why it could not be released. If another process that holds the same lease
     /// released it, that is [`Lost::Released`] unless there is nothing else to change.
-    pub async fn release_with(mut self, also: Also) -> Result<(), Box<Unreleased>> {
-        match self.write(Change::Release, also).await {
+    pub async fn release_with(mut self, changes: AttributeChanges) -> Result<(), Box<Unreleased>> {
+        match self.write(Change::Release, changes).await {
             Ok(()) => Ok(()),
             Err(error) => Err(Box::new(Unreleased { lease: self, error })),
         }
@@ -177,12 +176,12 @@ impl Lease {
     /// It applies only to the item as we last knew it, by the mark that every write leaves: what the network held back
     /// finds another mark and does nothing. What we find there ourselves is our own write whose answer was lost, or
     /// that of another process which has this lease; then the write is made again on top of it.
-    async fn write(&mut self, mut change: Change<'_>, also: Also) -> Result<(), LeaseError> {
-        self.leases.check(&also)?;
+    async fn write(&mut self, mut change: Change<'_>, changes: AttributeChanges) -> Result<(), LeaseError> {
+        self.leases.check(&changes)?;
         for _ in 0..CATCH_UPS {
             let Some(known) = self.mark.clone() else {
                 let stored = self.leases.show(&self.key).await?;
-                if self.learn(stored, None, &mut change, &also)? {
+                if self.learn(stored, None, &mut change, &changes)? {
                     return Ok(());
                 }
                 continue;
@@ -197,7 +196,7 @@ impl Lease {
             write.require_guard(self.guard());
             let unchanged = format!("{} = {}", write.name(MARK), write.value("known", text(known)));
             write.require(unchanged);
-            also.clone().write_to(&mut write);
+            changes.clone().write_to(&mut write);
             match self.leases.write(&self.key, write, ReturnValue::None).await? {
                 Written::Applied(_) => {
                     self.mark = Some(mark);
@@ -205,7 +204,7 @@ impl Lease {
                 }
                 Written::Refused(item) => {
                     let stored = item.map_or(Ok(None), |item| self.leases.read(&self.key, item))?;
-                    if self.learn(stored, Some(&mark), &mut change, &also)? {
+                    if self.learn(stored, Some(&mark), &mut change, &changes)? {
                         return Ok(());
                     }
                 }
@@ -220,7 +219,7 @@ impl Lease {
         stored: Option<Record>,
         mark: Option<&String>,
         change: &mut Change<'_>,
-        also: &Also,
+        changes: &AttributeChanges,
     ) -> Result<bool, LeaseError> {
         let stored = stored.ok_or(Lost::Gone)?;
         let applied = mark.is_some_and(|mark| [&stored.mark, &stored.previous].contains(&mark));
@@ -234,7 +233,7 @@ impl Lease {
             };
         }
         if stored.released {
-            let done = release && (applied || also.is_empty());
+            let done = release && (applied || changes.is_empty());
             return if done { Ok(true) } else { Err(Lost::Released.into()) };
         }
         if let Change::Renew(term) = change {

@@ -11,6 +11,7 @@ use aws_sdk_dynamodb::types::{
 };
 use nextbasket_domain::{Clock, Random, Timestamp};
 use nextbasket_dynamodb::item::{Item, Reader, number, text};
+use nextbasket_dynamodb::request::get_item;
 use nextbasket_dynamodb::{TableError, capacity};
 use tokio::time::Instant;
 
@@ -20,7 +21,7 @@ use crate::lease::Term;
 use crate::record::{
     ACQUIRED_AT, EXPIRES_AT, FENCE, HOLDER, LENGTH, MARK, NAME, NOTE, OWNER, RELEASED, millis,
 };
-use crate::{Also, Attempt, Lease, LeaseKey, Record, Request, Terms};
+use crate::{AcquisitionTerms, Attempt, AttributeChanges, Lease, LeaseKey, Record, Request};
 
 const SKEW: Duration = Duration::from_secs(2);
 /// How often a write is made again whose answer could not be read, beside what the client does by itself.
@@ -112,9 +113,9 @@ impl Leases {
         &self,
         key: &LeaseKey,
         request: &Request,
-        terms: Terms,
+        terms: AcquisitionTerms,
     ) -> Result<(Option<Lease>, Item), TableError> {
-        self.check(&terms.also)?;
+        self.check(&terms.changes)?;
         let claim = self.claim(request);
         self.acquire_once(key, request, &claim, &Takeover::Expired, Some(terms)).await
     }
@@ -124,18 +125,8 @@ impl Leases {
     /// # Errors
     /// [`TableError`] if the table cannot be asked or the item is of another form.
     pub async fn show(&self, key: &LeaseKey) -> Result<Option<Record>, TableError> {
-        let output = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .set_key(Some(key.item()))
-            .consistent_read(true)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(|error| TableError::from_sdk(&self.table, error))?;
-        capacity::read(output.consumed_capacity());
-        output.item.map_or(Ok(None), |item| self.read(key, item))
+        let item = get_item(&self.client, &self.table, key.item(), true).await?;
+        item.map_or(Ok(None), |item| self.read(key, item))
     }
 
     /// All named locks that were ever acquired, by name, strongly consistent.
@@ -192,8 +183,8 @@ impl Leases {
     }
 
     /// That the writer of `also` may change what it names.
-    pub(crate) fn check(&self, also: &Also) -> Result<(), TableError> {
-        also.reserved().map_or(Ok(()), |attribute| {
+    pub(crate) fn check(&self, changes: &AttributeChanges) -> Result<(), TableError> {
+        changes.reserved().map_or(Ok(()), |attribute| {
             let reason = format!("the attribute {attribute} is the lease's own");
             Err(TableError::Refused { table: self.table.clone(), reason })
         })
@@ -236,7 +227,7 @@ impl Leases {
         request: &Request,
         claim: &Claim,
         takeover: &Takeover<'_>,
-        terms: Option<Terms>,
+        terms: Option<AcquisitionTerms>,
     ) -> Result<(Option<Lease>, Item), TableError> {
         let now = self.now();
         let length = self.bounded(request.length, now);

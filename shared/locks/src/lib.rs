@@ -25,12 +25,14 @@
 //! | [`request`] | [`Request`] and its [`Attempt`] |
 //! | [`record`] | [`Record`]: what a lease's item says |
 //! | [`lease`] | [`Lease`]: renew, release |
-//! | [`also`] | [`Also`]: other attributes set in the same write |
+//! | [`attribute_changes`] | [`AttributeChanges`]: changes of other attributes in the same write |
 //! | [`guard`] | [`Guard`]: the condition that a lease is still ours |
 //! | [`keeper`] | [`Keeper`]: renews in the background, tells the loss |
 //! | [`error`] | [`LeaseError`], [`Lost`], [`Unreleased`] |
 
-pub mod also;
+#![warn(missing_docs)]
+
+pub mod attribute_changes;
 pub mod error;
 mod expression;
 pub mod guard;
@@ -42,7 +44,7 @@ pub mod record;
 pub mod request;
 pub mod waiting;
 
-pub use also::{Also, Terms};
+pub use attribute_changes::{AcquisitionTerms, AttributeChanges};
 pub use error::{LeaseError, Lost, Unreleased};
 pub use guard::Guard;
 pub use keeper::Keeper;

@@ -8,13 +8,17 @@ use nextbasket_dynamodb::item::{Item, Reader};
 
 use crate::LeaseKey;
 
-pub(crate) const HOLDER: &str = "holder";
+/// The attribute that names the holder: a string.
+pub const HOLDER: &str = "holder";
 pub(crate) const OWNER: &str = "owner";
-pub(crate) const FENCE: &str = "fence";
-pub(crate) const EXPIRES_AT: &str = "expiresAt";
+/// The attribute with the fencing token: a number.
+pub const FENCE: &str = "fence";
+/// The attribute with the time of expiry: a number of milliseconds since 1970.
+pub const EXPIRES_AT: &str = "expiresAt";
 pub(crate) const LENGTH: &str = "lease";
 pub(crate) const ACQUIRED_AT: &str = "acquiredAt";
-pub(crate) const RELEASED: &str = "released";
+/// The attribute that says whether the holder gave the lease up: a boolean.
+pub const RELEASED: &str = "released";
 pub(crate) const NOTE: &str = "note";
 pub(crate) const NAME: &str = "name";
 /// The mark of the last write of a holder's: random, unlike any other's.

@@ -3,7 +3,8 @@
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use nextbasket_recommender::{
-    ANCHORS, Dataset, DatasetBuilder, History, Params, Priors, ProductIx, Request, Scorer, Scratch, train,
+    ANCHORS, Dataset, DatasetBuilder, History, Params, Priors, ProductIx, Request, Scorer, ScratchBuffers,
+    train,
 };
 use std::hint::black_box;
 use std::num::NonZero;
@@ -58,7 +59,7 @@ fn answering(c: &mut Criterion) {
     let data = purchases(3000, 4000);
     let model = train(&data, &Params::default(), NonZero::new(2).unwrap(), &|_| Vec::new()).unwrap();
     let scorer = Scorer::new(&model.priors);
-    let mut scratch = Scratch::new();
+    let mut scratch = ScratchBuffers::new();
     let baskets: Vec<(i64, Vec<&str>)> = (0..data.user_count())
         .flat_map(|user| data.baskets_of(user).collect::<Vec<_>>())
         .take(100)

@@ -5,7 +5,8 @@
 //! through their bytes first, as they do where the model is stored.
 
 use nextbasket_recommender::{
-    ANCHORS, History, NeighbourRow, Params, Priors, ProductIx, ProductRows, Request, Scorer, Scratch, train,
+    ANCHORS, History, NeighbourRow, Params, Priors, ProductIx, ProductRows, Request, Scorer, ScratchBuffers,
+    train,
 };
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -41,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let rows: Vec<ProductRows> =
         model.rows.iter().map(|row| ProductRows::decode(&row.encode())).collect::<Result<_, _>>()?;
     let scorer = Scorer::new(&priors);
-    let mut scratch = Scratch::new();
+    let mut scratch = ScratchBuffers::new();
     let mut out = BufWriter::new(std::io::stdout().lock());
     for user in users.keys() {
         let known = data.user_of(user);

@@ -4,7 +4,8 @@
 //! With segments of users and blocks of products it trains once more, the way it goes where no process sees all
 //! purchases: each segment counted apart, the counts written out per block, and each block ranked from its counts.
 
-use nextbasket_recommender::{Counting, Dataset, Model, Models, Params, Priors, rank, train};
+use nextbasket_recommender::intermediate::encode;
+use nextbasket_recommender::{Counting, Dataset, Model, NeighbourModels, Params, Priors, rank, train};
 use std::error::Error;
 use std::num::NonZero;
 use std::time::Instant;
@@ -84,13 +85,13 @@ fn in_parts(data: &Dataset, segments: u32, blocks: u32) -> Result<Model, Box<dyn
     let start = Instant::now();
     let mut rows = Vec::new();
     for (block, parts) in blocks.iter().zip(&counts) {
-        rows.extend(rank(block.clone(), parts, &totals, &params, Models::All)?);
+        rows.extend(rank(block.clone(), parts, &totals, &params, NeighbourModels::All)?);
     }
     let sizes = |parts: &Vec<Vec<u8>>| parts.iter().map(Vec::len).sum::<usize>();
     let report = serde_json::json!({
         "segments": segments, "blocks": blocks.len(),
         "countSeconds": counted, "rankSeconds": start.elapsed().as_secs_f64(),
-        "segmentBytes": segment_bytes.iter().sum::<usize>(), "totalsBytes": totals.encode().len(),
+        "segmentBytes": segment_bytes.iter().sum::<usize>(), "totalsBytes": encode(&totals).len(),
         "countBytes": counts.iter().map(sizes).sum::<usize>(),
         "largestBlockBytes": counts.iter().map(sizes).max(),
     });

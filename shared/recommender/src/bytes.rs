@@ -4,13 +4,13 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// The bytes end early.
-    #[error("the bytes end early, in {0}")]
+    #[error("{0} is truncated: the bytes end too early")]
     Truncated(&'static str),
     /// There are bytes after the end.
-    #[error("{0} bytes too many")]
+    #[error("{0} unexpected bytes after the end")]
     Trailing(usize),
     /// Written by a newer or an older program.
-    #[error("{what} has format {found}, this program reads {known}")]
+    #[error("{what} has format {found}, but this version of the program reads format {known}")]
     Version {
         /// What was read.
         what: &'static str,
@@ -43,12 +43,12 @@ pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
 
 /// Reads from the front of a slice; errors name what was being read.
 #[derive(Debug, Clone)]
-pub(crate) struct Reader<'a> {
+pub(crate) struct ByteReader<'a> {
     rest: &'a [u8],
     what: &'static str,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> ByteReader<'a> {
     pub(crate) fn new(bytes: &'a [u8], what: &'static str) -> Self {
         Self { rest: bytes, what }
     }
@@ -152,7 +152,7 @@ mod tests {
             let mut out = Vec::new();
             put_varint(&mut out, value);
             put_signed(&mut out, signed);
-            let mut reader = Reader::new(&out, "test");
+            let mut reader = ByteReader::new(&out, "test");
             prop_assert_eq!(reader.varint(), Ok(value));
             prop_assert_eq!(reader.signed(), Ok(signed));
             prop_assert_eq!(reader.end(), Ok(()));
@@ -161,8 +161,8 @@ mod tests {
 
     #[test]
     fn overlong_and_cut_integers_are_errors() {
-        assert_eq!(Reader::new(&[0xFF; 10], "x").varint(), Err(DecodeError::Invalid("x")));
-        assert_eq!(Reader::new(&[0x80], "x").varint(), Err(DecodeError::Truncated("x")));
-        assert_eq!(Reader::new(&[0x05, 1], "x").length(1), Err(DecodeError::Truncated("x")));
+        assert_eq!(ByteReader::new(&[0xFF; 10], "x").varint(), Err(DecodeError::Invalid("x")));
+        assert_eq!(ByteReader::new(&[0x80], "x").varint(), Err(DecodeError::Truncated("x")));
+        assert_eq!(ByteReader::new(&[0x05, 1], "x").length(1), Err(DecodeError::Truncated("x")));
     }
 }

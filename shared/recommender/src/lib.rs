@@ -19,31 +19,34 @@
 //!
 //! **Not for** explicit ratings, content or text, sessions without purchases, and factor models.
 
+#![warn(missing_docs)]
+
 pub use bytes::DecodeError;
+pub use catalogue::{Catalogue, ProductIx};
 pub use counts::{Counting, MergeError, PairCounts, ProductTotals, Totals};
 pub use dataset::{Dataset, DatasetBuilder, DatasetError, HeldOut};
 pub use params::{Params, ParamsError};
 pub use popularity::window_weights;
 pub use priors::{PieceTooSmall, Priors, Window};
-pub use product::{Catalogue, ProductIx};
 pub use row::{Neighbour, NeighbourRow, ProductRows};
 pub use score::{
-    ANCHORS, Anchor, Bought, History, HistoryBasket, MOST_REASONS, Parts, Reason, Recommendation, Request,
-    Scorer, Scratch,
+    ANCHORS, Anchor, Bought, History, HistoryBasket, MOST_REASONS, Reason, Recommendation, Request,
+    ScoreParts, Scorer, ScratchBuffers,
 };
-pub use train::{Model, Models, RankError, TrainError, rank, train};
+pub use train::{Model, NeighbourModels, RankError, TrainError, rank, train};
 
 mod bytes;
+mod catalogue;
 mod counts;
 mod dataset;
 pub mod evaluate;
-mod fixed;
-mod ids;
+mod fixed_point;
+mod id_codec;
+pub mod intermediate;
 mod params;
 mod popularity;
 mod priors;
-mod product;
 mod row;
 mod score;
-mod strings;
+mod string_table;
 mod train;

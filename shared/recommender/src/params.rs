@@ -74,7 +74,7 @@ impl Default for Params {
 
 /// A parameter outside its range.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("{name} is {value}, but has to be {range}")]
+#[error("invalid {name} {value}: must be {range}")]
 pub struct ParamsError {
     /// The field as it is spelled in JSON.
     pub name: &'static str,
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn a_value_outside_its_range_is_named() {
         let error = Params { gap_decay: 1.5, ..Params::default() }.validate().unwrap_err();
-        assert_eq!(error.to_string(), "gapDecay is 1.5, but has to be over 0 and at most 1");
+        assert_eq!(error.to_string(), "invalid gapDecay 1.5: must be over 0 and at most 1");
         assert!(Params { next_weight: f64::NAN, ..Params::default() }.validate().is_err());
         assert!(Params { max_gap: 0, ..Params::default() }.validate().is_err());
         assert!(Params { similar_neighbours: 0, ..Params::default() }.validate().is_err());

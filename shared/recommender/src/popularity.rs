@@ -1,7 +1,7 @@
 //! Weights of baskets for popularity alone, for lists that are counted without a training.
 
 use crate::counts::aged;
-use crate::fixed::to_fixed;
+use crate::fixed_point::to_fixed;
 
 /// The weight of a basket of this time in the windows day, week, month and all time: 0.5^(age / half-life), as a
 /// fixed-point number with 32 binary places. Times are in milliseconds; `now_ms` is the newest basket's.

@@ -1,8 +1,8 @@
 //! A product's neighbours, and their bytes.
 
-use crate::bytes::{DecodeError, Reader, put_varint};
-use crate::fixed::narrow;
-use crate::product::ProductIx;
+use crate::bytes::{ByteReader, DecodeError, put_varint};
+use crate::catalogue::ProductIx;
+use crate::fixed_point::narrow;
 
 const VERSION: u8 = 1;
 const STEPS: f32 = 65_535.0;
@@ -27,7 +27,7 @@ pub struct Neighbour {
     pub product: ProductIx,
     /// Its score in this row's model, 0 to 1.
     pub score: f32,
-    /// How many shoppers (`next`, `similar`) or baskets (`together`) stand behind it.
+    /// How many shoppers (`next`, `similar`) or baskets (`together`) support it.
     pub evidence: u32,
 }
 
@@ -108,13 +108,13 @@ impl NeighbourRow {
     /// # Errors
     /// The bytes are cut, of another version, or not a row.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(bytes, "neighbour row");
+        let mut reader = ByteReader::new(bytes, "neighbour row");
         let row = Self::take(&mut reader)?;
         reader.end()?;
         Ok(row)
     }
 
-    pub(crate) fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn take(reader: &mut ByteReader<'_>) -> Result<Self, DecodeError> {
         reader.version(VERSION)?;
         let columns = reader.byte()?;
         if columns == 0 {
@@ -186,7 +186,7 @@ impl ProductRows {
     /// # Errors
     /// The bytes are cut, of another version, or not three rows.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(bytes, "product rows");
+        let mut reader = ByteReader::new(bytes, "product rows");
         reader.version(VERSION)?;
         let product = ProductIx::new(reader.varint32()?);
         let next = NeighbourRow::take(&mut reader)?;
@@ -201,14 +201,14 @@ impl ProductRows {
 ///
 /// Scores come as integers in the order of the scores: integers themselves, or the bits of a float ≥ 0.
 #[derive(Debug)]
-pub(crate) struct Best {
+pub(crate) struct BestNeighbours {
     limit: usize,
     keys: Vec<u128>,
     /// Score of the last entry that is sure to stay, if `limit` entries were seen.
     floor: u64,
 }
 
-impl Best {
+impl BestNeighbours {
     pub(crate) fn new(limit: usize) -> Self {
         Self { limit: limit.max(1), keys: Vec::with_capacity(limit * 4 + 64), floor: 0 }
     }
@@ -304,7 +304,7 @@ mod tests {
 
         #[test]
         fn the_best_are_those_of_a_full_sort(scores in prop::collection::vec(0u64..50, 0..900), limit in 1usize..40) {
-            let mut best = Best::new(limit);
+            let mut best = BestNeighbours::new(limit);
             for (number, &score) in (0u32..).zip(&scores) {
                 best.offer(score, number);
             }
@@ -320,6 +320,9 @@ mod tests {
         let mut bytes = NeighbourRow::new([]).encode();
         bytes[0] = 9;
         let error = NeighbourRow::decode(&bytes).unwrap_err();
-        assert_eq!(error.to_string(), "neighbour row has format 9, this program reads 1");
+        assert_eq!(
+            error.to_string(),
+            "neighbour row has format 9, but this version of the program reads format 1"
+        );
     }
 }

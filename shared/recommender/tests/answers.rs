@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "in a test a panic is the message")]
 
 use nextbasket_recommender::{
-    DatasetBuilder, History, Model, Params, ProductIx, Recommendation, Request, Scorer, Scratch, Window,
-    train,
+    DatasetBuilder, History, Model, Params, ProductIx, Recommendation, Request, Scorer, ScratchBuffers,
+    Window, train,
 };
 use std::num::NonZero;
 
@@ -41,7 +41,7 @@ fn answer(model: &Model, ask: &Ask<'_>) -> Vec<Recommendation> {
     let ids = |ids: &[&str]| ids.iter().filter_map(|id| model.priors.index_of(id)).collect::<Vec<_>>();
     let baskets = (0i64..).zip(ask.baskets).map(|(lag, basket)| ((9 - lag) * DAY, basket.iter().copied()));
     let history = History::new(&model.priors, baskets);
-    let (scorer, mut scratch) = (Scorer::new(&model.priors), Scratch::new());
+    let (scorer, mut scratch) = (Scorer::new(&model.priors), ScratchBuffers::new());
     let anchors = scorer.anchors(&mut scratch, &history, 12);
     let only = ask.only.map(ids);
     let filter = |product: ProductIx| only.as_ref().is_none_or(|only| only.contains(&product));
@@ -147,7 +147,7 @@ fn a_model_without_purchases_answers_with_nothing() {
 
 #[test]
 fn a_scratch_serves_models_of_different_sizes_one_after_the_other() {
-    let (large, mut scratch) = (shop(), Scratch::new());
+    let (large, mut scratch) = (shop(), ScratchBuffers::new());
     let mut builder = DatasetBuilder::new();
     builder.push("a", "1", DAY, ["only"]).unwrap();
     let data = builder.build().unwrap();

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use nextbasket_domain::Random;
 use nextbasket_domain::recommendation::AnswerKey;
 use nextbasket_dynamodb::item::{Item, bytes, text};
+use nextbasket_dynamodb::request::{self, if_condition_held};
 use nextbasket_dynamodb::{TableError, capacity};
 
 const PRODUCT_ID: &str = "productId";
@@ -72,18 +72,7 @@ impl AnswerKeys {
     }
 
     async fn read(&self) -> Result<Option<Item>, TableError> {
-        let output = self
-            .client
-            .get_item()
-            .table_name(&self.name)
-            .set_key(Some(place()))
-            .consistent_read(true)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(|error| TableError::from_sdk(&self.name, error))?;
-        capacity::read(&output.consumed_capacity);
-        Ok(output.item)
+        request::get_item(&self.client, &self.name, place(), true).await
     }
 
     /// Puts the key unless another was put meanwhile; returns whether it did.
@@ -98,14 +87,9 @@ impl AnswerKeys {
                 put.condition_expression("#key = :damaged").expression_attribute_values(":damaged", damaged)
             }
         };
-        match put.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await {
-            Ok(output) => {
-                capacity::write(&output.consumed_capacity);
-                Ok(true)
-            }
-            Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(false),
-            Err(error) => Err(TableError::from_sdk(&self.name, error)),
-        }
+        let put = put.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await;
+        let written = if_condition_held(&self.name, put)?;
+        Ok(written.map(|output| capacity::write(&output.consumed_capacity)).is_some())
     }
 }
 

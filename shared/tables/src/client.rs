@@ -15,7 +15,7 @@ use crate::purchases::PurchasesTable;
 
 /// An environment variable that a function needs and did not find.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the environment variable {variable} must be set")]
+#[error("environment variable {variable} is not set")]
 pub struct ConfigError {
     /// Its name.
     pub variable: &'static str,
@@ -120,7 +120,7 @@ impl Tables {
         Ok(ModelTable::new(self.client.clone(), name))
     }
 
-    /// The popular lists, which stand in the model table.
+    /// The popular lists, which are stored in the model table.
     ///
     /// # Errors
     /// [`ConfigError`] if it has no name.

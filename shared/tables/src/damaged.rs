@@ -1,7 +1,8 @@
 //! Items that do not have the expected form: skipped, counted and reported, so that they do not block the others.
 //!
 //! Every reader of many items goes through [`Readable::of`]. The caller decides what to do about damaged items: a job
-//! writes them into its refused files and fails if there are [too many](check), a function logs them.
+//! writes them into its refused files and fails if there are [too many](check), a function
+//! [logs](log_skipped) them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -46,6 +47,18 @@ impl fmt::Display for Damaged {
     }
 }
 
+/// Logs items that were skipped because they are damaged, with users hashed.
+pub fn log_skipped(damaged: &[Damaged]) {
+    for item in damaged {
+        tracing::warn!(
+            table = item.table,
+            item = item.logged(),
+            problem = item.problem,
+            "a damaged item was skipped"
+        );
+    }
+}
+
 /// The readable items of a read, and the damaged ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Readable<T> {
@@ -85,7 +98,6 @@ impl<T> Readable<T> {
     }
 }
 
-/// Reads one item.
 pub(crate) fn one<T>(
     table: &str,
     keys: &[&str],

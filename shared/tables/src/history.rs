@@ -6,7 +6,6 @@
 //! baskets. [`refresh`](crate::refresh) explains when a refresh may end.
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::{
     AttributeValue, ConditionCheck, Put, ReturnConsumedCapacity, TransactWriteItem,
 };
@@ -19,6 +18,7 @@ use crate::purchases::{self, PurchasesTable};
 use crate::refresh::{Packed, Refresh, Step};
 use crate::segment::{self, Page, Segment, Size};
 use nextbasket_dynamodb::item::{Item, Reader, bytes, hashed, text};
+use nextbasket_dynamodb::request::{self, if_condition_held};
 use nextbasket_dynamodb::{TableError, TransactionError, capacity};
 
 const USER_ID: &str = "userId";
@@ -40,7 +40,6 @@ pub struct Refreshed {
     pub damaged: Vec<Damaged>,
 }
 
-/// The history table.
 #[derive(Debug, Clone)]
 pub struct HistoryTable {
     client: Client,
@@ -50,7 +49,6 @@ pub struct HistoryTable {
 /// What the stored item must be for a write to succeed.
 #[derive(Debug, Clone, PartialEq)]
 enum Guard {
-    /// It must not exist.
     Absent,
     /// It must have this version, of whatever type that is in a damaged item.
     Version(AttributeValue),
@@ -191,18 +189,8 @@ impl HistoryTable {
     }
 
     async fn get(&self, user: &UserId, consistent: bool) -> Result<Option<Item>, TableError> {
-        let output = self
-            .client
-            .get_item()
-            .table_name(&self.name)
-            .key(USER_ID, text(user.as_str()))
-            .consistent_read(consistent)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(|error| TableError::from_sdk(&self.name, error))?;
-        capacity::read(&output.consumed_capacity);
-        Ok(output.item)
+        let key = Item::from([(USER_ID.to_owned(), text(user.as_str()))]);
+        request::get_item(&self.client, &self.name, key, consistent).await
     }
 
     /// Puts the user's first history if there still is none and the newest purchase that it was folded from still
@@ -259,8 +247,8 @@ impl HistoryTable {
             .condition_expression(condition)
             .set_expression_attribute_values(values)
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
-        let result = put.send().await.map(|output| capacity::write(&output.consumed_capacity));
-        self.won(result)
+        let written = if_condition_held(&self.name, put.send().await)?;
+        Ok(written.map(|output| capacity::write(&output.consumed_capacity)).is_some())
     }
 
     /// Removes the history if the stored item is still what was read; returns whether it did.
@@ -274,19 +262,7 @@ impl HistoryTable {
             .condition_expression(condition)
             .set_expression_attribute_values(values)
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
-        let result = delete.send().await.map(|output| capacity::write(&output.consumed_capacity));
-        self.won(result)
-    }
-
-    /// Whether a conditional write went through.
-    fn won<E>(&self, result: Result<(), SdkError<E>>) -> Result<bool, TableError>
-    where
-        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-    {
-        match result {
-            Ok(()) => Ok(true),
-            Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(false),
-            Err(error) => Err(TableError::from_sdk(&self.name, error)),
-        }
+        let removed = if_condition_held(&self.name, delete.send().await)?;
+        Ok(removed.map(|output| capacity::write(&output.consumed_capacity)).is_some())
     }
 }

@@ -9,10 +9,10 @@ use nextbasket_domain::{Basket, ProductId, Timestamp};
 
 const FORMAT: u8 = 1;
 
-/// The most bytes of a packed history: under DynamoDB's 400 KB with room for the key.
+/// The maximum size of a packed history: under DynamoDB's 400 KB with room for the key.
 pub const MAX_BYTES: usize = 380_000;
 
-/// Packs the baskets; if they do not fit in [`MAX_BYTES`], the oldest are left out.
+/// Packs the baskets; if they do not fit in [`MAX_BYTES`], the oldest are dropped.
 #[must_use]
 pub fn pack(mut baskets: &[Basket]) -> Vec<u8> {
     loop {

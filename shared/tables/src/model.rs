@@ -1,11 +1,11 @@
 //! The model table: two slots of neighbour rows and priors, and the pointer to the live one.
 //!
 //! A training takes the next version and the idle slot, writes that slot's rows, and publishes by one conditional
-//! update of the pointer. A row is live if it stands in the pointer's slot under the pointer's version; anything
+//! update of the pointer. A row is live if it is in the pointer's slot under the pointer's version; anything
 //! else is a leftover that a later training overwrites, so nothing has to be collected. A training that was
 //! overtaken by another one can neither publish nor overwrite the other's rows: each write is bound to the version.
 //!
-//! The pointer's item also says which version stands whole in each slot. Beginning a training takes that mark from the
+//! The pointer's item also says which version is complete in each slot. Beginning a training takes that mark from the
 //! idle slot, publishing sets it, and going back asks for it; all three are conditional updates of this one item, so
 //! that no model that is being overwritten can go live.
 
@@ -15,16 +15,17 @@ use std::collections::HashMap;
 use std::fmt;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
 };
 use futures::{StreamExt, TryStreamExt};
 use nextbasket_domain::{ProductId, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use nextbasket_dynamodb::bulk::{Consistency, read_batch};
 use nextbasket_dynamodb::item::{Item, Reader, bytes, number, text};
+use nextbasket_dynamodb::request::{self, if_condition_held};
 use nextbasket_dynamodb::{TableError, capacity};
 
 use crate::damaged::Readable;
@@ -41,7 +42,7 @@ const CHUNKS: &str = "chunks";
 const TRAINED_AT: &str = "trainedAt";
 const LATEST_VERSION: &str = "latestVersion";
 
-/// The key of the pointer and of the priors. They stand under slots of their own (`current`, `a.priors.0`, …), so
+/// The key of the pointer and of the priors. They have slots of their own (`current`, `a.priors.0`, …), so
 /// a product of this id is no conflict.
 const MODEL: &str = "model";
 const CURRENT: &str = "current";
@@ -52,26 +53,17 @@ const WRITERS: usize = 32;
 /// How often to begin again when the live model changes at the same time.
 const ATTEMPTS: usize = 8;
 
-/// One of the two places that a model can stand in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// One of the two places where a model can be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Slot {
-    /// The first.
     A,
-    /// The second.
     B,
 }
 
 impl fmt::Display for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-impl std::str::FromStr for Slot {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::parse(text)
     }
 }
 
@@ -83,7 +75,7 @@ impl Slot {
         }
     }
 
-    /// The attribute of the pointer's item that says which version stands whole in this slot.
+    /// The attribute of the pointer's item that says which version is complete in this slot.
     fn whole(self) -> &'static str {
         match self {
             Self::A => "wholeA",
@@ -111,40 +103,33 @@ impl Slot {
     }
 }
 
-/// Which model is live.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pointer {
     /// Its version: 1 for the first training, and so on.
     pub version: u64,
-    /// Where it stands.
     pub slot: Slot,
     /// How many items its priors are cut into.
     pub chunks: usize,
-    /// When it was published.
     pub trained_at: Timestamp,
 }
 
 /// A model being written: its version and its slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Draft {
     /// The version that it will have.
     pub version: u64,
-    /// Where it is written.
     pub slot: Slot,
 }
 
 /// A product's neighbours, packed, and its name at the time of the training.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelRow {
-    /// Whose neighbours they are.
     pub product_id: ProductId,
     /// Its name, to explain an answer without a further read; none if the catalogue did not know it.
     pub name: Option<String>,
-    /// The neighbours.
     pub row: Vec<u8>,
 }
 
-/// The model table.
 #[derive(Debug, Clone)]
 pub struct ModelTable {
     client: Client,
@@ -181,21 +166,10 @@ impl ModelTable {
 
     /// An item of the model's own.
     async fn item(&self, slot: &str, consistent: bool) -> Result<Option<Item>, TableError> {
-        let output = self
-            .client
-            .get_item()
-            .table_name(&self.name)
-            .set_key(Some(key(MODEL, slot)))
-            .consistent_read(consistent)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(|error| TableError::from_sdk(&self.name, error))?;
-        capacity::read(&output.consumed_capacity);
-        Ok(output.item)
+        request::get_item(&self.client, &self.name, key(MODEL, slot), consistent).await
     }
 
-    /// `None` while only drafts have been begun.
+    /// `None` while there are only drafts.
     fn pointer_from(&self, item: Item) -> Result<Option<Pointer>, TableError> {
         let mut reader = self.reader(CURRENT, item);
         let Some(version) = reader.optional(VERSION, Reader::number)? else { return Ok(None) };
@@ -275,77 +249,78 @@ impl ModelTable {
                 None => update.condition_expression(format!("attribute_not_exists({SLOT_OF_MODEL})")),
             };
             // A retry after a lost response skips a version, which does no harm.
-            match update.send().await {
-                Ok(output) => {
-                    capacity::write(&output.consumed_capacity);
-                    let item = output.attributes.unwrap_or_default();
-                    let mut reader = self.reader(CURRENT, item);
-                    return Ok(Draft { version: reader.number(LATEST_VERSION)?, slot });
-                }
-                Err(error) if is_refused(&error) => {}
-                Err(error) => return Err(TableError::from_sdk(&self.name, error)),
+            if let Some(output) = if_condition_held(&self.name, update.send().await)? {
+                capacity::write(&output.consumed_capacity);
+                let item = output.attributes.unwrap_or_default();
+                let mut reader = self.reader(CURRENT, item);
+                return Ok(Draft { version: reader.number(LATEST_VERSION)?, slot });
             }
         }
         Err(self.contended())
     }
 
-    /// Writes rows of the draft; `written` is called after each.
+    /// Writes rows of the draft, unless another training wrote one of them since; `written` is called after each.
     ///
     /// # Errors
-    /// [`TableError::Overtaken`] if another training wrote one of them since, and as for any write.
+    /// [`TableError`] if DynamoDB does not take one.
     pub async fn put_rows(
         &self,
         draft: &Draft,
         rows: impl IntoIterator<Item = ModelRow>,
         written: impl Fn(),
-    ) -> Result<(), TableError> {
+    ) -> Result<Result<(), Overtaken>, TableError> {
         let written = &written;
-        futures::stream::iter(rows)
+        let mut puts = futures::stream::iter(rows)
             .map(|row| async move {
                 let mut item = key(row.product_id.as_str(), draft.slot.as_str());
                 item.insert(ROW.to_owned(), bytes(row.row));
                 if let Some(name) = row.name {
                     item.insert(NAME.to_owned(), text(name));
                 }
-                self.put_draft(draft, item).await?;
+                let put = self.put_draft(draft, item).await?;
                 written();
-                Ok(())
+                Ok::<_, TableError>(put)
             })
-            .buffer_unordered(WRITERS)
-            .try_collect()
-            .await
+            .buffer_unordered(WRITERS);
+        while let Some(put) = puts.try_next().await? {
+            if put.is_err() {
+                return Ok(put);
+            }
+        }
+        Ok(Ok(()))
     }
 
-    /// Writes the priors of the draft and what is to be known of it, and makes it the live model. Doing so again is the
-    /// same as doing it once.
+    /// Writes the priors of the draft and its description, and makes it the live model, unless another training began
+    /// since. Doing so again is the same as doing it once.
     ///
     /// # Errors
-    /// [`TableError::Overtaken`] if another training began since, and as for any write.
+    /// [`TableError`] if DynamoDB does not take a write.
     pub async fn publish(
         &self,
         draft: &Draft,
         priors: Vec<Vec<u8>>,
         info: &ModelInfo,
         now: Timestamp,
-    ) -> Result<Pointer, TableError> {
+    ) -> Result<Result<Pointer, Overtaken>, TableError> {
         let pointer =
             Pointer { version: draft.version, slot: draft.slot, chunks: priors.len(), trained_at: now };
         for (chunk, priors) in priors.into_iter().enumerate() {
             let mut item = key(MODEL, &draft.slot.priors(chunk));
             item.insert(PRIORS.to_owned(), bytes(priors));
-            self.put_draft(draft, item).await?;
+            if let Err(overtaken) = self.put_draft(draft, item).await? {
+                return Ok(Err(overtaken));
+            }
         }
-        self.put_draft(draft, records::to_item(&pointer, info)).await?;
+        if let Err(overtaken) = self.put_draft(draft, records::to_item(&pointer, info)).await? {
+            return Ok(Err(overtaken));
+        }
         let whole = pointer.slot.whole();
         // What is whole was published before: then this is the same call once more, unless a rollback came between.
         let condition = format!(
             "{LATEST_VERSION} = :version AND (attribute_not_exists({whole}) OR {VERSION} = :version)"
         );
-        if self.point_to(&pointer, &format!(", {whole} = :version"), &condition).await? {
-            Ok(pointer)
-        } else {
-            Err(TableError::Overtaken { version: draft.version })
-        }
+        let published = self.point_to(&pointer, &format!(", {whole} = :version"), &condition).await?;
+        Ok(if published { Ok(pointer) } else { Err(Overtaken { version: draft.version }) })
     }
 
     /// Makes a model the live one if the condition holds; `false` if it does not.
@@ -366,28 +341,22 @@ impl ModelTable {
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await;
-        match result {
-            Ok(output) => {
-                capacity::write(&output.consumed_capacity);
-                Ok(true)
-            }
-            Err(error) if is_refused(&error) => Ok(false),
-            Err(error) => Err(TableError::from_sdk(&self.name, error)),
-        }
+        let written = if_condition_held(&self.name, result)?;
+        Ok(written.map(|output| capacity::write(&output.consumed_capacity)).is_some())
     }
 
-    async fn put_draft(&self, draft: &Draft, mut item: Item) -> Result<(), TableError> {
+    async fn put_draft(&self, draft: &Draft, mut item: Item) -> Result<Result<(), Overtaken>, TableError> {
         item.insert(VERSION.to_owned(), number(draft.version));
         let mut damaged = None;
         for _ in 0..ATTEMPTS {
             match self.put_over(draft, item.clone(), damaged.take()).await? {
-                Put::Done => return Ok(()),
+                Put::Done => return Ok(Ok(())),
                 // An item with a later version belongs to another training, unless no later training has begun.
                 Put::Refused(version) => {
                     let latest =
                         self.item(CURRENT, true).await?.and_then(|mut item| item.remove(LATEST_VERSION));
                     if latest != Some(number(draft.version)) {
-                        return Err(TableError::Overtaken { version: draft.version });
+                        return Ok(Err(Overtaken { version: draft.version }));
                     }
                     damaged = version;
                 }
@@ -444,16 +413,19 @@ impl ModelTable {
     }
 }
 
+/// Another training began after this one, which may not write any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("model version {version} was overtaken by another training")]
+pub struct Overtaken {
+    /// The version that may not be written any more.
+    pub version: u64,
+}
+
 /// The outcome of a put.
 enum Put {
     Done,
     /// There is already an item, with this version.
     Refused(Option<AttributeValue>),
-}
-
-/// Whether the write's condition did not hold.
-fn is_refused(error: &impl ProvideErrorMetadata) -> bool {
-    error.code() == Some("ConditionalCheckFailedException")
 }
 
 /// The pointer's slot has a name of its own, since `slot` is the table's sort key.

@@ -1,6 +1,6 @@
 //! What is popular now: one list a window, counted anew between two trainings.
 //!
-//! The lists stand in the model table under a partition key of their own, `popular`, with the window as sort key
+//! The lists are stored in the model table under a partition key of their own, `popular`, with the window as sort key
 //! (`week`), and beside them `current`, which says when they were made: that is all that has to be read to know
 //! whether a list in memory is still the newest. Slots have other names, so a product of this id is no conflict.
 //!
@@ -9,10 +9,10 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use nextbasket_domain::{Category, ProductId, Timestamp};
 use nextbasket_dynamodb::item::{Item, Reader, bytes, number, text};
+use nextbasket_dynamodb::request::{self, if_condition_held};
 use nextbasket_dynamodb::{TableError, capacity};
 
 use crate::history_codec::{put, take};
@@ -28,13 +28,12 @@ const LIST: &str = "list";
 
 const FORMAT: u8 = 1;
 
-/// The most bytes of a packed list.
+/// The maximum size of a packed list.
 pub const MAX_BYTES: usize = 48_000;
 
 /// When the lists were made, and of what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Made {
-    /// When.
     pub at: Timestamp,
     /// The newest purchase that was counted.
     pub newest: Timestamp,
@@ -45,7 +44,6 @@ pub struct Made {
 /// A product of a list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Popular {
-    /// Which.
     pub product_id: ProductId,
     /// The share of the window's purchases that hold it, by weight.
     pub share: f64,
@@ -56,7 +54,6 @@ pub struct Popular {
 /// The list of a window.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PopularList {
-    /// When it was made.
     pub made_at: Timestamp,
     /// The products, the most popular first.
     pub products: Vec<Popular>,
@@ -137,28 +134,15 @@ impl PopularTable {
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await;
-        match result {
-            Ok(output) => {
-                capacity::write(&output.consumed_capacity);
-                Ok(())
-            }
-            Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(()),
-            Err(error) => Err(TableError::from_sdk(&self.name, error)),
+        if let Some(output) = if_condition_held(&self.name, result)? {
+            capacity::write(&output.consumed_capacity);
         }
+        Ok(())
     }
 
     async fn get(&self, slot: &str) -> Result<Option<Reader<'_>>, TableError> {
-        let output = self
-            .client
-            .get_item()
-            .table_name(&self.name)
-            .set_key(Some(key(slot)))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(|error| TableError::from_sdk(&self.name, error))?;
-        capacity::read(&output.consumed_capacity);
-        Ok(output.item.map(|item| Reader { table: &self.name, key: format!("{POPULAR}/{slot}"), item }))
+        let item = request::get_item(&self.client, &self.name, key(slot), false).await?;
+        Ok(item.map(|item| Reader { table: &self.name, key: format!("{POPULAR}/{slot}"), item }))
     }
 }
 

@@ -17,7 +17,7 @@ use nextbasket_domain::{Category, Product, ProductId, Timestamp};
 
 use nextbasket_dynamodb::bulk::{Consistency, read_batch, scan};
 use nextbasket_dynamodb::item::{Item, Reader, money_from_value, money_to_value, text};
-use nextbasket_dynamodb::{TableError, TransactionError, capacity};
+use nextbasket_dynamodb::{TableError, TransactionError, capacity, request};
 
 use crate::damaged::{self, Damaged, Readable};
 use listing::{Guard, Listing, POINTER, categories_value};
@@ -61,7 +61,6 @@ impl Place {
         &self.0
     }
 
-    /// Takes what [`as_str`](Self::as_str) gave.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (id, category) = text.split_once(POINTER).unwrap_or((text, "-"));
@@ -69,7 +68,6 @@ impl Place {
     }
 }
 
-/// A page of products.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CataloguePage {
     /// The products of the page.
@@ -80,7 +78,6 @@ pub struct CataloguePage {
     pub end: Option<Place>,
 }
 
-/// The products table.
 #[derive(Debug, Clone)]
 pub struct ProductsTable {
     client: Client,
@@ -101,18 +98,8 @@ impl ProductsTable {
     }
 
     async fn item(&self, id: &ProductId) -> Result<Option<Item>, TableError> {
-        let output = self
-            .client
-            .get_item()
-            .table_name(&self.name)
-            .key(PRODUCT_ID, text(id.as_str()))
-            .consistent_read(true)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(|error| TableError::from_sdk(&self.name, error))?;
-        capacity::read(&output.consumed_capacity);
-        Ok(output.item)
+        let key = Item::from([(PRODUCT_ID.to_owned(), text(id.as_str()))]);
+        request::get_item(&self.client, &self.name, key, true).await
     }
 
     /// The products of these ids that are there, in no order. Eventually consistent.

@@ -37,7 +37,7 @@ const KEYS: [&str; 2] = [USER_ID, PURCHASE_ID];
 /// The maximum size of a sort key in bytes.
 const MAX_KEY_BYTES: usize = 1_024;
 
-/// What became of a purchase that was to be recorded.
+/// The outcome of recording a purchase.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recorded {
     /// It was not there and is now.
@@ -81,7 +81,6 @@ pub struct UserPage {
     pub end: Option<Place>,
 }
 
-/// The purchases table.
 #[derive(Debug, Clone)]
 pub struct PurchasesTable {
     client: Client,

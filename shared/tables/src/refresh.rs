@@ -24,7 +24,6 @@
 /// The packed baskets; `None` if there are no purchases, and so no history.
 pub(crate) type Packed = Option<Vec<u8>>;
 
-/// The next step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Read the history, strongly consistent.
@@ -39,7 +38,6 @@ pub(crate) enum Step {
     GiveUp,
 }
 
-/// A refresh in progress.
 #[derive(Debug)]
 pub(crate) struct Refresh {
     state: State,
@@ -81,7 +79,6 @@ impl Refresh {
         self.state = State::Stored(stored);
     }
 
-    /// The purchases were read.
     pub(crate) fn purchases(&mut self, folded: Packed) {
         self.state = match std::mem::replace(&mut self.state, State::Done) {
             State::Stored(Some(stored)) if stored == folded => State::Done,

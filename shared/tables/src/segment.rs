@@ -1,4 +1,4 @@
-//! A table read in parts: segments, their pages, and places to go on from.
+//! A table read in parts: segments, their pages, and positions to resume from.
 //!
 //! A segment holds whole partitions: all items of a user are in one of them, one behind the other.
 
@@ -21,7 +21,7 @@ pub struct Segment {
     pub of: u32,
 }
 
-/// Where a page of a segment ended. It can be kept, and be gone on from in another process.
+/// Where a page of a segment ended. Another process can resume from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place(BTreeMap<String, String>);
 

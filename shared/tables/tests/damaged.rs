@@ -144,8 +144,8 @@ async fn a_training_writes_over_what_is_damaged_and_a_damaged_row_is_as_good_as_
     let now = Timestamp::from_millis(5).unwrap();
     let info = ModelInfo::default();
     let draft = model.begin().await.unwrap();
-    model.put_rows(&draft, [row("a", 1), row("b", 1)], || ()).await.unwrap();
-    let live = model.publish(&draft, vec![vec![1]], &info, now).await.unwrap();
+    model.put_rows(&draft, [row("a", 1), row("b", 1)], || ()).await.unwrap().unwrap();
+    let live = model.publish(&draft, vec![vec![1]], &info, now).await.unwrap().unwrap();
     set(&stack, "MODEL_TABLE", &[("productId", "b"), ("slot", "a")], "row", text("x")).await;
     let rows = model.rows(&live, &["a", "b"].map(product), Consistency::Eventual).await.unwrap();
     assert_eq!((rows.items, keys(&rows.damaged)), (vec![row("a", 1)], vec![vec!["b", "a"]]));
@@ -161,8 +161,8 @@ async fn a_training_writes_over_what_is_damaged_and_a_damaged_row_is_as_good_as_
     ] {
         set(&stack, "MODEL_TABLE", key, attribute, value).await;
         let draft = model.begin().await.unwrap();
-        model.put_rows(&draft, [row("a", 2)], || ()).await.unwrap();
-        let published = model.publish(&draft, vec![vec![2]], &info, now).await.unwrap();
+        model.put_rows(&draft, [row("a", 2)], || ()).await.unwrap().unwrap();
+        let published = model.publish(&draft, vec![vec![2]], &info, now).await.unwrap().unwrap();
         assert_eq!(model.pointer().await.unwrap(), Some(published), "{attribute}");
     }
 }

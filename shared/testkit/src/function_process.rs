@@ -137,7 +137,6 @@ impl FunctionProcess {
         self.logs.lock().unwrap().clone()
     }
 
-    /// Its process id.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.lock().unwrap().id()

@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use nextbasket_batch::pool::{Stop, drive};
-use nextbasket_batch::store::BatchState;
-use nextbasket_batch::{Engine, Job, JobId, JobState, Kinds, Objects, Site};
 use nextbasket_domain::Clock;
-use serde_json::Value;
+use nextbasket_job_engine::pool::{Stop, drive};
+use nextbasket_job_engine::store::BatchState;
+use nextbasket_job_engine::{Engine, Job, JobId, JobState, Kinds, Site};
+use nextbasket_jobs_train::Train;
+use nextbasket_objects::Bucket;
+use nextbasket_tables::Tables;
+use serde_json::{Value, json};
 
 use crate::{Seeded, TestStack};
 
@@ -19,7 +22,6 @@ const WORKERS: u32 = 4;
 
 /// A stack where jobs of some kinds run.
 pub struct JobStack {
-    /// The stack.
     pub stack: TestStack,
     /// How many batches of a job that is killed are worked on at a time.
     pub workers: u32,
@@ -51,7 +53,7 @@ impl JobStack {
     pub fn site_through(&self, dynamodb: Client, s3: aws_sdk_s3::Client) -> Site {
         let ahead = self.ahead.clone();
         let clock = Clock::new(move || Clock::system().now().plus_millis(ahead.load(Ordering::Relaxed)));
-        let objects = Objects::new(s3, self.stack.bucket("JobsBucket"));
+        let objects = Bucket::new(s3, self.stack.bucket("JobsBucket"));
         Site { dynamodb, objects, clock, ..self.stack.site() }
     }
 
@@ -140,6 +142,13 @@ pub async fn grace(engine: &Engine, job: &JobId) -> Duration {
 pub async fn run(engine: &Engine, kind: &str, parameters: Value) -> Job {
     let job = engine.submit(None, kind, parameters).await.unwrap();
     drive(engine, &job.job_id, WORKERS, &Stop::default()).await.unwrap().unwrap()
+}
+
+/// Trains a model from the purchases in the tables and makes it the live one.
+pub async fn train(site: Site, tables: &Tables) {
+    let engine = Engine::new(site, Kinds::default().with(Train::new(tables.clone())));
+    // One batch per stage: the shops of tests are small.
+    result(&run(&engine, "train", json!({ "segments": 1, "productBlocks": 1 })).await);
 }
 
 /// The result of a job that has succeeded.

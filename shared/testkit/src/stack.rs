@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use aws_config::SdkConfig;
-use nextbasket_batch::{Objects, Site};
 use nextbasket_domain::{Clock, Random};
-use nextbasket_machine::{Machine, Options};
+use nextbasket_job_engine::Site;
+use nextbasket_machine::{Machine, MachineOptions};
+use nextbasket_objects::Bucket;
 
 use crate::FaultProxy;
 
@@ -25,8 +26,9 @@ impl TestStack {
 
     /// As [`TestStack::start`], with another template.
     pub async fn start_with(template: &str) -> Self {
-        let machine =
-            Machine::start(Options::in_memory(template, "test")).await.expect("the local machine starts");
+        let machine = Machine::start(MachineOptions::in_memory(template, "test"))
+            .await
+            .expect("the local machine starts");
         let template = machine.template();
         let is_name = |value: &String| {
             template.tables.iter().any(|table| table.name == *value)
@@ -47,7 +49,6 @@ impl TestStack {
         &self.machine
     }
 
-    /// The machine itself.
     #[must_use]
     pub fn into_machine(self) -> Machine {
         self.machine
@@ -124,7 +125,7 @@ impl TestStack {
         Site {
             dynamodb: self.dynamodb(),
             operations: self.operations(),
-            objects: Objects::new(self.s3(), self.bucket("JobsBucket")),
+            objects: Bucket::new(self.s3(), self.bucket("JobsBucket")),
             clock: Clock::system(),
             random: Random::system().unwrap(),
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use nextbasket_domain::Timestamp;
 
-use crate::checksum::{Checksum, Digest, Hasher, digest};
+use nextbasket_objects::{Checksum, Digest, Hasher, digest};
 
 /// What a digest reads at once.
 const CHUNK: usize = 1 << 20;
@@ -22,46 +22,45 @@ const RACY: i64 = 2_000;
 pub enum Content {
     /// A file, read from the disk as it is sent.
     File(PathBuf),
-    /// Bytes in memory.
     Bytes(Bytes),
 }
 
 /// Why a content cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum ReadError {
+pub enum ContentError {
     /// The file is not there (any more).
-    #[error("it is gone")]
+    #[error("the file does not exist any more")]
     Gone,
     /// The file changed while it was read.
-    #[error("it changes while it is read")]
+    #[error("the file changed while it was read")]
     Changing,
     /// A folder, a socket or the like.
-    #[error("it is no file")]
+    #[error("not a regular file")]
     NotAFile,
-    /// The system refuses.
-    #[error("{0}")]
-    Refused(#[source] io::Error),
+    /// The operating system rejects the call.
+    #[error("cannot be read: {0}")]
+    Unreadable(#[source] io::Error),
 }
 
-impl From<io::Error> for ReadError {
+impl From<io::Error> for ContentError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::NotFound => Self::Gone,
             // It was longer when it was opened.
             io::ErrorKind::UnexpectedEof => Self::Changing,
-            _ => Self::Refused(error),
+            _ => Self::Unreadable(error),
         }
     }
 }
 
-/// What of a file tells without reading it that it changed: size, and time of change in nanoseconds since 1970.
+/// What shows that a file changed without reading it: size, and time of change in nanoseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Look {
+pub(crate) struct FileStamp {
     pub(crate) size: u64,
     pub(crate) modified: i64,
 }
 
-impl Look {
+impl FileStamp {
     pub(crate) fn of(metadata: &Metadata) -> Self {
         let modified = metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
         Self { size: metadata.size(), modified }
@@ -70,7 +69,7 @@ impl Look {
 
 /// A content that is open for reading. What is read from it is of one state of the content, or an error.
 #[derive(Debug, Clone)]
-pub(crate) struct Opened {
+pub(crate) struct OpenContent {
     source: Source,
     size: u64,
     /// The file's time, if a change after it would change it.
@@ -79,16 +78,16 @@ pub(crate) struct Opened {
 
 #[derive(Debug, Clone)]
 enum Source {
-    File(Arc<File>, Look),
+    File(Arc<File>, FileStamp),
     Bytes(Bytes),
 }
 
 impl Content {
-    pub(crate) async fn open(&self, now: Timestamp) -> Result<Opened, ReadError> {
+    pub(crate) async fn open(&self, now: Timestamp) -> Result<OpenContent, ContentError> {
         match self {
             Self::Bytes(bytes) => {
                 let source = Source::Bytes(bytes.clone());
-                Ok(Opened { source, size: bytes.len() as u64, modified: None })
+                Ok(OpenContent { source, size: bytes.len() as u64, modified: None })
             }
             Self::File(path) => {
                 let path = path.clone();
@@ -98,19 +97,19 @@ impl Content {
     }
 }
 
-fn open_file(path: &Path, now: Timestamp) -> Result<Opened, ReadError> {
+fn open_file(path: &Path, now: Timestamp) -> Result<OpenContent, ContentError> {
     // Opening a pipe would wait for who writes to it.
     if !std::fs::metadata(path)?.is_file() {
-        return Err(ReadError::NotAFile);
+        return Err(ContentError::NotAFile);
     }
     let file = File::open(path)?;
-    let look = Look::of(&file.metadata()?);
+    let look = FileStamp::of(&file.metadata()?);
     let settled = look.modified / 1_000_000 < now.as_millis().saturating_sub(RACY);
     let modified = settled.then_some(look.modified);
-    Ok(Opened { source: Source::File(Arc::new(file), look), size: look.size, modified })
+    Ok(OpenContent { source: Source::File(Arc::new(file), look), size: look.size, modified })
 }
 
-impl Opened {
+impl OpenContent {
     pub(crate) fn size(&self) -> u64 {
         self.size
     }
@@ -120,7 +119,7 @@ impl Opened {
     }
 
     /// Some of the content, and its digest.
-    pub(crate) async fn read(&self, range: std::ops::Range<u64>) -> Result<(Bytes, Digest), ReadError> {
+    pub(crate) async fn read(&self, range: std::ops::Range<u64>) -> Result<(Bytes, Digest), ContentError> {
         let source = self.source.clone();
         blocking(move || {
             let bytes = source.read(range)?;
@@ -131,7 +130,7 @@ impl Opened {
     }
 
     /// The checksum of all of it, whole or by parts of a size.
-    pub(crate) async fn checksum(&self, part_size: Option<u64>) -> Result<Checksum, ReadError> {
+    pub(crate) async fn checksum(&self, part_size: Option<u64>) -> Result<Checksum, ContentError> {
         let opened = self.clone();
         blocking(move || {
             let mut hasher = Hasher::new(part_size);
@@ -148,15 +147,15 @@ impl Opened {
     }
 
     /// That all that was read so far is of one state of the content.
-    pub(crate) async fn expect_unchanged(&self) -> Result<(), ReadError> {
+    pub(crate) async fn expect_unchanged(&self) -> Result<(), ContentError> {
         let source = self.source.clone();
         blocking(move || source.expect_unchanged()).await
     }
 }
 
 impl Source {
-    fn read(&self, range: std::ops::Range<u64>) -> Result<Bytes, ReadError> {
-        let too_large = || ReadError::Refused(io::ErrorKind::OutOfMemory.into());
+    fn read(&self, range: std::ops::Range<u64>) -> Result<Bytes, ContentError> {
+        let too_large = || ContentError::Unreadable(io::ErrorKind::OutOfMemory.into());
         let start = usize::try_from(range.start).map_err(|_| too_large())?;
         let length = usize::try_from(range.end.saturating_sub(range.start)).map_err(|_| too_large())?;
         match self {
@@ -169,21 +168,21 @@ impl Source {
         }
     }
 
-    fn expect_unchanged(&self) -> Result<(), ReadError> {
+    fn expect_unchanged(&self) -> Result<(), ContentError> {
         match self {
             Self::Bytes(_) => Ok(()),
-            Self::File(file, before) if Look::of(&file.metadata()?) == *before => Ok(()),
-            Self::File(..) => Err(ReadError::Changing),
+            Self::File(file, before) if FileStamp::of(&file.metadata()?) == *before => Ok(()),
+            Self::File(..) => Err(ContentError::Changing),
         }
     }
 }
 
 /// Waits for the disk on a thread of its own.
 async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, ReadError> + Send + 'static,
-) -> Result<T, ReadError> {
+    work: impl FnOnce() -> Result<T, ContentError> + Send + 'static,
+) -> Result<T, ContentError> {
     let ended = tokio::task::spawn_blocking(work).await;
-    ended.unwrap_or_else(|crash| Err(ReadError::Refused(io::Error::other(crash))))
+    ended.unwrap_or_else(|crash| Err(ContentError::Unreadable(io::Error::other(crash))))
 }
 
 #[cfg(test)]
@@ -218,16 +217,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_grows_or_shrinks_meanwhile_is_told() {
+    async fn a_file_that_grows_or_shrinks_meanwhile_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         fs::write(&path, "first").unwrap();
         let opened = Content::File(path.clone()).open(now()).await.unwrap();
         fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b" and more").unwrap();
-        assert!(matches!(opened.expect_unchanged().await, Err(ReadError::Changing)));
-        assert!(matches!(opened.checksum(None).await, Err(ReadError::Changing)));
+        assert!(matches!(opened.expect_unchanged().await, Err(ContentError::Changing)));
+        assert!(matches!(opened.checksum(None).await, Err(ContentError::Changing)));
         fs::write(&path, "").unwrap();
-        assert!(matches!(opened.read(0..5).await, Err(ReadError::Changing)));
+        assert!(matches!(opened.read(0..5).await, Err(ContentError::Changing)));
     }
 
     #[tokio::test]
@@ -255,10 +254,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_file_is_told() {
+    async fn what_is_not_a_file_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let open = async |path: PathBuf| Content::File(path).open(now()).await.unwrap_err();
-        assert!(matches!(open(folder.path().join("none")).await, ReadError::Gone));
-        assert!(matches!(open(folder.path().to_owned()).await, ReadError::NotAFile));
+        assert!(matches!(open(folder.path().join("none")).await, ContentError::Gone));
+        assert!(matches!(open(folder.path().to_owned()).await, ContentError::NotAFile));
     }
 }

@@ -4,8 +4,7 @@ use std::fmt;
 use std::path::{Component, Path};
 use std::str::FromStr;
 
-/// S3's limit.
-const MOST_KEY_BYTES: usize = 1024;
+use nextbasket_objects::{MAX_KEY_BYTES, is_bucket_name};
 
 /// A bucket and a prefix in it, written `s3://BUCKET/PREFIX`.
 ///
@@ -17,42 +16,42 @@ pub struct Destination {
     prefix: String,
 }
 
-/// Why a text is no destination.
+/// Why a text is not a valid destination.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadDestination {
+pub enum InvalidDestination {
     /// It does not begin with `s3://`.
-    #[error("{0:?} is no destination: write s3://BUCKET/PREFIX")]
+    #[error("invalid destination {0:?}: expected s3://BUCKET/PREFIX")]
     Form(String),
     /// No bucket has this name.
-    #[error("{0:?} is no name of a bucket: 3 to 63 small letters, digits, dots and hyphens")]
+    #[error("invalid bucket name {0:?}: expected 3 to 63 lowercase letters, digits, dots and hyphens")]
     Bucket(String),
     /// The prefix has an empty segment, `.`, `..` or control characters, or is too long.
     #[error(
-        "{0:?} is no prefix: it has an empty segment, \".\", \"..\" or control characters, or over 1,000 bytes"
+        "invalid prefix {0:?}: expected up to 1,000 bytes without empty segments, \".\", \"..\" and control characters"
     )]
     Prefix(String),
 }
 
 /// Why a name cannot be the key of an object.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadKey {
+pub enum InvalidKey {
     /// The bytes of a file's name are not UTF-8, as those of keys are.
-    #[error("its name is not UTF-8, as S3's keys are")]
+    #[error("the name is not UTF-8, which keys of S3 have to be")]
     NotUtf8,
     /// A line break or the like, which S3's listings cannot tell.
-    #[error("its name has control characters, which S3's listings cannot tell")]
+    #[error("the name has control characters, which listings of S3 cannot represent")]
     Control,
     /// Nothing but spaces, which clients of S3 take for nothing.
-    #[error("its key would be blank")]
+    #[error("the key would be blank")]
     Blank,
     /// More than S3 takes.
-    #[error("its key would have {bytes} bytes; S3 takes {MOST_KEY_BYTES}")]
+    #[error("the key would have {bytes} bytes; S3 accepts {MAX_KEY_BYTES}")]
     TooLong {
         /// How many bytes it would have.
         bytes: usize,
     },
     /// Nothing, or a path that leads out of the folder.
-    #[error("it is no path within the folder")]
+    #[error("the path leads out of the folder")]
     Outside,
 }
 
@@ -60,24 +59,22 @@ impl Destination {
     /// The bucket and a prefix, which may be empty.
     ///
     /// # Errors
-    /// [`BadDestination`] if either is not what it must be.
-    pub fn new(bucket: &str, prefix: &str) -> Result<Self, BadDestination> {
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte);
-        if !(3..=63).contains(&bucket.len()) || !bucket.bytes().all(plain) {
-            return Err(BadDestination::Bucket(bucket.to_owned()));
+    /// [`InvalidDestination`] if either is not what it must be.
+    pub fn new(bucket: &str, prefix: &str) -> Result<Self, InvalidDestination> {
+        if !is_bucket_name(bucket) {
+            return Err(InvalidDestination::Bucket(bucket.to_owned()));
         }
         let folder = prefix.strip_suffix('/').unwrap_or(prefix);
         let bad = |segment: &str| ["", ".", ".."].contains(&segment);
         if !prefix.is_empty()
             && (folder.split('/').any(bad) || folder.chars().any(char::is_control) || folder.len() > 1_000)
         {
-            return Err(BadDestination::Prefix(prefix.to_owned()));
+            return Err(InvalidDestination::Prefix(prefix.to_owned()));
         }
         let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
         Ok(Self { bucket: bucket.to_owned(), prefix })
     }
 
-    /// The bucket.
     #[must_use]
     pub fn bucket(&self) -> &str {
         &self.bucket
@@ -92,18 +89,18 @@ impl Destination {
     /// The key of a file, from its path within the folder.
     ///
     /// # Errors
-    /// [`BadKey`] if it has none.
-    pub fn key(&self, relative: &Path) -> Result<String, BadKey> {
+    /// [`InvalidKey`] if it has none.
+    pub fn key(&self, relative: &Path) -> Result<String, InvalidKey> {
         let mut key = self.prefix.clone();
         for (n, component) in relative.components().enumerate() {
-            let Component::Normal(segment) = component else { return Err(BadKey::Outside) };
+            let Component::Normal(segment) = component else { return Err(InvalidKey::Outside) };
             if n > 0 {
                 key.push('/');
             }
-            key.push_str(segment.to_str().ok_or(BadKey::NotUtf8)?);
+            key.push_str(segment.to_str().ok_or(InvalidKey::NotUtf8)?);
         }
         if key.len() == self.prefix.len() {
-            return Err(BadKey::Outside);
+            return Err(InvalidKey::Outside);
         }
         check(&key)?;
         Ok(key)
@@ -111,10 +108,10 @@ impl Destination {
 }
 
 impl FromStr for Destination {
-    type Err = BadDestination;
+    type Err = InvalidDestination;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let rest = text.strip_prefix("s3://").ok_or_else(|| BadDestination::Form(text.to_owned()))?;
+        let rest = text.strip_prefix("s3://").ok_or_else(|| InvalidDestination::Form(text.to_owned()))?;
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         Self::new(bucket, prefix)
     }
@@ -129,16 +126,16 @@ impl fmt::Display for Destination {
 /// Whether S3 takes the key.
 ///
 /// # Errors
-/// [`BadKey`] if it does not.
-pub fn check(key: &str) -> Result<(), BadKey> {
+/// [`InvalidKey`] if it does not.
+pub(crate) fn check(key: &str) -> Result<(), InvalidKey> {
     if key.trim().is_empty() {
-        return Err(BadKey::Blank);
+        return Err(InvalidKey::Blank);
     }
     if key.chars().any(char::is_control) {
-        return Err(BadKey::Control);
+        return Err(InvalidKey::Control);
     }
-    if key.len() > MOST_KEY_BYTES {
-        return Err(BadKey::TooLong { bytes: key.len() });
+    if key.len() > MAX_KEY_BYTES {
+        return Err(InvalidKey::TooLong { bytes: key.len() });
     }
     Ok(())
 }
@@ -200,13 +197,13 @@ mod tests {
     #[test]
     fn a_text_that_is_no_destination_is_answered_with_what_is_wrong() {
         let error = |text: &str| text.parse::<Destination>().unwrap_err();
-        assert!(matches!(error("logs/2026"), BadDestination::Form(_)));
+        assert!(matches!(error("logs/2026"), InvalidDestination::Form(_)));
         assert!(error("/tmp/logs").to_string().contains("s3://BUCKET/PREFIX"));
         for text in ["s3://", "s3:///x", "s3://Logs", "s3://lo", "s3://lo gs/x"] {
-            assert!(matches!(error(text), BadDestination::Bucket(_)), "{text}");
+            assert!(matches!(error(text), InvalidDestination::Bucket(_)), "{text}");
         }
         for text in ["s3://logs//x", "s3://logs/a/../b", "s3://logs/./b", "s3://logs/a\nb", "s3://logs//"] {
-            assert!(matches!(error(text), BadDestination::Prefix(_)), "{text}");
+            assert!(matches!(error(text), InvalidDestination::Prefix(_)), "{text}");
         }
     }
 
@@ -216,14 +213,14 @@ mod tests {
         let key = |path: &str| logs.key(Path::new(path));
         assert_eq!(key("a.log"), Ok("2026/a.log".to_owned()));
         assert_eq!(key("web/ä 100%+x.log"), Ok("2026/web/ä 100%+x.log".to_owned()));
-        assert_eq!(key("two\nlines"), Err(BadKey::Control));
-        assert_eq!(key("../a.log"), Err(BadKey::Outside));
-        assert_eq!(key(""), Err(BadKey::Outside));
+        assert_eq!(key("two\nlines"), Err(InvalidKey::Control));
+        assert_eq!(key("../a.log"), Err(InvalidKey::Outside));
+        assert_eq!(key(""), Err(InvalidKey::Outside));
         assert_eq!(key(" "), Ok("2026/ ".to_owned()));
-        assert_eq!(check(" "), Err(BadKey::Blank));
-        assert_eq!(logs.key(Path::new(OsStr::from_bytes(b"\xff.log"))), Err(BadKey::NotUtf8));
+        assert_eq!(check(" "), Err(InvalidKey::Blank));
+        assert_eq!(logs.key(Path::new(OsStr::from_bytes(b"\xff.log"))), Err(InvalidKey::NotUtf8));
         let deep = vec!["n".repeat(255); 4].join("/");
-        assert_eq!(key(&deep), Err(BadKey::TooLong { bytes: 1028 }));
+        assert_eq!(key(&deep), Err(InvalidKey::TooLong { bytes: 1028 }));
         assert!("s3://logs".parse::<Destination>().unwrap().key(Path::new(&deep)).is_ok());
     }
 

@@ -2,54 +2,40 @@
 
 use nextbasket_dynamodb::TableError;
 
-use crate::bucket::StorageError;
-use crate::content::ReadError;
-use crate::destination::BadKey;
+use crate::content::ContentError;
+use crate::destination::InvalidKey;
+use nextbasket_objects::ObjectError;
 
 /// Why a content is not uploaded.
 #[derive(Debug, thiserror::Error)]
 pub enum UploadError {
-    /// The table of claims and marks.
+    /// The table of upload records.
     #[error(transparent)]
     Table(#[from] TableError),
-    /// S3.
     #[error(transparent)]
-    Storage(#[from] StorageError),
+    Object(#[from] ObjectError),
     /// The content cannot be read.
     #[error("{0}")]
-    Read(#[from] ReadError),
-    /// S3 takes no such key.
+    Content(#[from] ContentError),
+    /// The name cannot be a key of S3.
     #[error("{0}")]
-    Key(#[from] BadKey),
+    Key(#[from] InvalidKey),
     /// There is an object of this key with other content, and it is not to be replaced.
-    #[error("s3://{bucket}/{key} is there with other content")]
-    Differs {
-        /// The bucket.
-        bucket: String,
-        /// The key.
-        key: String,
-    },
+    #[error(
+        "s3://{bucket}/{key} exists with other content. Upload the file as a new version, or under another key."
+    )]
+    Differs { bucket: String, key: String },
     /// The object has as many versions as can be told apart.
-    #[error("s3://{bucket}/{key} has too many versions")]
-    TooManyVersions {
-        /// The bucket.
-        bucket: String,
-        /// The key.
-        key: String,
-    },
-    /// Others kept changing the object or its multipart upload meanwhile.
-    #[error("s3://{bucket}/{key} was changed by others meanwhile")]
-    Contended {
-        /// The bucket.
-        bucket: String,
-        /// The key.
-        key: String,
-    },
-    /// The claim is another's now.
-    #[error("the claim was lost")]
-    Lost,
+    #[error("s3://{bucket}/{key} has too many versions. Upload the file under another key.")]
+    TooManyVersions { bucket: String, key: String },
+    /// ClaimedFiles kept changing the object or its multipart upload meanwhile.
+    #[error("s3://{bucket}/{key} was changed by other writers during the upload. Try again.")]
+    Contended { bucket: String, key: String },
+    /// Another worker has the claim now.
+    #[error("another worker has taken the claim over")]
+    ClaimLost,
     /// The uploads were told to stop.
-    #[error("stopped")]
+    #[error("the upload was stopped before its end")]
     Stopped,
 }
 
@@ -59,8 +45,8 @@ impl UploadError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Table(error) => error.is_transient(),
-            Self::Storage(error) => error.is_transient(),
-            Self::Contended { .. } | Self::Lost => true,
+            Self::Object(error) => error.is_transient(),
+            Self::Contended { .. } | Self::ClaimLost => true,
             _ => false,
         }
     }
@@ -70,7 +56,7 @@ impl UploadError {
     pub fn is_systemic(&self) -> bool {
         match self {
             Self::Table(error) => matches!(error, TableError::Refused { .. }),
-            Self::Storage(error) => error.is_systemic(),
+            Self::Object(error) => error.is_systemic(),
             _ => false,
         }
     }

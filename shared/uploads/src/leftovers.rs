@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use nextbasket_locks::{Also, Attempt, Request};
+use nextbasket_locks::{Attempt, AttributeChanges, Request};
 
-use crate::bucket::InProgress;
 use crate::destination::base_key;
 use crate::error::UploadError;
-use crate::mark::{Mark, UPLOADING};
+use crate::upload_record::{UPLOADING, UploadRecord};
 use crate::uploads::Uploads;
+use nextbasket_objects::MultipartUpload;
 
 impl Uploads {
     /// Ends the multipart uploads to keys with this prefix that were begun by uploads of ours and that nobody is at
@@ -22,8 +22,8 @@ impl Uploads {
         prefix: &str,
         resumed: impl Fn(&str) -> bool,
     ) -> Result<u64, UploadError> {
-        let mut by_key: BTreeMap<String, Vec<InProgress>> = BTreeMap::new();
-        for upload in self.bucket.in_progress(prefix).await? {
+        let mut by_key: BTreeMap<String, Vec<MultipartUpload>> = BTreeMap::new();
+        for upload in self.bucket.uploads_in_progress(prefix).await? {
             by_key.entry(upload.key.clone()).or_default().push(upload);
         }
         let mut aborted = 0;
@@ -41,13 +41,13 @@ impl Uploads {
     async fn marked_key(&self, object: &str) -> Result<Option<String>, UploadError> {
         let base = base_key(object);
         let of_base = match &base {
-            Some(base) => self.marks.read(base).await?,
+            Some(base) => self.records.read(base).await?,
             None => None,
         };
         if noted(of_base.as_ref(), object) {
             return Ok(base);
         }
-        if self.marks.read(object).await?.is_some() {
+        if self.records.read(object).await?.is_some() {
             return Ok(Some(object.to_owned()));
         }
         Ok(base.filter(|_| of_base.is_some()))
@@ -57,32 +57,36 @@ impl Uploads {
         &self,
         key: &str,
         object: &str,
-        uploads: &[InProgress],
+        uploads: &[MultipartUpload],
     ) -> Result<u64, UploadError> {
         let request = Request::new(&self.settings.holder, self.settings.lease);
-        let lease = match self.leases.try_acquire(&self.marks.lease_key(key), &request).await? {
+        let lease = match self.leases.try_acquire(&self.records.lease_key(key), &request).await? {
             Attempt::Held(lease) => lease,
             Attempt::Busy(_) => return Ok(0),
         };
         let keeper = lease.keep();
         let mut aborted = 0;
         for upload in uploads {
-            self.bucket.abort(upload).await?;
+            self.bucket.abort_upload(upload).await?;
             aborted += 1;
         }
-        let mark = self.marks.read(key).await?;
-        let also = if noted(mark.as_ref(), object) { Also::new().remove(UPLOADING) } else { Also::new() };
+        let mark = self.records.read(key).await?;
+        let also = if noted(mark.as_ref(), object) {
+            AttributeChanges::new().remove(UPLOADING)
+        } else {
+            AttributeChanges::new()
+        };
         // If this fails, the claim expires, and whoever has it next finds that the noted upload is gone.
         if let Ok(lease) = keeper.stop().await
             && let Err(unreleased) = lease.release_with(also).await
         {
-            tracing::warn!(key, error = %unreleased, "a claim could not be given up");
+            tracing::warn!(key, error = %unreleased, "a claim could not be released; it expires");
         }
         Ok(aborted)
     }
 }
 
 /// Whether the mark notes an upload to this object.
-fn noted(mark: Option<&Mark>, object: &str) -> bool {
+fn noted(mark: Option<&UploadRecord>, object: &str) -> bool {
     mark.and_then(|mark| mark.uploading.as_ref()).is_some_and(|uploading| uploading.key == object)
 }

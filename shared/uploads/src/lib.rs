@@ -1,7 +1,7 @@
 //! Files and produced parts to S3, each object exactly once, by any number of workers on any number of machines,
 //! started and killed at any time.
 //!
-//! For: folders whose files have to be in a bucket, none left out and none twice ([`Uploads::run`]), and for jobs
+//! For: folders whose files have to be in a bucket, none left out and none twice ([`Uploads::upload_files`]), and for jobs
 //! that produce objects ([`Uploads::put`]).
 //!
 //! # How
@@ -36,46 +36,39 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`destination`] | [`Destination`]: bucket, prefix, keys, names of versions |
-//! | [`walk`](mod@walk) | [`walk`](walk::walk): a folder's files and their keys |
-//! | [`content`] | [`Content`]: a file or bytes, read in one state or not at all |
-//! | [`checksum`] | [`Checksum`]: SHA-256 in S3's form, whole or composite |
-//! | [`plan`] | how large contents are cut into parts |
-//! | `mark`, `marks` | what the operations table says of an object; the item's attributes |
-//! | [`bucket`] | the calls to S3, and [`StorageError`] |
-//! | [`uploads`] | [`Uploads`]: claim, send, mark one object |
+//! | `destination` | [`Destination`]: bucket, prefix, keys, names of versions |
+//! | `walk` | [`walk()`]: a folder's files and their keys |
+//! | `content` | [`Content`]: a file or bytes, read in one state or not at all |
+//! | `part_plan` | how large contents are cut into parts |
+//! | `upload_record`, `record_table` | what the operations table says of an object; the calls to the table |
+//! | `uploads` | [`Uploads`]: claim, send, mark one object |
 //! | `send`, `multipart` | an object in one piece, an object in parts |
-//! | [`leftovers`] | multipart uploads that nobody will continue |
-//! | [`run`] | many files by many runs at once |
-//! | [`summary`] | [`Summary`]: what became of them |
-//! | [`stop`] | [`Stop`]: ending in order |
-//! | [`error`] | [`UploadError`] |
+//! | `leftovers` | multipart uploads that nobody will continue |
+//! | `upload_files` | many files by many runs at once |
+//! | `summary` | [`UploadSummary`]: the outcome of each file |
+//! | `stop_signal` | [`StopSignal`]: ending in order |
+//! | `error` | [`UploadError`] |
 
-pub mod bucket;
-pub mod checksum;
-pub mod content;
-pub mod destination;
-pub mod error;
-pub mod leftovers;
-mod mark;
-mod marks;
+mod content;
+mod destination;
+mod error;
+mod leftovers;
 mod multipart;
-pub mod plan;
-pub mod run;
+mod part_plan;
+mod record_table;
 mod send;
-pub mod stop;
-pub mod summary;
-pub mod uploads;
-pub mod walk;
+mod stop_signal;
+mod summary;
+mod upload_files;
+mod upload_record;
+mod uploads;
+mod walk;
 
-pub use bucket::StorageError;
-pub use checksum::Checksum;
-pub use content::{Content, ReadError};
-pub use destination::{BadDestination, BadKey, Destination, base_key, version_key};
+pub use content::{Content, ContentError};
+pub use destination::{Destination, InvalidDestination, InvalidKey, base_key, version_key};
 pub use error::UploadError;
-pub use plan::SMALLEST_PART;
-pub use run::Others;
-pub use stop::{Stop, Stopper};
-pub use summary::{Fate, NewVersion, Summary};
-pub use uploads::{OnChange, Services, Settings, Uploaded, Uploads};
-pub use walk::{Found, LocalFile, Refused, walk};
+pub use stop_signal::{StopSignal, Stopper};
+pub use summary::{FileOutcome, NewVersion, UploadSummary};
+pub use upload_files::ClaimedFiles;
+pub use uploads::{OnChange, UploadServices, UploadSettings, Uploaded, Uploads};
+pub use walk::{FolderFiles, LocalFile, RejectedFile, walk};

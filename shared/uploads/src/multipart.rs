@@ -5,23 +5,22 @@ use std::ops::ControlFlow;
 
 use futures::{StreamExt, TryStreamExt};
 
-use crate::bucket::{InProgress, PartThere, SentPart, Written};
-use crate::checksum::{Checksum, Digest};
-use crate::content::Opened;
+use crate::content::OpenContent;
 use crate::error::UploadError;
-use crate::mark::{Stored, Uploading};
-use crate::plan::{self, Part};
-use crate::send::{PAUSE, Placed, TRIES};
+use crate::part_plan::{self, Part};
+use crate::send::{PAUSE, SendOutcome, TRIES};
+use crate::upload_record::{NotedUpload, StoredObject};
 use crate::uploads::{Claim, Uploads};
+use nextbasket_objects::{Checksum, ConditionalWrite, Digest, MultipartUpload, SentPart, StoredPart};
 
-/// How often an upload is begun anew that S3 does not know any more.
+/// How often an upload that S3 does not know any more is begun again.
 const BEGINNINGS: u32 = 3;
 
 /// A multipart upload with the parts that S3 had when it was taken up.
 struct Upload {
-    upload: InProgress,
+    upload: MultipartUpload,
     part_size: u64,
-    there: HashMap<i32, PartThere>,
+    there: HashMap<i32, StoredPart>,
 }
 
 /// All parts of a content, there by now.
@@ -38,10 +37,10 @@ impl Uploads {
         &self,
         claim: &Claim<'_>,
         key: &str,
-        opened: &Opened,
+        opened: &OpenContent,
         part_size: u64,
-        mut noted: Option<Uploading>,
-    ) -> Result<Placed, UploadError> {
+        mut noted: Option<NotedUpload>,
+    ) -> Result<SendOutcome, UploadError> {
         let mut sent_before = 0;
         for _ in 0..BEGINNINGS {
             let upload = self.take_up(claim, key, opened.size(), part_size, noted.take()).await?;
@@ -66,28 +65,27 @@ impl Uploads {
         key: &str,
         size: u64,
         part_size: u64,
-        noted: Option<Uploading>,
+        noted: Option<NotedUpload>,
     ) -> Result<Upload, UploadError> {
-        let of = |id: String| InProgress { key: key.to_owned(), id };
         if let Some(noted) = noted {
-            let upload = of(noted.id);
-            if !plan::fits(size, noted.part_size) {
-                self.bucket.abort(&upload).await?;
+            let upload = MultipartUpload { key: key.to_owned(), id: noted.id };
+            if !part_plan::fits(size, noted.part_size) {
+                self.bucket.abort_upload(&upload).await?;
             } else if let Some(there) = self.bucket.parts(&upload).await? {
                 return Ok(Upload { upload, part_size: noted.part_size, there });
             }
         }
-        let upload = of(self.bucket.begin(key).await?);
-        let uploading = Uploading { id: upload.id.clone(), key: key.to_owned(), part_size };
-        match self.marks.note(claim.key, claim.guard.clone(), Some(&uploading)).await {
+        let upload = self.bucket.create_upload(key).await?;
+        let uploading = NotedUpload { id: upload.id.clone(), key: key.to_owned(), part_size };
+        match self.records.note(claim.key, claim.guard.clone(), Some(&uploading)).await {
             Ok(true) => Ok(Upload { upload, part_size, there: HashMap::new() }),
             Ok(false) => {
-                self.bucket.abort(&upload).await?;
-                Err(UploadError::Lost)
+                self.bucket.abort_upload(&upload).await?;
+                Err(UploadError::ClaimLost)
             }
             Err(error) => {
                 // Whether it is noted is not known. If this fails too, the next claim finds it by its key.
-                if let Err(left) = self.bucket.abort(&upload).await {
+                if let Err(left) = self.bucket.abort_upload(&upload).await {
                     tracing::warn!(key, error = %left, "a multipart upload is left for the next claim");
                 }
                 Err(error.into())
@@ -96,8 +94,12 @@ impl Uploads {
     }
 
     /// Sends the parts that S3 does not have; none if it does not know the upload any more.
-    async fn all_parts(&self, upload: &Upload, opened: &Opened) -> Result<Option<AllParts>, UploadError> {
-        let parts = plan::parts(opened.size(), upload.part_size);
+    async fn all_parts(
+        &self,
+        upload: &Upload,
+        opened: &OpenContent,
+    ) -> Result<Option<AllParts>, UploadError> {
+        let parts = part_plan::parts(opened.size(), upload.part_size);
         let sent = futures::stream::iter(parts)
             .map(|part| self.part(upload, opened, part))
             .buffered(self.settings.workers.max(1))
@@ -115,7 +117,7 @@ impl Uploads {
     async fn part(
         &self,
         upload: &Upload,
-        opened: &Opened,
+        opened: &OpenContent,
         part: Part,
     ) -> Result<Option<(SentPart, Digest, u64)>, UploadError> {
         let (number, size) = (part.number, part.size());
@@ -137,16 +139,18 @@ impl Uploads {
     async fn complete(
         &self,
         upload: &Upload,
-        opened: &Opened,
+        opened: &OpenContent,
         all: &AllParts,
         sent: u64,
-    ) -> Result<Option<Placed>, UploadError> {
+    ) -> Result<Option<SendOutcome>, UploadError> {
         let key = &upload.upload.key;
         for _ in 0..TRIES {
-            let written = self.bucket.complete(&upload.upload, &all.parts).await?;
-            let (ours, unusable) =
-                (matches!(written, Written::Ours { .. }), matches!(written, Written::Unusable));
-            let stored = |etag, version_id| Stored {
+            let written = self.bucket.complete_upload(&upload.upload, &all.parts, false).await?;
+            let (ours, unusable) = (
+                matches!(written, ConditionalWrite::Written { .. }),
+                matches!(written, ConditionalWrite::UnusableUpload),
+            );
+            let stored = |etag, version_id| StoredObject {
                 size: opened.size(),
                 checksum: all.checksum.clone(),
                 part_size: Some(upload.part_size),
@@ -156,10 +160,10 @@ impl Uploads {
             };
             let placed = match self.after(key, opened, written, stored).await? {
                 // It was not there when we began, so that it was made of our parts and the answer was lost.
-                ControlFlow::Break(Placed::Sent(stored, _) | Placed::There(stored)) => {
-                    Placed::Sent(stored, sent)
+                ControlFlow::Break(SendOutcome::Sent(stored, _) | SendOutcome::There(stored)) => {
+                    SendOutcome::Sent(stored, sent)
                 }
-                ControlFlow::Break(Placed::Differs) => Placed::Differs,
+                ControlFlow::Break(SendOutcome::Differs) => SendOutcome::Differs,
                 ControlFlow::Continue(()) if unusable => return Ok(None),
                 ControlFlow::Continue(()) => {
                     self.pause(PAUSE).await?;
@@ -167,20 +171,20 @@ impl Uploads {
                 }
             };
             if !ours {
-                self.bucket.abort(&upload.upload).await?;
+                self.bucket.abort_upload(&upload.upload).await?;
             }
             return Ok(Some(placed));
         }
         Ok(None)
     }
 
-    /// Ends an upload and takes its note back.
-    async fn drop_upload(&self, claim: &Claim<'_>, upload: &InProgress) -> Result<(), UploadError> {
-        self.bucket.abort(upload).await?;
-        if self.marks.note(claim.key, claim.guard.clone(), None).await? {
+    /// Aborts an upload and removes its note.
+    async fn drop_upload(&self, claim: &Claim<'_>, upload: &MultipartUpload) -> Result<(), UploadError> {
+        self.bucket.abort_upload(upload).await?;
+        if self.records.note(claim.key, claim.guard.clone(), None).await? {
             Ok(())
         } else {
-            Err(UploadError::Lost)
+            Err(UploadError::ClaimLost)
         }
     }
 }

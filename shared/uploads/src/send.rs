@@ -4,18 +4,17 @@ use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::bucket::{Head, InProgress, Written};
-use crate::checksum::Checksum;
-use crate::content::Opened;
+use crate::content::OpenContent;
 use crate::error::UploadError;
-use crate::mark::Stored;
-use crate::plan;
+use crate::part_plan;
+use crate::upload_record::StoredObject;
 use crate::uploads::{Claim, Uploads};
+use nextbasket_objects::{Checksum, ConditionalWrite, MultipartUpload, ObjectHead};
 
 /// After so many objects that were there without a mark, the others are looked for before they are sent.
 const UNMARKED: u32 = 3;
 
-/// How often a write is tried that others get in the way of.
+/// Attempts at a write that conflicts with those of others.
 pub(crate) const TRIES: u32 = 8;
 
 /// Between two of these.
@@ -23,11 +22,11 @@ pub(crate) const PAUSE: Duration = Duration::from_millis(200);
 
 /// What is under the key now.
 #[derive(Debug)]
-pub(crate) enum Placed {
+pub(crate) enum SendOutcome {
     /// The content, of which so many bytes were sent now.
-    Sent(Stored, u64),
+    Sent(StoredObject, u64),
     /// The content; it was there.
-    There(Stored),
+    There(StoredObject),
     /// Another content.
     Differs,
 }
@@ -38,9 +37,9 @@ impl Uploads {
         &self,
         claim: &Claim<'_>,
         key: &str,
-        opened: &Opened,
-    ) -> Result<Placed, UploadError> {
-        let part_size = plan::part_size(opened.size(), self.settings.part_size);
+        opened: &OpenContent,
+    ) -> Result<SendOutcome, UploadError> {
+        let part_size = part_plan::part_size(opened.size(), self.settings.part_size);
         let noted = claim.uploading.as_ref().filter(|uploading| uploading.key == key);
         // Of earlier claims that were killed after they began an upload and before they noted it.
         if !claim.first {
@@ -51,7 +50,9 @@ impl Uploads {
             !claim.first || part_size.is_some() || self.unmarked.load(Ordering::Relaxed) >= UNMARKED;
         if look_first && let Some(head) = self.bucket.head(key).await? {
             if let Some(uploading) = noted {
-                self.bucket.abort(&InProgress { key: key.to_owned(), id: uploading.id.clone() }).await?;
+                self.bucket
+                    .abort_upload(&MultipartUpload { key: key.to_owned(), id: uploading.id.clone() })
+                    .await?;
             }
             return self.compare(key, &head, opened).await;
         }
@@ -61,14 +62,19 @@ impl Uploads {
         }
     }
 
-    async fn send_whole(&self, key: &str, opened: &Opened, looked: bool) -> Result<Placed, UploadError> {
+    async fn send_whole(
+        &self,
+        key: &str,
+        opened: &OpenContent,
+        looked: bool,
+    ) -> Result<SendOutcome, UploadError> {
         let _room = self.room(opened.size()).await?;
         let (content, digest) = opened.read(0..opened.size()).await?;
         opened.expect_unchanged().await?;
         let checksum = Checksum::whole(digest);
         for _ in 0..TRIES {
-            let written = self.bucket.put(key, content.clone(), &checksum).await?;
-            let stored = |etag, version_id| Stored {
+            let written = self.bucket.put_if_absent(key, content.clone(), &checksum).await?;
+            let stored = |etag, version_id| StoredObject {
                 size: opened.size(),
                 checksum: checksum.clone(),
                 part_size: None,
@@ -78,11 +84,11 @@ impl Uploads {
             };
             match self.after(key, opened, written, stored).await? {
                 // It was not there when we looked, so that the first answer to this write was lost.
-                ControlFlow::Break(Placed::There(stored)) if looked => {
-                    return Ok(Placed::Sent(stored, opened.size()));
+                ControlFlow::Break(SendOutcome::There(stored)) if looked => {
+                    return Ok(SendOutcome::Sent(stored, opened.size()));
                 }
                 ControlFlow::Break(placed) => {
-                    if !looked && matches!(placed, Placed::There(_) | Placed::Differs) {
+                    if !looked && matches!(placed, SendOutcome::There(_) | SendOutcome::Differs) {
                         self.found_unmarked();
                     }
                     return Ok(placed);
@@ -93,16 +99,16 @@ impl Uploads {
         Err(self.contended(key))
     }
 
-    /// What a write that must not replace anything came to, or that it has to be tried again.
+    /// The result of a write that must not replace anything, or that it has to be tried again.
     pub(crate) async fn after(
         &self,
         key: &str,
-        opened: &Opened,
-        written: Written,
-        stored: impl FnOnce(Option<String>, Option<String>) -> Stored,
-    ) -> Result<ControlFlow<Placed>, UploadError> {
-        if let Written::Ours { etag, version_id } = written {
-            return Ok(ControlFlow::Break(Placed::Sent(stored(etag, version_id), opened.size())));
+        opened: &OpenContent,
+        written: ConditionalWrite,
+        stored: impl FnOnce(Option<String>, Option<String>) -> StoredObject,
+    ) -> Result<ControlFlow<SendOutcome>, UploadError> {
+        if let ConditionalWrite::Written { etag, version_id } = written {
+            return Ok(ControlFlow::Break(SendOutcome::Sent(stored(etag, version_id), opened.size())));
         }
         Ok(match self.bucket.head(key).await? {
             Some(head) => ControlFlow::Break(self.compare(key, &head, opened).await?),
@@ -111,11 +117,16 @@ impl Uploads {
     }
 
     /// Whether what is there is the content.
-    async fn compare(&self, key: &str, head: &Head, opened: &Opened) -> Result<Placed, UploadError> {
+    async fn compare(
+        &self,
+        key: &str,
+        head: &ObjectHead,
+        opened: &OpenContent,
+    ) -> Result<SendOutcome, UploadError> {
         if head.size != opened.size() {
-            return Ok(Placed::Differs);
+            return Ok(SendOutcome::Differs);
         }
-        let stored = |checksum, part_size| Stored {
+        let stored = |checksum, part_size| StoredObject {
             size: head.size,
             checksum,
             part_size,
@@ -123,17 +134,17 @@ impl Uploads {
             version_id: head.version_id.clone(),
             modified: opened.modified(),
         };
-        let part_size = plan::part_size(head.size, self.settings.part_size);
-        if let (Some(told), Some(part_size)) = (&head.checksum, part_size)
-            && told.parts() == Some(head.size.div_ceil(part_size))
+        let part_size = part_plan::part_size(head.size, self.settings.part_size);
+        if let (Some(reported), Some(part_size)) = (&head.checksum, part_size)
+            && reported.parts() == Some(head.size.div_ceil(part_size))
         {
             let checksum = opened.checksum(Some(part_size)).await?;
-            if checksum == *told {
-                return Ok(Placed::There(stored(checksum, Some(part_size))));
+            if checksum == *reported {
+                return Ok(SendOutcome::There(stored(checksum, Some(part_size))));
             }
         }
-        let told = match &head.checksum {
-            Some(told) if told.parts().is_none() => told.clone(),
+        let reported = match &head.checksum {
+            Some(reported) if reported.parts().is_none() => reported.clone(),
             // Sent by others, or in parts of other sizes: only the object itself tells.
             _ => match self.bucket.checksum(key, head.etag.clone()).await? {
                 Some(checksum) => checksum,
@@ -141,15 +152,19 @@ impl Uploads {
             },
         };
         let checksum = opened.checksum(None).await?;
-        Ok(if checksum == told { Placed::There(stored(checksum, None)) } else { Placed::Differs })
+        Ok(if checksum == reported {
+            SendOutcome::There(stored(checksum, None))
+        } else {
+            SendOutcome::Differs
+        })
     }
 
-    /// Ends all multipart uploads to the key but one.
+    /// Aborts all multipart uploads to the key but one.
     pub(crate) async fn abort_others(&self, key: &str, keep: Option<&str>) -> Result<u64, UploadError> {
         let mut aborted = 0;
-        for upload in self.bucket.in_progress(key).await? {
+        for upload in self.bucket.uploads_in_progress(key).await? {
             if upload.key == key && keep != Some(upload.id.as_str()) {
-                self.bucket.abort(&upload).await?;
+                self.bucket.abort_upload(&upload).await?;
                 aborted += 1;
             }
         }

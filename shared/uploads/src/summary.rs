@@ -1,10 +1,10 @@
-//! What became of a folder's files.
+//! The outcome of a folder's files.
 
-use crate::walk::{LocalFile, Refused};
+use crate::walk::{LocalFile, RejectedFile};
 
-/// What became of one file.
+/// The outcome of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fate {
+pub enum FileOutcome {
     /// Uploaded now, under this key, with so many bytes sent.
     Sent {
         /// The object's key: the file's own, or a version's.
@@ -20,25 +20,23 @@ pub enum Fate {
     Changed,
     /// It was gone before it could be read.
     Gone,
-    /// It cannot be uploaded.
-    Refused(String),
-    /// It was not waited for: another has the claim, or the run was told to stop.
-    Left,
+    /// It cannot be uploaded, for this reason.
+    Rejected(String),
+    /// It was not waited for: another run has the claim, or this one was told to stop.
+    Deferred,
 }
 
 /// A file that was uploaded beside what was there under its key.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct NewVersion {
-    /// The file.
     pub path: String,
-    /// The version's key.
     pub key: String,
 }
 
-/// What became of a folder's files.
+/// The outcome of a folder's files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Summary {
+pub struct UploadSummary {
     /// How many files were looked at.
     pub files: u64,
     /// How many were uploaded now.
@@ -58,38 +56,37 @@ pub struct Summary {
     /// Files that were gone before they could be read.
     pub gone: Vec<String>,
     /// What cannot be uploaded, and why.
-    pub refused: Vec<Refused>,
+    pub refused: Vec<RejectedFile>,
     /// Sockets, pipes and devices.
     pub skipped: u64,
     /// How many multipart uploads that killed runs had left were ended.
     pub leftovers: u64,
 }
 
-impl Summary {
+impl UploadSummary {
     /// Whether every file is there.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.left == 0 && self.changed.is_empty() && self.gone.is_empty() && self.refused.is_empty()
     }
 
-    /// Counts one file.
-    pub fn add(&mut self, file: &LocalFile, fate: &Fate) {
+    pub fn add(&mut self, file: &LocalFile, fate: &FileOutcome) {
         let path = || file.path.display().to_string();
         self.files += 1;
         match fate {
-            Fate::Sent { key, bytes } => {
+            FileOutcome::Sent { key, bytes } => {
                 self.sent += 1;
                 self.sent_bytes += bytes;
                 if *key != file.key {
                     self.versions.push(NewVersion { path: path(), key: key.clone() });
                 }
             }
-            Fate::AlreadyThere => self.already_there += 1,
-            Fate::ByOther => self.by_others += 1,
-            Fate::Left => self.left += 1,
-            Fate::Changed => self.changed.push(path()),
-            Fate::Gone => self.gone.push(path()),
-            Fate::Refused(reason) => self.refused.push(Refused::new(&file.path, reason)),
+            FileOutcome::AlreadyThere => self.already_there += 1,
+            FileOutcome::ByOther => self.by_others += 1,
+            FileOutcome::Deferred => self.left += 1,
+            FileOutcome::Changed => self.changed.push(path()),
+            FileOutcome::Gone => self.gone.push(path()),
+            FileOutcome::Rejected(reason) => self.refused.push(RejectedFile::new(&file.path, reason)),
         }
     }
 }

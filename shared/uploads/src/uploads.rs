@@ -4,19 +4,19 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use nextbasket_domain::{Clock, Random};
-use nextbasket_locks::{Also, Attempt, Guard, Keeper, LeaseError, Leases, Request};
+use nextbasket_locks::{Attempt, AttributeChanges, Guard, Keeper, LeaseError, Leases, Request};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::bucket::Bucket;
-use crate::content::{Content, Opened};
+use crate::content::{Content, OpenContent};
 use crate::destination::{check, version_key};
 use crate::error::UploadError;
-use crate::mark::{Mark, Uploading, Version, done, newest};
-use crate::marks::Marks;
-use crate::send::Placed;
-use crate::stop::Stop;
+use crate::record_table::RecordTable;
+use crate::send::SendOutcome;
+use crate::stop_signal::StopSignal;
+use crate::upload_record::{NotedUpload, ObjectVersion, StoredObject, UploadRecord, done, newest};
+use nextbasket_objects::Bucket;
 
-/// How often an upload is tried that fails by what may pass.
+/// Attempts at an upload that fails for a transient reason.
 const TRIES: u32 = 5;
 
 /// The first pause before an upload is tried again; it doubles.
@@ -28,21 +28,17 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Memory is given out in so many bytes.
 const MEMORY_UNIT: u64 = 64 << 10;
 
-/// The most versions of a key that are looked through for one that is free.
-const MOST_VERSIONS: u32 = 1_000;
+/// How many versions of a key are looked at to find a free one.
+const MAX_VERSIONS: u32 = 1_000;
 
 /// Where uploads happen: the services, the table of claims and marks, the bucket.
 #[derive(Debug, Clone)]
-pub struct Services {
-    /// S3.
+pub struct UploadServices {
     pub s3: aws_sdk_s3::Client,
-    /// DynamoDB.
     pub dynamodb: aws_sdk_dynamodb::Client,
     /// The operations table's name.
     pub operations: String,
-    /// The bucket's name.
     pub bucket: String,
-    /// The time.
     pub clock: Clock,
     /// Random bits: owners of claims, the order of files, jitter.
     pub random: Random,
@@ -50,22 +46,23 @@ pub struct Services {
 
 /// What happens to a content that differs from what is there under its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum OnChange {
-    /// It is not uploaded: [`UploadError::Differs`].
+    /// It is not uploaded, and the upload fails when the other files are done.
     Fail,
-    /// It is uploaded beside what is there, under [`version_key`](crate::version_key) with the next number from 2 on.
+    /// It is uploaded under a new key, NAME.~2~.EXT, then NAME.~3~.EXT and so on.
     Version,
 }
 
 /// How uploads are made.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct UploadSettings {
     /// Who uploads, for people: host and process.
     pub holder: String,
     /// How long a claim outlives a worker that was killed. A living one renews it.
     pub lease: Duration,
     /// The most bytes sent in one piece; larger contents are sent in parts of this size. At least
-    /// [`SMALLEST_PART`](crate::SMALLEST_PART).
+    /// [`MIN_PART_SIZE`](nextbasket_objects::MIN_PART_SIZE).
     pub part_size: u64,
     /// How many files, and of a large one how many parts, are sent at a time. Memory is bounded by this times
     /// `part_size`, or by one part if that is larger.
@@ -74,7 +71,7 @@ pub struct Settings {
     pub on_change: OnChange,
 }
 
-impl Settings {
+impl UploadSettings {
     /// 30 seconds, parts of 16 MiB, 8 workers; what differs fails.
     pub fn new(holder: impl Into<String>) -> Self {
         Self {
@@ -87,7 +84,7 @@ impl Settings {
     }
 }
 
-/// What became of a content.
+/// The outcome of an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Uploaded {
     /// It is there now, sent by this upload.
@@ -97,15 +94,12 @@ pub enum Uploaded {
         /// How many bytes were sent; fewer than the object has if an earlier upload was continued.
         bytes: u64,
     },
-    /// It was there.
     AlreadyThere {
-        /// The object's key.
         key: String,
     },
 }
 
 impl Uploaded {
-    /// The object's key.
     #[must_use]
     pub fn key(&self) -> &str {
         match self {
@@ -118,21 +112,21 @@ impl Uploaded {
 #[derive(Debug)]
 pub struct Uploads {
     pub(crate) bucket: Bucket,
-    pub(crate) marks: Marks,
+    pub(crate) records: RecordTable,
     pub(crate) leases: Leases,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
-    pub(crate) settings: Settings,
-    pub(crate) stop: Stop,
+    pub(crate) settings: UploadSettings,
+    pub(crate) stop: StopSignal,
     memory: Semaphore,
     memory_units: u32,
     /// How many objects were there without a mark: if there are some, it is worth looking before sending.
     pub(crate) unmarked: AtomicU32,
 }
 
-/// What came of one attempt.
+/// The outcome of one attempt.
 #[derive(Debug)]
-pub(crate) enum Attempted {
+pub(crate) enum AttemptOutcome {
     Settled(Uploaded),
     /// Another has the claim.
     Busy,
@@ -145,25 +139,25 @@ pub(crate) struct Claim<'a> {
     /// Whether nobody had it before.
     pub(crate) first: bool,
     /// What an earlier claim noted.
-    pub(crate) uploading: Option<Uploading>,
+    pub(crate) uploading: Option<NotedUpload>,
 }
 
 impl Uploads {
     /// Uploads to the services' bucket.
     #[must_use]
-    pub fn new(services: Services, settings: Settings) -> Self {
-        let Services { s3, dynamodb, operations, bucket, clock, random } = services;
+    pub fn new(services: UploadServices, settings: UploadSettings) -> Self {
+        let UploadServices { s3, dynamodb, operations, bucket, clock, random } = services;
         let leases = Leases::new(dynamodb.clone(), operations.clone(), clock.clone(), random.clone());
         let bytes = settings.part_size.saturating_mul(settings.workers.max(1) as u64);
         let memory_units = u32::try_from(bytes.div_ceil(MEMORY_UNIT)).unwrap_or(u32::MAX).max(1);
         Self {
-            marks: Marks::new(dynamodb, operations, bucket.clone()),
+            records: RecordTable::new(dynamodb, operations, bucket.clone()),
             bucket: Bucket::new(s3, bucket),
             leases,
             clock,
             random,
             settings,
-            stop: Stop::never(),
+            stop: StopSignal::never(),
             memory: Semaphore::new(memory_units as usize),
             memory_units,
             unmarked: AtomicU32::new(0),
@@ -173,7 +167,7 @@ impl Uploads {
     /// The same, ended by `stop`: an upload in progress then gives its claim up and fails with
     /// [`UploadError::Stopped`]; what was sent of it is kept for the next.
     #[must_use]
-    pub fn until(self, stop: Stop) -> Self {
+    pub fn with_stop(self, stop: StopSignal) -> Self {
         Self { stop, ..self }
     }
 
@@ -187,12 +181,12 @@ impl Uploads {
         let mut tries = 0;
         loop {
             let attempt = async {
-                let mark = self.marks.read(key).await?.unwrap_or_default();
+                let mark = self.records.read(key).await?.unwrap_or_default();
                 self.attempt(key, content, mark).await
             };
             match attempt.await {
-                Ok(Attempted::Settled(uploaded)) => return Ok(uploaded),
-                Ok(Attempted::Busy) => self.pause(LOOK).await?,
+                Ok(AttemptOutcome::Settled(uploaded)) => return Ok(uploaded),
+                Ok(AttemptOutcome::Busy) => self.pause(LOOK).await?,
                 Err(error) if error.is_transient() && tries + 1 < TRIES => {
                     self.pause(PAUSE * (1 << tries)).await?;
                     tries += 1;
@@ -207,40 +201,40 @@ impl Uploads {
         &self,
         key: &str,
         content: &Content,
-        mark: Mark,
-    ) -> Result<Attempted, UploadError> {
+        mark: UploadRecord,
+    ) -> Result<AttemptOutcome, UploadError> {
         let opened = content.open(self.clock.now()).await?;
         if let Some(there) = self.marked(key, &opened, &mark).await? {
-            return Ok(Attempted::Settled(there));
+            return Ok(AttemptOutcome::Settled(there));
         }
         if mark.done.is_some() && self.settings.on_change == OnChange::Fail {
             return Err(self.differs(key));
         }
         if self.is_claimed(&mark) {
-            return Ok(Attempted::Busy);
+            return Ok(AttemptOutcome::Busy);
         }
         let request = Request::new(&self.settings.holder, self.settings.lease);
-        let lease = match self.leases.try_acquire(&self.marks.lease_key(key), &request).await? {
+        let lease = match self.leases.try_acquire(&self.records.lease_key(key), &request).await? {
             Attempt::Held(lease) => lease,
-            Attempt::Busy(_) => return Ok(Attempted::Busy),
+            Attempt::Busy(_) => return Ok(AttemptOutcome::Busy),
         };
         let keeper = lease.keep();
         let ended = tokio::select! {
             biased;
             () = self.stop.wait() => Err(UploadError::Stopped),
             lost = keeper.lost() => {
-                tracing::warn!(key, %lost, "a claim was lost; whoever has it goes on");
-                return Ok(Attempted::Busy);
+                tracing::warn!(key, %lost, "another worker has taken the claim over");
+                return Ok(AttemptOutcome::Busy);
             }
             ended = self.claimed(key, &opened, &keeper) => ended,
         };
         match ended {
             Ok((uploaded, also)) => self.settle(key, keeper, uploaded, also).await,
-            Err(UploadError::Lost) => Ok(Attempted::Busy),
+            Err(UploadError::ClaimLost) => Ok(AttemptOutcome::Busy),
             Err(error) => {
                 // If it cannot be given up it expires.
                 if let Err(failed) = keeper.release().await {
-                    tracing::warn!(key, error = %failed, "a claim could not be given up");
+                    tracing::warn!(key, error = %failed, "a claim could not be released; it expires");
                 }
                 Err(error)
             }
@@ -248,22 +242,23 @@ impl Uploads {
     }
 
     /// Whether somebody has the claim, as far as the mark tells.
-    pub(crate) fn is_claimed(&self, mark: &Mark) -> bool {
+    pub(crate) fn is_claimed(&self, mark: &UploadRecord) -> bool {
         let skew = i64::try_from(self.leases.skew().as_millis()).unwrap_or(i64::MAX);
         mark.is_claimed(self.clock.now(), skew)
     }
 
-    /// What is to be done under the claim, up to the mark: what became of the content, and what the mark says then.
+    /// Everything under the claim up to the mark. Returns the outcome, and what the mark says then.
     async fn claimed(
         &self,
         key: &str,
-        opened: &Opened,
+        opened: &OpenContent,
         keeper: &Keeper,
-    ) -> Result<(Uploaded, Also), UploadError> {
+    ) -> Result<(Uploaded, AttributeChanges), UploadError> {
         let first = keeper.fence() == 1;
-        let mark = if first { Mark::default() } else { self.marks.read(key).await?.unwrap_or_default() };
+        let mark =
+            if first { UploadRecord::default() } else { self.records.read(key).await?.unwrap_or_default() };
         if let Some(there) = self.marked(key, opened, &mark).await? {
-            return Ok((there, Also::new()));
+            return Ok((there, AttributeChanges::new()));
         }
         let claim = Claim { key, guard: keeper.guard(), first, uploading: mark.uploading.clone() };
         if mark.done.is_none() {
@@ -281,50 +276,57 @@ impl Uploads {
     async fn send_version(
         &self,
         claim: &Claim<'_>,
-        opened: &Opened,
-        mark: &Mark,
-    ) -> Result<(Uploaded, Also), UploadError> {
+        opened: &OpenContent,
+        mark: &UploadRecord,
+    ) -> Result<(Uploaded, AttributeChanges), UploadError> {
         let next = mark.latest.as_ref().map_or(2, |latest| latest.number.saturating_add(1));
-        for number in next..next.saturating_add(MOST_VERSIONS) {
+        for number in next..next.saturating_add(MAX_VERSIONS) {
             let key = version_key(claim.key, number);
             check(&key)?;
             let placed = self.send(claim, &key, opened).await?;
             if let Some((uploaded, stored)) = placed.uploaded(&key) {
-                let version = Version { number, key, stored };
+                let version = ObjectVersion { number, key, stored };
                 return Ok((uploaded, newest(&version, self.clock.now())));
             }
         }
         Err(UploadError::TooManyVersions { bucket: self.bucket.name().to_owned(), key: claim.key.to_owned() })
     }
 
-    /// Marks the object and gives the claim up, in one write.
+    /// RecordTable the object and gives the claim up, in one write.
     async fn settle(
         &self,
         key: &str,
         keeper: Keeper,
         uploaded: Uploaded,
-        also: Also,
-    ) -> Result<Attempted, UploadError> {
-        let Ok(lease) = keeper.stop().await else { return Ok(Attempted::Busy) };
+        also: AttributeChanges,
+    ) -> Result<AttemptOutcome, UploadError> {
+        let Ok(lease) = keeper.stop().await else { return Ok(AttemptOutcome::Busy) };
         let fence = lease.fence();
-        let Err(unreleased) = lease.release_with(also).await else { return Ok(Attempted::Settled(uploaded)) };
+        let Err(unreleased) = lease.release_with(also).await else {
+            return Ok(AttemptOutcome::Settled(uploaded));
+        };
         // The answer may have been lost.
-        let marked = match self.marks.read(key).await? {
+        let marked = match self.records.read(key).await? {
             Some(mark) => mark.objects(key).any(|(object, _)| object == uploaded.key()),
             None => false,
         };
         match LeaseError::from(unreleased) {
-            _ if marked => Ok(Attempted::Settled(uploaded)),
+            _ if marked => Ok(AttemptOutcome::Settled(uploaded)),
             LeaseError::Lost(lost) => {
-                tracing::warn!(key, fence, %lost, "a claim was lost; whoever has it goes on");
-                Ok(Attempted::Busy)
+                tracing::warn!(key, fence, %lost, "another worker has taken the claim over");
+                Ok(AttemptOutcome::Busy)
             }
             LeaseError::Table(error) => Err(error.into()),
         }
     }
 
     /// Whether the content is what a mark says to be there.
-    async fn marked(&self, key: &str, opened: &Opened, mark: &Mark) -> Result<Option<Uploaded>, UploadError> {
+    async fn marked(
+        &self,
+        key: &str,
+        opened: &OpenContent,
+        mark: &UploadRecord,
+    ) -> Result<Option<Uploaded>, UploadError> {
         for (object, stored) in mark.objects(key) {
             if stored.size != opened.size() {
                 continue;
@@ -334,7 +336,7 @@ impl Uploads {
                     continue;
                 }
                 if let Some(modified) = opened.modified() {
-                    self.marks.learn(key, object, stored, modified).await?;
+                    self.records.note_modified(key, object, stored, modified).await?;
                 }
             }
             return Ok(Some(Uploaded::AlreadyThere { key: object.to_owned() }));
@@ -353,7 +355,7 @@ impl Uploads {
         self.memory.acquire_many(units).await.map_err(|_| UploadError::Stopped)
     }
 
-    /// Waits, some more or less, unless told to stop.
+    /// Waits, with jitter, unless told to stop.
     pub(crate) async fn pause(&self, pause: Duration) -> Result<(), UploadError> {
         let share = u32::try_from(self.random.draw() % 1_024).unwrap_or(0);
         tokio::select! {
@@ -369,8 +371,8 @@ impl Uploads {
     }
 }
 
-impl Placed {
-    fn uploaded(self, key: &str) -> Option<(Uploaded, crate::mark::Stored)> {
+impl SendOutcome {
+    fn uploaded(self, key: &str) -> Option<(Uploaded, StoredObject)> {
         match self {
             Self::Sent(stored, bytes) => Some((Uploaded::Sent { key: key.to_owned(), bytes }, stored)),
             Self::There(stored) => Some((Uploaded::AlreadyThere { key: key.to_owned() }, stored)),

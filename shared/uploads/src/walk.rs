@@ -5,14 +5,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::Destination;
-use crate::content::Look;
+use crate::content::FileStamp;
 
 /// A file and the key that its object gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalFile {
-    /// Where it is.
     pub path: PathBuf,
-    /// Its object's key.
     pub key: String,
     /// Its size in bytes when it was looked at.
     pub size: u64,
@@ -21,21 +19,20 @@ pub struct LocalFile {
 }
 
 impl LocalFile {
-    pub(crate) fn look(&self) -> Look {
-        Look { size: self.size, modified: self.modified }
+    pub(crate) fn look(&self) -> FileStamp {
+        FileStamp { size: self.size, modified: self.modified }
     }
 }
 
 /// Something that was not uploaded, and why.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Refused {
+pub struct RejectedFile {
     /// The path, as far as it can be written.
     pub path: String,
-    /// Why.
     pub reason: String,
 }
 
-impl Refused {
+impl RejectedFile {
     pub(crate) fn new(path: &Path, reason: impl std::fmt::Display) -> Self {
         Self { path: path.display().to_string(), reason: reason.to_string() }
     }
@@ -43,11 +40,11 @@ impl Refused {
 
 /// What a folder holds.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct FolderFiles {
     /// Its files, with those of folders in it.
     pub files: Vec<LocalFile>,
     /// What cannot be uploaded: names that are no keys, folders that cannot be read, links that lead in a circle.
-    pub refused: Vec<Refused>,
+    pub refused: Vec<RejectedFile>,
     /// Sockets, pipes and devices: they have no content.
     pub skipped: u64,
 }
@@ -58,8 +55,8 @@ pub struct Found {
 ///
 /// # Errors
 /// If the folder itself cannot be read.
-pub fn walk(folder: &Path, destination: &Destination) -> std::io::Result<Found> {
-    let mut found = Found::default();
+pub fn walk(folder: &Path, destination: &Destination) -> std::io::Result<FolderFiles> {
+    let mut found = FolderFiles::default();
     let metadata = fs::metadata(folder)?;
     let mut walk = Walk { root: folder, destination, found: &mut found };
     // A folder that cannot be read is refused, but for the first.
@@ -71,7 +68,7 @@ pub fn walk(folder: &Path, destination: &Destination) -> std::io::Result<Found> 
 struct Walk<'a> {
     root: &'a Path,
     destination: &'a Destination,
-    found: &'a mut Found,
+    found: &'a mut FolderFiles,
 }
 
 /// Device and number: what a folder is, however it is called.
@@ -130,7 +127,7 @@ impl Walk<'_> {
         let relative = path.strip_prefix(self.root).unwrap_or(path);
         match self.destination.key(relative) {
             Ok(key) => {
-                let Look { size, modified } = Look::of(metadata);
+                let FileStamp { size, modified } = FileStamp::of(metadata);
                 self.found.files.push(LocalFile { path: path.to_owned(), key, size, modified });
             }
             Err(error) => self.refuse(path, error),
@@ -138,7 +135,7 @@ impl Walk<'_> {
     }
 
     fn refuse(&mut self, path: &Path, reason: impl std::fmt::Display) {
-        self.found.refused.push(Refused::new(path, reason));
+        self.found.refused.push(RejectedFile::new(path, reason));
     }
 }
 

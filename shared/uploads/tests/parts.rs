@@ -10,8 +10,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::{MIB, World, content, settings, until};
+use nextbasket_objects::Checksum;
 use nextbasket_testkit::Fault;
-use nextbasket_uploads::{Checksum, Content, OnChange, ReadError, Settings, UploadError, Uploaded, Uploads};
+use nextbasket_uploads::{Content, ContentError, OnChange, UploadError, UploadSettings, Uploaded, Uploads};
 
 /// So long that it does not come within a test.
 const NEVER: Fault = Fault::Delay(Duration::from_secs(300));
@@ -32,8 +33,8 @@ async fn killed_after(world: &World, uploads: Uploads, content: &[u8], parts: u6
     world.s3.heal();
 }
 
-fn one_by_one() -> Settings {
-    Settings { workers: 1, ..settings() }
+fn one_by_one() -> UploadSettings {
+    UploadSettings { workers: 1, ..settings() }
 }
 
 #[tokio::test]
@@ -70,7 +71,7 @@ async fn another_part_size_continues_with_the_first() {
     let content = content(23 * MIB, 3);
     killed_after(&world, world.uploads_with(one_by_one()), &content, 3).await;
     let before = world.parts();
-    let settings = Settings { part_size: 8 * MIB as u64, ..settings() };
+    let settings = UploadSettings { part_size: 8 * MIB as u64, ..settings() };
     world.later_with(settings).put("large", &bytes(&content)).await.unwrap();
     assert_eq!(world.parts() - before, 2);
     assert!(world.object("large").await.unwrap() == content);
@@ -196,7 +197,7 @@ async fn what_is_there_in_parts_or_with_other_checksums_is_recognised() {
     let parts = world.parts();
     // What was sent in the same parts is told by its checksum; of anything else, only the object itself tells.
     for (key, part_size, reads) in [("in parts", 5, 0), ("by hand", 5, 1), ("in parts", 7, 1)] {
-        let settings = Settings { part_size: part_size * MIB as u64, ..settings() };
+        let settings = UploadSettings { part_size: part_size * MIB as u64, ..settings() };
         let before = world.s3.calls("GET x-id=GetObject");
         let uploaded = world.later_with(settings).put(key, &bytes(&content)).await.unwrap();
         assert_eq!(uploaded, Uploaded::AlreadyThere { key: key.to_owned() });
@@ -211,7 +212,7 @@ async fn a_large_version_is_continued_as_well() {
     let world = World::new().await;
     let content = content(12 * MIB, 3);
     world.uploads().put("large", &bytes(b"small at first")).await.unwrap();
-    let versions = Settings { on_change: OnChange::Version, ..one_by_one() };
+    let versions = UploadSettings { on_change: OnChange::Version, ..one_by_one() };
     killed_after(&world, world.uploads_with(versions.clone()), &content, 2).await;
     assert_eq!(world.in_progress().await, ["large.~2~"]);
     let uploaded = world.later_with(versions).put("large", &bytes(&content)).await.unwrap();
@@ -233,7 +234,7 @@ async fn a_file_that_changes_while_it_is_sent_is_not_uploaded_and_leaves_nothing
         append(&path);
     };
     let (uploaded, ()) = tokio::join!(upload, grow);
-    assert!(matches!(uploaded, Err(UploadError::Read(ReadError::Changing))), "{uploaded:?}");
+    assert!(matches!(uploaded, Err(UploadError::Content(ContentError::Changing))), "{uploaded:?}");
     assert_eq!(world.object("growing").await, None);
     assert_eq!(world.in_progress().await, Vec::<String>::new());
     world.uploads().put("growing", &Content::File(path.clone())).await.unwrap();
@@ -249,7 +250,7 @@ async fn memory_holds_no_more_parts_than_workers() {
     let world = World::new().await;
     let content = content(40 * MIB, 5);
     world.s3.inject("PUT partNumber=", 1..=1_000, NEVER);
-    let uploads = world.uploads_with(Settings { workers: 2, ..settings() });
+    let uploads = world.uploads_with(UploadSettings { workers: 2, ..settings() });
     let large = bytes(&content);
     let waited = async {
         until(|| world.parts() == 2).await;

@@ -19,7 +19,8 @@ use std::time::{Duration, SystemTime};
 use common::{MIB, World, content, files, run, settings, until};
 use nextbasket_testkit::Fault;
 use nextbasket_uploads::{
-    Content, Fate, OnChange, Others, Settings, Stopper, Summary, UploadError, Uploads, walk,
+    ClaimedFiles, Content, FileOutcome, OnChange, Stopper, UploadError, UploadSettings, UploadSummary,
+    Uploads, walk,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -83,7 +84,7 @@ async fn eight_runs_at_once_send_each_file_once() {
     write(folder.path(), "large", &content(12 * MIB, 1));
     let all: Vec<Uploads> = (0..8).map(|_| world.uploads()).collect();
     let runs = all.iter().map(|uploads| run(uploads, &world, folder.path()));
-    let summaries: Vec<Summary> =
+    let summaries: Vec<UploadSummary> =
         futures::future::join_all(runs).await.into_iter().map(Result::unwrap).collect();
     assert_eq!((world.puts(), world.parts()), (400, 3));
     assert_eq!(summaries.iter().map(|summary| summary.sent).sum::<u64>(), 401);
@@ -146,7 +147,9 @@ async fn a_run_waits_for_who_is_at_work() {
     let slow = run(&first, &world, folder.path());
     let fast = async {
         until(|| world.puts() == 1).await;
-        let left = second.run(&files(folder.path(), &world.bucket), "p/", Others::Leave, |_, _| {}).await;
+        let left = second
+            .upload_files(&files(folder.path(), &world.bucket), "p/", ClaimedFiles::Leave, |_, _| {})
+            .await;
         let awaited = run(&second, &world, folder.path()).await;
         (left.unwrap(), awaited.unwrap())
     };
@@ -169,7 +172,8 @@ async fn what_cannot_be_uploaded_is_told_by_name_and_the_rest_is_there() {
     let found = walk(folder.path(), &"s3://bucket/p".parse().unwrap()).unwrap();
     assert_eq!(found.refused.len(), 1);
     fs::remove_file(folder.path().join("gone")).unwrap();
-    let summary = world.uploads().run(&found.files, "p/", Others::Await, |_, _| {}).await.unwrap();
+    let summary =
+        world.uploads().upload_files(&found.files, "p/", ClaimedFiles::Await, |_, _| {}).await.unwrap();
     assert_eq!((summary.sent, summary.already_there), (1, 2));
     assert_eq!(summary.changed, [folder.path().join("changed").display().to_string()]);
     assert_eq!(summary.gone, [folder.path().join("gone").display().to_string()]);
@@ -177,7 +181,7 @@ async fn what_cannot_be_uploaded_is_told_by_name_and_the_rest_is_there() {
     assert_eq!(world.object("p/changed").await.unwrap(), b"first");
     assert_eq!(world.object("p/new").await.unwrap(), b"new");
 
-    let versions = world.uploads_with(Settings { on_change: OnChange::Version, ..settings() });
+    let versions = world.uploads_with(UploadSettings { on_change: OnChange::Version, ..settings() });
     let summary = run(&versions, &world, folder.path()).await.unwrap();
     assert_eq!((summary.sent, summary.already_there, summary.is_complete()), (1, 3, true));
     assert_eq!(summary.versions.len(), 1);
@@ -218,12 +222,13 @@ async fn a_file_that_changed_within_the_tick_of_its_time_is_not_taken_for_unchan
 async fn a_systemic_failure_ends_the_run_with_one_message() {
     let world = World::new().await;
     let folder = many(50);
-    let services = nextbasket_uploads::Services { bucket: "no-such-bucket".to_owned(), ..world.services(0) };
+    let services =
+        nextbasket_uploads::UploadServices { bucket: "no-such-bucket".to_owned(), ..world.services(0) };
     let error = run(&Uploads::new(services, settings()), &world, folder.path()).await.unwrap_err();
     assert!(error.to_string().contains("NoSuchBucket"), "{error}");
     assert!(world.puts() < 20, "{} were tried", world.puts());
     let services =
-        nextbasket_uploads::Services { operations: "no-such-table".to_owned(), ..world.services(0) };
+        nextbasket_uploads::UploadServices { operations: "no-such-table".to_owned(), ..world.services(0) };
     let error = run(&Uploads::new(services, settings()), &world, folder.path()).await.unwrap_err();
     assert!(matches!(&error, UploadError::Table(_)) && error.is_systemic(), "{error}");
 }
@@ -233,7 +238,7 @@ async fn a_run_that_is_told_to_stop_gives_its_claims_up() {
     let world = World::new().await;
     let folder = many(100);
     let (stopper, stop) = Stopper::new();
-    let uploads = world.uploads().until(stop);
+    let uploads = world.uploads().with_stop(stop);
     let stopping = async {
         until(|| world.puts() >= 30).await;
         stopper.stop();
@@ -322,7 +327,12 @@ fn any_folder_arrives_whole_and_a_second_run_sends_nothing() {
             let run = async || {
                 let uploads = world.direct();
                 uploads
-                    .run(&found.files, destination.prefix(), Others::Await, |_, _: &Fate| {})
+                    .upload_files(
+                        &found.files,
+                        destination.prefix(),
+                        ClaimedFiles::Await,
+                        |_, _: &FileOutcome| {},
+                    )
                     .await
                     .unwrap()
             };

@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use nextbasket_batch::work::Go;
-use nextbasket_batch::{
+use nextbasket_job_engine::work::Go;
+use nextbasket_job_engine::{
     BatchPlan, Engine, Estimate, JobError, Kind, Kinds, Next, Outcome, Planning, Refusal, Site, StagePlan,
     Work, WorkError, kind,
 };
@@ -20,7 +20,6 @@ pub(crate) fn engine(stack: &TestStack, dynamodb: Option<aws_sdk_dynamodb::Clien
     Engine::new(site, Kinds::default().with(Trial))
 }
 
-/// Its parameters.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct Parameters {

@@ -20,7 +20,7 @@ const SECRET: &str = "AWS_SECRET_ACCESS_KEY=";
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The file does not exist, or this user cannot read or write it.
-    #[error("the access key {path}: {source}{}", advice(.source))]
+    #[error("access key {path}: {source}{}", advice(.source))]
     Io {
         /// The path of the key file.
         path: PathBuf,
@@ -29,8 +29,8 @@ pub enum KeyError {
     },
     /// The file belongs to another user.
     #[error(
-        "the access key {path} belongs to another user (id {owner}), who could run commands through this one: \
-         remove it, if the data folder is yours, and a new one is made"
+        "access key {path} belongs to another user (id {owner}), who could run commands through this process. Remove \
+         the file if the data folder is yours: a new key is then created."
     )]
     Foreign {
         /// The path of the key file.
@@ -78,7 +78,10 @@ pub(crate) fn open(folder: &Path) -> Result<AccessKey, KeyError> {
                     return Ok(key);
                 }
             } else {
-                tracing::warn!("other users could read {}: a new key takes its place", path.display());
+                tracing::warn!(
+                    "other users could read the access key {}: it is replaced by a new one",
+                    path.display()
+                );
             }
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {}

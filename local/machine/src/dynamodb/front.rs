@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use uuid::Uuid;
 
-use super::operations;
+use super::{FULL_DISK, operations};
 use crate::access::{AccessKey, Verdict, claimed, verify};
 use crate::door::{Foreign, discard, host_is_foreign};
 
@@ -23,14 +23,14 @@ const JSON: &str = "application/json";
 const TARGETS: [&str; 2] = ["DynamoDB_20120810.", "DynamoDBStreams_20120810."];
 const NOT_FOUND: &str = "<UnknownOperationException/>\n";
 
-pub(super) struct Front {
+pub(super) struct DynamoDbState {
     pub(super) database: Database,
     pub(super) key: AccessKey,
     pub(super) address: std::net::SocketAddr,
 }
 
 /// Answers one request. The database call blocks the current thread.
-pub(super) async fn answer(front: Arc<Front>, request: Request<Body>) -> Response {
+pub(super) async fn answer(front: Arc<DynamoDbState>, request: Request<Body>) -> Response {
     let (head, body) = request.into_parts();
     if head.uri.path() != "/" || head.method != Method::POST {
         if host_is_foreign(&head, front.address) {
@@ -86,7 +86,11 @@ fn operation(database: &Database, head: &Parts, body: &str) -> Response {
             error(StatusCode::BAD_REQUEST, media, "SerializationException", None)
         }
         Err(operations::Refused::By(refusal)) => {
-            let status = StatusCode::from_u16(refusal.status_code()).unwrap_or(StatusCode::BAD_REQUEST);
+            let mut status = StatusCode::from_u16(refusal.status_code()).unwrap_or(StatusCode::BAD_REQUEST);
+            if status.is_server_error() && refusal.to_string().contains(FULL_DISK) {
+                // Clients retry other errors of a server; waiting does not make room.
+                status = StatusCode::INSUFFICIENT_STORAGE;
+            }
             if status.is_server_error() {
                 tracing::error!(operation, error = %refusal, "the local DynamoDB failed");
             }
@@ -96,7 +100,7 @@ fn operation(database: &Database, head: &Parts, body: &str) -> Response {
 }
 
 /// AWS's answer to a request that is not signed, or not with the key.
-fn unsigned(head: &Parts, front: &Front, verdict: &Verdict) -> Response {
+fn unsigned(head: &Parts, front: &DynamoDbState, verdict: &Verdict) -> Response {
     let (name, message) = match verdict {
         Verdict::Incomplete if !head.headers.contains_key(header::AUTHORIZATION) => {
             ("MissingAuthenticationTokenException", "Request is missing Authentication Token")

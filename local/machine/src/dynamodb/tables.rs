@@ -2,28 +2,30 @@
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::DisplayErrorContext;
-use aws_sdk_dynamodb::types::{BillingMode, StreamSpecification, TableDescription, TimeToLiveSpecification};
+use aws_sdk_dynamodb::types::{
+    BillingMode, StreamSpecification, StreamViewType, TableDescription, TimeToLiveSpecification,
+};
 
-use crate::template::Table;
+use crate::template::TableTemplate;
+
+/// The part of a table that its creation adds last.
+const STREAM: &str = "stream";
 
 /// Why the tables are not as the template says.
 #[derive(Debug, thiserror::Error)]
-pub enum TableError {
+pub enum TableSetupError {
     /// A table is there with other keys, indexes or stream.
     #[error(
-        "the table {table} has another {part} than the template says; its data is from another version: \
-         take a new data folder, or dump it with the version that made it"
+        "table {table} has another {part} than in the template, from another version: use a new data folder, or dump \
+         the table with the version that created it"
     )]
     OtherShape {
-        /// The table's name.
         table: String,
         /// What differs: `key`, `indexes` or `stream`.
         part: &'static str,
     },
-    /// The endpoint refused.
-    #[error("the table {table} cannot be made: {reason}")]
+    #[error("table {table} cannot be created: {reason}")]
     Refused {
-        /// The table's name.
         table: String,
         /// What the SDK says.
         reason: String,
@@ -34,14 +36,24 @@ pub enum TableError {
 /// nothing.
 ///
 /// # Errors
-/// [`TableError::OtherShape`] for a table that differs from the template, [`TableError::Refused`] for the rest.
-pub async fn create_tables(client: &Client, tables: &[Table]) -> Result<(), TableError> {
+/// [`TableSetupError::OtherShape`] for a table that differs from the template, [`TableSetupError::Refused`] for the rest.
+pub async fn create_tables(client: &Client, tables: &[TableTemplate]) -> Result<(), TableSetupError> {
     for table in tables {
         match client.describe_table().table_name(&table.name).send().await {
             Ok(found) => {
                 let description = found.table().ok_or_else(|| refused(table, "no description"))?;
-                if let Some(part) = difference(table, description) {
-                    return Err(TableError::OtherShape { table: table.name.clone(), part });
+                match difference(table, description) {
+                    None => {}
+                    // Its creation was interrupted before the stream was enabled.
+                    Some(STREAM)
+                        if description.stream_specification().is_none()
+                            && is_empty(client, table).await? =>
+                    {
+                        enable_stream(client, table).await?;
+                    }
+                    Some(part) => {
+                        return Err(TableSetupError::OtherShape { table: table.name.clone(), part });
+                    }
                 }
             }
             Err(e) if e.as_service_error().is_some_and(|e| e.is_resource_not_found_exception()) => {
@@ -54,14 +66,8 @@ pub async fn create_tables(client: &Client, tables: &[Table]) -> Result<(), Tabl
     Ok(())
 }
 
-async fn create(client: &Client, table: &Table) -> Result<(), TableError> {
+async fn create(client: &Client, table: &TableTemplate) -> Result<(), TableSetupError> {
     let some = |indexes: usize| (indexes > 0).then_some(());
-    let mut stream = None;
-    if let Some(view) = &table.stream {
-        let specification =
-            StreamSpecification::builder().stream_enabled(true).stream_view_type(view.clone()).build();
-        stream = Some(specification.map_err(|e| refused(table, e))?);
-    }
     client
         .create_table()
         .table_name(&table.name)
@@ -69,7 +75,7 @@ async fn create(client: &Client, table: &Table) -> Result<(), TableError> {
         .set_attribute_definitions(Some(table.attribute_definitions.clone()))
         .set_global_secondary_indexes(some(table.global_indexes.len()).map(|()| table.global_indexes.clone()))
         .set_local_secondary_indexes(some(table.local_indexes.len()).map(|()| table.local_indexes.clone()))
-        .set_stream_specification(stream)
+        .set_stream_specification(stream(table)?)
         .deletion_protection_enabled(table.deletion_protection)
         .billing_mode(BillingMode::PayPerRequest)
         .send()
@@ -78,8 +84,26 @@ async fn create(client: &Client, table: &Table) -> Result<(), TableError> {
     Ok(())
 }
 
+fn stream(table: &TableTemplate) -> Result<Option<StreamSpecification>, TableSetupError> {
+    let enabled = |view: &StreamViewType| {
+        StreamSpecification::builder().stream_enabled(true).stream_view_type(view.clone()).build()
+    };
+    table.stream.as_ref().map(enabled).transpose().map_err(|e| refused(table, e))
+}
+
+async fn enable_stream(client: &Client, table: &TableTemplate) -> Result<(), TableSetupError> {
+    let update = client.update_table().table_name(&table.name).set_stream_specification(stream(table)?);
+    update.send().await.map_err(|e| refused(table, DisplayErrorContext(&e)))?;
+    Ok(())
+}
+
+async fn is_empty(client: &Client, table: &TableTemplate) -> Result<bool, TableSetupError> {
+    let scan = client.scan().table_name(&table.name).limit(1).send().await;
+    Ok(scan.map_err(|e| refused(table, DisplayErrorContext(&e)))?.count() == 0)
+}
+
 /// Of its own, after every start: a start that was killed between the two steps is made good.
-async fn expire(client: &Client, table: &Table) -> Result<(), TableError> {
+async fn expire(client: &Client, table: &TableTemplate) -> Result<(), TableSetupError> {
     let Some(attribute) = &table.time_to_live else { return Ok(()) };
     let found = client
         .describe_time_to_live()
@@ -105,7 +129,7 @@ async fn expire(client: &Client, table: &Table) -> Result<(), TableError> {
     Ok(())
 }
 
-fn difference(table: &Table, found: &TableDescription) -> Option<&'static str> {
+fn difference(table: &TableTemplate, found: &TableDescription) -> Option<&'static str> {
     let definitions = |all: &[aws_sdk_dynamodb::types::AttributeDefinition]| {
         let mut all: Vec<(String, String)> = all
             .iter()
@@ -145,9 +169,9 @@ fn difference(table: &Table, found: &TableDescription) -> Option<&'static str> {
     }
     let stream =
         found.stream_specification().filter(|s| s.stream_enabled()).and_then(|s| s.stream_view_type());
-    (table.stream.as_ref() != stream).then_some("stream")
+    (table.stream.as_ref() != stream).then_some(STREAM)
 }
 
-fn refused(table: &Table, reason: impl std::fmt::Display) -> TableError {
-    TableError::Refused { table: table.name.clone(), reason: reason.to_string() }
+fn refused(table: &TableTemplate, reason: impl std::fmt::Display) -> TableSetupError {
+    TableSetupError::Refused { table: table.name.clone(), reason: reason.to_string() }
 }

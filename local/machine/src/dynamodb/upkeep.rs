@@ -1,10 +1,15 @@
 //! What the database's file needs now and then, done through a second connection.
+//!
+//! [`finish_table_changes`] makes good what dynoxide does without a transaction: to create a table, it writes the table's
+//! entry first and then makes a table of SQLite's for the items and one for each index; to delete it, it goes the other
+//! way round. A process that is killed in between would leave a table that refuses every write.
 
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Transaction, params};
+use serde_json::Value;
 
 /// What dynoxide adds to the numbers that it keeps before it shows them.
 const SEQUENCE_NUMBER_OFFSET: u128 = 100_000_000_000_000_000_000;
@@ -31,6 +36,73 @@ pub(crate) fn is_disk_full(file: &Path) -> bool {
         probe.write_all(&[1; OPEN_BYTES]).err()
     };
     probe().is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull)
+}
+
+/// Finishes what a killed process has left of a table that was being created, changed or deleted. Nobody was told that
+/// the change was made: a table without items is removed, and from one with items the index that is not there.
+pub(crate) fn finish_table_changes(file: &Path) -> rusqlite::Result<()> {
+    let mut connection = open(file)?;
+    let transaction = connection.transaction()?;
+    if !exists(&transaction, "_tables")? {
+        return Ok(());
+    }
+    let entries: Vec<(String, Option<String>, Option<String>)> = transaction
+        .prepare("SELECT table_name, gsi_definitions, lsi_definitions FROM _tables")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<Result<_, _>>()?;
+    for (table, global, local) in entries {
+        let indexes = [("gsi", global), ("lsi", local)];
+        let has_items = exists(&transaction, &table)?
+            && transaction.query_row(
+                &format!("SELECT EXISTS (SELECT 1 FROM {})", quoted(&table)),
+                [],
+                |row| row.get(0),
+            )?;
+        let mut complete = has_items || exists(&transaction, &table)?;
+        let mut names = vec![table.clone()];
+        for (kind, definitions) in indexes {
+            let Some(Value::Array(all)) = definitions.and_then(|text| serde_json::from_str(&text).ok())
+            else {
+                continue;
+            };
+            let mut found = Vec::new();
+            for definition in &all {
+                let name =
+                    format!("{table}::{kind}::{}", definition["IndexName"].as_str().unwrap_or_default());
+                if exists(&transaction, &name)? {
+                    found.push(definition);
+                }
+                names.push(name);
+            }
+            if found.len() < all.len() {
+                complete = false;
+                let update = format!("UPDATE _tables SET {kind}_definitions = ?2 WHERE table_name = ?1");
+                let found = (!found.is_empty()).then(|| serde_json::json!(found).to_string());
+                transaction.execute(&update, params![table, found])?;
+            }
+        }
+        if complete {
+            continue;
+        }
+        tracing::warn!(table, has_items, "a change of this table was interrupted: it is undone");
+        if !has_items {
+            for name in names {
+                transaction.execute_batch(&format!("DROP TABLE IF EXISTS {}", quoted(&name)))?;
+            }
+            transaction.execute("DELETE FROM _stream_records WHERE table_name = ?1", [&table])?;
+            transaction.execute("DELETE FROM _tables WHERE table_name = ?1", [&table])?;
+        }
+    }
+    transaction.commit()
+}
+
+fn exists(transaction: &Transaction<'_>, table: &str) -> rusqlite::Result<bool> {
+    let found = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1)";
+    transaction.query_row(found, [table], |row| row.get(0))
+}
+
+fn quoted(table: &str) -> String {
+    format!("\"{}\"", table.replace('"', "\"\""))
 }
 
 /// Writes everything that was committed to the disk.

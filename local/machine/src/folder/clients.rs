@@ -13,11 +13,11 @@ const FILE: &str = "clients";
 
 /// Registers this process as one that works on a folder through another process, until it is dropped.
 #[derive(Debug)]
-pub struct Client {
+pub struct ClientRegistration {
     _lock: File,
 }
 
-impl Client {
+impl ClientRegistration {
     /// Registers this process at the folder.
     ///
     /// # Errors
@@ -58,7 +58,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert!(!has_clients(dir.path()).unwrap());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "a look leaves nothing");
-        let (one, other) = (Client::join(dir.path()).unwrap(), Client::join(dir.path()).unwrap());
+        let (one, other) =
+            (ClientRegistration::join(dir.path()).unwrap(), ClientRegistration::join(dir.path()).unwrap());
         drop(one);
         assert!(has_clients(dir.path()).unwrap());
         drop(other);

@@ -1,7 +1,7 @@
 use super::*;
 
-fn server() -> Server {
-    Server {
+fn server() -> FolderHost {
+    FolderHost {
         pid: std::process::id(),
         http: "127.0.0.1:1".parse().unwrap(),
         dynamodb: "127.0.0.1:2".parse().unwrap(),
@@ -14,30 +14,30 @@ fn server() -> Server {
 fn a_second_server_on_a_folder_is_told_who_has_it() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("data");
-    let folder = Folder::open(&path, Missing::Make).unwrap();
+    let folder = Folder::open(&path, MissingFolder::Create).unwrap();
     assert_eq!(running_server(&path).unwrap(), None, "not ready yet");
     folder.announce(&server()).unwrap();
     assert_eq!(running_server(&path).unwrap(), Some(server()));
-    let refused = Folder::open(&path, Missing::Make).unwrap_err();
+    let refused = Folder::open(&path, MissingFolder::Create).unwrap_err();
     assert!(matches!(&refused, FolderError::InUse { server: Some(s), .. } if **s == server()));
     assert!(refused.to_string().contains("http://127.0.0.1:1"), "{refused}");
     folder.withdraw().unwrap();
     drop(folder);
     assert_eq!(last_server(&path), Some(server()), "for those who worked through it");
-    Folder::open(&path, Missing::Make).unwrap();
+    Folder::open(&path, MissingFolder::Create).unwrap();
 }
 
 #[test]
 fn what_a_killed_server_left_is_not_believed() {
     let dir = tempfile::tempdir().unwrap();
-    let folder = Folder::open(dir.path(), Missing::Make).unwrap();
+    let folder = Folder::open(dir.path(), MissingFolder::Create).unwrap();
     folder.announce(&server()).unwrap();
     // As SIGKILL does: the lock goes, the file stays.
     drop(folder);
     assert!(dir.path().join("server.json").exists());
     assert_eq!(running_server(dir.path()).unwrap(), None);
     assert_eq!(last_server(dir.path()), Some(server()));
-    Folder::open(dir.path(), Missing::Make).unwrap();
+    Folder::open(dir.path(), MissingFolder::Create).unwrap();
     assert!(!dir.path().join("server.json").exists());
     assert_eq!(last_server(dir.path()), Some(server()));
 }
@@ -45,7 +45,7 @@ fn what_a_killed_server_left_is_not_believed() {
 #[test]
 fn a_server_of_an_earlier_version_is_found_without_object_storage() {
     let dir = tempfile::tempdir().unwrap();
-    let _folder = Folder::open(dir.path(), Missing::Make).unwrap();
+    let _folder = Folder::open(dir.path(), MissingFolder::Create).unwrap();
     let earlier = r#"{"pid":7,"http":"127.0.0.1:1","dynamodb":"127.0.0.1:2"}"#;
     fs::write(dir.path().join("server.json"), earlier).unwrap();
     let found = running_server(dir.path()).unwrap().unwrap();
@@ -55,20 +55,26 @@ fn a_server_of_an_earlier_version_is_found_without_object_storage() {
 #[test]
 fn a_folder_of_another_version_is_refused_with_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
-    drop(Folder::open(dir.path(), Missing::Make).unwrap());
+    drop(Folder::open(dir.path(), MissingFolder::Create).unwrap());
     fs::write(dir.path().join("format.json"), r#"{"format":7,"created_by":"nextbasket 9.0.0"}"#).unwrap();
-    let refused = Folder::open(dir.path(), Missing::Make).unwrap_err();
+    let refused = Folder::open(dir.path(), MissingFolder::Create).unwrap_err();
     assert!(matches!(refused, FolderError::OtherFormat { found: 7, .. }));
-    assert!(refused.to_string().contains("use the version that made it"), "{refused}");
+    assert!(refused.to_string().contains("use the version that created it"), "{refused}");
     fs::write(dir.path().join("format.json"), "{").unwrap();
-    assert!(matches!(Folder::open(dir.path(), Missing::Make).unwrap_err(), FolderError::Damaged { .. }));
+    assert!(matches!(
+        Folder::open(dir.path(), MissingFolder::Create).unwrap_err(),
+        FolderError::Damaged { .. }
+    ));
 }
 
 #[test]
 fn a_folder_with_other_files_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("thesis.tex"), "").unwrap();
-    assert!(matches!(Folder::open(dir.path(), Missing::Make).unwrap_err(), FolderError::NotOurs { .. }));
+    assert!(matches!(
+        Folder::open(dir.path(), MissingFolder::Create).unwrap_err(),
+        FolderError::NotOurs { .. }
+    ));
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 }
 
@@ -77,7 +83,7 @@ fn a_start_that_was_killed_at_once_does_not_spoil_the_folder() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("lock"), "").unwrap();
     fs::write(dir.path().join("format.json.new"), "{").unwrap();
-    Folder::open(dir.path(), Missing::Make).unwrap();
+    Folder::open(dir.path(), MissingFolder::Create).unwrap();
 }
 
 #[test]
@@ -91,44 +97,47 @@ fn a_folder_that_is_not_there_has_no_server() {
 fn a_folder_that_is_not_there_is_made_only_for_what_fills_it() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("shpo");
-    let refused = Folder::open(&path, Missing::Refuse).unwrap_err();
+    let refused = Folder::open(&path, MissingFolder::Fail).unwrap_err();
     assert!(matches!(refused, FolderError::Missing { .. }));
     let sentence = refused.to_string();
-    assert!(sentence.starts_with(&format!("there is no data folder \"{}\": ", path.display())), "{sentence}");
+    assert!(sentence.starts_with(&format!("no data folder \"{}\": ", path.display())), "{sentence}");
     assert!(!path.exists());
     fs::create_dir(&path).unwrap();
-    assert!(matches!(Folder::open(&path, Missing::Refuse), Err(FolderError::Missing { .. })), "empty");
+    assert!(matches!(Folder::open(&path, MissingFolder::Fail), Err(FolderError::Missing { .. })), "empty");
     assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
-    drop(Folder::open(&path, Missing::Make).unwrap());
-    Folder::open(&path, Missing::Refuse).unwrap();
+    drop(Folder::open(&path, MissingFolder::Create).unwrap());
+    Folder::open(&path, MissingFolder::Fail).unwrap();
 }
 
 #[test]
 fn a_folder_that_lost_its_database_is_damaged_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
-    let folder = Folder::open(dir.path(), Missing::Make).unwrap();
+    let folder = Folder::open(dir.path(), MissingFolder::Create).unwrap();
     drop(folder);
-    let folder = Folder::open(dir.path(), Missing::Make).unwrap();
+    let folder = Folder::open(dir.path(), MissingFolder::Create).unwrap();
     // A start that was killed before the database was there is begun again; from here on it is not.
     folder.complete().unwrap();
     folder.complete().unwrap();
     drop(folder);
     let database = dir.path().join(DATABASE);
     let refused = |problem: &str| {
-        for missing in [Missing::Make, Missing::Refuse] {
+        for missing in [MissingFolder::Create, MissingFolder::Fail] {
             let refused = Folder::open(dir.path(), missing).unwrap_err();
             assert!(matches!(refused, FolderError::Incomplete { .. }), "{refused}");
             let sentence = refused.to_string();
-            assert!(sentence.contains(&format!("is damaged: {problem}. Put the file back")), "{sentence}");
+            assert!(
+                sentence.contains(&format!("is damaged: {problem}. Restore the file from a copy")),
+                "{sentence}"
+            );
         }
     };
     refused("dynamodb.sqlite is missing");
     fs::write(&database, "").unwrap();
     refused("dynamodb.sqlite is empty");
     fs::write(&database, "not a database, whatever its name says").unwrap();
-    refused("dynamodb.sqlite is no database");
+    refused("dynamodb.sqlite is not a database");
     fs::write(&database, b"SQLite format 3\0and the rest").unwrap();
-    drop(Folder::open(dir.path(), Missing::Refuse).unwrap());
+    drop(Folder::open(dir.path(), MissingFolder::Fail).unwrap());
     fs::create_dir_all(dir.path().join("s3/files")).unwrap();
     refused("s3/index.sqlite is missing");
     let earlier = r#"{"format":1,"created_by":"nextbasket 0.1.0"}"#;
@@ -143,9 +152,9 @@ fn a_folder_is_its_owners_alone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("data");
     let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
-    drop(Folder::open(&path, Missing::Make).unwrap());
+    drop(Folder::open(&path, MissingFolder::Create).unwrap());
     assert_eq!(mode(), 0o700);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    drop(Folder::open(&path, Missing::Refuse).unwrap());
+    drop(Folder::open(&path, MissingFolder::Fail).unwrap());
     assert_eq!(mode(), 0o700);
 }

@@ -12,14 +12,14 @@ use serde_json::{Map, Value, json};
 use crate::invoke::epoch_millis;
 use crate::template::{ACCOUNT, REGION};
 
-use super::Target;
+use super::RouteTarget;
 use super::router::{Match, decoded};
 
 /// The event. It goes through JSON, so that the function sees what it would see in its own process.
 pub(crate) fn event(
     head: &Parts,
     body: &[u8],
-    matched: &Match<'_, Target>,
+    matched: &Match<'_, RouteTarget>,
     peer: SocketAddr,
     request_id: &str,
 ) -> Result<ApiGatewayV2httpRequest, serde_json::Error> {

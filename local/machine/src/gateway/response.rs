@@ -12,11 +12,11 @@ use http::{HeaderValue, StatusCode};
 /// Why an answer is no HTTP response. The gateway answers 500 in its place.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ResponseError {
-    #[error("{0} is no HTTP status")]
+    #[error("statusCode {0} is not an HTTP status")]
     Status(i64),
-    #[error("the body is said to be base64 and is not: {0}")]
+    #[error("isBase64Encoded is true, but the body is not valid base64: {0}")]
     Base64(#[from] base64::DecodeError),
-    #[error("a cookie is no header value")]
+    #[error("a cookie is not a valid header value")]
     Cookie,
 }
 

@@ -12,7 +12,6 @@ pub(crate) struct Router<T> {
 
 /// The route that a request takes.
 pub(crate) struct Match<'a, T> {
-    /// The route's key.
     pub(crate) key: &'a str,
     /// Where it leads.
     pub(crate) target: &'a T,

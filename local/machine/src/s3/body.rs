@@ -12,7 +12,7 @@ use s3s::{S3Error, S3ErrorCode, S3Request, S3Result, TrailingHeaders};
 
 use super::checksum::{Algorithm, Checksum, Given, Hasher};
 use super::error::{bad_request, broken, refused};
-use super::files::{Files, Incoming, Piece};
+use super::files::{FilePiece, Files, Incoming};
 
 /// What a request says of its body.
 pub(super) struct Claims {
@@ -60,8 +60,8 @@ impl Received {
         hex(&self.md5)
     }
 
-    pub(super) fn piece(&self) -> Piece {
-        Piece { file: self.file.number(), size: self.size }
+    pub(super) fn piece(&self) -> FilePiece {
+        FilePiece { file: self.file.number(), size: self.size }
     }
 }
 

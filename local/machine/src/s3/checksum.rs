@@ -22,7 +22,7 @@ pub(super) enum Algorithm {
 
 /// What a checksum is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Kind {
+pub(super) struct ChecksumKind {
     pub(super) algorithm: Algorithm,
     /// Of the checksums of the parts, and not of the bytes.
     pub(super) composite: bool,
@@ -31,7 +31,7 @@ pub(super) struct Kind {
 /// A checksum: base64, and for a composite one `-` and the number of parts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Checksum {
-    pub(super) kind: Kind,
+    pub(super) kind: ChecksumKind,
     pub(super) value: String,
 }
 
@@ -141,9 +141,9 @@ impl Algorithm {
     }
 }
 
-impl Kind {
+impl ChecksumKind {
     pub(super) fn whole(algorithm: Algorithm) -> Self {
-        Kind { algorithm, composite: false }
+        ChecksumKind { algorithm, composite: false }
     }
 
     /// Of a multipart upload: the sums are composite unless asked otherwise, CRC-64 never is.
@@ -168,7 +168,7 @@ impl Kind {
             Algorithm::Sha1 | Algorithm::Sha256 => composite,
         };
         if possible {
-            return Ok(Some(Kind { algorithm, composite }));
+            return Ok(Some(ChecksumKind { algorithm, composite }));
         }
         Err(refused(
             S3ErrorCode::InvalidRequest,
@@ -198,7 +198,7 @@ impl Checksum {
             count += 1;
         }
         let Checksum { value, .. } = hasher.finish();
-        Ok(Checksum { kind: Kind { algorithm, composite: true }, value: format!("{value}-{count}") })
+        Ok(Checksum { kind: ChecksumKind { algorithm, composite: true }, value: format!("{value}-{count}") })
     }
 
     /// Whether a request means this one. It may leave the number of parts out.
@@ -229,6 +229,6 @@ impl Hasher {
             Algorithm::Sha1 => sums.checksum_sha1,
             Algorithm::Sha256 => sums.checksum_sha256,
         };
-        Checksum { kind: Kind::whole(self.algorithm), value: value.unwrap_or_default() }
+        Checksum { kind: ChecksumKind::whole(self.algorithm), value: value.unwrap_or_default() }
     }
 }

@@ -11,7 +11,7 @@ use super::index::Object;
 
 /// What has to be under a key for a write to be done.
 #[derive(Debug, Clone)]
-pub(super) enum Condition {
+pub(super) enum WriteCondition {
     /// Whatever is there.
     Always,
     /// Nothing is there: `If-None-Match: *`.
@@ -20,15 +20,15 @@ pub(super) enum Condition {
     Matches(ETagCondition),
 }
 
-impl Condition {
+impl WriteCondition {
     pub(super) fn of(
         if_match: Option<ETagCondition>,
         if_none_match: Option<ETagCondition>,
     ) -> S3Result<Self> {
         match (if_match, if_none_match) {
-            (None, None) => Ok(Condition::Always),
-            (None, Some(ETagCondition::Any)) => Ok(Condition::Absent),
-            (Some(etag), None) => Ok(Condition::Matches(etag)),
+            (None, None) => Ok(WriteCondition::Always),
+            (None, Some(ETagCondition::Any)) => Ok(WriteCondition::Absent),
+            (Some(etag), None) => Ok(WriteCondition::Matches(etag)),
             (_, Some(_)) => Err(refused(
                 S3ErrorCode::NotImplemented,
                 "a write can have If-Match, or If-None-Match with *, and nothing else",
@@ -39,10 +39,10 @@ impl Condition {
     /// `etag` is that of the object that is there, if there is one.
     pub(super) fn check(&self, etag: Option<&str>) -> S3Result<()> {
         match (self, etag) {
-            (Condition::Always, _) | (Condition::Absent, None) => Ok(()),
-            (Condition::Matches(_), None) => Err(S3Error::new(S3ErrorCode::NoSuchKey)),
-            (Condition::Matches(wanted), Some(etag)) if matches(wanted, etag) => Ok(()),
-            (Condition::Absent | Condition::Matches(_), Some(_)) => Err(failed()),
+            (WriteCondition::Always, _) | (WriteCondition::Absent, None) => Ok(()),
+            (WriteCondition::Matches(_), None) => Err(S3Error::new(S3ErrorCode::NoSuchKey)),
+            (WriteCondition::Matches(wanted), Some(etag)) if matches(wanted, etag) => Ok(()),
+            (WriteCondition::Absent | WriteCondition::Matches(_), Some(_)) => Err(failed()),
         }
     }
 }

@@ -6,14 +6,14 @@ use s3s::dto::*;
 use s3s::{S3ErrorCode, S3Request, S3Result};
 
 use super::checksum;
-use super::condition::{Condition, Reading};
+use super::condition::{Reading, WriteCondition};
 use super::error::{broken, refused};
-use super::files::{Incoming, Piece};
+use super::files::{FilePiece, Incoming};
 use super::index::NewObject;
 use super::object::facts;
-use super::store::Store;
+use super::store::ObjectStore;
 
-impl Store {
+impl ObjectStore {
     pub(super) async fn copy_object(
         &self,
         request: S3Request<CopyObjectInput>,
@@ -43,10 +43,10 @@ impl Store {
         reading.check_source(&source)?;
         let mut facts = if replace { facts!(input) } else { source.facts.clone() };
         facts.checksum.clone_from(&source.facts.checksum);
-        let (mut files, mut pieces): (Vec<Incoming>, Vec<Piece>) = (Vec::new(), Vec::new());
+        let (mut files, mut pieces): (Vec<Incoming>, Vec<FilePiece>) = (Vec::new(), Vec::new());
         for piece in &source.pieces {
             let file = self.files.copy(piece.file).map_err(broken)?;
-            pieces.push(Piece { file: file.number(), size: piece.size });
+            pieces.push(FilePiece { file: file.number(), size: piece.size });
             files.push(file);
         }
         let modified = SystemTime::now();
@@ -58,7 +58,7 @@ impl Store {
             facts: &facts,
             pieces: &pieces,
         };
-        let free = self.index.put(&object, &Condition::Always)?;
+        let free = self.index.put(&object, &WriteCondition::Always)?;
         files.into_iter().for_each(Incoming::keep);
         self.files.remove(&free);
         let mut result = CopyObjectResult {

@@ -15,12 +15,11 @@ const CHUNK: usize = 128 * 1024;
 
 /// A part of an object's bytes: a file and its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Piece {
+pub(super) struct FilePiece {
     pub(super) file: i64,
     pub(super) size: u64,
 }
 
-/// The folder of files.
 pub(super) struct Files {
     folder: PathBuf,
     next: AtomicI64,
@@ -160,7 +159,7 @@ impl Drop for Hold {
 /// The bytes of some pieces, chunk by chunk.
 pub(super) struct Reader {
     hold: Hold,
-    pieces: VecDeque<Piece>,
+    pieces: VecDeque<FilePiece>,
     skip: u64,
     left: u64,
     open: Option<File>,
@@ -168,7 +167,7 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Reads a range of the pieces' bytes, all of which lie within them.
-    pub(super) fn new(hold: Hold, pieces: impl IntoIterator<Item = Piece>, range: &Range<u64>) -> Self {
+    pub(super) fn new(hold: Hold, pieces: impl IntoIterator<Item = FilePiece>, range: &Range<u64>) -> Self {
         let left = range.end.saturating_sub(range.start);
         Reader { hold, pieces: pieces.into_iter().collect(), skip: range.start, left, open: None }
     }

@@ -20,18 +20,18 @@ pub(super) use uploads::{Begun, Part};
 use super::error::broken;
 
 /// The index. One connection, as every use of it takes microseconds.
-pub(super) struct Index {
+pub(super) struct ObjectIndex {
     connection: Mutex<Connection>,
 }
 
-impl Index {
+impl ObjectIndex {
     pub(super) fn open(file: &Path, kept: bool) -> rusqlite::Result<Self> {
         let connection = Connection::open(file)?;
         // Committed is what has been handed to the operating system; it reaches the disk in its time.
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", if kept { "NORMAL" } else { "OFF" })?;
         connection.execute_batch(schema::SCHEMA)?;
-        Ok(Index { connection: Mutex::new(connection) })
+        Ok(ObjectIndex { connection: Mutex::new(connection) })
     }
 
     /// The numbers of all files that something refers to.

@@ -8,7 +8,7 @@ use s3s::{S3Error, S3ErrorCode, S3Request, S3Result};
 
 use super::error::{broken, refused};
 use super::index::Wanted;
-use super::store::Store;
+use super::store::ObjectStore;
 
 /// Most entries of one page.
 pub(super) const MOST: i32 = 1000;
@@ -16,7 +16,7 @@ pub(super) const MOST: i32 = 1000;
 /// What stays as it is in keys that are asked for as parts of URLs.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
-impl Store {
+impl ObjectStore {
     pub(super) async fn list_buckets(&self, _: S3Request<ListBucketsInput>) -> S3Result<ListBucketsOutput> {
         let buckets = self.index.buckets().map_err(broken)?;
         let buckets = buckets.into_iter().map(|(name, created)| Bucket {

@@ -7,14 +7,14 @@ use s3s::dto::*;
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Result};
 
 use super::body::{Claims, hex, receive};
-use super::checksum::{self, Algorithm, Checksum, Kind};
-use super::condition::Condition;
+use super::checksum::{self, Algorithm, Checksum, ChecksumKind};
+use super::condition::WriteCondition;
 use super::error::{broken, refused};
 use super::files::{Hold, Reader};
 use super::index::{Begun, NewObject, Part as Stored};
 use super::listing::{Encoding, most};
 use super::object::{MOST_AT_ONCE, facts};
-use super::store::Store;
+use super::store::ObjectStore;
 
 /// Least bytes of every part but the last: 5 MB, as S3 has it.
 const LEAST: u64 = 5 * 1024 * 1024;
@@ -22,13 +22,13 @@ const LEAST: u64 = 5 * 1024 * 1024;
 /// The numbers that parts can have.
 const NUMBERS: std::ops::RangeInclusive<i32> = 1..=10_000;
 
-impl Store {
+impl ObjectStore {
     pub(super) async fn create_multipart_upload(
         &self,
         request: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<CreateMultipartUploadOutput> {
         let mut input = request.input;
-        let kind = Kind::of_upload(input.checksum_algorithm.as_ref(), input.checksum_type.as_ref())?;
+        let kind = ChecksumKind::of_upload(input.checksum_algorithm.as_ref(), input.checksum_type.as_ref())?;
         let begun = Begun { facts: facts!(input), kind };
         // In the order in which they are begun.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -39,7 +39,7 @@ impl Store {
             key: Some(input.key),
             upload_id: Some(id),
             checksum_algorithm: kind.map(|kind| kind.algorithm.dto()),
-            checksum_type: kind.map(Kind::dto),
+            checksum_type: kind.map(ChecksumKind::dto),
             ..Default::default()
         })
     }
@@ -120,7 +120,7 @@ impl Store {
             is_truncated: Some(truncated),
             next_part_number_marker: if truncated { last } else { None },
             checksum_algorithm: kind.map(|kind| kind.algorithm.dto()),
-            checksum_type: kind.map(Kind::dto),
+            checksum_type: kind.map(ChecksumKind::dto),
             ..Default::default()
         })
     }
@@ -152,7 +152,7 @@ impl Store {
             upload_id: Some(upload.id),
             initiated: Some(upload.time.into()),
             checksum_algorithm: upload.begun.kind.map(|kind| kind.algorithm.dto()),
-            checksum_type: upload.begun.kind.map(Kind::dto),
+            checksum_type: upload.begun.kind.map(ChecksumKind::dto),
             ..Default::default()
         });
         let uploads = uploads.collect();
@@ -186,7 +186,7 @@ impl Store {
         request: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<CompleteMultipartUploadOutput> {
         let mut input = request.input;
-        let condition = Condition::of(input.if_match.take(), input.if_none_match.take())?;
+        let condition = WriteCondition::of(input.if_match.take(), input.if_none_match.take())?;
         let given = checksum::given!(input).single()?;
         let upload = self.index.upload(&input.bucket, &input.key, &input.upload_id)?;
         let (stored, hold) = self.index.parts(&upload.id, 0, usize::MAX, |parts| {
@@ -230,7 +230,11 @@ impl Store {
 }
 
 /// The stored parts that a request lists, in its order, if they are those that it means.
-fn chosen(listed: Vec<CompletedPart>, stored: Vec<Stored>, kind: Option<Kind>) -> S3Result<Vec<Stored>> {
+fn chosen(
+    listed: Vec<CompletedPart>,
+    stored: Vec<Stored>,
+    kind: Option<ChecksumKind>,
+) -> S3Result<Vec<Stored>> {
     if listed.is_empty() {
         return Err(refused(S3ErrorCode::MalformedXML, "an object has at least one part"));
     }
@@ -265,8 +269,8 @@ fn chosen(listed: Vec<CompletedPart>, stored: Vec<Stored>, kind: Option<Kind>) -
 }
 
 /// The object's checksum: of the parts' checksums, or of all bytes.
-async fn sum(kind: Option<Kind>, parts: &[Stored], hold: Hold) -> S3Result<Checksum> {
-    let kind = kind.unwrap_or(Kind::whole(Algorithm::Crc64Nvme));
+async fn sum(kind: Option<ChecksumKind>, parts: &[Stored], hold: Hold) -> S3Result<Checksum> {
+    let kind = kind.unwrap_or(ChecksumKind::whole(Algorithm::Crc64Nvme));
     if kind.composite {
         return Checksum::composite(kind.algorithm, parts.iter().map(|part| &part.checksum));
     }

@@ -8,11 +8,11 @@ use s3s::{S3Error, S3ErrorCode, S3Request, S3Result};
 
 use super::body::{Claims, receive};
 use super::checksum::{self, Algorithm};
-use super::condition::{Condition, Reading};
+use super::condition::{Reading, WriteCondition};
 use super::error::{broken, refused};
 use super::files::Reader;
 use super::index::{Facts, NewObject};
-use super::store::Store;
+use super::store::ObjectStore;
 
 /// Most bytes that one request can put: 5 GB, as S3 has it.
 pub(super) const MOST_AT_ONCE: i64 = 5 * 1024 * 1024 * 1024;
@@ -106,14 +106,14 @@ fn without_transport(encoding: &str) -> Option<String> {
     (!kept.is_empty()).then(|| kept.join(","))
 }
 
-impl Store {
+impl ObjectStore {
     pub(super) async fn put_object(
         &self,
         mut request: S3Request<PutObjectInput>,
     ) -> S3Result<PutObjectOutput> {
         let input = &mut request.input;
         let (body, length, md5) = (input.body.take(), input.content_length, input.content_md5.take());
-        let condition = Condition::of(input.if_match.take(), input.if_none_match.take())?;
+        let condition = WriteCondition::of(input.if_match.take(), input.if_none_match.take())?;
         let mut facts = facts!(input);
         let (given, asked) = (checksum::given!(input), input.checksum_algorithm.take());
         if length.is_some_and(|length| length > MOST_AT_ONCE) {
@@ -169,7 +169,7 @@ impl Store {
     ) -> S3Result<DeleteObjectOutput> {
         let input = request.input;
         whole(None, input.version_id.as_deref())?;
-        let condition = Condition::of(input.if_match, None)?;
+        let condition = WriteCondition::of(input.if_match, None)?;
         let free = self.index.delete(&input.bucket, &input.key, &condition)?;
         self.files.remove(&free);
         Ok(DeleteObjectOutput::default())
@@ -183,8 +183,9 @@ impl Store {
         self.index.expect_bucket(&input.bucket)?;
         let (mut deleted, mut errors) = (Vec::new(), Vec::new());
         for object in input.delete.objects {
-            let condition =
-                object.e_tag.map_or(Condition::Always, |e| Condition::Matches(ETagCondition::ETag(e)));
+            let condition = object
+                .e_tag
+                .map_or(WriteCondition::Always, |e| WriteCondition::Matches(ETagCondition::ETag(e)));
             let done = whole(None, object.version_id.as_deref())
                 .and_then(|()| self.index.delete(&input.bucket, &object.key, &condition));
             match done {

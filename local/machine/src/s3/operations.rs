@@ -4,12 +4,12 @@ use futures::future::BoxFuture;
 use s3s::dto::*;
 use s3s::{S3Request, S3Response, S3Result};
 
-use super::store::Store;
+use super::store::ObjectStore;
 
-/// Each operation is the method of the same name of [`Store`], which stands in the file that is named.
+/// Each operation is the method of the same name of [`ObjectStore`], which stands in the file that is named.
 macro_rules! operations {
     ($($operation:ident: $input:ident => $output:ident;)*) => {
-        impl s3s::S3 for Store {
+        impl s3s::S3 for ObjectStore {
             $(
                 fn $operation<'s, 'f>(
                     &'s self,
@@ -19,7 +19,7 @@ macro_rules! operations {
                     's: 'f,
                     Self: 'f,
                 {
-                    Box::pin(async move { Store::$operation(self, request).await.map(S3Response::new) })
+                    Box::pin(async move { ObjectStore::$operation(self, request).await.map(S3Response::new) })
                 }
             )*
         }

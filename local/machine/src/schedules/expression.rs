@@ -7,7 +7,7 @@ use croner::parser::{CronParser, Seconds, Year};
 
 /// When something is due.
 #[derive(Debug, Clone)]
-pub enum Expression {
+pub enum ScheduleExpression {
     /// Again and again after so long.
     Rate(TimeDelta),
     /// At the times that match.
@@ -29,7 +29,7 @@ impl ExpressionError {
     }
 }
 
-impl Expression {
+impl ScheduleExpression {
     /// From its text.
     ///
     /// # Errors
@@ -99,7 +99,7 @@ mod tests {
     }
 
     fn next(expression: &str, after: &str) -> String {
-        Expression::parse(expression).unwrap().next(time(after)).unwrap().to_rfc3339()
+        ScheduleExpression::parse(expression).unwrap().next(time(after)).unwrap().to_rfc3339()
     }
 
     #[test]
@@ -116,11 +116,11 @@ mod tests {
 
     #[test]
     fn the_latest_due_time_is_the_last_one_missed() {
-        let nightly = Expression::parse("cron(0 3 * * ? *)").unwrap();
+        let nightly = ScheduleExpression::parse("cron(0 3 * * ? *)").unwrap();
         let (seen, now) = (time("2026-05-17T03:00:00Z"), time("2026-05-20T09:00:00Z"));
         assert_eq!(nightly.latest(seen, now), Some(time("2026-05-20T03:00:00Z")));
         assert_eq!(nightly.latest(seen, seen), None);
-        let hourly = Expression::parse("rate(2 hours)").unwrap();
+        let hourly = ScheduleExpression::parse("rate(2 hours)").unwrap();
         assert_eq!(hourly.latest(seen, time("2026-05-17T08:59:00Z")), Some(time("2026-05-17T07:00:00Z")));
         assert_eq!(hourly.latest(seen, time("2026-05-17T04:59:00Z")), None);
     }
@@ -134,7 +134,7 @@ mod tests {
             ("cron(0 25 * * ? *)", "25"),
             ("daily", "must be rate(…) or cron(…)"),
         ] {
-            let error = Expression::parse(wrong).unwrap_err().to_string();
+            let error = ScheduleExpression::parse(wrong).unwrap_err().to_string();
             assert!(error.starts_with(wrong) && error.contains(problem), "{error}");
         }
     }

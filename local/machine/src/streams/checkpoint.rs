@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::{Progress, StreamError};
+use super::{MappingProgress, StreamError};
 use crate::folder::write_atomically;
 
 /// The checkpoints of one mapping.
@@ -87,11 +87,11 @@ impl Checkpoints {
         (done, u64::try_from(ahead).unwrap_or(u64::MAX))
     }
 
-    pub(crate) fn progress(&self) -> Progress {
+    pub(crate) fn progress(&self) -> MappingProgress {
         let state = self.state();
         let under_way =
             state.shards.values().flat_map(|s| s.under_way.values()).filter(|done| !**done).count();
-        Progress { delivered: state.delivered, given_up: state.given_up, under_way }
+        MappingProgress { delivered: state.delivered, given_up: state.given_up, under_way }
     }
 
     /// Tells of every change from now on.
@@ -177,10 +177,10 @@ mod tests {
         assert_eq!(checkpoints.of("s"), None);
         checkpoints.taken("s", 1..=1);
         assert_eq!(checkpoints.of("s"), Some(1));
-        assert_eq!(checkpoints.progress(), Progress { delivered: 4, given_up: 0, under_way: 1 });
+        assert_eq!(checkpoints.progress(), MappingProgress { delivered: 4, given_up: 0, under_way: 1 });
         checkpoints.given_up("s", 2..=2);
         assert_eq!(checkpoints.of("s"), Some(5));
-        assert_eq!(checkpoints.progress(), Progress { delivered: 4, given_up: 1, under_way: 0 });
+        assert_eq!(checkpoints.progress(), MappingProgress { delivered: 4, given_up: 1, under_way: 0 });
     }
 
     #[test]

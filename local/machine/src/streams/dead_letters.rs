@@ -19,22 +19,22 @@ pub struct DeadLetters {
 
 /// Why records were given up.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Condition {
+pub(crate) enum DeadLetterCondition {
     RetryAttemptsExhausted,
     RecordAgeExceeded,
 }
 
-impl Condition {
+impl DeadLetterCondition {
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Condition::RetryAttemptsExhausted => "RetryAttemptsExhausted",
-            Condition::RecordAgeExceeded => "RecordAgeExceeded",
+            DeadLetterCondition::RetryAttemptsExhausted => "RetryAttemptsExhausted",
+            DeadLetterCondition::RecordAgeExceeded => "RecordAgeExceeded",
         }
     }
 }
 
 pub(crate) struct GivenUp<'a> {
-    pub(crate) condition: Condition,
+    pub(crate) condition: DeadLetterCondition,
     pub(crate) function_arn: String,
     pub(crate) request_id: &'a str,
     pub(crate) invocations: u32,
@@ -47,7 +47,7 @@ pub(crate) struct GivenUp<'a> {
 
 /// A note that could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("the dead letters {path} cannot be written: {source}", path = .path.display())]
+#[error("dead letters {path} cannot be written: {source}", path = .path.display())]
 pub(crate) struct NotWritten {
     path: PathBuf,
     source: std::io::Error,

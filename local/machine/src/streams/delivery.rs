@@ -11,9 +11,9 @@ use tokio::sync::watch;
 use crate::invoke::{InvocationError, StreamFunction, invoke, request_id};
 use crate::template::{Function, StreamMapping};
 
-use super::Pace;
+use super::MappingPace;
 use super::checkpoint::Checkpoints;
-use super::dead_letters::{Condition, DeadLetters, GivenUp};
+use super::dead_letters::{DeadLetterCondition, DeadLetters, GivenUp};
 use super::record::Delivered;
 use super::trouble::Trouble;
 
@@ -27,7 +27,7 @@ pub(crate) struct Delivery {
     pub(crate) handler: StreamFunction,
     pub(crate) stream_arn: String,
     pub(crate) shard: String,
-    pub(crate) pace: Pace,
+    pub(crate) pace: MappingPace,
     pub(crate) checkpoints: Arc<Checkpoints>,
     pub(crate) dead_letters: Arc<DeadLetters>,
     pub(crate) trouble: Arc<Trouble>,
@@ -37,7 +37,7 @@ pub(crate) struct Delivery {
 }
 
 /// Records that are given to the function together.
-struct Batch {
+struct RecordBatch {
     records: Vec<Delivered>,
     /// How often its first record was tried again. Halving does not count, nor what failed before other records.
     retries: u32,
@@ -48,7 +48,7 @@ struct Batch {
     request_id: String,
 }
 
-enum Outcome {
+enum DeliveryOutcome {
     Taken,
     /// The records before this one were taken.
     FailedAt(usize),
@@ -58,7 +58,8 @@ enum Outcome {
 impl Delivery {
     /// Returns when every record was taken or given up, or the mapping is stopped.
     pub(crate) async fn deliver(&self, records: Vec<Delivered>) {
-        let first = Batch { records, retries: 0, invocations: 0, crashed: false, request_id: String::new() };
+        let first =
+            RecordBatch { records, retries: 0, invocations: 0, crashed: false, request_id: String::new() };
         let mut batches = VecDeque::from([first]);
         while let Some(mut batch) = batches.pop_front() {
             self.give_up_old(&mut batch).await;
@@ -69,16 +70,18 @@ impl Delivery {
                 return;
             }
             match self.attempt(&mut batch).await {
-                Outcome::Taken => self.taken(&batch.records),
-                Outcome::FailedAt(0) | Outcome::Crashed => match self.after_failure(batch).await {
-                    Some(again) => again.into_iter().rev().for_each(|batch| batches.push_front(batch)),
-                    None => return,
-                },
-                Outcome::FailedAt(at) => {
+                DeliveryOutcome::Taken => self.taken(&batch.records),
+                DeliveryOutcome::FailedAt(0) | DeliveryOutcome::Crashed => {
+                    match self.after_failure(batch).await {
+                        Some(again) => again.into_iter().rev().for_each(|batch| batches.push_front(batch)),
+                        None => return,
+                    }
+                }
+                DeliveryOutcome::FailedAt(at) => {
                     let rest = batch.records.split_off(at);
                     self.taken(&batch.records);
                     // Another record fails now than before: its tries are counted from here.
-                    batches.push_front(Batch { records: rest, retries: 0, invocations: 1, ..batch });
+                    batches.push_front(RecordBatch { records: rest, retries: 0, invocations: 1, ..batch });
                     if !self.pause(self.pace.first_backoff).await {
                         return;
                     }
@@ -87,7 +90,7 @@ impl Delivery {
         }
     }
 
-    async fn attempt(&self, batch: &mut Batch) -> Outcome {
+    async fn attempt(&self, batch: &mut RecordBatch) -> DeliveryOutcome {
         batch.request_id = request_id();
         batch.invocations = batch.invocations.saturating_add(1);
         let mut event = Event::default();
@@ -97,16 +100,16 @@ impl Delivery {
             Ok(answer) => self.judge(answer, &batch.records),
             Err(e) => {
                 self.log(batch, e);
-                Outcome::Crashed
+                DeliveryOutcome::Crashed
             }
         };
-        batch.crashed = matches!(outcome, Outcome::Crashed);
+        batch.crashed = matches!(outcome, DeliveryOutcome::Crashed);
         outcome
     }
 
-    fn judge(&self, answer: &DynamoDbEventResponse, records: &[Delivered]) -> Outcome {
+    fn judge(&self, answer: &DynamoDbEventResponse, records: &[Delivered]) -> DeliveryOutcome {
         if !self.mapping.report_item_failures || answer.batch_item_failures.is_empty() {
-            return Outcome::Taken;
+            return DeliveryOutcome::Taken;
         }
         let mut first = records.len();
         for failure in &answer.batch_item_failures {
@@ -117,22 +120,23 @@ impl Delivery {
             match at {
                 Some(at) => first = first.min(at),
                 // As Lambda does with an id that is none of the batch: the whole batch counts as failed.
-                None => return Outcome::FailedAt(0),
+                None => return DeliveryOutcome::FailedAt(0),
             }
         }
-        Outcome::FailedAt(first)
+        DeliveryOutcome::FailedAt(first)
     }
 
     /// What to give next of a batch whose first record failed; `None` when the mapping is stopped.
-    async fn after_failure(&self, mut batch: Batch) -> Option<Vec<Batch>> {
+    async fn after_failure(&self, mut batch: RecordBatch) -> Option<Vec<RecordBatch>> {
         if self.mapping.bisect && batch.records.len() > 1 {
             let records = batch.records.split_off(batch.records.len() / 2);
             let request_id = batch.request_id.clone();
-            let second = Batch { records, retries: 0, invocations: 1, crashed: batch.crashed, request_id };
+            let second =
+                RecordBatch { records, retries: 0, invocations: 1, crashed: batch.crashed, request_id };
             return Some(vec![batch, second]);
         }
         if self.mapping.maximum_retries.is_some_and(|most| batch.retries >= most) {
-            self.give_up(&batch, &batch.records, Condition::RetryAttemptsExhausted).await;
+            self.give_up(&batch, &batch.records, DeadLetterCondition::RetryAttemptsExhausted).await;
             return Some(Vec::new());
         }
         let doublings = batch.retries.min(16);
@@ -141,7 +145,7 @@ impl Delivery {
         self.pause(wait).await.then(|| vec![batch])
     }
 
-    async fn give_up_old(&self, batch: &mut Batch) {
+    async fn give_up_old(&self, batch: &mut RecordBatch) {
         let Some(oldest) = self.mapping.maximum_record_age.and_then(|age| SystemTime::now().checked_sub(age))
         else {
             return;
@@ -151,11 +155,11 @@ impl Delivery {
         if old > 0 {
             let rest = batch.records.split_off(old);
             let old = std::mem::replace(&mut batch.records, rest);
-            self.give_up(batch, &old, Condition::RecordAgeExceeded).await;
+            self.give_up(batch, &old, DeadLetterCondition::RecordAgeExceeded).await;
         }
     }
 
-    async fn give_up(&self, batch: &Batch, records: &[Delivered], condition: Condition) {
+    async fn give_up(&self, batch: &RecordBatch, records: &[Delivered], condition: DeadLetterCondition) {
         tracing::error!(
             mapping = self.mapping.name,
             records = records.len(),
@@ -178,7 +182,7 @@ impl Delivery {
             while let Err(error) = self.dead_letters.add(&given_up) {
                 tries = tries.saturating_add(1);
                 if tries == 1 {
-                    tracing::error!(%error, mapping = self.mapping.name, "will try again");
+                    tracing::error!(%error, mapping = self.mapping.name, "a batch failed; retrying");
                 }
                 if tries >= NOTE_TRIES {
                     self.trouble.lasts(error.to_string());
@@ -206,7 +210,7 @@ impl Delivery {
         }
     }
 
-    fn log(&self, batch: &Batch, error: &InvocationError) {
+    fn log(&self, batch: &RecordBatch, error: &InvocationError) {
         self.trouble.note(error.to_string());
         tracing::warn!(
             mapping = self.mapping.name,

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use super::checkpoint::Checkpoints;
 use super::record::{self, Delivered};
 use super::trouble::Trouble;
-use super::{Pace, StreamError, refused};
+use super::{MappingPace, StreamError, refused};
 
 /// Most records that `GetRecords` gives at once.
 pub(crate) const LARGEST_PAGE: usize = 1000;
@@ -48,13 +48,13 @@ pub(crate) async fn shards(
         .collect())
 }
 
-pub(crate) struct Reader {
+pub(crate) struct ShardReader {
     pub(crate) client: Client,
     pub(crate) stream_arn: String,
     pub(crate) shard: String,
     pub(crate) partition_key: String,
     pub(crate) page: i32,
-    pub(crate) pace: Pace,
+    pub(crate) pace: MappingPace,
     pub(crate) checkpoints: Arc<Checkpoints>,
     pub(crate) trouble: Arc<Trouble>,
     pub(crate) lanes: Vec<mpsc::Sender<Vec<Delivered>>>,
@@ -62,7 +62,7 @@ pub(crate) struct Reader {
     pub(crate) stopped: watch::Receiver<bool>,
 }
 
-impl Reader {
+impl ShardReader {
     pub(crate) async fn run(mut self) {
         let mut stopped = self.stopped.clone();
         tokio::select! {
@@ -97,7 +97,7 @@ impl Reader {
                     }
                 }
                 Err(e) => {
-                    tracing::warn!(stream = self.stream_arn, error = %e, "a stream could not be read; trying again");
+                    tracing::warn!(stream = self.stream_arn, error = %e, "a stream could not be read; retrying");
                     self.trouble.note(format!("the stream {} could not be read: {e}", self.stream_arn));
                     // Also right for an iterator that has expired.
                     iterator = None;
@@ -140,7 +140,7 @@ impl Reader {
         for found in records {
             let lane = self.lane_of(&found);
             let Some(converted) = record::convert(found, &self.stream_arn) else {
-                tracing::error!(stream = self.stream_arn, "a record without a number was passed over");
+                tracing::error!(stream = self.stream_arn, "a record without a sequence number was skipped");
                 continue;
             };
             last = Some(converted.sequence);

@@ -9,9 +9,8 @@ use serde_json::Value;
 use super::resolve::Resolver;
 use super::{Properties, Resource, TemplateError};
 
-/// A table's shape.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Table {
+pub struct TableTemplate {
     /// Name in the template, such as `PurchasesTable`.
     pub logical_id: String,
     /// Name once deployed, such as `nextbasket-purchases`.
@@ -32,7 +31,7 @@ pub struct Table {
     pub deletion_protection: bool,
 }
 
-impl Table {
+impl TableTemplate {
     /// Name of the partition key's attribute.
     #[must_use]
     pub fn partition_key(&self) -> &str {
@@ -43,7 +42,7 @@ impl Table {
     }
 }
 
-pub(crate) fn read(resolver: &Resolver<'_>, resource: &Resource<'_>) -> Result<Table, TemplateError> {
+pub(crate) fn read(resolver: &Resolver<'_>, resource: &Resource<'_>) -> Result<TableTemplate, TemplateError> {
     let all = resource.body.get("Properties").cloned().unwrap_or(Value::Null);
     let all = resolver.value(resource.name, &all)?.unwrap_or(Value::Null);
     let properties = Properties::new(resource.name, "", all)?;
@@ -88,7 +87,7 @@ pub(crate) fn read(resolver: &Resolver<'_>, resource: &Resource<'_>) -> Result<T
         Some(ttl) if ttl.flag("Enabled")? => Some(ttl.required_text("AttributeName")?),
         _ => None,
     };
-    Ok(Table {
+    Ok(TableTemplate {
         logical_id: resource.name.to_owned(),
         name: resolver.physical_name(resource)?,
         key_schema: key_schema(&properties)?,

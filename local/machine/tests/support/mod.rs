@@ -4,7 +4,7 @@
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use nextbasket_machine::{Machine, Options};
+use nextbasket_machine::{Machine, MachineOptions};
 
 /// Two functions, two tables; `mapping` holds further properties of the stream's mapping, as lines of YAML.
 pub(crate) fn template(mapping: &str) -> String {
@@ -101,7 +101,7 @@ Resources:
 
 /// The small template's machine, in memory.
 pub(crate) async fn machine(mapping: &str) -> Machine {
-    Machine::start(Options::in_memory(template(mapping), "t")).await.unwrap()
+    Machine::start(MachineOptions::in_memory(template(mapping), "t")).await.unwrap()
 }
 
 /// A client of the machine's tables.

@@ -8,7 +8,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
-use nextbasket_machine::{Machine, Options};
+use nextbasket_machine::{Machine, MachineOptions};
 
 pub(crate) const TEMPLATE: &str = r#"
 Resources:
@@ -30,14 +30,17 @@ pub(crate) struct Bucket {
 
 /// A bucket of a machine that is gone with the test.
 pub(crate) async fn bucket() -> Bucket {
-    on(Machine::start(Options::in_memory(TEMPLATE, "t")).await.unwrap())
+    on(Machine::start(MachineOptions::in_memory(TEMPLATE, "t")).await.unwrap())
 }
 
 /// The same bucket of a data folder.
 pub(crate) async fn bucket_in(data: &Path) -> Bucket {
-    on(Machine::start(Options { data: Some(data.to_owned()), ..Options::in_memory(TEMPLATE, "t") })
-        .await
-        .unwrap())
+    on(Machine::start(MachineOptions {
+        data: Some(data.to_owned()),
+        ..MachineOptions::in_memory(TEMPLATE, "t")
+    })
+    .await
+    .unwrap())
 }
 
 fn on(machine: Machine) -> Bucket {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use lambda_runtime::{Context, LambdaEvent};
 use nextbasket_domain::Purchase;
-use nextbasket_http::{AuthMode, Metrics, Service};
+use nextbasket_http::{AuthMode, Service};
+use nextbasket_telemetry::Metrics;
 use serde_json::{Value, json};
 
 use crate::process::{Process, Role};

@@ -6,7 +6,7 @@ use aws_lambda_events::dynamodb::Event;
 use aws_sdk_dynamodbstreams::Client;
 use aws_sdk_dynamodbstreams::types::{Record, ShardIteratorType};
 use lambda_runtime::{Context, LambdaEvent};
-use nextbasket_http::Metrics;
+use nextbasket_telemetry::Metrics;
 use purchase_history::{State, handle};
 use serde_json::{Value, json};
 use std::time::Duration;

@@ -5,7 +5,7 @@ use std::fs;
 use std::time::{Duration, SystemTime};
 
 use nextbasket_testkit::Seeded;
-use nextbasket_uploads::{LocalFile, Others, Services, Settings, Uploads, walk};
+use nextbasket_uploads::{ClaimedFiles, LocalFile, UploadServices, UploadSettings, Uploads, walk};
 
 use super::items;
 use crate::process::{Process, Role};
@@ -48,8 +48,11 @@ pub(super) async fn run(world: &World) -> Checked {
     }
     // Another run finds nothing to do.
     let uploads = uploads(world, world.observer());
-    let told = |_: &LocalFile, _: &nextbasket_uploads::Fate| {};
-    let last = uploads.run(&found.files, &prefix, Others::Await, told).await.map_err(crate::world::broken)?;
+    let told = |_: &LocalFile, _: &nextbasket_uploads::FileOutcome| {};
+    let last = uploads
+        .upload_files(&found.files, &prefix, ClaimedFiles::Await, told)
+        .await
+        .map_err(crate::world::broken)?;
     ensure!(last.sent == 0 && last.is_complete(), "a further run: {last:?}");
     Ok(())
 }
@@ -60,8 +63,8 @@ async fn runs(world: &World, files: &[LocalFile], prefix: &str) -> Checked {
     for _ in 0..LIVES {
         let process = world.process(Role::Worker);
         let uploads = uploads(world, &process);
-        let told = |_: &LocalFile, _: &nextbasket_uploads::Fate| {};
-        match process.live(Box::pin(uploads.run(files, prefix, Others::Await, told))).await {
+        let told = |_: &LocalFile, _: &nextbasket_uploads::FileOutcome| {};
+        match process.live(Box::pin(uploads.upload_files(files, prefix, ClaimedFiles::Await, told))).await {
             Some(Ok(summary)) if summary.is_complete() => return Ok(()),
             Some(Ok(summary)) => last = format!("{summary:?}"),
             Some(Err(error)) => {
@@ -76,7 +79,7 @@ async fn runs(world: &World, files: &[LocalFile], prefix: &str) -> Checked {
 }
 
 fn uploads(world: &World, process: &Process) -> Uploads {
-    let services = Services {
+    let services = UploadServices {
         s3: process.s3.clone(),
         dynamodb: process.dynamodb.clone(),
         operations: world.names().operations.clone(),
@@ -84,5 +87,5 @@ fn uploads(world: &World, process: &Process) -> Uploads {
         clock: world.clock.clone(),
         random: world.random.clone(),
     };
-    Uploads::new(services, Settings { workers: 1 + world.some(3), ..Settings::new("schedule") })
+    Uploads::new(services, UploadSettings { workers: 1 + world.some(3), ..UploadSettings::new("schedule") })
 }

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "not every test file needs all of it")]
 
 use nextbasket_domain::{Currency, Timestamp};
-use nextbasket_importer::{Import, ImportError, Options, read_purchases};
+use nextbasket_importer::{ImportError, ImportedPurchases, Options, read_purchases};
 
 pub(crate) const HEADER: &str = "user_id,product_id,timestamp,quantity,price,product_name,basket_id\n";
 
@@ -13,20 +13,20 @@ pub(crate) fn options() -> Options {
 }
 
 /// A file's purchases, and what was refused of it.
-pub(crate) fn read_with(bytes: &[u8], options: &Options) -> Result<(Import, String), ImportError> {
+pub(crate) fn read_with(bytes: &[u8], options: &Options) -> Result<(ImportedPurchases, String), ImportError> {
     let mut refused = Vec::new();
     let import = read_purchases(bytes, options, &mut refused, &mut |_| {})?;
     let summary = &import.summary;
-    assert_eq!(summary.taken + summary.refused_records(), summary.records);
+    assert_eq!(summary.taken + summary.tally.refused_records(), summary.tally.records);
     Ok((import, String::from_utf8(refused).unwrap()))
 }
 
-pub(crate) fn read(text: &str) -> (Import, String) {
+pub(crate) fn read(text: &str) -> (ImportedPurchases, String) {
     read_with(text.as_bytes(), &options()).unwrap()
 }
 
 /// A file of our own columns.
-pub(crate) fn read_lines(lines: &str) -> (Import, String) {
+pub(crate) fn read_lines(lines: &str) -> (ImportedPurchases, String) {
     read(&format!("{HEADER}{lines}"))
 }
 

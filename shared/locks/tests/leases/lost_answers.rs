@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nextbasket_dynamodb::item::{number, text};
-use nextbasket_locks::{Also, LeaseError, Terms, Unreleased};
+use nextbasket_locks::{AcquisitionTerms, AttributeChanges, LeaseError, Unreleased};
 use nextbasket_testkit::Fault;
 
 use crate::common::{LENGTH, SKEW, World, held, request};
@@ -36,7 +36,8 @@ async fn an_acquisition_whose_answer_is_lost_is_recognised_as_ours() {
 async fn what_is_changed_with_an_acquisition_is_changed_once_and_only_on_its_terms() {
     let world = World::new().await;
     let leases = world.faulty();
-    let counting = || Terms::new(Also::new().add("claims", number(1)).copy("before", "holder"));
+    let counting =
+        || AcquisitionTerms::new(AttributeChanges::new().add("claims", number(1)).copy("before", "holder"));
     for (n, fault) in (1..).zip(FAULTS) {
         world.proxy.inject("UpdateItem", 1..=1, fault.clone());
         let holder = format!("holder-{n}");
@@ -49,7 +50,7 @@ async fn what_is_changed_with_an_acquisition_is_changed_once_and_only_on_its_ter
         let (none, told) = leases.try_acquire_with(&world.key, &request("eve"), counting()).await.unwrap();
         assert!(none.is_none());
         assert_eq!(told, item, "{fault:?}");
-        lease.unwrap().release_with(Also::new().set("retryAt", number(10))).await.unwrap();
+        lease.unwrap().release_with(AttributeChanges::new().set("retryAt", number(10))).await.unwrap();
     }
     let claims = world.item().await.get("claims").cloned();
     for terms in [counting().if_absent("claims"), counting().if_at_most("retryAt", number(9))] {
@@ -61,7 +62,7 @@ async fn what_is_changed_with_an_acquisition_is_changed_once_and_only_on_its_ter
     let terms = counting().if_absent("other").if_at_most("retryAt", number(10)).if_at_most("none", number(1));
     let (lease, _) = leases.try_acquire_with(&world.key, &request("ada"), terms).await.unwrap();
     lease.unwrap().release().await.unwrap();
-    let own = Terms::new(Also::new().copy("fence", "claims"));
+    let own = AcquisitionTerms::new(AttributeChanges::new().copy("fence", "claims"));
     assert!(
         leases.try_acquire_with(&world.key, &request("ada"), own).await.is_err(),
         "it is the lease's own"
@@ -75,8 +76,8 @@ async fn a_renewal_whose_answer_is_lost_is_applied_once() {
     for (n, fault) in (1..).zip(FAULTS) {
         world.clock.forward(Duration::from_secs(1));
         world.proxy.inject("UpdateItem", 1..=1, fault.clone());
-        let also = Also::new().add("done", number(1)).set("checkpoint", number(n));
-        lease.renew_with(also).await.unwrap();
+        let changes = AttributeChanges::new().add("done", number(1)).set("checkpoint", number(n));
+        lease.renew_with(changes).await.unwrap();
         let item = world.item().await;
         let both = (item.get("done"), item.get("checkpoint"));
         assert_eq!(both, (Some(&number(n)), Some(&number(n))), "{fault:?}");
@@ -92,7 +93,7 @@ async fn a_release_whose_answer_is_lost_is_applied_once() {
     for (n, fault) in (1..).zip(FAULTS) {
         let lease = world.acquired(&leases, "ada").await;
         world.proxy.inject("UpdateItem", 1..=1, fault.clone());
-        lease.release_with(Also::new().add("done", number(1))).await.unwrap();
+        lease.release_with(AttributeChanges::new().add("done", number(1))).await.unwrap();
         assert_eq!(world.item().await.get("done"), Some(&number(n)), "{fault:?}");
         assert!(world.shown().await.released, "{fault:?}");
     }
@@ -101,7 +102,7 @@ async fn a_release_whose_answer_is_lost_is_applied_once() {
 #[tokio::test]
 async fn a_release_whose_answer_is_lost_is_ours_though_another_was_quicker_than_we_asked_again() {
     let world = World::new().await;
-    for also in [Also::new(), Also::new().set("done", text("yes"))] {
+    for changes in [AttributeChanges::new(), AttributeChanges::new().set("done", text("yes"))] {
         let lease = world.acquired(&world.faulty(), "ada").await;
         let calls = world.proxy.calls("UpdateItem");
         world.proxy.inject("UpdateItem", 1..=1, Fault::DropAfter);
@@ -111,7 +112,7 @@ async fn a_release_whose_answer_is_lost_is_ours_though_another_was_quicker_than_
             assert!(world.proxy.calls("UpdateItem") <= calls + 2, "we have not been answered yet");
             lease
         };
-        let (released, other) = tokio::join!(lease.release_with(also), other);
+        let (released, other) = tokio::join!(lease.release_with(changes), other);
         released.unwrap();
         other.release().await.unwrap();
     }
@@ -172,12 +173,12 @@ async fn a_renewal_that_nobody_answers_leaves_the_lease_ours_until_it_expires() 
     world.clock.forward(Duration::from_secs(1));
     for fault in [Fault::DropAfter, Fault::DropBefore] {
         world.proxy.inject("UpdateItem", ALL, fault);
-        let error = lease.renew_with(Also::new().set("checkpoint", text("a"))).await.unwrap_err();
+        let error = lease.renew_with(AttributeChanges::new().set("checkpoint", text("a"))).await.unwrap_err();
         assert!(matches!(&error, LeaseError::Table(table) if table.is_transient()), "{error}");
         assert_eq!(lease.expires_at(), until, "we know of no later time");
         world.proxy.heal();
     }
-    lease.renew_with(Also::new().set("checkpoint", text("b"))).await.unwrap();
+    lease.renew_with(AttributeChanges::new().set("checkpoint", text("b"))).await.unwrap();
     assert_eq!(world.item().await.get("checkpoint"), Some(&text("b")));
     assert_eq!(lease.expires_at(), world.shown().await.expires_at);
 }
@@ -188,7 +189,7 @@ async fn a_release_that_nobody_answers_may_be_made_again() {
     for fault in [Fault::DropBefore, Fault::DropAfter] {
         let lease = world.acquired(&world.faulty(), "ada").await;
         world.proxy.inject("UpdateItem", ALL, fault.clone());
-        let Unreleased { lease, error } = *lease.release_with(Also::new()).await.unwrap_err();
+        let Unreleased { lease, error } = *lease.release_with(AttributeChanges::new()).await.unwrap_err();
         assert!(matches!(error, LeaseError::Table(_)), "{error}");
         world.proxy.heal();
         assert_eq!(world.shown().await.released, fault == Fault::DropAfter);

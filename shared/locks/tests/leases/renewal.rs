@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
 use nextbasket_dynamodb::TableError;
 use nextbasket_dynamodb::item::{number, text};
-use nextbasket_locks::{Also, Guard, LeaseError, Lost, Unreleased};
+use nextbasket_locks::{AttributeChanges, Guard, LeaseError, Lost, Unreleased};
 
 use crate::common::{LENGTH, SKEW, TABLE, World, key_of};
 
@@ -55,7 +55,7 @@ async fn a_lease_that_another_took_over_is_lost_to_it_for_good() {
     // Whether or not the other still has it.
     others.release().await.unwrap();
     let error = lease.renew().await.unwrap_err();
-    assert_eq!(error.to_string(), "the lease was taken over by bob, with fence 2");
+    assert_eq!(error.to_string(), "the lease was stolen by bob, with fence 2");
     let error = lease.release().await.unwrap_err();
     assert!(matches!(error.lost(), Some(Lost::Taken { by }) if by.released), "{error}");
     assert_eq!(world.shown().await.holder, "bob");
@@ -88,14 +88,21 @@ async fn an_expired_lease_that_nobody_took_is_ours_again_when_it_is_renewed() {
 async fn a_renewal_changes_other_attributes_in_the_same_write() {
     let world = World::new().await;
     let mut lease = world.acquired(&world.leases(), "ada").await;
-    let also = Also::new().set("checkpoint", text("page 1")).set("old", text("x")).add("done", number(5));
-    lease.renew_with(also).await.unwrap();
-    let also = Also::new().set("checkpoint", text("page 2")).remove("old").add("done", number(7));
-    lease.renew_with(also).await.unwrap();
+    let changes = AttributeChanges::new()
+        .set("checkpoint", text("page 1"))
+        .set("old", text("x"))
+        .add("done", number(5));
+    lease.renew_with(changes).await.unwrap();
+    let changes =
+        AttributeChanges::new().set("checkpoint", text("page 2")).remove("old").add("done", number(7));
+    lease.renew_with(changes).await.unwrap();
     let item = world.item().await;
     assert_eq!((item.get("checkpoint"), item.get("done")), (Some(&text("page 2")), Some(&number(12))));
     assert_eq!(item.get("old"), None);
-    lease.release_with(Also::new().set("state", text("done")).add("done", number(1))).await.unwrap();
+    lease
+        .release_with(AttributeChanges::new().set("state", text("done")).add("done", number(1)))
+        .await
+        .unwrap();
     let item = world.item().await;
     assert_eq!((item.get("state"), item.get("done")), (Some(&text("done")), Some(&number(13))));
     assert!(world.shown().await.released);
@@ -108,9 +115,9 @@ async fn a_lost_lease_changes_nothing() {
     world.clock.forward(OVER);
     let _others = world.acquired(&world.leases(), "bob").await;
     let before = world.item().await;
-    let also = Also::new().set("checkpoint", text("page 1")).add("done", number(5));
-    assert!(lease.renew_with(also.clone()).await.unwrap_err().lost().is_some());
-    let unreleased = lease.release_with(also).await.unwrap_err();
+    let changes = AttributeChanges::new().set("checkpoint", text("page 1")).add("done", number(5));
+    assert!(lease.renew_with(changes.clone()).await.unwrap_err().lost().is_some());
+    let unreleased = lease.release_with(changes).await.unwrap_err();
     assert!(matches!(unreleased.error.lost(), Some(Lost::Taken { .. })), "{unreleased}");
     assert_eq!(world.item().await, before);
 }
@@ -120,11 +127,11 @@ async fn a_lease_that_could_not_be_released_comes_back_to_be_tried_again() {
     let world = World::new().await;
     let lease = world.acquired(&world.leases(), "ada").await;
     // The lease's own attributes are not to be changed.
-    let unreleased = lease.release_with(Also::new().set("fence", number(7))).await.unwrap_err();
+    let unreleased = lease.release_with(AttributeChanges::new().set("fence", number(7))).await.unwrap_err();
     let Unreleased { mut lease, error } = *unreleased;
     assert!(matches!(error, LeaseError::Table(TableError::Refused { .. })), "{error}");
     assert_eq!(world.shown().await.fence, 1);
-    assert!(lease.renew_with(Also::new().set("owner", text("bob"))).await.is_err());
+    assert!(lease.renew_with(AttributeChanges::new().set("owner", text("bob"))).await.is_err());
     lease.renew().await.unwrap();
     lease.release().await.unwrap();
     assert!(world.shown().await.released);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nextbasket_dynamodb::item::{number, text};
-use nextbasket_locks::{Also, Lease, Lost};
+use nextbasket_locks::{AttributeChanges, Lease, Lost};
 
 use crate::common::{LENGTH, World};
 
@@ -43,15 +43,21 @@ async fn a_lease_that_was_renewed_many_times_before_goes_on() {
     let world = World::new().await;
     let mut lease = world.acquired(&world.leases(), "ada").await;
     for n in 1..=20 {
-        lease.renew_with(Also::new().add("done", number(1)).set("checkpoint", number(n))).await.unwrap();
+        lease
+            .renew_with(AttributeChanges::new().add("done", number(1)).set("checkpoint", number(n)))
+            .await
+            .unwrap();
     }
     let mut resumed = resumed(&world, &lease);
     for n in 21..=23 {
-        resumed.renew_with(Also::new().add("done", number(1)).set("checkpoint", number(n))).await.unwrap();
+        resumed
+            .renew_with(AttributeChanges::new().add("done", number(1)).set("checkpoint", number(n)))
+            .await
+            .unwrap();
     }
     // The process from which it was taken up lives after all; what both do is applied, each once.
-    lease.renew_with(Also::new().add("done", number(1))).await.unwrap();
-    resumed.renew_with(Also::new().add("done", number(1))).await.unwrap();
+    lease.renew_with(AttributeChanges::new().add("done", number(1))).await.unwrap();
+    resumed.renew_with(AttributeChanges::new().add("done", number(1))).await.unwrap();
     let item = world.item().await;
     assert_eq!((item.get("done"), item.get("checkpoint")), (Some(&number(25)), Some(&number(23))));
 }
@@ -71,10 +77,11 @@ async fn of_two_processes_that_release_the_same_lease_both_succeed_and_one_marks
     let world = World::new().await;
     let lease = world.acquired(&world.leases(), "ada").await;
     let (mut second, third) = (resumed(&world, &lease), resumed(&world, &lease));
-    lease.release_with(Also::new().set("done by", text("first"))).await.unwrap();
+    lease.release_with(AttributeChanges::new().set("done by", text("first"))).await.unwrap();
     let error = second.renew().await.unwrap_err();
     assert_eq!(error.lost(), Some(&Lost::Released), "{error}");
-    let unreleased = second.release_with(Also::new().set("done by", text("second"))).await.unwrap_err();
+    let unreleased =
+        second.release_with(AttributeChanges::new().set("done by", text("second"))).await.unwrap_err();
     assert_eq!(unreleased.error.lost(), Some(&Lost::Released), "{unreleased}");
     third.release().await.unwrap();
     assert_eq!(world.item().await.get("done by"), Some(&text("first")));

@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::Client;
 use nextbasket_domain::Clock;
 use nextbasket_dynamodb::item::number;
-use nextbasket_locks::{Also, Attempt, Lease, LeaseError, LeaseKey, Leases, Lost, Request};
+use nextbasket_locks::{Attempt, AttributeChanges, Lease, LeaseError, LeaseKey, Leases, Lost, Request};
 
 use crate::common::LENGTH;
 use crate::history::{Outcome, Seen, holder};
@@ -112,7 +112,7 @@ impl Agent {
             holding.expires_at = expires_at;
             return (Outcome::Renewed { expires_at }, Some(holding));
         }
-        match holding.lease.renew_with(Also::new().add(RENEWALS, number(1))).await {
+        match holding.lease.renew_with(AttributeChanges::new().add(RENEWALS, number(1))).await {
             Ok(()) => {
                 holding.expires_at = holding.lease.expires_at().as_millis();
                 (Outcome::Renewed { expires_at: holding.expires_at }, Some(holding))

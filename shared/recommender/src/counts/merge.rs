@@ -1,6 +1,6 @@
 //! Adding counts up: in any order and grouping, with the same result.
 
-use super::pairs::Sparse;
+use super::pairs::SparseRows;
 use super::totals::ProductTotals;
 use super::{PairCounts, Totals};
 
@@ -8,40 +8,40 @@ use super::{PairCounts, Totals};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MergeError {
     /// Other products, parameters or newest purchase time.
-    #[error("the counts come from different training runs")]
+    #[error("the counts belong to different trainings")]
     OtherRun,
     /// Pair counts are merged block of products by block of products, and of the same models.
-    #[error("the counts are of different products or models")]
+    #[error("the counts belong to different products or models")]
     OtherProducts,
     /// More than the integers hold.
-    #[error("the counts add up to more than can be kept exactly")]
+    #[error("the sum of the counts is too large to be exact")]
     Overflow,
 }
 
 /// Sums that refuse to wrap around.
-pub(crate) trait Sum: Copy {
+pub(crate) trait CheckedSum: Copy {
     fn sum(self, other: Self) -> Option<Self>;
 }
 
-impl Sum for u32 {
+impl CheckedSum for u32 {
     fn sum(self, other: Self) -> Option<Self> {
         self.checked_add(other)
     }
 }
 
-impl Sum for u64 {
+impl CheckedSum for u64 {
     fn sum(self, other: Self) -> Option<Self> {
         self.checked_add(other)
     }
 }
 
-impl Sum for (u64, u32) {
+impl CheckedSum for (u64, u32) {
     fn sum(self, other: Self) -> Option<Self> {
         Some((self.0.sum(other.0)?, self.1.sum(other.1)?))
     }
 }
 
-fn add<T: Sum>(into: &mut T, other: T) -> Result<(), MergeError> {
+fn add<T: CheckedSum>(into: &mut T, other: T) -> Result<(), MergeError> {
     *into = into.sum(other).ok_or(MergeError::Overflow)?;
     Ok(())
 }
@@ -105,7 +105,7 @@ impl PairCounts {
     }
 }
 
-impl<V: Sum> Sparse<V> {
+impl<V: CheckedSum> SparseRows<V> {
     fn merge(&self, other: &Self) -> Result<Self, MergeError> {
         if self.starts.len() != other.starts.len() {
             // One of the two has not counted this model.

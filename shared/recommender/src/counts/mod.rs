@@ -1,21 +1,21 @@
 //! Counting: what a block of users adds to the model, as integers that merge in any order.
 
-mod codec;
 mod merge;
 mod pairs;
+mod pairs_codec;
 mod rows;
 mod totals;
 
-pub(crate) use codec::{Rows, take_row};
 pub use merge::MergeError;
 pub use pairs::PairCounts;
+pub(crate) use pairs_codec::{EncodedRows, take_row};
 pub(crate) use rows::{CountRow, NextRow};
 pub use totals::{ProductTotals, Totals};
 
-use crate::dataset::{Dataset, Index};
-use crate::fixed::{ONE, scaled_to_fixed};
+use crate::catalogue::Catalogue;
+use crate::dataset::{Dataset, ProductIndex};
+use crate::fixed_point::{ONE, scaled_to_fixed};
 use crate::params::{Params, ParamsError};
-use crate::product::Catalogue;
 use std::ops::Range;
 
 pub(crate) const DAY_MS: f64 = 86_400_000.0;
@@ -26,7 +26,7 @@ pub(crate) const DAY_MS: f64 = 86_400_000.0;
 #[derive(Debug)]
 pub struct Counting<'d> {
     pub(crate) data: &'d Dataset,
-    pub(crate) index: Index,
+    pub(crate) index: ProductIndex,
     pub(crate) params: Params,
     pub(crate) now_ms: i64,
     pub(crate) stamp: u64,
@@ -51,7 +51,7 @@ impl<'d> Counting<'d> {
         let gaps = decays(params.gap_decay, params.max_gap);
         Ok(Self {
             data,
-            index: Index::new(data),
+            index: ProductIndex::new(data),
             params: params.clone(),
             now_ms,
             stamp: stamp(data.catalogue(), params, now_ms),

@@ -5,13 +5,13 @@ use std::ops::Range;
 
 /// Rows of neighbours, ascending, with a value each.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Sparse<V> {
+pub(crate) struct SparseRows<V> {
     pub(crate) starts: Vec<usize>,
     pub(crate) neighbours: Vec<u32>,
     pub(crate) values: Vec<V>,
 }
 
-impl<V: Copy> Sparse<V> {
+impl<V: Copy> SparseRows<V> {
     pub(crate) fn new() -> Self {
         Self { starts: vec![0], neighbours: Vec::new(), values: Vec::new() }
     }
@@ -44,11 +44,11 @@ pub struct PairCounts {
     pub(crate) stamp: u64,
     pub(crate) products: Range<u32>,
     /// Weight of the transitions and the users behind them.
-    pub(crate) next: Sparse<(u64, u32)>,
+    pub(crate) next: SparseRows<(u64, u32)>,
     /// Baskets.
-    pub(crate) together: Sparse<u32>,
+    pub(crate) together: SparseRows<u32>,
     /// Users.
-    pub(crate) similar: Sparse<u32>,
+    pub(crate) similar: SparseRows<u32>,
 }
 
 impl PairCounts {
@@ -88,14 +88,15 @@ impl Counting<'_> {
     /// What these users add to the `next` rows of these products; of the other two models nothing is counted.
     pub fn next_pairs(&self, users: Range<u32>, products: Range<u32>) -> PairCounts {
         let known = self.data.catalogue().len();
-        let products = products.start..products.end.min(crate::fixed::narrow(known)).max(products.start);
+        let products =
+            products.start..products.end.min(crate::fixed_point::narrow(known)).max(products.start);
         let baskets = self.data.baskets_in(users);
         let mut counts = PairCounts {
             stamp: self.stamp,
             products: products.clone(),
-            next: Sparse::new(),
-            together: Sparse::new(),
-            similar: Sparse::new(),
+            next: SparseRows::new(),
+            together: SparseRows::new(),
+            similar: SparseRows::new(),
         };
         let mut next = NextRow::new(known);
         for product in products {
@@ -107,7 +108,7 @@ impl Counting<'_> {
     }
 }
 
-fn push_row<V: Copy>(sparse: &mut Sparse<V>, neighbours: &[u32], value: impl Fn(u32) -> V) {
+fn push_row<V: Copy>(sparse: &mut SparseRows<V>, neighbours: &[u32], value: impl Fn(u32) -> V) {
     let mut sorted = neighbours.to_vec();
     sorted.sort_unstable();
     for neighbour in sorted {

@@ -7,7 +7,7 @@
     reason = "cells are sized by the catalogue whose numbers index them, and occurrences lie in the data set"
 )]
 
-use super::merge::Sum;
+use super::merge::CheckedSum;
 use super::{Counting, MergeError};
 use std::ops::Range;
 

@@ -5,8 +5,9 @@
 )]
 
 use super::{Counting, aged, decays};
-use crate::fixed::{narrow, to_fixed};
+use crate::fixed_point::{narrow, to_fixed};
 use crate::params::Params;
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// Repeat purchases are looked for within this many baskets.
@@ -17,7 +18,7 @@ const REPEAT_DECAY: f64 = 0.8;
 pub(crate) const POPULARITIES: usize = 6;
 
 /// Sums of one product. Weights are fixed-point numbers with 32 binary places.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProductTotals {
     /// Baskets that hold it, by weight 0.5^(age / half-life), for six half-lives.
     pub(crate) popularity: [u64; POPULARITIES],
@@ -51,7 +52,7 @@ impl Default for ProductTotals {
 }
 
 /// Sums per product, and over all baskets, of one block of users. Merge: associative, commutative, exact.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     pub(crate) stamp: u64,
     pub(crate) users: u64,
@@ -93,8 +94,11 @@ impl Counting<'_> {
             let later = baskets.end - 1 - basket;
             let reach = later.min(u32::from(self.params.max_gap));
             let transitions: u64 = (1..=reach).map(|gap| self.pair_weight(basket + gap, gap)).sum();
-            let chances: u64 =
-                repeat_gaps.iter().take(later as usize).map(|&gap| crate::fixed::scaled_to_fixed(gap)).sum();
+            let chances: u64 = repeat_gaps
+                .iter()
+                .take(later as usize)
+                .map(|&gap| crate::fixed_point::scaled_to_fixed(gap))
+                .sum();
             totals.baskets += 1;
             totals.basket_weights.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += weight);
             for &product in self.data.products(basket) {
@@ -113,7 +117,7 @@ impl Counting<'_> {
     }
 
     fn add_repeats(&self, totals: &mut Totals, baskets: &Range<u32>) {
-        let gaps = decays(REPEAT_DECAY, REPEAT_GAP).into_iter().map(crate::fixed::scaled_to_fixed);
+        let gaps = decays(REPEAT_DECAY, REPEAT_GAP).into_iter().map(crate::fixed_point::scaled_to_fixed);
         let gaps: Vec<u64> = gaps.collect();
         for (product, sums) in totals.products.iter_mut().enumerate() {
             let occurrences = self.index.occurrences(narrow(product), baskets);

@@ -4,11 +4,11 @@
     reason = "every index comes from a table filled with the same length just before"
 )]
 
-use super::{Dataset, Layout};
-use crate::fixed::narrow;
-use crate::ids::LONGEST;
-use crate::product::Catalogue;
-use crate::strings::{Full, StringTable};
+use super::{Dataset, DatasetWriter};
+use crate::catalogue::Catalogue;
+use crate::fixed_point::narrow;
+use crate::id_codec::LONGEST;
+use crate::string_table::{Full, StringTable};
 
 /// Takes purchases in any order, whole or line by line, with repetitions.
 ///
@@ -41,10 +41,10 @@ pub enum DatasetError {
     #[error("too many purchases for one data set: {0}")]
     TooLarge(&'static str),
     /// Ids of users and products have at most 256 bytes, as in the packed model.
-    #[error("the id {0:?} is longer than 256 bytes")]
+    #[error("id {0:?} is longer than 256 bytes")]
     LongId(String),
     /// The builder was given a catalogue without this product.
-    #[error("product {0:?} is not in the catalogue")]
+    #[error("product {0:?} not found in the catalogue")]
     UnknownProduct(String),
 }
 
@@ -174,7 +174,7 @@ impl DatasetBuilder {
                 Catalogue::new((0..narrow(self.products.len())).map(|n| self.products.get(n))).ok_or(Full)?
             }
         };
-        let mut layout = Layout::new(catalogue, user_order.len(), baskets.len(), self.lines.len());
+        let mut layout = DatasetWriter::new(catalogue, user_order.len(), baskets.len(), self.lines.len());
         let mut basket: Vec<u32> = Vec::new();
         for of_user in baskets.chunk_by(|a, b| a.0 == b.0) {
             layout.user(self.users.get(user_order[of_user[0].0 as usize]).into());

@@ -1,11 +1,11 @@
 //! A data set as bytes: two to three a line, since products ascend and times follow each other.
 
 use super::builder::MOST_BASKETS;
-use super::{Dataset, Layout};
-use crate::bytes::{DecodeError, Reader, put_signed, put_varint};
-use crate::fixed::narrow;
-use crate::ids::{self, Ids};
-use crate::product::Catalogue;
+use super::{Dataset, DatasetWriter};
+use crate::bytes::{ByteReader, DecodeError, put_signed, put_varint};
+use crate::catalogue::Catalogue;
+use crate::fixed_point::narrow;
+use crate::id_codec::{self, DecodedIds};
 
 const VERSION: u8 = 1;
 
@@ -15,7 +15,7 @@ impl Dataset {
         let mut out = vec![VERSION];
         self.catalogue.put(&mut out);
         put_varint(&mut out, self.users.len() as u64);
-        ids::put(self.users.iter().map(AsRef::as_ref), &mut out);
+        id_codec::put(self.users.iter().map(AsRef::as_ref), &mut out);
         let mut before_ms = 0;
         for user in 0..self.user_count() {
             let baskets = self.baskets_of(user);
@@ -39,15 +39,15 @@ impl Dataset {
     /// # Errors
     /// The bytes are cut, of another version, or not a data set.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(bytes, "data set");
+        let mut reader = ByteReader::new(bytes, "data set");
         reader.version(VERSION)?;
         let catalogue = Catalogue::take(&mut reader)?;
         let products = narrow(catalogue.len());
         let users = reader.length(3)?;
-        let mut ids = Ids::default();
+        let mut ids = DecodedIds::default();
         ids.take(&mut reader, users)?;
         let ids: Vec<Box<str>> = ids.finish(|ids| Some(ids.into_iter().map(Box::from).collect()))?;
-        let mut layout = Layout::new(catalogue, users, 0, 0);
+        let mut layout = DatasetWriter::new(catalogue, users, 0, 0);
         let (mut time_ms, mut baskets, mut basket) = (0i64, 0, Vec::new());
         for id in ids {
             layout.user(id);
@@ -71,7 +71,7 @@ impl Dataset {
     }
 }
 
-fn take_basket(reader: &mut Reader<'_>, products: u32, basket: &mut Vec<u32>) -> Result<(), DecodeError> {
+fn take_basket(reader: &mut ByteReader<'_>, products: u32, basket: &mut Vec<u32>) -> Result<(), DecodeError> {
     basket.clear();
     let mut product = 0u32;
     for nth in 0..reader.length(1)? {

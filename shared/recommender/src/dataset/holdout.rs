@@ -1,6 +1,6 @@
 //! Newest baskets set aside, to see how well a model foretells them.
 
-use super::{Dataset, Layout};
+use super::{Dataset, DatasetWriter};
 
 /// What one user bought last, and when; it is no longer in the data set it was taken from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,8 +45,8 @@ impl Dataset {
         (parts.0.finish(), parts.1.finish())
     }
 
-    fn same_size(&self) -> Layout {
-        Layout::new(self.catalogue.clone(), self.users.len(), self.times.len(), self.lines.len())
+    fn same_size(&self) -> DatasetWriter {
+        DatasetWriter::new(self.catalogue.clone(), self.users.len(), self.times.len(), self.lines.len())
     }
 }
 

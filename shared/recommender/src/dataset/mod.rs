@@ -2,18 +2,18 @@
 
 mod builder;
 mod codec;
+mod dataset_writer;
 mod holdout;
-mod index;
-mod layout;
-mod renumber;
+mod product_index;
+mod reindex;
 
 pub use builder::{DatasetBuilder, DatasetError};
+use dataset_writer::DatasetWriter;
 pub use holdout::HeldOut;
-pub(crate) use index::Index;
-use layout::Layout;
+pub(crate) use product_index::ProductIndex;
 
-use crate::fixed::narrow;
-use crate::product::{Catalogue, ProductIx};
+use crate::catalogue::{Catalogue, ProductIx};
+use crate::fixed_point::narrow;
 use std::ops::Range;
 
 /// All baskets of some users, in compressed rows: users → baskets by (time, purchase id) → sorted distinct products.

@@ -1,7 +1,7 @@
 //! The plain counts that a model has to beat. Names after Li et al., "A Next Basket Recommendation Reality Check".
 
+use crate::catalogue::ProductIx;
 use crate::priors::{Priors, Window};
-use crate::product::ProductIx;
 use crate::score::History;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,19 +1,18 @@
-//! How good a list of recommendations is, judged by what was bought next.
+//! How good a list of recommendations is, measured by what was bought next.
 
 mod baselines;
-mod codec;
-mod methods;
+mod evaluator;
 
 pub use baselines::{global_personal_top, global_top, personal_top};
-pub use methods::{Judge, Methods};
+pub use evaluator::{ListEvaluator, Methods};
 
+use crate::catalogue::ProductIx;
 use crate::counts::MergeError;
-use crate::fixed::{from_fixed, to_fixed};
-use crate::product::ProductIx;
+use crate::fixed_point::{from_fixed, to_fixed};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// List lengths that are judged.
+/// The list lengths that are evaluated.
 pub const CUTOFFS: [usize; 3] = [5, 10, 20];
 
 /// The longest of them.
@@ -44,7 +43,7 @@ pub struct Quality {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// How many users were judged.
+    /// The number of evaluated users.
     pub users: u64,
     /// One entry per length in [`CUTOFFS`].
     pub at: Vec<Quality>,
@@ -59,19 +58,19 @@ impl Report {
     }
 }
 
-/// Takes users one by one. Users who bought nothing are not judged.
+/// Takes users one by one. Users who bought nothing are skipped.
 ///
-/// Each user's measures are rounded to 32 binary places and summed as integers, so that blocks of users, judged apart
+/// Each user's measures are rounded to 32 binary places and summed as integers, so that blocks of users, evaluated apart
 /// and merged in any order, come to the bits of all users at once.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Evaluation {
     users: u64,
-    sums: [Sums; CUTOFFS.len()],
+    sums: [QualitySums; CUTOFFS.len()],
     recommended: BTreeSet<ProductIx>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Sums {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct QualitySums {
     recall: u64,
     ndcg: u64,
     hits: u64,
@@ -79,7 +78,7 @@ struct Sums {
     explore: Mean,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 struct Mean {
     sum: u64,
     count: u64,
@@ -102,7 +101,7 @@ fn share(sum: u64, count: u64) -> f64 {
     if count > 0 { from_fixed(sum) / count as f64 } else { 0.0 }
 }
 
-impl Sums {
+impl QualitySums {
     fn numbers(&mut self) -> [&mut u64; 7] {
         let Self { recall, ndcg, hits, repeat, explore } = self;
         [recall, ndcg, hits, &mut repeat.sum, &mut repeat.count, &mut explore.sum, &mut explore.count]
@@ -115,7 +114,7 @@ impl Evaluation {
         Self::default()
     }
 
-    /// Judges one user's list, best first and without repetitions, by what was bought. `known` says whether the
+    /// Evaluates one user's list, best first and without repetitions, by what was bought. `known` says whether the
     /// user had bought a product before.
     pub fn add(
         &mut self,
@@ -165,14 +164,14 @@ impl Evaluation {
         Ok(self)
     }
 
-    /// How many users were judged so far.
+    /// The number of users evaluated so far.
     pub fn users(&self) -> u64 {
         self.users
     }
 
     /// The means over the users so far; zeros without any.
     pub fn report(&self) -> Report {
-        let quality = |(sums, k): (&Sums, usize)| Quality {
+        let quality = |(sums, k): (&QualitySums, usize)| Quality {
             k,
             recall: share(sums.recall, self.users),
             ndcg: share(sums.ndcg, self.users),

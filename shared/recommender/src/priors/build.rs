@@ -1,10 +1,10 @@
 //! Priors out of merged sums.
 
 use super::{Categories, Column, MINUTE_MS, Priors};
+use crate::catalogue::Catalogue;
 use crate::counts::{ProductTotals, Totals};
-use crate::fixed::{from_fixed, narrow};
+use crate::fixed_point::{from_fixed, narrow};
 use crate::params::Params;
-use crate::product::Catalogue;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
@@ -15,7 +15,7 @@ const LEAST_REPEAT_RATE: f64 = 0.05;
 /// Added to the recent popularity, so that what did not sell lately keeps a factor.
 const TREND_OFFSET: f64 = 0.001;
 
-/// Where in the sums per half-life the trend's stands; the windows come before it.
+/// The index of the trend in the sums per half-life; the windows come before it.
 const TREND: usize = 5;
 
 impl Priors {
@@ -42,7 +42,7 @@ impl Priors {
         let factors = repurchase_factors(products, &rates, mean_repeat_rate, &share(TREND), params);
         let minutes =
             |ms: i64| u32::try_from(now_ms.saturating_sub(ms).max(0) / MINUTE_MS).unwrap_or(u32::MAX);
-        Self::assemble(Parts {
+        Self::assemble(ScoreParts {
             params: params.clone(),
             now_ms,
             users: totals.users,
@@ -60,7 +60,7 @@ impl Priors {
         })
     }
 
-    pub(super) fn assemble(parts: Parts) -> Self {
+    pub(super) fn assemble(parts: ScoreParts) -> Self {
         let [.., scoring] = &parts.popularity;
         let scoring = scoring.singles();
         let factors = parts.factor.singles();
@@ -88,7 +88,7 @@ impl Priors {
 
 /// Everything that is stored of [`Priors`].
 #[derive(Debug)]
-pub(super) struct Parts {
+pub(super) struct ScoreParts {
     pub(super) params: Params,
     pub(super) now_ms: i64,
     pub(super) users: u64,

@@ -3,13 +3,13 @@
 //! A piece: format, crc of the whole, its place, how many pieces, its products, then its compressed columns with
 //! their length and crc. The first one also carries the header and the names of the categories.
 
-use super::build::Parts;
+use super::build::ScoreParts;
 use super::column::Scale;
 use super::{Categories, Column, Priors};
-use crate::bytes::{DecodeError, Reader, put_signed, put_text, put_varint};
-use crate::fixed::narrow;
-use crate::ids::{self, Ids};
-use crate::product::Catalogue;
+use crate::bytes::{ByteReader, DecodeError, put_signed, put_text, put_varint};
+use crate::catalogue::Catalogue;
+use crate::fixed_point::narrow;
+use crate::id_codec::{self, DecodedIds};
 use flate2::Compression;
 use flate2::read::{DeflateDecoder, DeflateEncoder};
 use std::io::Read;
@@ -21,7 +21,7 @@ const MOST_BYTES: u64 = 256 << 20;
 
 /// The pieces asked for are too small to hold even the header or one product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a piece of priors needs more than {0} bytes")]
+#[error("the priors of one product need more than {0} bytes")]
 pub struct PieceTooSmall(pub usize);
 
 impl Priors {
@@ -80,7 +80,7 @@ impl Priors {
         if range.start == 0 {
             self.put_header(&mut out);
         }
-        ids::put(self.catalogue.ids().skip(range.start).take(range.len()), &mut out);
+        id_codec::put(self.catalogue.ids().skip(range.start).take(range.len()), &mut out);
         for column in self.columns() {
             column.put(range.clone(), &mut out);
         }
@@ -141,7 +141,7 @@ impl Priors {
         let mut decoding = None;
         for piece in &read {
             let payload = piece.inflate()?;
-            let mut reader = Reader::new(&payload, "priors");
+            let mut reader = ByteReader::new(&payload, "priors");
             let decoding = match &mut decoding {
                 Some(decoding) => decoding,
                 none => none.insert(Decoding::header(&mut reader)?),
@@ -173,7 +173,7 @@ struct Piece<'a> {
 
 impl<'a> Piece<'a> {
     fn read(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(bytes, "priors");
+        let mut reader = ByteReader::new(bytes, "priors");
         reader.version(VERSION)?;
         let piece = Self {
             stamp: reader.u32()?,
@@ -203,13 +203,13 @@ impl<'a> Piece<'a> {
 
 #[derive(Debug)]
 struct Decoding {
-    parts: Parts,
-    ids: Ids,
+    parts: ScoreParts,
+    ids: DecodedIds,
     products: usize,
 }
 
 impl Decoding {
-    fn header(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    fn header(reader: &mut ByteReader<'_>) -> Result<Self, DecodeError> {
         let params: crate::Params =
             serde_json::from_str(reader.text()?).map_err(|_| DecodeError::Invalid("parameters in priors"))?;
         params.validate().map_err(|_| DecodeError::Invalid("parameters in priors"))?;
@@ -235,7 +235,7 @@ impl Decoding {
         if !names.is_sorted_by(|a, b| a < b) {
             return Err(DecodeError::Invalid("order of categories"));
         }
-        let parts = Parts {
+        let parts = ScoreParts {
             params,
             now_ms,
             users,
@@ -251,10 +251,10 @@ impl Decoding {
             last_sale: Vec::new(),
             categories: Categories { names, starts: vec![0], codes: Vec::new() },
         };
-        Ok(Self { parts, ids: Ids::default(), products })
+        Ok(Self { parts, ids: DecodedIds::default(), products })
     }
 
-    fn products(&mut self, piece: &Piece<'_>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    fn products(&mut self, piece: &Piece<'_>, reader: &mut ByteReader<'_>) -> Result<(), DecodeError> {
         let length = piece.products;
         if piece.start != self.ids.len() || length > reader.remaining() {
             return Err(DecodeError::Invalid("place of products in priors"));
@@ -298,7 +298,7 @@ impl Decoding {
     }
 }
 
-fn finite(reader: &mut Reader<'_>) -> Result<f64, DecodeError> {
+fn finite(reader: &mut ByteReader<'_>) -> Result<f64, DecodeError> {
     let value = f64::from_bits(reader.u64()?);
     if value.is_finite() { Ok(value) } else { Err(DecodeError::Invalid("number in priors")) }
 }

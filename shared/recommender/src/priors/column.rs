@@ -1,6 +1,6 @@
 //! A number per product, kept as the logarithm in 16 or 24 bits.
 
-use crate::bytes::{DecodeError, Reader};
+use crate::bytes::{ByteReader, DecodeError};
 
 /// Smaller values count as 0.
 const SMALLEST: f64 = 1e-12;
@@ -79,7 +79,7 @@ impl Column {
         }
     }
 
-    pub(crate) fn take(&mut self, reader: &mut Reader<'_>, length: usize) -> Result<(), DecodeError> {
+    pub(crate) fn take(&mut self, reader: &mut ByteReader<'_>, length: usize) -> Result<(), DecodeError> {
         let start = self.codes.len();
         self.codes.resize(start + length, 0);
         for _ in 0..self.bytes {

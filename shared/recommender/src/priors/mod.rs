@@ -6,8 +6,8 @@ mod column;
 
 pub use codec::PieceTooSmall;
 
+use crate::catalogue::{Catalogue, ProductIx};
 use crate::params::Params;
-use crate::product::{Catalogue, ProductIx};
 use column::Column;
 use std::sync::OnceLock;
 
@@ -198,7 +198,7 @@ impl Priors {
 
     /// The number of a category.
     pub fn category_code(&self, name: &str) -> Option<u32> {
-        self.categories.names.binary_search_by(|n| n.as_str().cmp(name)).ok().map(crate::fixed::narrow)
+        self.categories.names.binary_search_by(|n| n.as_str().cmp(name)).ok().map(crate::fixed_point::narrow)
     }
 
     /// The name of a category.

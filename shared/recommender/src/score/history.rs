@@ -1,9 +1,9 @@
 //! What one user bought, in the numbers of a model.
 
+use crate::catalogue::ProductIx;
 use crate::dataset::Dataset;
-use crate::fixed::narrow;
+use crate::fixed_point::narrow;
 use crate::priors::Priors;
-use crate::product::ProductIx;
 
 /// A user's baskets, newest first; the number of a basket in this order is its lag.
 ///

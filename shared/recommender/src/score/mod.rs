@@ -1,20 +1,20 @@
 //! Scores at answer time, from a history, a handful of neighbour rows and the priors.
 
-mod answer;
 mod history;
-mod scratch;
+mod recommendation;
+mod scratch_buffers;
 
-pub use answer::{Anchor, Bought, MOST_REASONS, Parts, Reason, Recommendation};
 pub use history::{History, HistoryBasket};
-pub use scratch::Scratch;
+pub use recommendation::{Anchor, Bought, MOST_REASONS, Reason, Recommendation, ScoreParts};
+pub use scratch_buffers::ScratchBuffers;
 
-use crate::fixed::narrow;
+use crate::catalogue::ProductIx;
+use crate::fixed_point::narrow;
 use crate::params::Params;
 use crate::priors::{Priors, Window};
-use crate::product::ProductIx;
 use crate::row::NeighbourRow;
-use answer::add_reason;
-use scratch::{Candidate, Slot};
+use recommendation::add_reason;
+use scratch_buffers::{Candidate, Slot};
 
 /// How many anchors' rows an answer should read: each costs half a read unit in the table that holds them.
 ///
@@ -76,7 +76,7 @@ impl<'m> Scorer<'m> {
     }
 
     /// The strongest products of a history, strongest first, equal ones by number.
-    pub fn anchors(&self, scratch: &mut Scratch, history: &History, most: usize) -> Vec<Anchor> {
+    pub fn anchors(&self, scratch: &mut ScratchBuffers, history: &History, most: usize) -> Vec<Anchor> {
         scratch.begin(self.priors.len());
         let mut decay = 1.0;
         for basket in history.baskets() {
@@ -99,7 +99,7 @@ impl<'m> Scorer<'m> {
     ///
     /// Without history and cart that is the order of popularity; the list is only short if the catalogue or the
     /// filter is.
-    pub fn score(&self, scratch: &mut Scratch, request: &Request<'_>) -> Vec<Recommendation> {
+    pub fn score(&self, scratch: &mut ScratchBuffers, request: &Request<'_>) -> Vec<Recommendation> {
         scratch.begin(self.priors.len());
         for &product in request.exclude.iter().chain(request.cart) {
             if let Some(slot) = scratch.touch(product) {
@@ -127,7 +127,7 @@ impl<'m> Scorer<'m> {
     }
 
     /// Sums P's numerators and counts purchases; answers what to multiply with.
-    fn add_personal(&self, scratch: &mut Scratch, history: &History) -> f64 {
+    fn add_personal(&self, scratch: &mut ScratchBuffers, history: &History) -> f64 {
         let (mut decay, mut all) = (1.0, 0.0);
         for (lag, basket) in (0u32..).zip(history.baskets()) {
             for &product in basket.products {
@@ -146,7 +146,7 @@ impl<'m> Scorer<'m> {
         inverse(all)
     }
 
-    fn add_together(&self, scratch: &mut Scratch, request: &Request<'_>) -> f64 {
+    fn add_together(&self, scratch: &mut ScratchBuffers, request: &Request<'_>) -> f64 {
         let mut read = 0u32;
         for &product in request.cart {
             let Some(row) = (request.together_row)(product) else { continue };
@@ -162,7 +162,7 @@ impl<'m> Scorer<'m> {
     }
 
     /// Lists what was touched, and of the rest the most popular.
-    fn collect(&self, scratch: &mut Scratch, request: &Request<'_>, shares: &Shares) {
+    fn collect(&self, scratch: &mut ScratchBuffers, request: &Request<'_>, shares: &Shares) {
         let fits = |product| request.filter.is_none_or(|filter| filter(product));
         let mut candidates = scratch.take_candidates();
         for (product, slot) in scratch.touched().filter(|(_, slot)| !slot.excluded) {
@@ -184,9 +184,9 @@ impl<'m> Scorer<'m> {
         self.priors.scoring().0.get(product.at()).copied().unwrap_or(0.0)
     }
 
-    fn parts(&self, product: ProductIx, slot: &Slot, shares: &Shares) -> Parts {
+    fn parts(&self, product: ProductIx, slot: &Slot, shares: &Shares) -> ScoreParts {
         let factor = self.priors.scoring().1.get(product.at()).copied().unwrap_or(1.0);
-        Parts {
+        ScoreParts {
             personal: f64::from(factor) * self.due(slot) * slot.personal * shares.personal,
             next: self.params.next_weight * slot.next * shares.next,
             popular: self.params.popularity_weight * f64::from(self.popularity(product)),
@@ -211,7 +211,7 @@ impl<'m> Scorer<'m> {
 
     fn recommendation(
         &self,
-        scratch: &Scratch,
+        scratch: &ScratchBuffers,
         candidate: &Candidate,
         history: &History,
         shares: &Shares,
@@ -236,7 +236,7 @@ impl<'m> Scorer<'m> {
     /// Reads the rows once more, now that it is known for which products reasons are wanted.
     fn explain(
         &self,
-        scratch: &mut Scratch,
+        scratch: &mut ScratchBuffers,
         request: &Request<'_>,
         shares: &Shares,
         answer: &mut [Recommendation],
@@ -273,7 +273,7 @@ impl<'m> Scorer<'m> {
 
 /// The answer's entry for a product, if it is in the answer.
 fn placed<'r>(
-    scratch: &Scratch,
+    scratch: &ScratchBuffers,
     answer: &'r mut [Recommendation],
     product: ProductIx,
 ) -> Option<&'r mut Recommendation> {
@@ -289,7 +289,7 @@ struct Shares {
     together: f64,
 }
 
-fn add_next(scratch: &mut Scratch, request: &Request<'_>) -> f64 {
+fn add_next(scratch: &mut ScratchBuffers, request: &Request<'_>) -> f64 {
     let mut all = 0.0;
     for anchor in request.anchors {
         all += anchor.weight;

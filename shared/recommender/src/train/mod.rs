@@ -1,7 +1,7 @@
 //! From counts to a model.
 
+mod in_process;
 mod rank;
-mod whole;
 
-pub use rank::{Models, RankError, rank};
-pub use whole::{Model, TrainError, train};
+pub use in_process::{Model, TrainError, train};
+pub use rank::{NeighbourModels, RankError, rank};

@@ -2,11 +2,11 @@
 #![allow(clippy::indexing_slicing, reason = "totals are sized by the catalogue whose numbers index them")]
 
 use crate::bytes::DecodeError;
-use crate::counts::{CountRow, MergeError, NextRow, Rows, Totals, take_row};
-use crate::fixed::{ONE, narrow};
+use crate::catalogue::ProductIx;
+use crate::counts::{CountRow, EncodedRows, MergeError, NextRow, Totals, take_row};
+use crate::fixed_point::{ONE, narrow};
 use crate::params::Params;
-use crate::product::ProductIx;
-use crate::row::{Best, Neighbour, NeighbourRow, ProductRows};
+use crate::row::{BestNeighbours, Neighbour, NeighbourRow, ProductRows};
 use std::ops::Range;
 
 /// Added to the denominator of a transition, and to a count's in a cosine: few observations are worth little.
@@ -14,7 +14,7 @@ const SHRINKAGE: u64 = 5;
 
 /// Which of the three neighbour models are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Models {
+pub enum NeighbourModels {
     /// All.
     All,
     /// `next` alone, which is what a user's list is made of. The other rows stay empty.
@@ -50,12 +50,13 @@ pub fn rank<B: AsRef<[u8]>>(
     parts: &[B],
     totals: &Totals,
     params: &Params,
-    models: Models,
+    models: NeighbourModels,
 ) -> Result<Vec<ProductRows>, RankError> {
     if products.end as usize > totals.products.len() {
         return Err(MergeError::OtherRun.into());
     }
-    let mut parts = parts.iter().map(|part| Rows::open(part.as_ref())).collect::<Result<Vec<_>, _>>()?;
+    let mut parts =
+        parts.iter().map(|part| EncodedRows::open(part.as_ref())).collect::<Result<Vec<_>, _>>()?;
     for part in &parts {
         if part.stamp != totals.stamp {
             return Err(MergeError::OtherRun.into());
@@ -64,33 +65,33 @@ pub fn rank<B: AsRef<[u8]>>(
             return Err(MergeError::OtherProducts.into());
         }
     }
-    let mut block = Block {
+    let mut block = BlockRanker {
         ranker: Ranker::new(totals, params),
         next: NextRow::new(totals.products.len()),
         plain: CountRow::new(totals.products.len()),
     };
     let rows = products.map(|product| block.rows(product, &mut parts, models)).collect::<Result<_, _>>()?;
-    let ends = |part: &Rows<'_>| match models {
-        Models::All => part.next.end().and(part.together.end()).and(part.similar.end()),
-        Models::Next => part.next.end(),
+    let ends = |part: &EncodedRows<'_>| match models {
+        NeighbourModels::All => part.next.end().and(part.together.end()).and(part.similar.end()),
+        NeighbourModels::Next => part.next.end(),
     };
     parts.iter().try_for_each(ends)?;
     Ok(rows)
 }
 
 #[derive(Debug)]
-struct Block<'t> {
+struct BlockRanker<'t> {
     ranker: Ranker<'t>,
     next: NextRow,
     plain: CountRow,
 }
 
-impl Block<'_> {
+impl BlockRanker<'_> {
     fn rows(
         &mut self,
         product: u32,
-        parts: &mut [Rows<'_>],
-        models: Models,
+        parts: &mut [EncodedRows<'_>],
+        models: NeighbourModels,
     ) -> Result<ProductRows, RankError> {
         let other = |neighbour| {
             if neighbour == product { Err(DecodeError::Invalid("neighbour")) } else { Ok(neighbour) }
@@ -108,7 +109,7 @@ impl Block<'_> {
             together: NeighbourRow::default(),
             similar: NeighbourRow::default(),
         };
-        if models == Models::All {
+        if models == NeighbourModels::All {
             for part in parts.iter_mut() {
                 take_row(&mut part.together, |neighbour, counted| -> Result<(), RankError> {
                     Ok(self.plain.add_counted(other(neighbour)?, counted)?)
@@ -137,9 +138,9 @@ pub(super) struct Ranker<'t> {
     user_norms: Vec<f64>,
     /// C · C / (C + 5) for small C: most counts are small, and a division costs more than a look.
     gains: Vec<f64>,
-    next: Best,
-    together: Best,
-    similar: Best,
+    next: BestNeighbours,
+    together: BestNeighbours,
+    similar: BestNeighbours,
 }
 
 impl<'t> Ranker<'t> {
@@ -150,9 +151,9 @@ impl<'t> Ranker<'t> {
             basket_norms: totals.products.iter().map(|p| norm(p.baskets)).collect(),
             user_norms: totals.products.iter().map(|p| norm(p.buyers)).collect(),
             gains: (0..1024).map(gain).collect(),
-            next: Best::new(usize::from(params.next_neighbours)),
-            together: Best::new(usize::from(params.together_neighbours)),
-            similar: Best::new(usize::from(params.similar_neighbours)),
+            next: BestNeighbours::new(usize::from(params.next_neighbours)),
+            together: BestNeighbours::new(usize::from(params.together_neighbours)),
+            similar: BestNeighbours::new(usize::from(params.similar_neighbours)),
         }
     }
 
@@ -181,7 +182,13 @@ impl<'t> Ranker<'t> {
     }
 }
 
-fn cosine(product: u32, row: &CountRow, norms: &[f64], gains: &[f64], best: &mut Best) -> NeighbourRow {
+fn cosine(
+    product: u32,
+    row: &CountRow,
+    norms: &[f64],
+    gains: &[f64],
+    best: &mut BestNeighbours,
+) -> NeighbourRow {
     let own = norms[product as usize];
     for &i in row.neighbours() {
         let count = row.get(i);

@@ -8,8 +8,8 @@ mod naive;
 use common::{DAY, dataset, purchases};
 use naive::Naive;
 use nextbasket_recommender::{
-    History, Model, NeighbourRow, Params, Priors, ProductIx, ProductRows, Request, Scorer, Scratch, Window,
-    train,
+    History, Model, NeighbourRow, Params, Priors, ProductIx, ProductRows, Request, Scorer, ScratchBuffers,
+    Window, train,
 };
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -70,7 +70,7 @@ proptest! {
         let ids = baskets.iter().map(|(time, basket)| (*time, basket.iter().map(String::as_str)));
         let history = History::new(&priors, ids);
         let scorer = Scorer::new(&priors);
-        let mut scratch = Scratch::new();
+        let mut scratch = ScratchBuffers::new();
         let anchors = scorer.anchors(&mut scratch, &history, usize::MAX);
         let answer = scorer.score(&mut scratch, &Request {
             history: &history,

@@ -5,9 +5,10 @@
 mod common;
 
 use common::{Purchase, dataset, fill, purchases};
+use nextbasket_recommender::intermediate::{decode, encode};
 use nextbasket_recommender::{
-    Catalogue, Counting, Dataset, DatasetBuilder, MergeError, Model, Models, PairCounts, Params, Priors,
-    RankError, Totals, rank, train,
+    Catalogue, Counting, Dataset, DatasetBuilder, MergeError, Model, NeighbourModels, PairCounts, Params,
+    Priors, RankError, Totals, rank, train,
 };
 use proptest::prelude::*;
 use std::num::NonZero;
@@ -42,19 +43,19 @@ fn model_of_parts(parts: &[Dataset], params: &Params, now_ms: i64, order: &[usiz
         let more = counted[part].totals(counted[part].all_users());
         totals = Some(totals.map_or(more.clone(), |totals| totals.merge(&more).unwrap()));
     }
-    let totals = Totals::decode(&totals.unwrap().encode()).unwrap();
+    let totals = decode("totals", &encode(&totals.unwrap())).unwrap();
     for block in blocks {
         let block = block.start..block.end.min(products);
         let pairs = |&part: &usize| counted[part].pairs(counted[part].all_users(), block.clone()).encode();
         let mut parts: Vec<Vec<u8>> = order.iter().map(pairs).collect();
-        let apart = rank(block.clone(), &parts, &totals, params, Models::All).unwrap();
-        let next = rank(block.clone(), &parts, &totals, params, Models::Next).unwrap();
+        let apart = rank(block.clone(), &parts, &totals, params, NeighbourModels::All).unwrap();
+        let next = rank(block.clone(), &parts, &totals, params, NeighbourModels::Next).unwrap();
         assert!(apart.iter().zip(&next).all(|(all, next)| all.next == next.next && next.similar.is_empty()));
         // Two of the parts merged beforehand.
         let [a, b] =
             [parts.pop().unwrap(), parts.pop().unwrap()].map(|part| PairCounts::decode(&part).unwrap());
         parts.push(a.merge(&b).unwrap().encode());
-        assert_eq!(rank(block, &parts, &totals, params, Models::All).unwrap(), apart);
+        assert_eq!(rank(block, &parts, &totals, params, NeighbourModels::All).unwrap(), apart);
         rows.extend(apart);
     }
     Model { priors: Priors::new(&catalogue, &totals, params, now_ms, &categories), rows }
@@ -106,7 +107,7 @@ proptest! {
         let totals = |users| counting.totals(users);
         let merged = totals(c).merge(&totals(a)).unwrap().merge(&totals(b)).unwrap();
         prop_assert_eq!(&merged, &totals(counting.all_users()));
-        prop_assert_eq!(&Totals::decode(&merged.encode()).unwrap(), &merged);
+        prop_assert_eq!(decode("totals", &encode(&merged)), Ok(merged.clone()));
         prop_assert_eq!(&PairCounts::decode(&whole.encode()).unwrap(), &whole);
         let next = counting.next_pairs(counting.all_users(), products.clone());
         prop_assert_eq!(&PairCounts::decode(&next.encode()).unwrap(), &next);
@@ -114,13 +115,13 @@ proptest! {
         let ranked = |counts: &PairCounts, models| {
             rank(products.clone(), &[counts.encode()], &merged, &Params::default(), models)
         };
-        prop_assert_eq!(ranked(&next, Models::Next), ranked(&whole, Models::Next));
-        prop_assert!(ranked(&next, Models::All).is_err());
+        prop_assert_eq!(ranked(&next, NeighbourModels::Next), ranked(&whole, NeighbourModels::Next));
+        prop_assert!(ranked(&next, NeighbourModels::All).is_err());
     }
 
     #[test]
     fn arbitrary_bytes_are_no_counts_and_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        let _ = Totals::decode(&bytes);
+        let _ = decode::<Totals>("totals", &bytes);
         let _ = PairCounts::decode(&bytes);
     }
 
@@ -136,7 +137,7 @@ proptest! {
         let mut bytes = counting.pairs(counting.all_users(), products.clone()).encode();
         let place = at.index(bytes.len());
         bytes[place] = byte;
-        let _ = rank(products, &[bytes], &totals, &params, Models::All);
+        let _ = rank(products, &[bytes], &totals, &params, NeighbourModels::All);
     }
 }
 
@@ -159,7 +160,7 @@ fn counts_of_another_run_are_refused() {
     let totals = Counting::new(&data, &Params::default(), 1000).unwrap().totals(0..9);
     let ranked = |parts: &[PairCounts]| {
         let parts: Vec<Vec<u8>> = parts.iter().map(PairCounts::encode).collect();
-        rank(0..2, &parts, &totals, &Params::default(), Models::All)
+        rank(0..2, &parts, &totals, &Params::default(), NeighbourModels::All)
     };
     assert_eq!(ranked(&[count(&data, 1000), half]), Err(RankError::Merge(MergeError::OtherProducts)));
     assert_eq!(ranked(&[count(&data, 2000)]), Err(RankError::Merge(MergeError::OtherRun)));

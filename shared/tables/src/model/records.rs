@@ -17,28 +17,23 @@ const SECONDS: &str = "seconds";
 /// What a training says of its model.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ModelInfo {
-    /// Users with purchases.
     pub users: u64,
-    /// Purchases.
     pub purchases: u64,
-    /// Products in them.
     pub products: u64,
     /// A digest of the parameters: equal ones were counted and are scored alike.
     pub params: String,
-    /// How good it is, as JSON; none if it was not judged.
+    /// Its metrics as JSON; none if it was not evaluated.
     pub metrics: Option<String>,
     /// How long the training took.
     pub seconds: f64,
 }
 
-/// A model that stands whole in its slot.
+/// A complete model in its slot.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelRecord {
-    /// Its version.
     pub version: u64,
     /// Whether answers are made from it.
     pub live: bool,
-    /// When it was published.
     pub trained_at: Timestamp,
     /// What its training said; none of a model from before such things were kept.
     pub info: Option<ModelInfo>,
@@ -49,24 +44,17 @@ pub struct ModelRecord {
 pub enum RollbackError {
     /// There is no model of this version any more, or there never was: only the live one and the one before it are
     /// kept.
-    #[error("there is no model {version}: only the live one and the one before it are kept")]
-    NoSuchModel {
-        /// The version asked for.
-        version: u64,
-    },
+    #[error("model {version} not found: only the live model and the one before it are kept")]
+    NoSuchModel { version: u64 },
     /// A training is writing, or wrote in part, another model into its slot.
-    #[error("model {version} is being overwritten by a training")]
-    Overwritten {
-        /// The version asked for.
-        version: u64,
-    },
-    /// The table.
+    #[error("model {version} cannot be made live: a training is overwriting it")]
+    Overwritten { version: u64 },
     #[error(transparent)]
     Table(#[from] TableError),
 }
 
 impl ModelTable {
-    /// The models that stand whole in their slots, the live one first. Strongly consistent.
+    /// The models that are complete in their slots, the live one first. Strongly consistent.
     ///
     /// # Errors
     /// [`TableError`] if DynamoDB does not answer or an item is not of the expected form.
@@ -123,7 +111,7 @@ impl ModelTable {
         Err(self.contended().into())
     }
 
-    /// Which version stands whole in a slot, by the pointer's item.
+    /// The version that is complete in a slot, according to the pointer's item.
     fn whole(&self, current: &Item, slot: Slot) -> Result<Option<u64>, TableError> {
         self.reader(CURRENT, current.clone()).optional(slot.whole(), Reader::number)
     }

@@ -8,7 +8,10 @@ use std::path::Path;
 
 use nextbasket_domain::{Clock, Random};
 use nextbasket_testkit::{FaultProxy, TestStack};
-use nextbasket_uploads::{Fate, LocalFile, Others, Services, Settings, Summary, UploadError, Uploads, walk};
+use nextbasket_uploads::{
+    ClaimedFiles, FileOutcome, LocalFile, UploadError, UploadServices, UploadSettings, UploadSummary,
+    Uploads, walk,
+};
 
 pub const MIB: usize = 1 << 20;
 
@@ -28,9 +31,9 @@ impl World {
     }
 
     /// Through the proxies, by a clock that is so many seconds ahead.
-    pub fn services(&self, ahead: i64) -> Services {
+    pub fn services(&self, ahead: i64) -> UploadServices {
         let system = Clock::system();
-        Services {
+        UploadServices {
             s3: self.s3.s3(),
             dynamodb: self.dynamodb.dynamodb(),
             operations: self.stack.operations(),
@@ -43,14 +46,14 @@ impl World {
     /// Past the proxies.
     pub fn direct(&self) -> Uploads {
         let (s3, dynamodb) = (self.stack.s3(), self.stack.dynamodb());
-        Uploads::new(Services { s3, dynamodb, ..self.services(0) }, settings())
+        Uploads::new(UploadServices { s3, dynamodb, ..self.services(0) }, settings())
     }
 
     pub fn uploads(&self) -> Uploads {
         self.uploads_with(settings())
     }
 
-    pub fn uploads_with(&self, settings: Settings) -> Uploads {
+    pub fn uploads_with(&self, settings: UploadSettings) -> Uploads {
         Uploads::new(self.services(0), settings)
     }
 
@@ -59,7 +62,7 @@ impl World {
         self.later_with(settings())
     }
 
-    pub fn later_with(&self, settings: Settings) -> Uploads {
+    pub fn later_with(&self, settings: UploadSettings) -> Uploads {
         Uploads::new(self.services(3_600), settings)
     }
 
@@ -116,8 +119,8 @@ impl World {
 }
 
 /// Parts of 5 MiB, 4 workers.
-pub fn settings() -> Settings {
-    Settings { part_size: nextbasket_uploads::SMALLEST_PART, workers: 4, ..Settings::new("test") }
+pub fn settings() -> UploadSettings {
+    UploadSettings { part_size: nextbasket_objects::MIN_PART_SIZE, workers: 4, ..UploadSettings::new("test") }
 }
 
 /// Bytes that differ from place to place.
@@ -139,9 +142,9 @@ pub fn files(folder: &Path, bucket: &str) -> Vec<LocalFile> {
 }
 
 /// Runs over a folder, to `p/` in the bucket.
-pub async fn run(uploads: &Uploads, world: &World, folder: &Path) -> Result<Summary, UploadError> {
+pub async fn run(uploads: &Uploads, world: &World, folder: &Path) -> Result<UploadSummary, UploadError> {
     let files = files(folder, &world.bucket);
-    uploads.run(&files, "p/", Others::Await, |_: &LocalFile, _: &Fate| {}).await
+    uploads.upload_files(&files, "p/", ClaimedFiles::Await, |_: &LocalFile, _: &FileOutcome| {}).await
 }
 
 /// Until it is so.

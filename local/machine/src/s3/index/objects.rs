@@ -7,11 +7,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 use s3s::S3Result;
 use serde::{Deserialize, Serialize};
 
-use super::{Index, expect_bucket, json, millis, parsed, size, stored, time};
+use super::{ObjectIndex, expect_bucket, json, millis, parsed, size, stored, time};
 use crate::s3::checksum::Checksum;
-use crate::s3::condition::Condition;
+use crate::s3::condition::WriteCondition;
 use crate::s3::error::broken;
-use crate::s3::files::Piece;
+use crate::s3::files::FilePiece;
 
 /// What is kept of an object besides its bytes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ pub(in crate::s3) struct Object {
     pub(in crate::s3) etag: String,
     pub(in crate::s3) modified: SystemTime,
     pub(in crate::s3) facts: Facts,
-    pub(in crate::s3) pieces: Vec<Piece>,
+    pub(in crate::s3) pieces: Vec<FilePiece>,
 }
 
 impl Object {
@@ -51,10 +51,10 @@ pub(in crate::s3) struct NewObject<'a> {
     pub(in crate::s3) etag: &'a str,
     pub(in crate::s3) modified: SystemTime,
     pub(in crate::s3) facts: &'a Facts,
-    pub(in crate::s3) pieces: &'a [Piece],
+    pub(in crate::s3) pieces: &'a [FilePiece],
 }
 
-impl Index {
+impl ObjectIndex {
     /// The object under a key, and what `hold` makes of it before anybody can remove it.
     pub(in crate::s3) fn object<T>(
         &self,
@@ -71,7 +71,11 @@ impl Index {
     }
 
     /// Puts an object in place of what is there, if the condition holds. Answers the files that are free now.
-    pub(in crate::s3) fn put(&self, object: &NewObject<'_>, condition: &Condition) -> S3Result<Vec<i64>> {
+    pub(in crate::s3) fn put(
+        &self,
+        object: &NewObject<'_>,
+        condition: &WriteCondition,
+    ) -> S3Result<Vec<i64>> {
         let mut connection = self.connection();
         let transaction = connection.transaction().map_err(broken)?;
         expect_bucket(&transaction, object.bucket)?;
@@ -81,7 +85,12 @@ impl Index {
     }
 
     /// Removes an object, if it is there and the condition holds. Answers the files that are free now.
-    pub(in crate::s3) fn delete(&self, bucket: &str, key: &str, condition: &Condition) -> S3Result<Vec<i64>> {
+    pub(in crate::s3) fn delete(
+        &self,
+        bucket: &str,
+        key: &str,
+        condition: &WriteCondition,
+    ) -> S3Result<Vec<i64>> {
         let mut connection = self.connection();
         let transaction = connection.transaction().map_err(broken)?;
         expect_bucket(&transaction, bucket)?;
@@ -96,11 +105,11 @@ impl Index {
     }
 }
 
-/// As [`Index::put`], within a transaction.
+/// As [`ObjectIndex::put`], within a transaction.
 pub(super) fn put(
     connection: &Connection,
     object: &NewObject<'_>,
-    condition: &Condition,
+    condition: &WriteCondition,
 ) -> S3Result<Vec<i64>> {
     let there = current(connection, object.bucket, object.key).map_err(broken)?;
     condition.check(there.as_ref().map(|(_, etag)| etag.as_str()))?;
@@ -168,9 +177,9 @@ fn remove(connection: &Connection, id: i64) -> rusqlite::Result<Vec<i64>> {
     Ok(free)
 }
 
-fn pieces(connection: &Connection, id: i64) -> rusqlite::Result<Vec<Piece>> {
+fn pieces(connection: &Connection, id: i64) -> rusqlite::Result<Vec<FilePiece>> {
     connection
         .prepare_cached("SELECT file, size FROM pieces WHERE object = ?1 ORDER BY position")?
-        .query_map([id], |row| Ok(Piece { file: row.get(0)?, size: size(row.get(1)?) }))?
+        .query_map([id], |row| Ok(FilePiece { file: row.get(0)?, size: size(row.get(1)?) }))?
         .collect()
 }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use rusqlite::{Connection, params};
 use s3s::S3Result;
 
-use super::{Index, expect_bucket, size, time};
+use super::{ObjectIndex, expect_bucket, size, time};
 use crate::s3::error::broken;
 
 /// Which keys are asked for.
@@ -20,7 +20,6 @@ pub(in crate::s3) struct Wanted<'a> {
     pub(in crate::s3) most: usize,
 }
 
-/// A page.
 #[derive(Default)]
 pub(in crate::s3) struct Page {
     pub(in crate::s3) objects: Vec<Listed>,
@@ -37,8 +36,7 @@ pub(in crate::s3) struct Listed {
     pub(in crate::s3) modified: SystemTime,
 }
 
-impl Index {
-    /// A page of keys.
+impl ObjectIndex {
     pub(in crate::s3) fn page(&self, wanted: &Wanted<'_>) -> S3Result<Page> {
         let connection = self.connection();
         expect_bucket(&connection, wanted.bucket)?;

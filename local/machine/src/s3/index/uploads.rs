@@ -8,18 +8,18 @@ use s3s::{S3Error, S3ErrorCode, S3Result};
 use serde::{Deserialize, Serialize};
 
 use super::objects::{Facts, NewObject, put};
-use super::{Index, expect_bucket, json, millis, parsed, size, stored, time};
-use crate::s3::checksum::{Checksum, Kind};
-use crate::s3::condition::Condition;
+use super::{ObjectIndex, expect_bucket, json, millis, parsed, size, stored, time};
+use crate::s3::checksum::{Checksum, ChecksumKind};
+use crate::s3::condition::WriteCondition;
 use crate::s3::error::{broken, refused};
-use crate::s3::files::Piece;
+use crate::s3::files::FilePiece;
 
 /// What an upload was begun with.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(in crate::s3) struct Begun {
     pub(in crate::s3) facts: Facts,
     /// The checksum that its parts have to have.
-    pub(in crate::s3) kind: Option<Kind>,
+    pub(in crate::s3) kind: Option<ChecksumKind>,
 }
 
 /// An upload that is under way.
@@ -34,13 +34,13 @@ pub(in crate::s3) struct Upload {
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::s3) struct Part {
     pub(in crate::s3) number: i32,
-    pub(in crate::s3) piece: Piece,
+    pub(in crate::s3) piece: FilePiece,
     pub(in crate::s3) etag: String,
     pub(in crate::s3) modified: SystemTime,
     pub(in crate::s3) checksum: Checksum,
 }
 
-impl Index {
+impl ObjectIndex {
     /// Begins an upload under an id of its own.
     pub(in crate::s3) fn begin_upload(
         &self,
@@ -136,7 +136,7 @@ impl Index {
         id: &str,
         used: &[Part],
         object: &NewObject<'_>,
-        condition: &Condition,
+        condition: &WriteCondition,
     ) -> S3Result<Vec<i64>> {
         let mut connection = self.connection();
         let transaction = connection.transaction().map_err(broken)?;
@@ -227,7 +227,7 @@ fn parts(connection: &Connection, id: &str, after: i32, most: usize) -> rusqlite
         .query_map(params![id, after, limit], |row| {
             Ok(Part {
                 number: row.get(0)?,
-                piece: Piece { file: row.get(1)?, size: size(row.get(2)?) },
+                piece: FilePiece { file: row.get(1)?, size: size(row.get(2)?) },
                 etag: row.get(3)?,
                 modified: time(row.get(4)?),
                 checksum: parsed(&row.get::<_, String>(5)?)?,

@@ -1,0 +1,48 @@
+//! Who works on a job that was accepted.
+
+#[cfg(feature = "step-functions")]
+mod state_machine;
+
+use std::sync::Arc;
+
+use nextbasket_http::ApiError;
+use nextbasket_job_engine::JobId;
+use tokio::sync::Notify;
+
+#[cfg(feature = "step-functions")]
+pub use state_machine::StateMachine;
+
+/// Who works on a job that was accepted.
+#[derive(Debug, Clone)]
+pub enum Driver {
+    /// A state machine on AWS.
+    #[cfg(feature = "step-functions")]
+    StateMachine(StateMachine),
+    /// Workers that look for jobs by themselves. Those of this process are notified of a new one.
+    Workers(Arc<Notify>),
+}
+
+impl Driver {
+    /// The state machine of the environment; without one, the workers of other processes.
+    #[cfg(feature = "step-functions")]
+    #[must_use]
+    pub fn from_env() -> Self {
+        StateMachine::from_env().map_or_else(|| Self::Workers(Arc::default()), Self::StateMachine)
+    }
+
+    /// Makes sure that the job is worked on. A second call for the same job has no effect.
+    ///
+    /// # Errors
+    /// 503 if Step Functions does not answer, 500 if it rejects the call.
+    pub async fn start(&self, id: &JobId) -> Result<(), ApiError> {
+        match self {
+            #[cfg(feature = "step-functions")]
+            Self::StateMachine(machine) => machine.start(id).await,
+            Self::Workers(submitted) => {
+                tracing::debug!(job = %id, "left to the workers");
+                submitted.notify_one();
+                Ok(())
+            }
+        }
+    }
+}

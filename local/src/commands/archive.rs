@@ -1,0 +1,58 @@
+//! `archive`: moves items of a table to an archive.
+
+use std::fmt::Write;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::dump_job::{absolute_location, count, run as run_job, text};
+use crate::Failure;
+use crate::options::{JobOptions, Parameters, ReadRate, WriteRate};
+
+#[derive(Debug, Args)]
+pub struct Archive {
+    /// The table
+    pub table: String,
+    /// Which items to move, such as "purchasedAt < '2025-01-01'"
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub condition: String,
+    /// The folder or s3://BUCKET/PREFIX in which the copy gets a folder of its own
+    #[arg(long, value_name = "LOCATION")]
+    pub to: String,
+    /// How fast it reads.
+    #[command(flatten)]
+    pub reads: ReadRate,
+    /// How fast it writes.
+    #[command(flatten)]
+    pub writes: WriteRate,
+    /// How the job runs.
+    #[command(flatten)]
+    pub job: JobOptions,
+}
+
+pub(crate) async fn run(options: &Archive) -> Result<(), Failure> {
+    let Archive { table, condition, to, reads, writes, job } = options;
+    let parameters = Parameters::default()
+        .with("table", table.as_str())
+        .with("where", condition.as_str())
+        .with("to", absolute_location(to)?);
+    let parameters = writes.add_to(reads.add_to(parameters));
+    let Some(ended) = run_job(job, "archive", parameters).await? else { return Ok(()) };
+    ended.print(job.json, || {
+        let result = ended.result();
+        let archived = count(result.get("archived").unwrap_or(&Value::Null), "count");
+        let (moved, folder) = (count(result, "deleted"), text(result, "archive"));
+        let mut words = format!("{moved} of {archived} items moved from {table} to {folder}");
+        for (name, outcome) in [
+            ("changed", "changed meanwhile and stay"),
+            ("gone", "were gone already"),
+            ("putBack", "put back"),
+        ] {
+            if count(result, name) > 0 {
+                let _ = write!(words, "\n  {} {outcome}", count(result, name));
+            }
+        }
+        words
+    });
+    ended.verdict()
+}

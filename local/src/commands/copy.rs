@@ -1,0 +1,37 @@
+//! `copy`: the items of a table, into another table.
+
+use clap::Args;
+
+use super::table_job::{TableJobOptions, changed, of_table};
+use crate::Failure;
+use crate::options::PutOptions;
+
+#[derive(Debug, Args)]
+pub struct Copy {
+    /// The table to copy from
+    pub table: String,
+    /// The table to copy to; it must exist, with the same key schema
+    pub to: String,
+    /// The region of the other table, if it is another one
+    #[arg(long, value_name = "REGION")]
+    pub to_region: Option<String>,
+    /// The endpoint of the other table, if it is another one
+    #[arg(long, value_name = "URL")]
+    pub to_endpoint: Option<String>,
+    /// The condition that items to copy meet
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub condition: Option<String>,
+    /// What to do with items that exist already, and how fast it writes.
+    #[command(flatten)]
+    pub puts: PutOptions,
+    /// How the job reads the items.
+    #[command(flatten)]
+    pub table_job: TableJobOptions,
+}
+
+pub(crate) async fn run(options: &Copy) -> Result<(), Failure> {
+    let Copy { table, to, to_region, to_endpoint, condition, puts, table_job } = options;
+    let to = of_table(to).with("region", to_region.clone()).with("endpoint", to_endpoint.clone());
+    let parameters = of_table(table).with("to", to.json()).with("where", condition.clone());
+    table_job.run("copy", puts.add_to(parameters), |ended| changed(ended, "copied")).await
+}

@@ -1,0 +1,31 @@
+//! `delete`: deletes the items of a table that meet a condition.
+
+use clap::Args;
+
+use super::table_job::{TableJobOptions, changed, of_table};
+use crate::Failure;
+use crate::options::WriteRate;
+
+#[derive(Debug, Args)]
+pub struct Delete {
+    /// The table
+    pub table: String,
+    /// The condition, such as "expiresAt < now()"
+    #[arg(long = "where", value_name = "CONDITION", required_unless_present = "all")]
+    pub condition: Option<String>,
+    /// Delete every item
+    #[arg(long, conflicts_with = "condition")]
+    pub all: bool,
+    /// How fast it writes.
+    #[command(flatten)]
+    pub writes: WriteRate,
+    /// How the job reads the items.
+    #[command(flatten)]
+    pub table_job: TableJobOptions,
+}
+
+pub(crate) async fn run(options: &Delete) -> Result<(), Failure> {
+    let Delete { table, condition, all, writes, table_job } = options;
+    let parameters = of_table(table).with("where", condition.clone()).with_flag("all", *all);
+    table_job.run("delete", writes.add_to(parameters), |ended| changed(ended, "deleted")).await
+}

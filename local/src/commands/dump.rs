@@ -1,0 +1,91 @@
+//! `dump`: copies of tables whose completeness can be proved.
+
+use clap::Args;
+use nextbasket_jobs_dump::Format;
+use serde_json::json;
+
+use super::dump_job::{absolute_location, array, count, run as run_job, text};
+use crate::Failure;
+use crate::local_deployment::table_names;
+use crate::options::{JobOptions, Parameters, ReadRate};
+
+#[derive(Debug, Args)]
+pub struct Dump {
+    /// The tables [default: those of the stack, except the operations table]
+    pub tables: Vec<String>,
+    /// The folder or s3://BUCKET/PREFIX in which each dump gets a folder of its own
+    #[arg(long, value_name = "LOCATION")]
+    pub to: String,
+    /// The format of the data files
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// Only items that meet this condition
+    #[arg(long, visible_alias = "where", value_name = "CONDITION")]
+    pub filter: Option<String>,
+    /// The columns of CSV, such as id:S,price:N; items that do not fit are rejected [default: what each file's items have]
+    #[arg(long, value_name = "NAME:TYPE,…", value_delimiter = ',')]
+    pub columns: Vec<String>,
+    /// Do not compress data files of CSV and plain JSON
+    #[arg(long)]
+    pub no_gzip: bool,
+    /// The number of segments of each table [default: by its size]
+    #[arg(long, value_name = "N")]
+    pub segments: Option<u32>,
+    /// The maximum number of items in a page
+    #[arg(long, value_name = "ITEMS")]
+    pub batch_size: Option<u32>,
+    /// How fast it reads.
+    #[command(flatten)]
+    pub reads: ReadRate,
+    /// Read strongly consistently, for twice the units
+    #[arg(long)]
+    pub consistent: bool,
+    /// When it is done, remove older dumps of the same tables at that location, except the newest N
+    #[arg(long, value_name = "N")]
+    pub keep: Option<u32>,
+    /// When it is done, remove older dumps of the same tables at that location, except those of the last DAYS days
+    #[arg(long, value_name = "DAYS")]
+    pub keep_days: Option<u32>,
+    /// How the job runs.
+    #[command(flatten)]
+    pub job: JobOptions,
+}
+
+pub(crate) async fn run(options: &Dump) -> Result<(), Failure> {
+    let Dump { tables, to, format, filter, columns, no_gzip, segments, batch_size, reads, job, .. } = options;
+    let tables = if tables.is_empty() { stack_tables()? } else { tables.clone() };
+    let columns = (!columns.is_empty()).then(|| columns.clone());
+    let keep = Parameters::default().with("count", options.keep).with("days", options.keep_days);
+    let parameters = Parameters::default()
+        .with("tables", tables)
+        .with("to", absolute_location(to)?)
+        .with("format", json!(format))
+        .with("where", filter.clone())
+        .with("columns", columns)
+        .with("gzip", no_gzip.then_some(false))
+        .with("segments", *segments)
+        .with("batchSize", *batch_size)
+        .with_flag("consistentRead", options.consistent)
+        .with_object("keep", keep);
+    let Some(ended) = run_job(job, "dump", reads.add_to(parameters)).await? else { return Ok(()) };
+    ended.print(job.json, || {
+        let lines = array(ended.result(), "dumps").iter().map(|dump| {
+            let (table, folder) = (text(dump, "table"), text(dump, "folder"));
+            let (files, size) = (count(dump, "files"), indicatif::HumanBytes(count(dump, "bytes")));
+            let line = format!("{table}: {} items in {files} files, {size}: {folder}", count(dump, "count"));
+            match array(dump, "removed").len() {
+                0 => line,
+                removed => format!("{line}\n  {removed} older dumps removed"),
+            }
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    });
+    ended.verdict()
+}
+
+/// The tables of the stack, without the operations table: that changes while jobs run, this one too.
+fn stack_tables() -> Result<Vec<String>, Failure> {
+    let names = table_names()?;
+    let names = [names.products, names.purchases, names.history, names.model];
+    Ok(names.into_iter().flatten().collect())
+}

@@ -1,0 +1,52 @@
+//! `restore`: a table from a dump, an export or a file.
+
+use std::fmt::Write;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::dump_job::{absolute_location, array, count, run as run_job, text};
+use crate::Failure;
+use crate::options::{JobOptions, Parameters, PutOptions};
+
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// A dump's folder, a location of dumps (the newest complete one), an export of AWS, or a CSV or JSON Lines file
+    pub from: String,
+    /// The table
+    pub table: String,
+    /// Create the table, with the schema that the dump describes
+    #[arg(long)]
+    pub create: bool,
+    /// What to do with items that exist already, and how fast it writes.
+    #[command(flatten)]
+    pub puts: PutOptions,
+    /// How the job runs.
+    #[command(flatten)]
+    pub job: JobOptions,
+}
+
+pub(crate) async fn run(options: &Restore) -> Result<(), Failure> {
+    let Restore { from, table, create, puts, job } = options;
+    let parameters = Parameters::default()
+        .with("from", absolute_location(from)?)
+        .with("table", table.as_str())
+        .with_flag("create", *create);
+    let Some(ended) = run_job(job, "restore", puts.add_to(parameters)).await? else { return Ok(()) };
+    ended.print(job.json, || {
+        let result = ended.result();
+        let (lines, written) = (count(result, "lines"), count(result, "written"));
+        let mut words =
+            format!("{written} of {lines} items written to {table} from {}", text(result, "from"));
+        for name in ["deleted", "skipped"] {
+            if count(result, name) > 0 {
+                let _ = write!(words, ", {} {name}", count(result, name));
+            }
+        }
+        for note in array(result, "notes").iter().filter_map(Value::as_str) {
+            let _ = write!(words, "\n  {note}");
+        }
+        words
+    });
+    ended.verdict()
+}

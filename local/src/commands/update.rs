@@ -1,0 +1,31 @@
+//! `update`: changes the items of a table that meet a condition.
+
+use clap::Args;
+
+use super::table_job::{TableJobOptions, changed, of_table};
+use crate::Failure;
+use crate::options::WriteRate;
+
+#[derive(Debug, Args)]
+pub struct Update {
+    /// The table
+    pub table: String,
+    /// The update, in DynamoDB's expression language with values inline: "SET n = n + 1 REMOVE old", or "price = 5"
+    #[arg(long, value_name = "CHANGE")]
+    pub set: String,
+    /// The condition, such as "status = 'old' AND expiresAt < now()"
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub condition: Option<String>,
+    /// How fast it writes.
+    #[command(flatten)]
+    pub writes: WriteRate,
+    /// How the job reads the items.
+    #[command(flatten)]
+    pub table_job: TableJobOptions,
+}
+
+pub(crate) async fn run(options: &Update) -> Result<(), Failure> {
+    let Update { table, set, condition, writes, table_job } = options;
+    let parameters = of_table(table).with("set", set.as_str()).with("where", condition.clone());
+    table_job.run("update", writes.add_to(parameters), |ended| changed(ended, "updated")).await
+}

@@ -1,0 +1,79 @@
+//! `verify`: a dump against its manifest, or a table against a dump or another table.
+
+use clap::Args;
+use serde_json::Value;
+
+use super::dump_job::{absolute_location, array, count, run as run_job, table_of, text};
+use crate::Failure;
+use crate::options::{JobOptions, Parameters, ReadRate};
+
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// A dump's folder, a location of dumps, or table:NAME
+    pub side: String,
+    /// What it must equal: table:NAME; without it, a dump is compared with its own manifest
+    pub other: Option<String>,
+    /// The region of the other table, if it is another one
+    #[arg(long, value_name = "REGION", requires = "other")]
+    pub other_region: Option<String>,
+    /// The endpoint of the other table, if it is another one
+    #[arg(long, value_name = "URL", requires = "other")]
+    pub other_endpoint: Option<String>,
+    /// How fast it reads.
+    #[command(flatten)]
+    pub reads: ReadRate,
+    /// How the job runs.
+    #[command(flatten)]
+    pub job: JobOptions,
+}
+
+impl Verify {
+    fn parameters(&self) -> Result<Parameters, Failure> {
+        let Self { side, other, other_region, other_endpoint, reads, .. } = self;
+        let parameters = reads.add_to(Parameters::default());
+        match (table_of(side), other.as_deref().map(table_of)) {
+            (None, None) => Ok(parameters.with("dump", absolute_location(side)?)),
+            (None, Some(Some(table))) if other_region.is_none() && other_endpoint.is_none() => {
+                Ok(parameters.with("dump", absolute_location(side)?).with("table", table))
+            }
+            (Some(table), Some(Some(other))) => {
+                let other = Parameters::default()
+                    .with("table", other)
+                    .with("region", other_region.clone())
+                    .with("endpoint", other_endpoint.clone());
+                Ok(parameters.with("table", table).with("other", other.json()))
+            }
+            (Some(table), None) => Err(Failure::Usage(format!(
+                "OTHER is missing: name what table:{table} must equal, as in `nextbasket verify DUMP table:{table}`"
+            ))),
+            _ => Err(Failure::Usage(
+                "OTHER: a dump can be compared with its manifest or with table:NAME of the same endpoint only; \
+                 use `nextbasket diff` to compare two dumps"
+                    .to_owned(),
+            )),
+        }
+    }
+}
+
+pub(crate) async fn run(options: &Verify) -> Result<(), Failure> {
+    let job = &options.job;
+    let Some(ended) = run_job(job, "verify", options.parameters()?).await? else { return Ok(()) };
+    let result = ended.result();
+    let problems: Vec<&str> = array(result, "problems").iter().filter_map(Value::as_str).collect();
+    ended.print(job.json, || {
+        let left = result.get("left").unwrap_or(&Value::Null);
+        let (items, digest) = (count(left, "count"), text(left, "digest"));
+        match problems.as_slice() {
+            [] if options.other.is_some() => format!("equal: {items} items, digest {digest}"),
+            [] => format!("good: {items} items, digest {digest}"),
+            problems => problems.join("\n"),
+        }
+    });
+    match problems.len() {
+        0 => Ok(()),
+        count => {
+            let all = result.pointer("/allProblems/count").and_then(Value::as_u64);
+            Err(Failure::Other(format!("{} problems", all.unwrap_or(count as u64))))
+        }
+    }
+}

@@ -1,0 +1,481 @@
+//! A file's records, one after the other, with their positions.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::{Map, Value};
+
+use crate::column_names::shown;
+use crate::columns::{Column, RecordKind};
+use crate::csv_record::{CsvRecord, delimiter_of};
+use crate::error::ImportError;
+use crate::file_layout::{FileForm, FileLayout};
+use crate::line_reader::{Line, LineReader, Lookahead, MAX_RECORD_BYTES};
+use crate::mapping::Mapping;
+use crate::refusal::{self, RecordFault, RefusalReason};
+use crate::row::Row;
+use crate::source::{self, ReadProgress};
+use crate::unsupported::reject_unsupported;
+
+/// The maximum number of lines of one CSV record: so a quote that is never closed costs that many lines, not the file.
+const MAX_RECORD_LINES: usize = 100;
+
+/// The maximum number of columns that are remembered as ignored: every JSON line may have keys of its own.
+const MAX_IGNORED: usize = 100;
+
+/// The result of reading the next record.
+pub(crate) enum NextRecord {
+    /// A record; [`RecordReader::row`] has its cells.
+    Record,
+    /// A record that cannot be read.
+    Fault(RecordFault),
+    /// The file broke off, in the middle of a record if there is a fault.
+    Broken(io::Error, Option<RecordFault>),
+    End,
+}
+
+struct Csv {
+    delimited: CsvRecord,
+    /// The first record in its original form.
+    header: String,
+    names: Vec<String>,
+    /// Which field is which column.
+    wanted: Vec<(usize, Column)>,
+}
+
+#[derive(Default)]
+struct Json {
+    object: Map<String, Value>,
+    /// The columns of each key that was seen.
+    known: HashMap<String, Vec<Column>>,
+    ignored: BTreeSet<String>,
+}
+
+enum Form {
+    Csv(Box<Csv>),
+    Json(Box<Json>),
+}
+
+/// The record that was read last, as it is written in the file.
+struct CurrentRecord<'r> {
+    lines: LineReader<'r>,
+    raw: Vec<u8>,
+    line: u64,
+    /// The length in the file of each of its lines, except the first.
+    further: Vec<u64>,
+}
+
+impl<'r> CurrentRecord<'r> {
+    fn new(lines: LineReader<'r>) -> Self {
+        Self { lines, raw: Vec::new(), line: 0, further: Vec::new() }
+    }
+}
+
+pub(crate) struct RecordReader<'r> {
+    kind: RecordKind,
+    mapping: Mapping,
+    place: CurrentRecord<'r>,
+    form: Form,
+    file_form: FileForm,
+    bytes_read: Arc<AtomicU64>,
+}
+
+impl<'r> RecordReader<'r> {
+    /// Looks at the first line and says what the file is.
+    pub(crate) fn open(
+        reader: impl Read + Send + 'r,
+        kind: RecordKind,
+        mapping: &Mapping,
+    ) -> Result<Self, ImportError> {
+        mapping.check(kind)?;
+        let source = source::open(reader).map_err(ImportError::Read)?;
+        let mut lines = LineReader::new(source.bytes);
+        let mut first = Vec::new();
+        loop {
+            first.clear();
+            match lines.read(&mut first) {
+                Line::Whole if first.trim_ascii().is_empty() => {}
+                Line::Whole => break,
+                Line::TooLong => {
+                    reject_unsupported(&first)?;
+                    return Err(ImportError::Unsupported {
+                        is: "has a first line longer than a megabyte",
+                        advice: "Use a CSV or JSON Lines file",
+                    });
+                }
+                Line::Broken(error) => return Err(ImportError::Read(error)),
+                Line::End => return Err(ImportError::Empty),
+            }
+        }
+        reject_unsupported(&first)?;
+        let text = first.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&first);
+        if text.trim_ascii().is_empty() {
+            return Err(ImportError::Empty);
+        }
+        let delimiter = delimiter_of(text);
+        let json = text.trim_ascii_start().starts_with(b"{");
+        let bytes = lines.last_bytes();
+        lines.give_back(text, &[bytes], None);
+        let mut place = CurrentRecord::new(lines);
+        let form = match json {
+            true => Form::Json(Box::default()),
+            false => Form::Csv(Box::new(read_header(&mut place, delimiter, kind, mapping)?)),
+        };
+        let file_form = FileForm { gzip: source.gzip, delimiter: (!json).then_some(char::from(delimiter)) };
+        Ok(Self { kind, mapping: mapping.clone(), place, form, file_form, bytes_read: source.bytes_read })
+    }
+
+    /// The records of a file whose beginning was read before, starting at one of its lines.
+    pub(crate) fn of(
+        layout: &FileLayout,
+        lines: LineReader<'r>,
+        kind: RecordKind,
+        mapping: &Mapping,
+        bytes_read: Arc<AtomicU64>,
+    ) -> Result<Self, ImportError> {
+        mapping.check(kind)?;
+        let form = match (layout.form.delimiter, &layout.header) {
+            (Some(delimiter), Some(header)) => {
+                let delimiter = u8::try_from(delimiter).unwrap_or(b',');
+                let mut place = CurrentRecord::new(LineReader::new(Box::new(header.as_bytes())));
+                Form::Csv(Box::new(read_header(&mut place, delimiter, kind, mapping)?))
+            }
+            _ => Form::Json(Box::default()),
+        };
+        let place = CurrentRecord::new(lines);
+        Ok(Self { kind, mapping: mapping.clone(), place, form, file_form: layout.form, bytes_read })
+    }
+
+    pub(crate) fn layout(&self) -> FileLayout {
+        let header = match &self.form {
+            Form::Csv(csv) => Some(csv.header.clone()),
+            Form::Json(_) => None,
+        };
+        FileLayout { form: self.file_form, header }
+    }
+
+    /// Loads a record that was read earlier from a file of this layout.
+    pub(crate) fn load(&mut self, line: u64, record: &[u8]) -> NextRecord {
+        self.place.line = line;
+        self.place.raw.clear();
+        self.place.raw.extend_from_slice(record);
+        match &mut self.form {
+            Form::Csv(csv) => {
+                csv.delimited.start();
+                for line in record.split_inclusive(|byte| *byte == b'\n') {
+                    csv.delimited.feed(line);
+                }
+                NextRecord::Record
+            }
+            Form::Json(json) => json.parse(&self.place.raw, &self.mapping, self.kind),
+        }
+    }
+
+    /// The keys of JSON lines so far; a CSV file has none.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        let Form::Json(json) = &self.form else { return Vec::new() };
+        let mut keys: Vec<String> = json.known.keys().chain(&json.ignored).cloned().collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    /// Restores keys that were seen earlier.
+    pub(crate) fn remember(&mut self, keys: &[String]) {
+        if let Form::Json(json) = &mut self.form {
+            keys.iter().for_each(|key| json.remember(key, &self.mapping, self.kind));
+        }
+    }
+
+    /// The offset of the next line, in unpacked bytes of the file, and the number of lines before it.
+    pub(crate) fn next_line(&self) -> (u64, u64) {
+        (self.place.lines.offset(), self.place.lines.number())
+    }
+
+    pub(crate) fn next(&mut self) -> NextRecord {
+        match &mut self.form {
+            Form::Csv(csv) => self.place.next_delimited(&mut csv.delimited, Some(csv.names.len())),
+            Form::Json(json) => json.next(&mut self.place, &self.mapping, self.kind),
+        }
+    }
+
+    /// The cells of the record that was read.
+    pub(crate) fn row(&self) -> Row<'_> {
+        match &self.form {
+            Form::Json(json) => self.row_of(&json.object),
+            Form::Csv(csv) => {
+                let mut row = Row::default();
+                let text = std::str::from_utf8(csv.delimited.bytes()).unwrap_or_default();
+                for (field, column) in &csv.wanted {
+                    row.set_text(*column, text.get(csv.delimited.range(*field)).unwrap_or_default());
+                }
+                row
+            }
+        }
+    }
+
+    /// The cells of a JSON object within the record: a line of a purchase.
+    pub(crate) fn row_of<'a>(&'a self, object: &'a Map<String, Value>) -> Row<'a> {
+        let mut row = Row::default();
+        if let Form::Json(json) = &self.form {
+            for (key, value) in object {
+                for column in json.known.get(key).into_iter().flatten() {
+                    row.set_json(*column, value);
+                }
+            }
+            if self.kind == RecordKind::Purchases {
+                row.lines = object.get("lines").and_then(Value::as_array).map(Vec::as_slice);
+            }
+        }
+        row
+    }
+
+    /// The file's own name for a column.
+    pub(crate) fn name_of(&self, column: Column) -> &str {
+        let own = match &self.form {
+            Form::Csv(csv) => {
+                let field = csv.wanted.iter().find(|(_, own)| *own == column);
+                field.and_then(|(field, _)| csv.names.get(*field)).map(String::as_str)
+            }
+            Form::Json(json) => {
+                let is =
+                    |key: &&String| json.known.get(*key).is_some_and(|columns| columns.contains(&column));
+                keys_of(&json.object).find(is).map(String::as_str).or_else(|| self.mapping.theirs(column))
+            }
+        };
+        own.unwrap_or(column.name())
+    }
+
+    /// The columns that are not used.
+    pub(crate) fn ignored(&self) -> Vec<String> {
+        match &self.form {
+            Form::Json(json) => json.ignored.iter().map(|name| shown(name)).collect(),
+            Form::Csv(csv) => {
+                let wanted = |field: usize| csv.wanted.iter().any(|(own, _)| *own == field);
+                let unwanted = csv.names.iter().enumerate().filter(|(field, _)| !wanted(*field));
+                unwanted.map(|(_, name)| shown(name)).take(MAX_IGNORED).collect()
+            }
+        }
+    }
+
+    /// Refuses a JSON file none of whose lines had a column that is mapped, or required. That of a CSV file is
+    /// known from its first line.
+    pub(crate) fn check_presence(&self, taken: u64) -> Result<(), ImportError> {
+        let Form::Json(json) = &self.form else { return Ok(()) };
+        if json.known.is_empty() && json.ignored.is_empty() {
+            return Ok(());
+        }
+        let mut names: Vec<String> = json.known.keys().cloned().collect();
+        names.extend(json.ignored.iter().cloned());
+        names.sort_unstable();
+        let seen = |column| json.known.values().any(|columns| columns.contains(&column));
+        let present = |column: Column| seen(column) || (taken > 0 && self.mapping.theirs(column).is_none());
+        self.mapping.check_presence(self.kind, present, &names)
+    }
+
+    /// The line in the file that the record starts at, from one.
+    pub(crate) fn line(&self) -> u64 {
+        self.place.line
+    }
+
+    /// Writes that the record is refused, as one JSON object on a line.
+    pub(crate) fn write_refusal(&self, fault: &RecordFault, into: &mut dyn Write) -> Result<(), ImportError> {
+        let name = |(column, line): &(Column, Option<usize>)| match line {
+            Some(line) => format!("lines[{line}].{}", self.name_of(*column)),
+            None => self.name_of(*column).to_owned(),
+        };
+        let field = fault.cell.as_ref().map(name);
+        refusal::write(self.line(), fault, field.as_deref(), self.raw(), into)
+    }
+
+    /// The record as it is written in the file.
+    pub(crate) fn raw(&self) -> &[u8] {
+        &self.place.raw
+    }
+
+    pub(crate) fn progress(&self) -> ReadProgress {
+        ReadProgress { bytes_read: self.bytes_read.load(Ordering::Relaxed), lines: self.place.lines.number() }
+    }
+}
+
+/// Reads the names of the columns.
+fn read_header(
+    place: &mut CurrentRecord<'_>,
+    delimiter: u8,
+    kind: RecordKind,
+    mapping: &Mapping,
+) -> Result<Csv, ImportError> {
+    let unreadable = |advice| ImportError::Unsupported { is: "has no readable first line", advice };
+    let mut delimited = CsvRecord::new(delimiter);
+    match place.next_delimited(&mut delimited, None) {
+        NextRecord::Record => {}
+        NextRecord::Fault(_) => return Err(unreadable("The first line must name the columns, in UTF-8")),
+        NextRecord::Broken(error, _) => return Err(ImportError::Read(error)),
+        NextRecord::End => return Err(ImportError::Empty),
+    }
+    if place.raw.iter().filter(|byte| **byte == b'\r').count() > 1 {
+        return Err(unreadable("Its lines end in carriage returns alone: write it with line feeds"));
+    }
+    let text = String::from_utf8_lossy(delimited.bytes()).into_owned();
+    let name = |field| text.get(delimited.range(field)).unwrap_or_default().trim().to_owned();
+    let names: Vec<String> = (0..delimited.field_count()).map(name).collect();
+    let mut wanted: Vec<(usize, Column)> = Vec::new();
+    for (field, name) in names.iter().enumerate() {
+        for column in mapping.columns_of(name, kind) {
+            let other = wanted.iter().find(|(_, taken)| *taken == column);
+            if let Some(other) = other.and_then(|(field, _)| names.get(*field)) {
+                let (first, second) = (shown(other), shown(name));
+                return Err(ImportError::AmbiguousColumn { column, first, second });
+            }
+            wanted.push((field, column));
+        }
+    }
+    mapping.check_presence(kind, |column| wanted.iter().any(|(_, own)| *own == column), &names)?;
+    let header = String::from_utf8_lossy(&place.raw).into_owned();
+    Ok(Csv { delimited, header, names, wanted })
+}
+
+impl CurrentRecord<'_> {
+    /// Reads the first line of a record; `None` is a line to continue with.
+    fn next_line(&mut self) -> Option<NextRecord> {
+        loop {
+            self.raw.clear();
+            let read = self.lines.read(&mut self.raw);
+            self.line = self.lines.number();
+            return match read {
+                Line::Whole if self.raw.trim_ascii().is_empty() => continue,
+                Line::Whole => None,
+                Line::TooLong => Some(NextRecord::Fault(RecordFault::of_record(
+                    RefusalReason::TooLong,
+                    format!("a line must be at most {MAX_RECORD_BYTES} bytes long"),
+                ))),
+                Line::Broken(error) => {
+                    let fault = (!self.raw.is_empty()).then(|| {
+                        RecordFault::of_record(
+                            RefusalReason::CutOff,
+                            "the file ends unexpectedly here, so this line may be incomplete",
+                        )
+                    });
+                    Some(NextRecord::Broken(error, fault))
+                }
+                Line::End => Some(NextRecord::End),
+            };
+        }
+    }
+
+    fn next_delimited(&mut self, delimited: &mut CsvRecord, fields: Option<usize>) -> NextRecord {
+        if let Some(next) = self.next_line() {
+            return next;
+        }
+        let first_end = self.raw.len();
+        let mut fed = 0;
+        self.further.clear();
+        let mut after = None;
+        delimited.start();
+        let mut closed = true;
+        while !delimited.feed(self.raw.get(fed..).unwrap_or_default()) {
+            fed = self.raw.len();
+            if self.further.len() + 1 >= MAX_RECORD_LINES || fed >= MAX_RECORD_BYTES {
+                closed = false;
+                break;
+            }
+            match self.lines.read(&mut self.raw) {
+                Line::Whole => self.further.push(self.lines.last_bytes()),
+                line => {
+                    if !matches!(line, Line::End) {
+                        let (start, bytes) = (self.raw.split_off(fed), self.lines.last_bytes());
+                        after = Some(Lookahead { line, start, bytes });
+                    }
+                    closed = false;
+                    break;
+                }
+            }
+        }
+        let wrong = fields.filter(|expected| *expected != delimited.field_count());
+        let stray = !self.further.is_empty() && !delimited.is_strict(&self.raw);
+        if closed && wrong.is_none() && !stray {
+            // Of the whole record: two halves of a character in two fields are none.
+            return match std::str::from_utf8(&self.raw) {
+                Ok(_) => NextRecord::Record,
+                Err(_) => NextRecord::Fault(RecordFault::of_record(
+                    RefusalReason::InvalidUtf8,
+                    "the text is not UTF-8",
+                )),
+            };
+        }
+        // A stray quote swallows the lines up to the next one: the first is given up, the others are read again.
+        let alone = self.further.is_empty();
+        self.lines.give_back(self.raw.get(first_end..).unwrap_or_default(), &self.further, after);
+        self.raw.truncate(first_end);
+        NextRecord::Fault(match wrong {
+            Some(expected) if closed && alone => RecordFault::of_record(
+                RefusalReason::WrongFieldCount,
+                format!(
+                    "the line has {} fields, the first line of the file has {expected}",
+                    delimited.field_count()
+                ),
+            ),
+            _ => RecordFault::of_record(
+                RefusalReason::UnclosedQuote,
+                "a quote is opened here and not closed at the end of its field",
+            ),
+        })
+    }
+}
+
+/// The keys of a record and of a whole purchase's lines.
+fn keys_of(object: &Map<String, Value>) -> impl Iterator<Item = &String> {
+    let lines = object.get("lines").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    object.keys().chain(lines.iter().filter_map(Value::as_object).flat_map(Map::keys))
+}
+
+impl Json {
+    fn next(&mut self, place: &mut CurrentRecord<'_>, mapping: &Mapping, kind: RecordKind) -> NextRecord {
+        if let Some(next) = place.next_line() {
+            return next;
+        }
+        self.parse(&place.raw, mapping, kind)
+    }
+
+    fn parse(&mut self, raw: &[u8], mapping: &Mapping, kind: RecordKind) -> NextRecord {
+        let Ok(text) = std::str::from_utf8(raw) else {
+            return NextRecord::Fault(RecordFault::of_record(
+                RefusalReason::InvalidUtf8,
+                "the text is not UTF-8",
+            ));
+        };
+        match serde_json::from_str(text) {
+            Ok(Value::Object(object)) => self.object = object,
+            Ok(_) => {
+                return NextRecord::Fault(RecordFault::of_record(
+                    RefusalReason::BadJson,
+                    "each line must be one JSON object",
+                ));
+            }
+            Err(error) => {
+                let message = error.to_string().replace("at line 1 column", "at character");
+                return NextRecord::Fault(RecordFault::of_record(
+                    RefusalReason::BadJson,
+                    format!("the line is not valid JSON: {message}"),
+                ));
+            }
+        }
+        let object = std::mem::take(&mut self.object);
+        keys_of(&object).for_each(|key| self.remember(key, mapping, kind));
+        self.object = object;
+        NextRecord::Record
+    }
+
+    fn remember(&mut self, key: &String, mapping: &Mapping, kind: RecordKind) {
+        if self.known.contains_key(key) || self.ignored.contains(key) {
+            return;
+        }
+        let columns = mapping.columns_of(key, kind);
+        if !columns.is_empty() {
+            self.known.insert(key.clone(), columns);
+        } else if key != "lines" && self.ignored.len() < MAX_IGNORED {
+            self.ignored.insert(key.clone());
+        }
+    }
+}

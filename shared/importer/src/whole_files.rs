@@ -1,0 +1,109 @@
+//! Files read as a whole.
+
+use std::io::{Read, Write};
+
+use nextbasket_domain::{Product, Purchase};
+
+use crate::assembler::{Assembled, Assembler};
+use crate::columns::RecordKind;
+use crate::error::ImportError;
+use crate::file_layout::FileLayout;
+use crate::options::Options;
+use crate::product_mentions::ProductMentions;
+use crate::record_scanner::{RecordScanner, ScanEnd, ScanStep};
+use crate::source::ReadProgress;
+use crate::summary::Summary;
+
+/// The number of records between two calls of the progress hook.
+const PROGRESS_RECORDS: u64 = 4_096;
+
+/// The result of reading a file of purchases.
+#[derive(Debug)]
+pub struct ImportedPurchases {
+    /// The purchases, oldest first; those of one time by user and id.
+    pub purchases: Vec<Purchase>,
+    /// The products of their lines, by id: with the newest name and price, without categories. Where no line
+    /// names a product, its id is its name, which is no reason to overwrite a catalogue's.
+    pub products: Vec<Product>,
+    pub summary: Summary,
+}
+
+/// Reads a file of purchases. What is refused goes to `refused`, one JSON object a line; that writer should be
+/// buffered. `progress` is called every few thousand records and at the end.
+///
+/// # Errors
+/// [`ImportError`] if the file is of a form that is not read, lacks a column, or the refused records cannot be
+/// written. A file that ends unexpectedly is not an error: see [`Summary::ended_early`].
+pub fn read_purchases(
+    reader: impl Read + Send,
+    options: &Options,
+    refused: &mut dyn Write,
+    progress: &mut dyn FnMut(ReadProgress),
+) -> Result<ImportedPurchases, ImportError> {
+    let (assembled, layout, mut end) = read(reader, RecordKind::Purchases, options, refused, progress)?;
+    let mut mentions = ProductMentions::default();
+    assembled.mentions.into_iter().for_each(|mention| mentions.add(mention));
+    let (products, tally) = mentions.into_products();
+    end.tally += tally;
+    end.tally.users = u64::try_from(assembled.users.len()).unwrap_or(u64::MAX);
+    let summary = Summary::of(RecordKind::Purchases, layout.form, end);
+    Ok(ImportedPurchases { purchases: assembled.purchases, products, summary })
+}
+
+/// The result of reading a file of products.
+#[derive(Debug)]
+pub struct ImportedProducts {
+    /// The products, by id, dated [`Options::now`].
+    pub products: Vec<Product>,
+    pub summary: Summary,
+}
+
+/// Reads a file of products: `product_id`, `name`, `categories` (in CSV with `|` or `;` between them), `price`,
+/// `currency`, `available` (yes if empty), `attributes` (JSON only), or JSON lines as `PUT /products` takes them
+/// and `productId`. Of two records of one product the later counts. Otherwise as
+/// [`read_purchases`](crate::read_purchases), but that a catalogue's price has to be right: one that is negative
+/// or no number is refused, and zero is a price.
+///
+/// # Errors
+/// As [`read_purchases`].
+pub fn read_products(
+    reader: impl Read + Send,
+    options: &Options,
+    refused: &mut dyn Write,
+    progress: &mut dyn FnMut(ReadProgress),
+) -> Result<ImportedProducts, ImportError> {
+    let (assembled, layout, end) = read(reader, RecordKind::Products, options, refused, progress)?;
+    let summary = Summary::of(RecordKind::Products, layout.form, end);
+    Ok(ImportedProducts { products: assembled.products, summary })
+}
+
+/// Reads a file as a whole, with all of its groups at once.
+fn read(
+    reader: impl Read + Send,
+    kind: RecordKind,
+    options: &Options,
+    refused: &mut dyn Write,
+    progress: &mut dyn FnMut(ReadProgress),
+) -> Result<(Assembled, FileLayout, ScanEnd), ImportError> {
+    let mut scanner = RecordScanner::open(reader, kind, options)?;
+    let layout = scanner.layout();
+    let mut assembler = Assembler::new(&layout, kind, options)?;
+    let mut records = 0_u64;
+    loop {
+        match scanner.step(refused)? {
+            ScanStep::Taken(entry) => assembler.add(entry.line, entry.record, refused)?,
+            ScanStep::Refused => {}
+            ScanStep::End => break,
+        }
+        records += 1;
+        if records.is_multiple_of(PROGRESS_RECORDS) {
+            progress(scanner.progress());
+        }
+    }
+    progress(scanner.progress());
+    let mut end = scanner.finish()?;
+    refused.flush().map_err(ImportError::Refused)?;
+    let assembled = assembler.finish();
+    end.tally += assembled.tally.clone();
+    Ok((assembled, layout, end))
+}

@@ -1,0 +1,12 @@
+#![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
+
+pub mod expression;
+pub mod fetch;
+mod kept_answer;
+pub mod key;
+pub mod scan;
+pub mod segment;
+pub mod spawned;
+pub mod table;
+pub mod write;

@@ -1,0 +1,168 @@
+//! Tables: where they are, and what DynamoDB says of them.
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::{Credentials, Region};
+use nextbasket_dynamodb::TableError;
+use nextbasket_job_engine::{JobError, Refusal, Site, Trust};
+use serde::{Deserialize, Serialize};
+
+use crate::key::KeySchema;
+
+/// A description of a table. DynamoDB updates the numbers of items and bytes about every six hours.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    /// Its name.
+    pub name: String,
+    /// The attributes of its keys.
+    pub keys: KeySchema,
+    /// The number of items.
+    pub items: u64,
+    /// The size of all items.
+    pub bytes: u64,
+    /// The number of global secondary indexes.
+    pub indexes: usize,
+}
+
+impl Table {
+    /// Describes the table.
+    ///
+    /// # Errors
+    /// [`TableError`] if there is no such table, or DynamoDB does not answer.
+    pub async fn describe(client: &Client, name: &str) -> Result<Self, TableError> {
+        let asked = client.describe_table().table_name(name).send().await;
+        let described = asked.map_err(|error| TableError::from_sdk(name, error))?.table;
+        let unknown = || TableError::Unavailable {
+            table: name.to_owned(),
+            reason: "its description has no key schema".to_owned(),
+        };
+        let table = described.ok_or_else(unknown)?;
+        let count = |count: Option<i64>| u64::try_from(count.unwrap_or(0)).unwrap_or(0);
+        Ok(Self {
+            name: name.to_owned(),
+            keys: KeySchema::read(table.key_schema(), table.attribute_definitions()).ok_or_else(unknown)?,
+            items: count(table.item_count()),
+            bytes: count(table.table_size_bytes()),
+            indexes: table.global_secondary_indexes().len(),
+        })
+    }
+
+    /// Describes a table that a job names.
+    ///
+    /// # Errors
+    /// [`JobError::Failed`] if there is no such table, others if DynamoDB does not answer.
+    pub async fn of_job(client: &Client, name: &str) -> Result<Self, JobError> {
+        Self::describe(client, name).await.map_err(|error| match &error {
+            TableError::Refused { reason, .. } if reason.starts_with("ResourceNotFoundException") => {
+                JobError::Failed(format!("table \"{name}\" not found"))
+            }
+            _ => error.into(),
+        })
+    }
+
+    /// The mean size of its items, or 0.
+    #[must_use]
+    pub fn mean_bytes(&self) -> u64 {
+        self.bytes.checked_div(self.items).unwrap_or(0)
+    }
+}
+
+/// A table by its name, and its region and endpoint if they are not the site's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TableAddress {
+    /// The table's name.
+    pub table: String,
+    /// Its region, if it is not the site's.
+    #[serde(default)]
+    pub region: Option<String>,
+    /// Its endpoint, if it is not the site's or that of the region.
+    #[serde(default)]
+    pub endpoint: Option<String>,
+}
+
+impl TableAddress {
+    /// A table of the site.
+    #[must_use]
+    pub fn of_site(table: &str) -> Self {
+        Self { table: table.to_owned(), region: None, endpoint: None }
+    }
+
+    /// Whether the table is one of the site.
+    #[must_use]
+    pub fn is_of_site(&self) -> bool {
+        self.region.is_none() && self.endpoint.is_none()
+    }
+
+    /// Rejects malformed parts, and endpoints unless they are trusted. The fields of the address are the parameters
+    /// `{prefix}table`, `{prefix}region` and `{prefix}endpoint`.
+    ///
+    /// # Errors
+    /// [`Refusal`] of the first field that is wrong.
+    pub fn check(&self, prefix: &str, trust: Trust) -> Result<(), Refusal> {
+        check_name(&format!("{prefix}table"), &self.table)?;
+        let refused =
+            |field: &str, problem: &str| Err(Refusal::parameter(&format!("{prefix}{field}"), problem));
+        if let Some(endpoint) = &self.endpoint {
+            if !endpoint.starts_with("https://") && !endpoint.starts_with("http://") {
+                return refused(
+                    "endpoint",
+                    "must be a URL, such as https://dynamodb.eu-central-1.amazonaws.com",
+                );
+            }
+            if trust == Trust::Open {
+                return refused("endpoint", "is for jobs that are submitted from the command line");
+            }
+        }
+        if self.region.as_ref().is_some_and(String::is_empty) {
+            return refused("region", "must name a region, such as eu-central-1");
+        }
+        Ok(())
+    }
+
+    /// A client of the region and the endpoint, with the site's credentials. Another endpoint may be a machine with an
+    /// access key of its own: there the credentials of the environment's variables are used, if there are any.
+    #[must_use]
+    pub fn client(&self, site: &Site) -> Client {
+        if self.is_of_site() {
+            return site.dynamodb.clone();
+        }
+        let mut config = site.dynamodb.config().to_builder();
+        if let Some(region) = &self.region {
+            config = config.region(Region::new(region.clone()));
+        }
+        if let Some(endpoint) = &self.endpoint {
+            config = config.endpoint_url(endpoint);
+            if let Some(credentials) = credentials_of_environment() {
+                config = config.credentials_provider(credentials);
+            }
+        }
+        Client::from_conf(config.build())
+    }
+
+    /// Describes the table: see [`Table::of_job`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn describe(&self, site: &Site) -> Result<Table, JobError> {
+        Table::of_job(&self.client(site), &self.table).await
+    }
+}
+
+fn credentials_of_environment() -> Option<Credentials> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let (id, secret) = (variable("AWS_ACCESS_KEY_ID")?, variable("AWS_SECRET_ACCESS_KEY")?);
+    Some(Credentials::new(id, secret, variable("AWS_SESSION_TOKEN"), None, "environment"))
+}
+
+/// Rejects an invalid name of a table.
+///
+/// # Errors
+/// [`Refusal`] of the parameter `field`.
+pub fn check_name(field: &str, name: &str) -> Result<(), Refusal> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    if (3..=255).contains(&name.len()) && name.chars().all(fits) {
+        return Ok(());
+    }
+    let problem = "must be a table's name: 3 to 255 of the characters a-z, A-Z, 0-9, _, - and .";
+    Err(Refusal::parameter(field, problem))
+}

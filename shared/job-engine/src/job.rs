@@ -1,0 +1,308 @@
+//! What a job is: its id, its state, its stages and how far it has come.
+
+use std::fmt;
+
+use nextbasket_domain::{Random, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::stage::{Aggregate, Assign, Rates};
+
+/// The layout of batches and counts in the operations table. A job that was begun in another layout cannot be resumed:
+/// its batches would be done again from their beginning.
+pub(crate) const LAYOUT: u32 = 2;
+
+/// A job's id. Ids sort as their jobs were submitted.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct JobId(String);
+
+impl JobId {
+    /// A new id: the time in milliseconds and 32 random bits, both in hexadecimal.
+    #[must_use]
+    pub fn new(now: Timestamp, random: &Random) -> Self {
+        Self(format!("{:012x}-{:08x}", now.as_millis(), random.draw() >> 32))
+    }
+
+    /// The id of what was started at this time under this name, such as by a schedule: the same whenever it is asked
+    /// for. Of the name the last 40 characters that an id may have are in it.
+    #[must_use]
+    pub fn started(at: Timestamp, name: &str) -> Self {
+        let name: Vec<char> = name.chars().filter(|&c| fits(c)).collect();
+        let name: String = name.iter().skip(name.len().saturating_sub(40)).collect();
+        Self(format!("{:012x}-{name}", at.as_millis()))
+    }
+
+    /// The id that a caller gives, who may submit the same job again after a lost answer.
+    ///
+    /// # Errors
+    /// What it must be.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if (1..=64).contains(&text.len()) && text.chars().all(fits) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("must be 1 to 64 of the characters a-z, A-Z, 0-9, - and _")
+        }
+    }
+
+    /// The key of an object of this job: all of them are below `jobs/JOB/`.
+    #[must_use]
+    pub fn object_key(&self, name: &str) -> String {
+        format!("jobs/{}/{name}", self.0)
+    }
+
+    /// Its characters.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn fits(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '-' || c == '_'
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for JobId {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text)
+    }
+}
+
+impl From<JobId> for String {
+    fn from(id: JobId) -> Self {
+        id.0
+    }
+}
+
+/// Where a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum JobState {
+    /// Accepted; it waits to be planned, perhaps for its lock.
+    Waiting,
+    /// A stage is being worked on.
+    Running,
+    /// Done.
+    Succeeded,
+    /// Ended by an error; what was done stays done.
+    Failed,
+    /// Ended because somebody asked for it.
+    Cancelled,
+}
+
+impl JobState {
+    /// Whether the job has ended.
+    #[must_use]
+    pub fn has_ended(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// How far a batch, a stage or a job has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Progress {
+    /// Items (or lines, rows) looked at.
+    pub processed: u64,
+    /// Of them, those that met the condition; for kinds without one, as `processed`.
+    pub matched: u64,
+    /// Items written, changed or deleted.
+    pub changed: u64,
+    /// Items that could not be: they stand in the refused files with the reason.
+    pub refused: u64,
+    /// Read units consumed.
+    pub read_units: f64,
+    /// Write units consumed.
+    pub write_units: f64,
+}
+
+impl std::ops::AddAssign for Progress {
+    fn add_assign(&mut self, other: Self) {
+        self.processed += other.processed;
+        self.matched += other.matched;
+        self.changed += other.changed;
+        self.refused += other.refused;
+        self.read_units += other.read_units;
+        self.write_units += other.write_units;
+    }
+}
+
+/// A stage of a job, as it is kept and shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stage {
+    /// Its number, from 0.
+    pub number: u32,
+    /// Its name.
+    pub name: String,
+    /// How many batches it has.
+    pub batches: u32,
+    /// How the work was split.
+    pub split: Value,
+    /// The order in which its batches go out.
+    pub assign: Assign,
+    /// How many batches are worked on at a time.
+    pub width: u32,
+    /// How its results are put together.
+    pub aggregate: Aggregate,
+    /// How many batches may fail for good, in percent.
+    pub tolerated: f64,
+    /// The rates of all workers together.
+    pub rates: Rates,
+    /// How many items it is likely to have in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<u64>,
+    /// When it was planned.
+    pub started_at: Timestamp,
+    /// When its last batch was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// How far it has come: final once it has ended.
+    #[serde(default)]
+    pub progress: Progress,
+    /// Batches done so far.
+    #[serde(default)]
+    pub done: u32,
+    /// Batches that failed for good.
+    #[serde(default)]
+    pub failed: u32,
+}
+
+/// A stage's number and its number of batches: enough to find all data that it has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageSize {
+    /// The stage's number.
+    pub number: u32,
+    /// The number of batches, or an upper bound.
+    pub batches: u32,
+}
+
+/// The lock that a job holds while it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldLock {
+    /// The lock's name.
+    pub name: String,
+    /// The owner of this acquisition.
+    pub owner: String,
+    /// Its fencing token.
+    pub fence: u64,
+}
+
+/// A job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Job {
+    /// Its id.
+    pub job_id: JobId,
+    /// Its kind's name.
+    pub kind: String,
+    /// What it was submitted with.
+    pub parameters: Value,
+    /// Proof that a process at the machine vouches for the job. It is stored beside the job and not shown.
+    #[serde(skip)]
+    pub voucher: Option<String>,
+    /// Where it stands.
+    pub state: JobState,
+    /// When it was submitted.
+    pub created_at: Timestamp,
+    /// When its first stage was planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// Its newest stages, at most [`Job::KEPT_STAGES`]; of a job that follows a table, only the one that is worked on or
+    /// was last.
+    #[serde(default)]
+    pub stages: Vec<Stage>,
+    /// The sum of all stages that have ended.
+    #[serde(default)]
+    pub total: Progress,
+    /// The lock it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<HeldLock>,
+    /// Whether somebody asked for its end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancelling: bool,
+    /// What ended it, if it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// What it came to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Value>,
+    /// Not before this time is the next stage planned: a job that follows a table waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_until: Option<Timestamp>,
+    /// How often it was written; writers agree by it.
+    #[serde(default)]
+    pub revision: u64,
+    /// Superseded stages whose data has to be removed before the next stage is planned. Stored beside the job.
+    #[serde(skip)]
+    pub(crate) leftovers: Vec<StageSize>,
+    /// The version of the layout of its items. Stored beside the job.
+    #[serde(skip)]
+    pub(crate) layout: u32,
+}
+
+impl Job {
+    /// How many stages a job keeps.
+    pub const KEPT_STAGES: usize = 20;
+
+    /// A job that is submitted now.
+    #[must_use]
+    pub fn new(job_id: JobId, kind: String, parameters: Value, now: Timestamp) -> Self {
+        Self {
+            job_id,
+            kind,
+            parameters,
+            voucher: None,
+            state: JobState::Waiting,
+            created_at: now,
+            started_at: None,
+            ended_at: None,
+            stages: Vec::new(),
+            total: Progress::default(),
+            lock: None,
+            cancelling: false,
+            failure: None,
+            result: None,
+            waits_until: None,
+            revision: 0,
+            leftovers: Vec::new(),
+            layout: LAYOUT,
+        }
+    }
+
+    /// The stage that is worked on, or the last one.
+    #[must_use]
+    pub fn stage(&self) -> Option<&Stage> {
+        self.stages.last()
+    }
+
+    /// The size of the stage of this number; the largest possible size if the job does not remember the stage.
+    #[must_use]
+    pub fn stage_size(&self, number: u32) -> StageSize {
+        let known = self.stages.iter().find(|stage| stage.number == number);
+        StageSize { number, batches: known.map_or(u32::MAX, |stage| stage.batches) }
+    }
+}

@@ -1,0 +1,93 @@
+//! Every kind of job by its name, and where a function's jobs run.
+//!
+//! For: whoever drives jobs (the functions `job-plan` and `job-work`, the pool on one machine) and whoever takes
+//! them in. It holds no kind of its own.
+
+mod failure;
+
+use std::env;
+
+use aws_sdk_dynamodb::Client;
+use nextbasket_domain::{Clock, Random};
+use nextbasket_dynamodb::config::{Patience, lambda_config};
+use nextbasket_job_engine::{Engine, Kinds, Site, Trust};
+use nextbasket_jobs_dump::{Archive, Diff, Dump, Restore, Verify};
+use nextbasket_jobs_map::Map;
+use nextbasket_jobs_shop::{Import, RebuildHistory, RefreshPopular};
+use nextbasket_jobs_table::{TableJob, TableOperation};
+use nextbasket_jobs_train::job::Train;
+use nextbasket_objects::Bucket;
+use nextbasket_tables::{ConfigError, TableNames, Tables};
+
+pub use failure::Failure;
+
+/// Why a function has no engine.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// A variable is not set.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The system has no random numbers to give.
+    #[error("no random numbers: {0}")]
+    Random(String),
+}
+
+/// The engine of a function: its kinds, the operations table (`OPERATIONS_TABLE`) and the bucket of plans and results
+/// (`JOBS_BUCKET`), with calls of this patience, at the endpoints of
+/// `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL_S3` and `AWS_ENDPOINT_URL_LAMBDA` if those are given.
+///
+/// # Errors
+/// [`SetupError`] if a variable is not set, or the system has no random numbers to give.
+pub fn engine_from_env(patience: Patience) -> Result<Engine, SetupError> {
+    let random = Random::system().map_err(|error| SetupError::Random(error.to_string()))?;
+    let named = |variable: &'static str| {
+        env::var(variable).ok().filter(|value| !value.is_empty()).ok_or(ConfigError { variable })
+    };
+    let dynamodb = Client::new(&lambda_config("AWS_ENDPOINT_URL_DYNAMODB", patience));
+    let tables = Tables::new(dynamodb.clone(), TableNames::from_env());
+    let site = Site {
+        dynamodb,
+        operations: named("OPERATIONS_TABLE")?,
+        objects: Bucket::new(s3_from_env(patience), named("JOBS_BUCKET")?),
+        clock: Clock::system(),
+        random,
+    };
+    let lambda = aws_sdk_lambda::Client::new(&lambda_config("AWS_ENDPOINT_URL_LAMBDA", patience));
+    Ok(Engine::new(site, kinds_with_functions(&tables, Trust::Open, lambda)))
+}
+
+/// S3 as a function reaches it. An endpoint that is given is addressed by path: it has no name for each bucket.
+fn s3_from_env(patience: Patience) -> aws_sdk_s3::Client {
+    const ENDPOINT: &str = "AWS_ENDPOINT_URL_S3";
+    let given = env::var(ENDPOINT).is_ok_and(|url| !url.is_empty());
+    let config = lambda_config(ENDPOINT, patience);
+    aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(&config).force_path_style(given).build())
+}
+
+/// Every kind of job, over these tables, for jobs with this trust.
+#[must_use]
+pub fn kinds(tables: &Tables, trust: Trust) -> Kinds {
+    let table_job = |what| TableJob::new(what).trusting(trust);
+    Kinds::default()
+        .with(Import::new(tables.clone()).trusting(trust))
+        .with(Dump::new().trusting(trust))
+        .with(Restore::new().trusting(trust))
+        .with(Verify::new().trusting(trust))
+        .with(Diff::new().trusting(trust))
+        .with(Archive::new().trusting(trust))
+        .with(Train::new(tables.clone()))
+        .with(RebuildHistory::new(tables.clone()))
+        .with(RefreshPopular::new(tables.clone()))
+        .with(Map::new().trusting(trust))
+        .with(table_job(TableOperation::Count))
+        .with(table_job(TableOperation::Update))
+        .with(table_job(TableOperation::Delete))
+        .with(table_job(TableOperation::Copy))
+        .with(table_job(TableOperation::Fill))
+}
+
+/// As [`kinds`], with Lambda functions that a `map` may call through this client.
+#[must_use]
+pub fn kinds_with_functions(tables: &Tables, trust: Trust, lambda: aws_sdk_lambda::Client) -> Kinds {
+    kinds(tables, trust).with(Map::new().trusting(trust).with_functions(lambda))
+}

@@ -1,0 +1,307 @@
+//! The kind `diff`: which items two tables or dumps have that the other has not, and in which attributes they differ.
+//!
+//! | stage | batches | does |
+//! |---|---|---|
+//! | `digest` | files and segments of both sides | the digest of each of 4,096 buckets of keys |
+//! | `gather` | the same | the items of those buckets whose digests differ, into the job's objects |
+//! | `compare` | groups of such buckets | item by item |
+//! | `write` | one | the differences into the output |
+//!
+//! Memory holds a group of buckets at most: some 16 MB of items, or one bucket, a 4,096th of both sides, if that is
+//! more. Both sides are read twice unless they are equal.
+//!
+//! * `buckets`: keys to buckets, and their digests
+//! * `gather`, `compare`, `write`: the stages
+
+mod buckets;
+mod compare;
+mod gather;
+mod write;
+
+use nextbasket_job_engine::{
+    BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Rates, Refusal, Site, StagePlan, Work,
+    WorkError, kind,
+};
+use nextbasket_objects::Location;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::common::{Trust, WIDTH, check_place, check_range, check_rate, json as to_json, trusted};
+use crate::sides::{Part, Reading, Side, dump, files, filter_of, table};
+use crate::source::Source;
+use crate::verify::estimate;
+use buckets::{Buckets, Tally};
+use compare::{CompareInput, Compared, Slice};
+use gather::{GatherInput, Gathered, Groups};
+use write::{WriteInput, Written};
+
+pub(crate) use compare::same_items;
+
+const DIGEST: &str = "digest";
+const GATHER: &str = "gather";
+const COMPARE: &str = "compare";
+const WRITE: &str = "write";
+
+/// About how many bytes of items a batch of `compare` has.
+const GROUP_BYTES: u64 = 16 << 20;
+
+/// What a comparison is submitted with.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Parameters {
+    /// `{"table": "NAME", "region": "…", "endpoint": "…"}` or `{"dump": "PLACE"}`.
+    left: Side,
+    /// The same.
+    right: Side,
+    /// The file that the differences are written to, as JSON Lines.
+    output: Location,
+    /// The attributes of the key, if neither side says them: exports of AWS do not.
+    keys: Option<Vec<String>>,
+    segments: Option<u32>,
+    batch_size: Option<u32>,
+    #[serde(alias = "workers")]
+    width: Option<u32>,
+    #[serde(alias = "rcu")]
+    read_units: Option<f64>,
+    #[serde(default)]
+    consistent_read: bool,
+    #[serde(default)]
+    #[expect(dead_code, reason = "the engine looks at it")]
+    dry_run: bool,
+}
+
+/// A comparison as it is to be done.
+#[derive(Debug, Clone)]
+pub struct Task {
+    sides: [Side; 2],
+    output: Location,
+    keys: Option<Vec<String>>,
+    reading: Reading,
+    width: u32,
+    rates: Rates,
+}
+
+impl Task {
+    fn parse(value: &Value, trust: Trust) -> Result<Self, Refusal> {
+        let parameters: Parameters = kind::parameters(value)?;
+        parameters.left.check("left.", trust)?;
+        parameters.right.check("right.", trust)?;
+        check_place("output", &parameters.output, trust)?;
+        check_range("segments", parameters.segments.map(u64::from), 1, 10_000)?;
+        check_range("batchSize", parameters.batch_size.map(u64::from), 1, 1_000_000)?;
+        check_range("width", parameters.width.map(u64::from), 1, 10_000)?;
+        check_rate("readUnits", parameters.read_units)?;
+        if parameters.keys.as_ref().is_some_and(|keys| keys.is_empty() || keys.len() > 2) {
+            return Err(Refusal::parameter("keys", "must name the one or two attributes of the key"));
+        }
+        Ok(Self {
+            sides: [parameters.left, parameters.right],
+            output: parameters.output,
+            keys: parameters.keys,
+            reading: Reading {
+                segments: parameters.segments,
+                batch_size: parameters.batch_size,
+                consistent_read: parameters.consistent_read,
+            },
+            width: parameters.width.unwrap_or(WIDTH),
+            rates: Rates { read: parameters.read_units, write: None },
+        })
+    }
+
+    fn stage(&self, name: &str, batches: Vec<BatchPlan>) -> Next {
+        let split = json!({ "by": "size", "batches": batches.len() });
+        Next::Stage(StagePlan {
+            width: self.width,
+            rates: self.rates,
+            ..StagePlan::new(name, split, batches)
+        })
+    }
+}
+
+/// What the first planning found out.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Begun {
+    keys: Vec<String>,
+    parts: Vec<Part>,
+}
+
+/// The kind `diff`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Diff(Trust);
+
+impl Diff {
+    /// Of tables and dumps in S3.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets what its jobs may do. If they may use files of the machine, they accept folders too.
+    #[must_use]
+    pub fn trusting(self, trust: Trust) -> Self {
+        Self(trusted(trust))
+    }
+}
+
+impl Kind for Diff {
+    type Task = Task;
+
+    fn name(&self) -> &'static str {
+        "diff"
+    }
+
+    fn task(&self, parameters: &Value) -> Result<Task, Refusal> {
+        Task::parse(parameters, self.0)
+    }
+
+    async fn estimate(&self, site: &Site, task: &Task) -> Result<Estimate, JobError> {
+        let sides: Vec<&Side> = task.sides.iter().collect();
+        let mut estimate = estimate(site, &sides, task.reading.consistent_read, 2.0).await?;
+        estimate.notes.push("Half of the read units if both sides are equal.".to_owned());
+        Ok(estimate.at(task.rates))
+    }
+
+    async fn plan(&self, planning: &Planning<'_>, task: &Task) -> Result<Next, JobError> {
+        let begun_key = planning.job.job_id.object_key("diff.json");
+        let Some(last) = planning.job.stage() else {
+            let (begun, batches) = begin(planning, task).await?;
+            planning.objects().put(&begun_key, to_json(&begun)?).await?;
+            return Ok(task.stage(DIGEST, batches));
+        };
+        match last.name.as_str() {
+            DIGEST => {
+                let buckets = merged(planning).await?;
+                let groups = buckets.groups(GROUP_BYTES);
+                if groups.is_empty() {
+                    return write_stage(planning, task, Vec::new()).await;
+                }
+                let key = planning.job.job_id.object_key("groups.json");
+                planning.objects().put(&key, to_json(&Groups(groups))?).await?;
+                let begun: Begun = object(planning, &begun_key).await?;
+                let batch = |part: Part| BatchPlan::new(json!(GatherInput { part, groups: key.clone() }));
+                Ok(task.stage(GATHER, begun.parts.into_iter().map(batch).collect()))
+            }
+            GATHER => {
+                let mut groups: std::collections::BTreeMap<u32, Vec<Slice>> =
+                    std::collections::BTreeMap::new();
+                for gathered in planning.results::<Gathered>(last.number).await? {
+                    for (group, slice) in gathered.slices() {
+                        groups.entry(group).or_default().push(slice);
+                    }
+                }
+                let batch = |slices: Vec<Slice>| BatchPlan {
+                    weight: slices.iter().map(|slice| slice.length).sum(),
+                    ..BatchPlan::new(json!(CompareInput { slices }))
+                };
+                Ok(task.stage(COMPARE, groups.into_values().map(batch).collect()))
+            }
+            COMPARE => write_stage(planning, task, planning.results(last.number).await?).await,
+            _ => done(planning, task, last.number).await,
+        }
+    }
+
+    async fn work(&self, work: &mut Work, task: Task) -> Result<Outcome, WorkError> {
+        let files = work.site().objects.files();
+        let begun = work.site().objects.get(&work.job_object("diff.json")).await?;
+        let begun: Begun =
+            serde_json::from_slice(&begun).map_err(|error| WorkError::Failed(error.to_string()))?;
+        match work.job().stage().map(|stage| stage.name.as_str()) {
+            Some(DIGEST) => buckets::work(work, &files, &begun.keys, task.reading).await,
+            Some(GATHER) => gather::work(work, &files, &begun.keys, task.reading).await,
+            Some(COMPARE) => compare::work(work, &files, &begun.keys).await,
+            _ => write::work(work, &files, &task.output).await,
+        }
+    }
+}
+
+/// The parts of both sides, and the names of the key's attributes.
+async fn begin(planning: &Planning<'_>, task: &Task) -> Result<(Begun, Vec<BatchPlan>), JobError> {
+    let (mut batches, mut known) = (Vec::new(), task.keys.clone());
+    let mut sources: [Option<Source>; 2] = [None, None];
+    for (n, (side, source)) in task.sides.iter().zip(&mut sources).enumerate() {
+        if let Side::Dump(side) = side {
+            let other = task.sides.iter().find_map(|side| match side {
+                Side::Table(table) => Some(table.table.as_str()),
+                Side::Dump(_) => None,
+            });
+            let found = dump(planning, &side.dump, other).await?;
+            let problems: Vec<&str> = found.problems.iter().map(String::as_str).collect();
+            if !problems.is_empty() {
+                return Err(JobError::Failed(format!("{}: {}", found.at, problems.join("; "))));
+            }
+            known = known.or_else(|| found.record.as_ref().map(|record| record.keys.clone()));
+            batches.extend(files(u8::try_from(n).unwrap_or(1), &found));
+            *source = Some(found);
+        }
+    }
+    // A dump of some items is compared with those items of a table.
+    let filter = sources.iter().flatten().find_map(filter_of);
+    for (n, side) in task.sides.iter().enumerate() {
+        if let Side::Table(side) = side {
+            let side_number = u8::try_from(n).unwrap_or(1);
+            let (more, keys) = table(planning, side_number, side, task.reading, filter).await?;
+            batches.extend(more);
+            match &known {
+                Some(known) if *known != keys => {
+                    let (ours, theirs) = (keys.join(" and "), known.join(" and "));
+                    let problem = format!(
+                        "the key of table {} is {ours}, but that of the other side is {theirs}",
+                        side.table
+                    );
+                    return Err(JobError::Failed(problem));
+                }
+                _ => known = Some(keys),
+            }
+        }
+    }
+    let Some(keys) = known else {
+        let problem = "the key is unknown: neither side contains it. Give its attributes as keys.";
+        return Err(JobError::Failed(problem.to_owned()));
+    };
+    let parts = batches.iter().map(|batch| serde_json::from_value(batch.input.clone()));
+    let parts = parts.collect::<Result<_, _>>().map_err(|error| JobError::Failed(error.to_string()))?;
+    Ok((Begun { keys, parts }, batches))
+}
+
+async fn object<T: serde::de::DeserializeOwned>(planning: &Planning<'_>, key: &str) -> Result<T, JobError> {
+    let content = planning.objects().get(key).await?;
+    serde_json::from_slice(&content).map_err(|error| JobError::Failed(format!("{key}: {error}")))
+}
+
+async fn merged(planning: &Planning<'_>) -> Result<Buckets, JobError> {
+    let merge = |left: Vec<u8>, right: Vec<u8>| {
+        let mut sum = Buckets::decode(&left)?;
+        sum.add(&Buckets::decode(&right)?);
+        Ok(sum.encode())
+    };
+    let merged = planning.merged(0, merge).await?.unwrap_or_default();
+    Buckets::decode(&merged).map_err(JobError::Failed)
+}
+
+async fn write_stage(
+    planning: &Planning<'_>,
+    task: &Task,
+    compared: Vec<Compared>,
+) -> Result<Next, JobError> {
+    let key = planning.job.job_id.object_key("compared.json");
+    planning.objects().put(&key, to_json(&compared)?).await?;
+    Ok(task.stage(WRITE, vec![BatchPlan::new(json!(WriteInput { compared: key }))]))
+}
+
+async fn done(planning: &Planning<'_>, task: &Task, write: u32) -> Result<Next, JobError> {
+    let Some(written) = planning.results::<Written>(write).await?.into_iter().next() else {
+        return Err(JobError::Failed("nothing was written".to_owned()));
+    };
+    let buckets = merged(planning).await?;
+    let Tally { only_left, only_right, differing, twice } = written.tally;
+    Ok(Next::Done(json!({
+        "equal": only_left + only_right + differing + twice == 0,
+        "left": buckets.total(0),
+        "right": buckets.total(1),
+        "onlyLeft": only_left,
+        "onlyRight": only_right,
+        "differing": differing,
+        "twice": twice,
+        "output": task.output,
+    })))
+}

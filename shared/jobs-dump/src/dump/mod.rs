@@ -1,0 +1,214 @@
+//! The kind `dump`: a table's items, or those that meet a condition, to files that can be proved.
+//!
+//! | stage | batches | does |
+//! |---|---|---|
+//! | `begin` | tables | reads a table's settings and writes them where the dump will be |
+//! | `scan` | segments of tables | reads items, page by page, and writes data files |
+//! | `finish` | tables | writes the manifests, the summary last, and removes dumps that are to be kept no longer |
+//!
+//! * [`parameters`]: what a dump is submitted with
+//! * `begin`, `scan`, `finish`: the stages
+//! * `encode`: items to the bytes of a page
+//! * `sink`: the data file that is being written, and how it is gone on with
+//! * `keep`: which dumps are removed
+//! * `running`: the mark of a dump that is being made, which `keep` looks for
+//!
+//! A destination has one dump job at a time: the job holds the lock of the destination. Jobs of other stacks and
+//! machines do not see that lock; they see the mark.
+
+pub(crate) mod begin;
+mod encode;
+pub(crate) mod finish;
+mod keep;
+pub mod parameters;
+pub(crate) mod running;
+pub(crate) mod scan;
+mod sink;
+
+use nextbasket_items::segment::{Segment, segments};
+use nextbasket_items::table::Table;
+use nextbasket_job_engine::{
+    BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Work, WorkError,
+};
+use nextbasket_objects::Location;
+use serde_json::{Value, json};
+
+use crate::common::{Trust, json as to_json, scan_units, trusted};
+use crate::manifest::EXPORTS;
+use crate::manifest::record::Filter;
+use begin::{BeginInput, Begun};
+use finish::{FinishInput, Finished, Index};
+use parameters::Task;
+use scan::{ScanInput, Scanned};
+
+const BEGIN: &str = "begin";
+const SCAN: &str = "scan";
+const FINISH: &str = "finish";
+/// A destination with a longer name is locked by its digest, since a lock's name has at most 256 bytes.
+const MOST_LOCK: usize = 200;
+
+/// The kind `dump`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Dump(Trust);
+
+impl Dump {
+    /// To S3.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets what its jobs may do. If they may use files of the machine, they accept folders too.
+    #[must_use]
+    pub fn trusting(self, trust: Trust) -> Self {
+        Self(trusted(trust))
+    }
+}
+
+impl Kind for Dump {
+    type Task = Task;
+
+    fn name(&self) -> &'static str {
+        "dump"
+    }
+
+    fn task(&self, parameters: &Value) -> Result<Task, Refusal> {
+        Task::parse(parameters, self.0)
+    }
+
+    /// Two jobs must not write, or remove, dumps in one destination at the same time.
+    fn lock(&self, task: &Task) -> Option<String> {
+        let place = exports(&task.to).normalized().to_string();
+        let named = if place.len() <= MOST_LOCK { place } else { nextbasket_domain::digest(place, 16) };
+        Some(format!("dump/{named}"))
+    }
+
+    async fn estimate(&self, site: &Site, task: &Task) -> Result<Estimate, JobError> {
+        let (mut items, mut bytes) = (0, 0);
+        for table in &task.tables {
+            let table = Table::of_job(&site.dynamodb, table).await?;
+            (items, bytes) = (items + table.items, bytes + table.bytes);
+        }
+        let mut notes = vec!["DynamoDB counts items and bytes about every six hours.".to_owned()];
+        if task.r#where.is_some() {
+            notes.push("All items are read, also those that do not meet the condition.".to_owned());
+        }
+        let estimate = Estimate {
+            items: Some(items),
+            bytes: Some(bytes),
+            read_units: scan_units(bytes, task.consistent_read),
+            notes,
+            ..Estimate::default()
+        };
+        Ok(estimate.at(task.rates))
+    }
+
+    async fn plan(&self, planning: &Planning<'_>, task: &Task) -> Result<Next, JobError> {
+        Ok(match stage(planning, task).await? {
+            Some(stage) => Next::Stage(stage),
+            None => Next::Done(result(planning, planning.stages() - 1).await?),
+        })
+    }
+
+    async fn work(&self, work: &mut Work, task: Task) -> Result<Outcome, WorkError> {
+        self::work(work, &task).await
+    }
+}
+
+/// The next of a dump's stages; `None` if all have ended.
+pub(crate) async fn stage(planning: &Planning<'_>, task: &Task) -> Result<Option<StagePlan>, JobError> {
+    let Some(last) = planning.job.stage() else {
+        let batches = task.tables.iter().map(|table| {
+            let export = export_id(planning, table);
+            let folder = exports(&task.to).join(&export);
+            BatchPlan::new(json!(BeginInput { table: table.clone(), export, folder }))
+        });
+        let split = json!({ "by": "table", "tables": task.tables.len() });
+        return Ok(Some(task.apply(StagePlan::new(BEGIN, split, batches.collect()))));
+    };
+    match last.name.as_str() {
+        BEGIN => {
+            let begun: Vec<Begun> = planning.results(last.number).await?;
+            let mut batches = Vec::new();
+            for begun in begun {
+                batches.extend(scans(planning, task, &begun));
+            }
+            let split = json!({ "by": "size", "tables": task.tables.len(), "segments": batches.len() });
+            Ok(Some(task.apply(StagePlan::new(SCAN, split, batches))))
+        }
+        SCAN => {
+            let begun: Vec<Begun> = planning.results(last.number - 1).await?;
+            let scanned: Vec<Scanned> = planning.results(last.number).await?;
+            let mut batches = Vec::new();
+            for (n, begun) in begun.into_iter().enumerate() {
+                let mut segments: Vec<Scanned> =
+                    scanned.iter().filter(|scanned| scanned.folder == begun.folder).cloned().collect();
+                segments.sort_by_key(|scanned| scanned.record.segment);
+                let filter =
+                    task.r#where.clone().map(|r#where| Filter { r#where, now: planning.job.created_at });
+                let key = planning.job.job_id.object_key(&format!("dump-{n:06}.json"));
+                planning.objects().put(&key, to_json(&Index { begun, segments, filter })?).await?;
+                batches.push(BatchPlan::new(json!(FinishInput { index: key })));
+            }
+            let split = json!({ "by": "table", "tables": batches.len() });
+            Ok(Some(task.apply(StagePlan::new(FINISH, split, batches))))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// A batch for each segment of the table.
+fn scans(planning: &Planning<'_>, task: &Task, begun: &Begun) -> Vec<BatchPlan> {
+    let table = Table {
+        name: begun.table.clone(),
+        keys: begun.keys.clone(),
+        items: begun.items,
+        bytes: begun.bytes,
+        indexes: 0,
+    };
+    let of = segments(task.segments, begun.bytes, begun.items);
+    let batch = |number| BatchPlan {
+        weight: begun.bytes / u64::from(of),
+        of: (begun.items > 0).then_some(begun.items / u64::from(of)),
+        ..BatchPlan::new(json!(ScanInput {
+            table: begun.table.clone(),
+            folder: begun.folder.clone(),
+            keys: begun.keys.clone(),
+            segment: Segment { number, of },
+            mean_bytes: table.mean_bytes(),
+            now: planning.job.created_at,
+        }))
+    };
+    (0..of).map(batch).collect()
+}
+
+/// A batch of one of the stages.
+pub(crate) async fn work(work: &mut Work, task: &Task) -> Result<Outcome, WorkError> {
+    let files = work.site().objects.files();
+    match work.job().stage().map(|stage| stage.name.as_str()) {
+        Some(BEGIN) => begin::work(work, &files).await,
+        Some(SCAN) => scan::work(work, &files, task).await,
+        _ => finish::work(work, &files, task).await,
+    }
+}
+
+/// What a dump came to: the results of its stage `finish`, whose number is given.
+pub(crate) async fn result(planning: &Planning<'_>, finish: u32) -> Result<Value, JobError> {
+    let dumps: Vec<Finished> = planning.results(finish).await?;
+    let items: u64 = dumps.iter().map(|dump| dump.digest.count).sum();
+    let refused: u64 = dumps.iter().map(|dump| dump.refused).sum();
+    Ok(json!({ "items": items, "refused": refused, "dumps": dumps }))
+}
+
+/// As AWS's: 14 digits of milliseconds and 8 hexadecimal ones. The same whenever it is planned.
+fn export_id(planning: &Planning<'_>, table: &str) -> String {
+    let hash = blake3::hash(format!("{}/{table}", planning.job.job_id).as_bytes());
+    let hex = hash.to_hex();
+    let created = planning.job.created_at.as_millis();
+    format!("{created:014}-{}", hex.as_str().get(..8).unwrap_or_default())
+}
+
+/// Where a dump of this location is looked for.
+pub(crate) fn exports(place: &Location) -> Location {
+    if place.name() == EXPORTS { place.clone() } else { place.join(EXPORTS) }
+}

@@ -1,0 +1,293 @@
+//! Lines of DynamoDB JSON to items, straight into values.
+
+use std::fmt;
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use nextbasket_dynamodb::item::Item;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::error::{FormatError, LineError};
+use nextbasket_dynamodb::Number;
+use nextbasket_dynamodb::error::shown;
+
+/// What a line asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// An item as it is, or as it was written.
+    Put(Item),
+    /// The key of an item that was deleted.
+    Delete(Item),
+}
+
+/// Reads a line: an item of a full export, or a change of an incremental one.
+///
+/// # Errors
+/// [`LineError`] with the line's number, `line`, and what is wrong.
+pub fn read_line(line: u64, text: &[u8]) -> Result<Change, LineError> {
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let read = deserializer.deserialize_map(LineVisitor).and_then(|change| {
+        deserializer.end()?;
+        Ok(change)
+    });
+    read.map_err(|error| LineError { line, problem: error.to_string() })
+}
+
+/// Reads a value without its type in front, of the type of this name: a cell whose column says it.
+///
+/// # Errors
+/// [`FormatError`] that says what is wrong.
+pub fn read_value(kind: &str, text: &str) -> Result<AttributeValue, FormatError> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let value = ContentSeed(kind).deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(value)
+}
+
+struct LineVisitor;
+
+impl<'de> Visitor<'de> for LineVisitor {
+    type Value = Change;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with Item, or with Keys and images")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Change, A::Error> {
+        let (mut item, mut keys) = (None, None);
+        while let Some(name) = map.next_key_seed(NameSeed)? {
+            match name.as_str() {
+                "Item" | "NewImage" => item = Some(map.next_value_seed(ItemSeed)?),
+                "Keys" => keys = Some(map.next_value_seed(ItemSeed)?),
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        match (item, keys) {
+            (Some(item), _) => Ok(Change::Put(item)),
+            (None, Some(keys)) => Ok(Change::Delete(keys)),
+            (None, None) => Err(A::Error::custom("expected an object with \"Item\" or \"Keys\"")),
+        }
+    }
+}
+
+/// A short name, such as that of a type.
+pub(super) struct NameSeed;
+
+/// Names that are looked for have at most 8 bytes; longer ones are not kept.
+pub(super) struct Name([u8; 8], usize);
+
+impl Name {
+    pub(super) fn as_str(&self) -> &str {
+        self.0.get(..self.1).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or("?")
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for NameSeed {
+    type Value = Name;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Name, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for NameSeed {
+    type Value = Name;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Name, E> {
+        let mut name = Name([b'?'; 8], text.len());
+        match name.0.get_mut(..text.len()) {
+            Some(place) => place.copy_from_slice(text.as_bytes()),
+            None => name.1 = 1,
+        }
+        Ok(name)
+    }
+}
+
+/// An item, or the content of a map.
+pub(crate) struct ItemSeed;
+
+impl<'de> DeserializeSeed<'de> for ItemSeed {
+    type Value = Item;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Item, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ItemSeed {
+    type Value = Item;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of attributes")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Item, A::Error> {
+        let mut item = Item::with_capacity(8);
+        while let Some(name) = map.next_key::<String>()? {
+            let value = map.next_value_seed(ValueSeed)?;
+            if item.contains_key(&name) {
+                return Err(A::Error::custom(format_args!("{} twice", shown(&name))));
+            }
+            item.insert(name, value);
+        }
+        Ok(item)
+    }
+}
+
+/// A value with its type: `{"S":"a"}`.
+pub(super) struct ValueSeed;
+
+impl<'de> DeserializeSeed<'de> for ValueSeed {
+    type Value = AttributeValue;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<AttributeValue, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ValueSeed {
+    type Value = AttributeValue;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value with its type, such as {\"S\":\"a\"}")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<AttributeValue, A::Error> {
+        let Some(kind) = map.next_key_seed(NameSeed)? else {
+            return Err(A::Error::custom("a value has no type, such as \"S\""));
+        };
+        let value = map.next_value_seed(ContentSeed(kind.as_str()))?;
+        if map.next_key::<IgnoredAny>()?.is_some() {
+            return Err(A::Error::custom("a value has two types"));
+        }
+        Ok(value)
+    }
+}
+
+/// What stands behind a type.
+struct ContentSeed<'a>(&'a str);
+
+impl<'de> DeserializeSeed<'de> for ContentSeed<'_> {
+    type Value = AttributeValue;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<AttributeValue, D::Error> {
+        Ok(match self.0 {
+            "S" => AttributeValue::S(deserializer.deserialize_string(TextSeed)?),
+            "N" => AttributeValue::N(NumberSeed.deserialize(deserializer)?),
+            "B" => AttributeValue::B(BinarySeed.deserialize(deserializer)?),
+            "BOOL" => AttributeValue::Bool(serde::Deserialize::deserialize(deserializer)?),
+            "NULL" => match serde::Deserialize::deserialize(deserializer)? {
+                true => AttributeValue::Null(true),
+                false => return Err(D::Error::custom("NULL must be true")),
+            },
+            "SS" => AttributeValue::Ss(deserializer.deserialize_seq(ListSeed(|| TextSeed))?),
+            "NS" => AttributeValue::Ns(deserializer.deserialize_seq(ListSeed(|| NumberSeed))?),
+            "BS" => AttributeValue::Bs(deserializer.deserialize_seq(ListSeed(|| BinarySeed))?),
+            "L" => AttributeValue::L(deserializer.deserialize_seq(ListSeed(|| ValueSeed))?),
+            "M" => AttributeValue::M(ItemSeed.deserialize(deserializer)?),
+            other => return Err(D::Error::custom(format_args!("unknown type {other:?}"))),
+        })
+    }
+}
+
+struct ListSeed<F>(F);
+
+impl<'de, S: DeserializeSeed<'de>, F: Fn() -> S> Visitor<'de> for ListSeed<F> {
+    type Value = Vec<S::Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut elements = Vec::new();
+        while let Some(element) = list.next_element_seed((self.0)())? {
+            elements.push(element);
+        }
+        Ok(elements)
+    }
+}
+
+struct TextSeed;
+
+impl<'de> DeserializeSeed<'de> for TextSeed {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
+        deserializer.deserialize_string(self)
+    }
+}
+
+impl Visitor<'_> for TextSeed {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+
+    fn visit_string<E: Error>(self, text: String) -> Result<String, E> {
+        Ok(text)
+    }
+}
+
+/// A number, which stands in a string.
+struct NumberSeed;
+
+impl<'de> DeserializeSeed<'de> for NumberSeed {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for NumberSeed {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number as a string")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
+        Number::parse(text).map_err(E::custom)?;
+        Ok(text.to_owned())
+    }
+}
+
+struct BinarySeed;
+
+impl<'de> DeserializeSeed<'de> for BinarySeed {
+    type Value = Blob;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Blob, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for BinarySeed {
+    type Value = Blob;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("binary in base64")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Blob, E> {
+        binary(text).map_err(E::custom)
+    }
+}
+
+/// Binary from base64.
+pub(crate) fn binary(text: &str) -> Result<Blob, FormatError> {
+    let bytes = STANDARD.decode(text);
+    bytes.map(Blob::new).map_err(|error| FormatError(format!("{} is not valid base64: {error}", shown(text))))
+}

@@ -1,0 +1,155 @@
+//! The kind `restore`: items of a dump, an export or plain files into a table.
+//!
+//! | stage | batches | does |
+//! |---|---|---|
+//! | `prepare` | one | finds the files, makes the table if that is asked for |
+//! | `load` | files | compares a file's MD5, then writes its items, a chunk at a time and shuffled |
+//! | `settle` | one, if the table was made | time to live, tags, point-in-time recovery |
+//!
+//! * [`parameters`]: what a restore is submitted with
+//! * `prepare`, `load`, `settle`: the stages
+
+mod load;
+pub mod parameters;
+mod prepare;
+mod settle;
+
+use nextbasket_job_engine::{
+    BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Work, WorkError,
+};
+use serde_json::{Value, json};
+
+use crate::common::{Trust, table_lock, trusted};
+use crate::source::locate;
+use load::{LoadInput, Loaded};
+use parameters::Task;
+use prepare::Prepared;
+
+const PREPARE: &str = "prepare";
+const LOAD: &str = "load";
+const SETTLE: &str = "settle";
+
+/// The kind `restore`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Restore(Trust);
+
+impl Restore {
+    /// From S3.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets what its jobs may do. If they may use files of the machine, they accept folders too.
+    #[must_use]
+    pub fn trusting(self, trust: Trust) -> Self {
+        Self(trusted(trust))
+    }
+}
+
+impl Kind for Restore {
+    type Task = Task;
+
+    fn name(&self) -> &'static str {
+        "restore"
+    }
+
+    fn task(&self, parameters: &Value) -> Result<Task, Refusal> {
+        Task::parse(parameters, self.0)
+    }
+
+    fn lock(&self, task: &Task) -> Option<String> {
+        Some(table_lock(&task.table))
+    }
+
+    async fn estimate(&self, site: &Site, task: &Task) -> Result<Estimate, JobError> {
+        let files = site.objects.files();
+        let source = locate(&files, &task.from, Some(&task.table), task.format).await?;
+        let items = source.files.iter().map(|file| file.items).sum::<Option<u64>>();
+        let bytes = source.files.iter().filter_map(|file| file.found.as_ref()).map(|found| found.bytes).sum();
+        let mut notes = vec![format!("{} files of {}", source.files.len(), source.at)];
+        notes.push(
+            "Write units are one for each item: larger ones take one for each KB, indexes more.".to_owned(),
+        );
+        notes.extend(source.problems);
+        #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+        let write_units = items.unwrap_or(0) as f64;
+        Ok(Estimate { items, changes: items, bytes: Some(bytes), write_units, notes, ..Estimate::default() }
+            .at(task.rates))
+    }
+
+    async fn plan(&self, planning: &Planning<'_>, task: &Task) -> Result<Next, JobError> {
+        let Some(last) = planning.job.stage() else {
+            let split = json!({ "by": "size", "batches": 1 });
+            return Ok(Next::Stage(task.apply(StagePlan::new(
+                PREPARE,
+                split,
+                vec![BatchPlan::new(json!({}))],
+            ))));
+        };
+        match last.name.as_str() {
+            PREPARE => {
+                let prepared = prepared(planning).await?;
+                let split = json!({ "by": "size", "files": prepared.source.files.len() });
+                let batch = |file: &crate::source::SourceFile| BatchPlan {
+                    weight: file.found.as_ref().map_or(0, |found| found.bytes),
+                    of: file.items,
+                    ..BatchPlan::new(json!(LoadInput {
+                        file: file.clone(),
+                        format: prepared.source.format,
+                        incremental: prepared.source.incremental,
+                        keys: prepared.keys.clone(),
+                    }))
+                };
+                let batches = prepared.source.files.iter().map(batch).collect();
+                Ok(Next::Stage(task.apply(StagePlan::new(LOAD, split, batches))))
+            }
+            LOAD => {
+                let prepared = prepared(planning).await?;
+                if let Some(settings) = prepared.source.settings.filter(|_| prepared.created) {
+                    let split = json!({ "by": "size", "batches": 1 });
+                    let batches = vec![BatchPlan::new(json!(settings))];
+                    return Ok(Next::Stage(task.apply(StagePlan::new(SETTLE, split, batches))));
+                }
+                done(planning, last.number, Vec::new()).await
+            }
+            _ => {
+                let notes: Vec<Vec<String>> = planning.results(last.number).await?;
+                done(planning, last.number - 1, notes.concat()).await
+            }
+        }
+    }
+
+    async fn work(&self, work: &mut Work, task: Task) -> Result<Outcome, WorkError> {
+        let files = work.site().objects.files();
+        match work.job().stage().map(|stage| stage.name.as_str()) {
+            Some(PREPARE) => prepare::work(work, &files, &task).await,
+            Some(LOAD) => load::work(work, &files, &task).await,
+            _ => settle::work(work, &task).await,
+        }
+    }
+}
+
+async fn prepared(planning: &Planning<'_>) -> Result<Prepared, JobError> {
+    let prepared: Vec<Prepared> = planning.results(0).await?;
+    prepared.into_iter().next().ok_or_else(|| JobError::Failed("nothing was prepared".to_owned()))
+}
+
+async fn done(planning: &Planning<'_>, load: u32, notes: Vec<String>) -> Result<Next, JobError> {
+    let prepared = prepared(planning).await?;
+    let mut all = Loaded::default();
+    for loaded in planning.results::<Loaded>(load).await? {
+        all += loaded;
+    }
+    Ok(Next::Done(json!({
+        "from": prepared.source.at,
+        "files": prepared.source.files.len(),
+        "lines": all.lines,
+        "written": all.written,
+        "deleted": all.deleted,
+        "skipped": all.skipped,
+        "refused": all.refused,
+        "created": prepared.created,
+        "notes": notes,
+    })))
+}

@@ -1,0 +1,139 @@
+//! The stage `prepare`: the files are found, and the table is there.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::types::TableStatus;
+use nextbasket_dynamodb::TableError;
+use nextbasket_items::key::KeySchema;
+use nextbasket_items::table::Table;
+use nextbasket_items::write::OnConflict;
+use nextbasket_job_engine::{Outcome, Work, WorkError};
+use nextbasket_objects::Files;
+use serde::{Deserialize, Serialize};
+
+use crate::manifest::TableSettings;
+use crate::restore::parameters::Task;
+use crate::source::{Source, locate};
+
+/// How often a table that is being made is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+/// How many problems an error names.
+const NAMED: usize = 5;
+
+/// What there is to load.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Prepared {
+    pub source: Source,
+    pub keys: KeySchema,
+    /// Whether the table was made for this.
+    pub created: bool,
+}
+
+/// That the table was not there before: an attempt that is gone on with finds it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Checkpoint {
+    created: bool,
+}
+
+pub(crate) async fn work(work: &mut Work, files: &Files, task: &Task) -> Result<Outcome, WorkError> {
+    let located = locate(files, &task.from, Some(&task.table), task.format).await;
+    let source = located?;
+    let problems = &source.problems;
+    if !problems.is_empty() {
+        let named: Vec<&str> = problems.iter().take(NAMED).map(String::as_str).collect();
+        let more = problems.len().saturating_sub(NAMED);
+        let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
+        return Err(WorkError::Failed(format!("{}: {}{rest}", source.at, named.join("; "))));
+    }
+    if source.incremental && task.on_conflict != OnConflict::Overwrite {
+        let problem =
+            "onConflict must be overwrite for changes: they are in the order in which they were made";
+        return Err(WorkError::Failed(format!("{}: {problem}", source.at)));
+    }
+    let client = work.site().dynamodb.clone();
+    let mut created = work.checkpoint::<Checkpoint>()?.is_some_and(|checkpoint| checkpoint.created);
+    if task.create && !exists(&client, &task.table).await? {
+        let Some(settings) = &source.settings else {
+            let problem = "the dump does not contain the table's settings, so the table must already exist";
+            return Err(WorkError::Systemic(format!("{}: {problem}", source.at)));
+        };
+        created = true;
+        work.save(&Checkpoint { created }).await?;
+        create(&client, settings, &task.table).await?;
+    }
+    let table = Table::of_job(&client, &task.table).await?;
+    if let Some(settings) = &source.settings {
+        check_keys(&table, settings)?;
+    }
+    while !is_active(&client, &task.table).await? {
+        if work.must_stop() {
+            return Ok(Outcome::Stopped);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Outcome::done(&Prepared { source, keys: table.keys, created })
+}
+
+async fn exists(client: &Client, table: &str) -> Result<bool, WorkError> {
+    match Table::describe(client, table).await {
+        Ok(_) => Ok(true),
+        Err(TableError::Refused { reason, .. }) if reason.starts_with("ResourceNotFoundException") => {
+            Ok(false)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn create(client: &Client, settings: &TableSettings, table: &str) -> Result<(), WorkError> {
+    let request = settings.create_table.request(client, table).map_err(WorkError::Failed)?;
+    match request.send().await {
+        Ok(_) => Ok(()),
+        // Made by an attempt whose answer was lost.
+        Err(error) if error.code() == Some("ResourceInUseException") => Ok(()),
+        Err(error) => Err(TableError::from_sdk(table, error).into()),
+    }
+}
+
+async fn is_active(client: &Client, table: &str) -> Result<bool, WorkError> {
+    let described = client.describe_table().table_name(table).send().await;
+    let described = described.map_err(|error| TableError::from_sdk(table, error))?.table;
+    let status = described.and_then(|table| table.table_status);
+    Ok(matches!(status, None | Some(TableStatus::Active | TableStatus::Updating)))
+}
+
+/// Refuses a table whose keys are not those of the dump's.
+fn check_keys(table: &Table, settings: &TableSettings) -> Result<(), WorkError> {
+    let kind = |name: &str| {
+        let attributes = &settings.create_table.attribute_definitions;
+        attributes
+            .iter()
+            .find(|attribute| attribute.attribute_name == name)
+            .map(|found| found.attribute_type.as_str())
+    };
+    let theirs: Vec<(&str, &str)> = settings
+        .create_table
+        .key_schema
+        .iter()
+        .map(|key| (key.attribute_name.as_str(), kind(&key.attribute_name).unwrap_or("?")))
+        .collect();
+    let attributes = std::iter::once(&table.keys.partition).chain(&table.keys.sort);
+    let ours: Vec<(&str, String)> =
+        attributes.map(|attribute| (attribute.name.as_str(), format!("{:?}", attribute.kind))).collect();
+    let same = ours.len() == theirs.len()
+        && ours.iter().zip(&theirs).all(|(our, their)| our.0 == their.0 && our.1 == their.1);
+    if same {
+        return Ok(());
+    }
+    let words = |keys: &[(&str, &str)]| {
+        keys.iter().map(|(name, kind)| format!("{name} ({kind})")).collect::<Vec<_>>().join(" and ")
+    };
+    let ours: Vec<(&str, &str)> = ours.iter().map(|(name, kind)| (*name, kind.as_str())).collect();
+    Err(WorkError::Systemic(format!(
+        "the keys of table {} are {}, those of the dump's {}",
+        table.name,
+        words(&ours),
+        words(&theirs)
+    )))
+}

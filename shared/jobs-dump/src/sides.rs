@@ -1,0 +1,260 @@
+//! What is compared: a table or a dump, in parts that are read one by one.
+
+use nextbasket_dynamodb::item::Item;
+use nextbasket_items::key::{from_json, to_json};
+use nextbasket_items::scan::{Projection, Scan};
+use nextbasket_items::segment::{Segment, segments};
+use nextbasket_items::table::TableAddress;
+use nextbasket_job_engine::calls::{CallError, Calls};
+use nextbasket_job_engine::{BatchPlan, JobError, Planning, Refusal, Work, WorkError};
+use nextbasket_objects::{Files, Location};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::common::{Trust, check_place, condition};
+use crate::format::Format;
+use crate::json::Change;
+use crate::manifest::record::Filter;
+use crate::records::{Piece, ReadError, Record, Records};
+use crate::source::{Source, SourceFile, locate};
+
+/// A table, `{"table": "NAME", "region": "…", "endpoint": "…"}`, or a dump.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Side {
+    Dump(DumpSide),
+    Table(TableAddress),
+}
+
+/// `{"dump": "s3://BUCKET/PREFIX"}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DumpSide {
+    pub dump: Location,
+}
+
+impl Side {
+    pub(crate) fn check(&self, field: &str, trust: Trust) -> Result<(), Refusal> {
+        match self {
+            Self::Dump(side) => check_place(&format!("{field}dump"), &side.dump, trust),
+            Self::Table(side) => side.check(field, trust),
+        }
+    }
+}
+
+impl std::fmt::Display for Side {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Dump(side) => write!(f, "the dump {}", side.dump),
+            Self::Table(side) => {
+                write!(f, "table {}", side.table)?;
+                side.region.iter().try_for_each(|region| write!(f, " in {region}"))?;
+                side.endpoint.iter().try_for_each(|endpoint| write!(f, " at {endpoint}"))
+            }
+        }
+    }
+}
+
+/// A part of a side: a batch reads one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Part {
+    /// 0 is left, 1 is right.
+    pub side: u8,
+    pub of: PartOf,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum PartOf {
+    File { file: SourceFile, format: Format },
+    Segment { table: TableAddress, segment: Segment, mean_bytes: u64, filter: Option<Filter> },
+}
+
+/// How tables are read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reading {
+    pub segments: Option<u32>,
+    pub batch_size: Option<u32>,
+    pub consistent_read: bool,
+}
+
+/// A dump with what its manifests say of it.
+pub(crate) async fn dump(
+    planning: &Planning<'_>,
+    dump: &Location,
+    table: Option<&str>,
+) -> Result<Source, JobError> {
+    let files = planning.objects().files();
+    let source = locate(&files, dump, table, None).await?;
+    if source.incremental {
+        let problem = "an incremental export holds changes, not items: it can be restored, but not compared with a table";
+        return Err(JobError::Failed(format!("{}: {problem}", source.at)));
+    }
+    Ok(source)
+}
+
+/// A batch for each file; those that are not there are problems already.
+pub(crate) fn files(side: u8, source: &Source) -> Vec<BatchPlan> {
+    let batch = |file: &SourceFile| BatchPlan {
+        weight: file.found.as_ref().map_or(0, |found| found.bytes),
+        of: file.items,
+        ..BatchPlan::new(json!(Part { side, of: PartOf::File { file: file.clone(), format: source.format } }))
+    };
+    source.files.iter().filter(|file| file.found.is_some()).map(batch).collect()
+}
+
+/// A batch for each segment of the table, of which the items that meet the filter count; and its keys' names.
+pub(crate) async fn table(
+    planning: &Planning<'_>,
+    side: u8,
+    table: &TableAddress,
+    reading: Reading,
+    filter: Option<&Filter>,
+) -> Result<(Vec<BatchPlan>, Vec<String>), JobError> {
+    let found = table.describe(planning.site).await?;
+    let of = segments(reading.segments, found.bytes, found.items);
+    let batch = |number| {
+        let (table, filter) = (table.clone(), filter.cloned());
+        let of_part = PartOf::Segment {
+            table,
+            segment: Segment { number, of },
+            mean_bytes: found.mean_bytes(),
+            filter,
+        };
+        BatchPlan {
+            weight: found.bytes / u64::from(of),
+            of: (found.items > 0).then_some(found.items / u64::from(of)),
+            ..BatchPlan::new(json!(Part { side, of: of_part }))
+        }
+    };
+    Ok(((0..of).map(batch).collect(), found.keys.names().map(str::to_owned).collect()))
+}
+
+/// Up to where a part has been read.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Place {
+    #[default]
+    Start,
+    Line(u64),
+    After(Value),
+}
+
+/// What is read of a part.
+pub(crate) enum Got {
+    /// Items, what is wrong with other lines, and up to where that is.
+    Items { items: Vec<Item>, problems: Vec<String>, at: Place },
+    /// All has been read; of a file with its MD5 and its size.
+    End(Option<([u8; 16], u64)>),
+    /// The rest cannot be read: why.
+    Broken(String),
+}
+
+/// Reads a part, a page or a chunk at a time.
+pub(crate) enum PartReader {
+    File(Records),
+    Segment(Box<SegmentReader>),
+}
+
+/// A segment that is being read.
+pub(crate) struct SegmentReader {
+    scan: Scan,
+    segment: Segment,
+    calls: Calls,
+    /// Where the next page begins, if there is one.
+    next: Option<Place>,
+}
+
+impl PartReader {
+    /// Behind this place.
+    pub(crate) async fn open(
+        work: &Work,
+        files: &Files,
+        part: &Part,
+        at: &Place,
+        reading: Reading,
+    ) -> Result<Self, WorkError> {
+        match &part.of {
+            PartOf::File { file, format } => {
+                let Some(found) = &file.found else {
+                    return Err(WorkError::Failed(format!("{} not found", file.name)));
+                };
+                let skip = if let Place::Line(line) = at { *line } else { 0 };
+                Ok(Self::File(Records::open(files, found, *format, skip).await?))
+            }
+            PartOf::Segment { table, segment, mean_bytes, filter } => {
+                let text = filter.as_ref().map(|filter| &filter.r#where);
+                let condition =
+                    condition("filter", text).map_err(|refusal| WorkError::Systemic(refusal.to_string()))?;
+                let now = filter.as_ref().map_or_else(|| work.site().clock.now(), |filter| filter.now);
+                let scan = Scan::new(&table.table, condition.as_ref(), Projection::Whole, now)
+                    .consistent(reading.consistent_read)
+                    .pages_of(reading.batch_size, *mean_bytes);
+                let calls = Calls::new(work).to(&table.client(work.site()));
+                let next = Some(at.clone());
+                Ok(Self::Segment(Box::new(SegmentReader { scan, segment: *segment, calls, next })))
+            }
+        }
+    }
+
+    /// What comes next. Read units are counted.
+    pub(crate) async fn next(&mut self, work: &mut Work) -> Result<Got, CallError> {
+        match self {
+            Self::File(records) => match records.next().await {
+                Some(Ok(Piece::Chunk(chunk))) => Ok(items_of(chunk)),
+                Some(Ok(Piece::End { md5, bytes })) => Ok(Got::End(md5.map(|md5| (md5, bytes)))),
+                Some(Err(ReadError::Content(problem))) => Ok(Got::Broken(problem)),
+                Some(Err(ReadError::File(error))) => Err(CallError::Failed(error.into())),
+                None => Err(CallError::Failed(WorkError::Transient("the reader ended early".to_owned()))),
+            },
+            Self::Segment(reader) => {
+                let SegmentReader { scan, segment, calls, next } = reader.as_mut();
+                let Some(at) = next.take() else { return Ok(Got::End(None)) };
+                let start = match &at {
+                    Place::After(key) => from_json(key),
+                    _ => None,
+                };
+                let limiter = work.limits().read.clone();
+                let page = scan.page(calls, &limiter, *segment, start.as_ref()).await?;
+                work.progress.read_units += page.units;
+                work.progress.processed += page.scanned;
+                work.progress.matched += page.matched;
+                let at = match &page.next {
+                    Some(key) => Place::After(to_json(key)),
+                    None => at,
+                };
+                *next = page.next.is_some().then(|| at.clone());
+                Ok(Got::Items { items: page.items, problems: Vec::new(), at })
+            }
+        }
+    }
+
+    /// Whether the last page of a segment was read: a checkpoint behind it would begin it anew.
+    pub(crate) fn is_at_end(&self) -> bool {
+        matches!(self, Self::Segment(reader) if reader.next.is_none())
+    }
+}
+
+fn items_of(chunk: Vec<Record>) -> Got {
+    let (mut items, mut problems, mut last) = (Vec::with_capacity(chunk.len()), Vec::new(), 0);
+    for Record { line, change } in chunk {
+        last = line;
+        match change {
+            Ok(Change::Put(item)) => items.push(item),
+            Ok(Change::Delete(_)) => problems.push(format!("line {line}: no \"Item\"")),
+            Err(problem) => problems.push(format!("line {line}: {problem}")),
+        }
+    }
+    Got::Items { items, problems, at: Place::Line(last) }
+}
+
+/// The items that a dump was asked for.
+pub(crate) fn filter_of(source: &Source) -> Option<&Filter> {
+    source.record.as_ref().and_then(|record| record.filter.as_ref())
+}
+
+/// Progress of a file's chunk.
+pub(crate) fn count_lines(work: &mut Work, part: &Part, items: usize, problems: usize) {
+    if matches!(part.of, PartOf::File { .. }) {
+        work.progress.processed += u64::try_from(items + problems).unwrap_or(0);
+        work.progress.matched += u64::try_from(items).unwrap_or(0);
+    }
+}

@@ -1,0 +1,361 @@
+//! Dumps, exports and plain files: found, with what their manifests say of them.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Component, Path};
+
+use nextbasket_job_engine::JobError;
+use nextbasket_objects::{Files, FoundFile, Location, ObjectError};
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::dump::exports;
+use crate::format::Format;
+use crate::manifest::{
+    DATA, DumpRecord, EXPORTS, FILES, FILES_MD5, FileLine, RECORD, SETTINGS, SUMMARY, SUMMARY_MD5, Summary,
+    TableSettings, md5_base64, same_md5,
+};
+
+/// What AWS's documentation calls the files of checksums, which in buckets end in `.md5`.
+const CHECKSUM: &str = ".checksum";
+
+/// A data file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SourceFile {
+    /// For people: its name in the dump, or its location.
+    pub name: String,
+    /// As it was found; `None` if it was not.
+    pub found: Option<FoundFile>,
+    /// Its MD5 in the manifest.
+    pub md5: Option<String>,
+    /// Its number of items in the manifest.
+    pub items: Option<u64>,
+    /// The digest of its items in our record.
+    pub digest: Option<Digest>,
+}
+
+/// What items are read from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Source {
+    /// The export's folder, or the folder of plain files.
+    pub at: Location,
+    /// The format of the files.
+    pub format: Format,
+    /// The files hold changes, not items.
+    pub incremental: bool,
+    /// The data files.
+    pub files: Vec<SourceFile>,
+    /// Only dumps of our own have a record.
+    pub record: Option<DumpRecord>,
+    /// Only dumps of our own have settings.
+    pub settings: Option<TableSettings>,
+    /// What is wrong with it, as far as its manifests and the names of its files tell.
+    pub problems: Vec<String>,
+}
+
+impl Source {
+    /// That items were refused when the dump was made, if they were: they cannot come back from it.
+    pub(crate) fn incomplete(&self) -> Option<String> {
+        let record = self.record.as_ref().filter(|record| !record.complete)?;
+        Some(format!("{RECORD}: {} items were rejected: the dump is not complete", record.refused))
+    }
+}
+
+/// Finds a dump or an export of this location: its own folder, or the newest complete one below a place. Without any,
+/// plain files of CSV or JSON. Where the dumps below a place are of several tables, those of `table` are meant.
+///
+/// # Errors
+/// [`JobError`] if there is nothing that can be read, or there are dumps of several tables and no table is named.
+pub async fn locate(
+    files: &Files,
+    from: &Location,
+    table: Option<&str>,
+    format: Option<Format>,
+) -> Result<Source, JobError> {
+    if files.find(&from.join(SUMMARY)).await?.is_some() {
+        return export(files, from).await;
+    }
+    let mut below = files.folders(&exports(from)).await?;
+    below.retain(|folder| folder.name() != DATA);
+    if below.is_empty() { plain(files, from, format).await } else { newest(files, from, below, table).await }
+}
+
+/// The newest of several exports that are complete; ids sort as they were made.
+async fn newest(
+    files: &Files,
+    from: &Location,
+    below: Vec<Location>,
+    table: Option<&str>,
+) -> Result<Source, JobError> {
+    let mut by_table: Vec<(String, Location)> = Vec::new();
+    for folder in below.into_iter().rev() {
+        let Some(summary) = files.read_if_found(&folder.join(SUMMARY)).await? else { continue };
+        let summary: Summary = serde_json::from_slice(&summary).unwrap_or_default();
+        let of = summary.table().unwrap_or_default().to_owned();
+        if Some(of.as_str()) == table {
+            return export(files, &folder).await;
+        }
+        if !by_table.iter().any(|(known, _)| *known == of) {
+            by_table.push((of, folder));
+        }
+    }
+    match by_table.as_slice() {
+        [(_, only)] => export(files, only).await,
+        [] => Err(JobError::Failed(format!("{from}: no complete dump found"))),
+        _ => {
+            let mut named: Vec<String> =
+                by_table.iter().map(|(of, folder)| format!("{of} in {folder}")).collect();
+            named.sort_unstable();
+            let named = named.join(", ");
+            Err(JobError::Failed(format!(
+                "{from}: contains dumps of several tables ({named}). Give the folder of one of them."
+            )))
+        }
+    }
+}
+
+/// An export whose folder has a summary.
+async fn export(files: &Files, folder: &Location) -> Result<Source, JobError> {
+    let mut problems = Vec::new();
+    let summary = manifest(files, folder, SUMMARY, SUMMARY_MD5, &mut problems).await?;
+    let summary: Summary = parsed(SUMMARY, &summary, &mut problems).unwrap_or_default();
+    let lines = manifest(files, folder, FILES, FILES_MD5, &mut problems).await?;
+    let settings = files.read_if_found(&folder.join(SETTINGS)).await?;
+    let ours = settings.is_some();
+    let settings = settings.and_then(|content| parsed(SETTINGS, &content, &mut problems));
+    let record: Option<DumpRecord> = match files.read_if_found(&folder.join(RECORD)).await? {
+        Some(content) => parsed(RECORD, &content, &mut problems),
+        None if ours => {
+            problems.push(format!("{RECORD} not found"));
+            None
+        }
+        None => None,
+    };
+    let format = match Format::of_manifest(&summary.output_format) {
+        Some(format) => format,
+        None if summary.output_format.is_empty() => Format::default(),
+        None => {
+            let problem = format!(
+                "{folder}: unsupported format {}: expected DYNAMODB_JSON, CSV or JSON_LINES",
+                summary.output_format
+            );
+            return Err(JobError::Failed(problem));
+        }
+    };
+    let mut listed = Vec::new();
+    for (n, line) in lines.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
+        match serde_json::from_slice::<FileLine>(line) {
+            Ok(line) => listed.push(line),
+            Err(error) => problems.push(format!("{FILES}: line {}: {error}", n + 1)),
+        }
+    }
+    let counted = listed.iter().fold(0_u64, |sum, line| sum.saturating_add(line.item_count));
+    if counted != summary.item_count {
+        problems.push(format!(
+            "{FILES}: its files have {counted} items, but {SUMMARY} says {}",
+            summary.item_count
+        ));
+    }
+    let found = Found::list(files, folder).await?;
+    let mut sources: Vec<SourceFile> =
+        listed.iter().map(|line| found.source(folder, line, record.as_ref(), &mut problems)).collect();
+    // An empty file has nothing to read, and a listing leaves it out.
+    sources.retain(|source| source.items != Some(0) || source.found.is_some());
+    if let Some(record) = &record {
+        compare(record, &listed, &mut problems);
+    }
+    let known: HashSet<&Location> =
+        sources.iter().filter_map(|source| source.found.as_ref()).map(|found| &found.at).collect();
+    for stray in found.own.iter().filter(|at| !known.contains(at)) {
+        problems.push(format!("{DATA}/{}: not listed in any manifest", stray.name()));
+    }
+    Ok(Source {
+        at: folder.clone(),
+        format,
+        incremental: summary.is_incremental(),
+        files: sources,
+        record,
+        settings,
+        problems,
+    })
+}
+
+/// A manifest's content, compared with the checksum beside it.
+async fn manifest(
+    files: &Files,
+    folder: &Location,
+    of: &str,
+    md5: &str,
+    problems: &mut Vec<String>,
+) -> Result<Vec<u8>, JobError> {
+    let Some(content) = files.read_if_found(&folder.join(of)).await? else {
+        problems.push(format!("{of} not found"));
+        return Ok(Vec::new());
+    };
+    let other = of.replace(".json", CHECKSUM);
+    let told = match files.read_if_found(&folder.join(md5)).await? {
+        Some(told) => Some(told),
+        None => files.read_if_found(&folder.join(&other)).await?,
+    };
+    match told.map(|told| String::from_utf8_lossy(&told).into_owned()) {
+        None => problems.push(format!("{md5} not found")),
+        Some(told) if !same_md5(&told, &md5_base64(&content)) => {
+            problems.push(format!("{of}: its MD5 differs from the one in {md5}"));
+        }
+        Some(_) => {}
+    }
+    Ok(content)
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(of: &str, content: &[u8], problems: &mut Vec<String>) -> Option<T> {
+    match serde_json::from_slice(content) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            problems.push(format!("{of}: {error}"));
+            None
+        }
+    }
+}
+
+/// The data files that there are.
+struct Found {
+    by_location: HashMap<Location, FoundFile>,
+    /// Those in the export's own folder.
+    own: Vec<Location>,
+}
+
+impl Found {
+    async fn list(files: &Files, folder: &Location) -> Result<Self, JobError> {
+        let listed = |result: Result<Vec<FoundFile>, ObjectError>| match result {
+            Err(ObjectError::NotFound { .. }) => Ok(Vec::new()),
+            result => result,
+        };
+        let own = listed(files.list(&folder.join(DATA)).await)?;
+        let mut all = own.clone();
+        // Of changes, all exports have one folder in common.
+        if let Some(exports) = folder.parent() {
+            all.extend(listed(files.list(&exports.join(DATA)).await)?);
+        }
+        Ok(Self {
+            own: own.into_iter().map(|file| file.at).collect(),
+            by_location: all.into_iter().map(|file| (file.at.clone(), file)).collect(),
+        })
+    }
+
+    /// The file of a manifest's line.
+    fn source(
+        &self,
+        folder: &Location,
+        line: &FileLine,
+        record: Option<&DumpRecord>,
+        problems: &mut Vec<String>,
+    ) -> SourceFile {
+        let key = &line.data_file_s3_key;
+        let below = key.rsplit_once(&format!("{EXPORTS}/")).map_or(key.as_str(), |(_, below)| below);
+        let exports = folder.parent().unwrap_or_else(|| folder.clone());
+        let (at, short) = match below.split_once('/') {
+            // Wherever the export was moved to: its own folder, or the one that all have in common.
+            Some((DATA, _)) => (exports.join(below), below),
+            Some((_, tail)) => (folder.join(tail), tail),
+            None => (folder.join(below), below),
+        };
+        let found = if is_within(short) { self.by_location.get(&at).cloned() } else { None };
+        if found.is_none() && line.item_count > 0 {
+            problems.push(format!("{short} not found"));
+        }
+        let ours = record.and_then(|record| record.files.iter().find(|file| file.name == short));
+        SourceFile {
+            name: short.to_owned(),
+            found,
+            md5: Some(line.md5_checksum.clone()),
+            items: Some(line.item_count),
+            digest: ours.map(|file| file.digest),
+        }
+    }
+}
+
+/// Our record against the lines of the manifest.
+fn compare(record: &DumpRecord, lines: &[FileLine], problems: &mut Vec<String>) {
+    for file in &record.files {
+        match lines.iter().find(|line| line.data_file_s3_key.ends_with(&file.name)) {
+            None => problems.push(format!("{FILES}: does not list {}, but {RECORD} does", file.name)),
+            Some(line)
+                if !same_md5(&line.md5_checksum, &file.md5) || line.item_count != file.digest.count =>
+            {
+                problems.push(format!("{FILES}: describes {} differently from {RECORD}", file.name));
+            }
+            Some(_) => {}
+        }
+    }
+    if record.files.len() < lines.len() {
+        problems.push(format!("{FILES}: lists more files than {RECORD}"));
+    }
+    let sum = |digests: &mut dyn Iterator<Item = Digest>| {
+        let mut all = Digest::default();
+        digests.for_each(|digest| all += digest);
+        all
+    };
+    let by_file = sum(&mut record.files.iter().map(|file| file.digest));
+    let by_segment = sum(&mut record.segments.iter().map(|segment| segment.digest));
+    if by_file != record.digest || by_segment != record.digest {
+        problems.push(format!("{RECORD}: the digests of its files do not add up to that of the table"));
+    }
+}
+
+/// Files that have no manifest.
+async fn plain(files: &Files, from: &Location, format: Option<Format>) -> Result<Source, JobError> {
+    let found = files.list(from).await?;
+    let mut formats = Vec::new();
+    for file in &found {
+        match format.or_else(|| Format::of_file(&file.at.name())) {
+            Some(format) => formats.push(format),
+            None => {
+                let problem =
+                    "its name does not tell its format: give format, or .csv, .jsonl, with .gz or not";
+                return Err(JobError::Failed(format!("{}: {problem}", file.at)));
+            }
+        }
+    }
+    let format = formats.first().copied().unwrap_or_default();
+    if formats.iter().any(|other| *other != format) {
+        return Err(JobError::Failed(format!(
+            "{from}: contains files of several formats. Give the format, or a folder with one of them."
+        )));
+    }
+    let source = |found: FoundFile| SourceFile {
+        name: found.at.to_string(),
+        found: Some(found),
+        md5: None,
+        items: None,
+        digest: None,
+    };
+    Ok(Source {
+        at: from.clone(),
+        format,
+        incremental: false,
+        files: found.into_iter().map(source).collect(),
+        record: None,
+        settings: None,
+        problems: Vec::new(),
+    })
+}
+
+/// Whether a name from a manifest stays below the folder that it is looked for in.
+fn is_within(name: &str) -> bool {
+    !name.is_empty()
+        && Path::new(name).components().all(|component| matches!(component, Component::Normal(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_lead_out_of_the_folder_are_told() {
+        for name in ["data/a.json.gz", "a"] {
+            assert!(is_within(name), "{name}");
+        }
+        for name in ["", "/etc/passwd", "../a", "a/../../b"] {
+            assert!(!is_within(name), "{name}");
+        }
+    }
+}

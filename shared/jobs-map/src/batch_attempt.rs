@@ -1,0 +1,36 @@
+//! One attempt at a batch of `map`, by a command or a function.
+
+use std::time::Duration;
+
+use nextbasket_job_engine::Work;
+
+use crate::batch_output::BatchOutput;
+
+/// How often a running batch checks whether to stop.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// One attempt at a batch.
+pub(crate) struct BatchAttempt<'a> {
+    /// What the batch is called.
+    pub name: &'a str,
+    /// From 1; attempts that were stopped or cut off do not count.
+    pub number: u32,
+    pub timeout: Duration,
+}
+
+/// How an attempt ended.
+pub(crate) enum AttemptOutcome {
+    /// With this output, of so many records.
+    Done(BatchOutput, u64),
+    /// It failed, and may be tried again.
+    Failed(String),
+    /// It was told to stop.
+    Stopped,
+}
+
+/// Ends when the batch has to stop.
+pub(crate) async fn stopped(work: &Work) {
+    while !work.must_stop() {
+        tokio::time::sleep(LOOK).await;
+    }
+}

@@ -1,0 +1,208 @@
+//! A batch's records as a stream: ranges of files one behind the other, unpacked and counted.
+
+use std::collections::VecDeque;
+use std::io::Write;
+
+use bytes::Bytes;
+use flate2::write::MultiGzDecoder;
+use nextbasket_job_engine::{Work, WorkError};
+use serde::{Deserialize, Serialize};
+
+use crate::records::{Format, Splitter};
+use crate::split_files::HEADER;
+use nextbasket_objects::{FileStream, Files, FoundFile};
+
+/// The number of compressed bytes that are unpacked at a time: each may become a thousand bytes.
+const PACKED: usize = 4 << 10;
+
+/// A range of a file, which begins and ends with records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FileRange {
+    pub file: FoundFile,
+    pub from: u64,
+    pub to: u64,
+    /// The file is packed, and the range is all of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gzip: bool,
+}
+
+/// The record with the columns' names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum ColumnHeader {
+    /// There is none.
+    None,
+    /// The first bytes of the first range's file.
+    Prefix(u64),
+    /// The first record of what the first range's file holds, unpacked.
+    Inside,
+    /// This text.
+    Text(String),
+}
+
+/// What a batch of `map` is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BatchInput {
+    /// What it is called where it is reported.
+    pub name: String,
+    pub header: ColumnHeader,
+    pub source: RecordSource,
+}
+
+/// Where its records are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum RecordSource {
+    Ranges(Vec<FileRange>),
+    /// In an object of the job's, since there are many.
+    At(String),
+}
+
+impl BatchInput {
+    pub(crate) async fn ranges(&self, work: &Work) -> Result<Vec<FileRange>, WorkError> {
+        match &self.source {
+            RecordSource::Ranges(ranges) => Ok(ranges.clone()),
+            RecordSource::At(key) => {
+                let content = work.site().objects.get(key).await?;
+                serde_json::from_slice(&content).map_err(|error| WorkError::Failed(format!("{key}: {error}")))
+            }
+        }
+    }
+}
+
+pub(crate) struct RecordStream {
+    files: Files,
+    header: Bytes,
+    rest: VecDeque<FileRange>,
+    open: Option<Open>,
+    /// What came with the header.
+    ready: Option<Bytes>,
+    format: Format,
+    splitter: Splitter,
+    records: u64,
+}
+
+struct Open {
+    pieces: FileStream,
+    gzip: Option<MultiGzDecoder<Vec<u8>>>,
+    /// The compressed bytes that are not unpacked yet.
+    packed: Bytes,
+}
+
+impl RecordStream {
+    pub(crate) async fn open(work: &Work, input: &BatchInput, format: Format) -> Result<Self, WorkError> {
+        let ranges = input.ranges(work).await?;
+        let files = work.site().objects.files();
+        let header = match (&input.header, ranges.first()) {
+            (ColumnHeader::Prefix(bytes), Some(first)) => files.read(&first.file, 0..*bytes).await?.into(),
+            (ColumnHeader::Text(text), _) => Bytes::from(text.clone()),
+            _ => Bytes::new(),
+        };
+        let splitter = Splitter::new(format);
+        let mut stream = Self {
+            files,
+            header,
+            rest: ranges.into(),
+            open: None,
+            ready: None,
+            format,
+            splitter,
+            records: 0,
+        };
+        if input.header == ColumnHeader::Inside {
+            stream.take_header().await?;
+        }
+        Ok(stream)
+    }
+
+    /// The record with the columns' names; empty without one.
+    pub(crate) fn header(&self) -> &Bytes {
+        &self.header
+    }
+
+    /// How its records are written.
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
+    /// How many records have come.
+    pub(crate) fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// The next bytes behind the header; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, WorkError> {
+        let piece = match self.ready.take() {
+            Some(piece) => Some(piece),
+            None => self.unpacked().await?,
+        };
+        match &piece {
+            Some(piece) => self.count(piece),
+            None => {
+                let ended = std::mem::replace(&mut self.splitter, Splitter::new(self.format));
+                self.records += u64::from(ended.finish());
+            }
+        }
+        Ok(piece)
+    }
+
+    fn count(&mut self, mut piece: &[u8]) {
+        while let Some(end) = self.splitter.end(piece) {
+            self.records += 1;
+            piece = piece.get(end..).unwrap_or_default();
+        }
+    }
+
+    /// Reads up to the end of the first record.
+    async fn take_header(&mut self) -> Result<(), WorkError> {
+        let mut splitter = Splitter::new(self.format);
+        let mut header = Vec::new();
+        while let Some(mut piece) = self.unpacked().await? {
+            if let Some(end) = splitter.end(&piece) {
+                header.extend_from_slice(&piece.split_to(end));
+                self.ready = Some(piece).filter(|rest| !rest.is_empty());
+                break;
+            }
+            header.extend_from_slice(&piece);
+            if u64::try_from(header.len()).unwrap_or(u64::MAX) > HEADER {
+                return Err(WorkError::Failed(format!("the header has more than {HEADER} bytes")));
+            }
+        }
+        self.header = header.into();
+        Ok(())
+    }
+
+    async fn unpacked(&mut self) -> Result<Option<Bytes>, WorkError> {
+        loop {
+            let Some(open) = &mut self.open else {
+                let Some(range) = self.rest.pop_front() else { return Ok(None) };
+                let pieces = self.files.open(&range.file, range.from..range.to).await?;
+                let gzip = range.gzip.then(|| MultiGzDecoder::new(Vec::new()));
+                self.open = Some(Open { pieces, gzip, packed: Bytes::new() });
+                continue;
+            };
+            let piece = match open.packed.is_empty() {
+                true => open.pieces.next().await?,
+                false => Some(std::mem::take(&mut open.packed)),
+            };
+            let damaged =
+                |error: std::io::Error| WorkError::Failed(format!("the compressed file is damaged: {error}"));
+            let out = match (piece, &mut open.gzip) {
+                (Some(piece), None) => return Ok(Some(piece)),
+                (Some(mut piece), Some(gzip)) => {
+                    open.packed = piece.split_off(piece.len().min(PACKED));
+                    gzip.write_all(&piece).map_err(damaged)?;
+                    std::mem::take(gzip.get_mut())
+                }
+                (None, gzip) => {
+                    let last = gzip.take().map(MultiGzDecoder::finish).transpose().map_err(damaged)?;
+                    self.open = None;
+                    last.unwrap_or_default()
+                }
+            };
+            if !out.is_empty() {
+                return Ok(Some(Bytes::from(out)));
+            }
+        }
+    }
+}

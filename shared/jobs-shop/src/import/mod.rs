@@ -1,0 +1,241 @@
+//! `import`: files of purchases or products into the tables.
+//!
+//! * stage `split`: a batch for each file reads it from beginning to end, rejects invalid records by line and reason,
+//!   and leaves the others sorted by the purchase or product that they belong to. It resumes from its checkpoint
+//! * stage `gather`: a batch for some of these parts combines lines, wherever in the file they are, into purchases,
+//!   rejects those that contradict each other, and leaves chunks of whole records as objects
+//! * stage `merge`: a batch for some users and products combines what the purchases say about them
+//! * stage `write`: a batch for each chunk writes its records: a purchase that is there already stays as it is, and is
+//!   refused if it differs
+//! * stage `histories`, if asked for and any purchase was new: refreshes the users' histories, as the stream's
+//!   consumer does by itself where there is one
+//!
+//! Importing the same file again changes nothing. What was written is counted with each checkpoint: of records that
+//! were being written when a worker was killed, those that had arrived count as known, not as new.
+
+mod gather;
+mod merge;
+mod parameters;
+mod partitions;
+mod record_chunk;
+pub mod refusals;
+mod result;
+mod split;
+pub mod write;
+
+use std::collections::BTreeMap;
+
+use nextbasket_job_engine::{
+    Assign, BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Trust,
+    Work, WorkError,
+};
+use nextbasket_objects::FoundFile;
+use nextbasket_tables::Tables;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use gather::{FACT_PARTS, GatherInput};
+use merge::MergeInput;
+use parameters::ImportParameters;
+use partitions::PartitionedObject;
+use record_chunk::RecordChunk;
+use result::{FileResult, GatherResult, MergeResult, WriteResult};
+
+use crate::run_settings::{RunSettings, parse};
+
+const SPLIT: &str = "split";
+const GATHER: &str = "gather";
+const MERGE: &str = "merge";
+const WRITE: &str = "write";
+const HISTORIES: &str = "histories";
+
+/// The names of objects that the first stages leave for each other.
+const LAYOUT: &str = "layout";
+const RUN: &str = "run";
+const INDEX: &str = "index";
+const SIDE: &str = "side";
+/// The number of chunks for each worker: enough that none is left with a large one at the end.
+const ROUNDS: usize = 4;
+
+#[derive(Debug, Clone)]
+pub struct Import {
+    tables: Tables,
+    trust: Trust,
+}
+
+impl Import {
+    /// Into these tables: products, purchases and, for `histories`, histories. It reads objects alone.
+    #[must_use]
+    pub fn new(tables: Tables) -> Self {
+        Self { tables, trust: Trust::Open }
+    }
+
+    /// Sets what its jobs may do. If they may use files of the machine, they read those too; a function has none.
+    #[must_use]
+    pub fn trusting(self, trust: Trust) -> Self {
+        Self { trust: trust.only_if(!nextbasket_objects::in_function()), ..self }
+    }
+}
+
+impl Kind for Import {
+    type Task = (ImportParameters, RunSettings);
+
+    fn name(&self) -> &'static str {
+        "import"
+    }
+
+    fn task(&self, parameters: &Value) -> Result<Self::Task, Refusal> {
+        let (parameters, settings) = parse::<ImportParameters>(parameters)?;
+        parameters.check()?;
+        if !parameters.source.is_absolute() {
+            // Whoever works on the job may be in another folder than who submitted it.
+            return Err(Refusal::parameter("source", "must be an absolute path or s3://BUCKET/KEY"));
+        }
+        if parameters.source.is_local() && self.trust == Trust::Open {
+            let problem = "must be s3://BUCKET/KEY: jobs submitted here may not read files of this machine";
+            return Err(Refusal::parameter("source", problem));
+        }
+        Ok((parameters, settings))
+    }
+
+    async fn estimate(&self, site: &Site, (parameters, settings): &Self::Task) -> Result<Estimate, JobError> {
+        let files = site.objects.files().list(&parameters.source).await?;
+        let notes = vec![
+            format!("{} files; the number of records is known once they are read.", files.len()),
+            "A new purchase takes two write units (item and index) per KB, a known one takes one.".to_owned(),
+        ];
+        let bytes = Some(files.iter().map(|file| file.bytes).sum());
+        Ok(Estimate { bytes, notes, ..Estimate::default() }.at(settings.rates()))
+    }
+
+    async fn plan(
+        &self,
+        planning: &Planning<'_>,
+        (parameters, settings): &Self::Task,
+    ) -> Result<Next, JobError> {
+        let stage = match planning.job.stage().map(|stage| stage.name.as_str()) {
+            None => {
+                let files = planning.objects().files().list(&parameters.source).await?;
+                split_stage(&files)
+            }
+            Some(SPLIT) => gather_stage(planning, settings).await?,
+            Some(GATHER) => merge_stage(planning, parameters, settings).await?,
+            Some(MERGE) => {
+                let mut chunks = merged_chunks(planning).await?;
+                chunks.retain(|chunk| !chunk.holds.is_users());
+                let gathered = result::of_stage::<GatherResult>(planning, GATHER).await?;
+                chunks.extend(gathered.into_iter().flat_map(|result| result.chunks));
+                chunk_stage(WRITE, chunks)
+            }
+            Some(WRITE) if parameters.histories && result::written(planning).await?.new_purchases > 0 => {
+                let mut chunks = merged_chunks(planning).await?;
+                chunks.retain(|chunk| chunk.holds.is_users());
+                chunk_stage(HISTORIES, chunks)
+            }
+            _ => return result::of(planning, parameters.kind).await.map(Next::Done),
+        };
+        Ok(Next::Stage(settings.apply(stage)))
+    }
+
+    async fn work(&self, work: &mut Work, (parameters, _): Self::Task) -> Result<Outcome, WorkError> {
+        match work.job().stage().map(|stage| stage.name.as_str()) {
+            Some(SPLIT) => split::work(work, &parameters).await,
+            Some(GATHER) => gather::work(work, &parameters).await,
+            Some(MERGE) => merge::work(work, &parameters).await,
+            _ => write::work(work, &self.tables, parameters.kind).await,
+        }
+    }
+}
+
+/// A batch for each file.
+fn split_stage(files: &[FoundFile]) -> StagePlan {
+    let batches = files.iter().map(|file| BatchPlan { weight: file.bytes, ..BatchPlan::new(json!(file)) });
+    let split = json!({ "by": "size", "files": files.len() });
+    StagePlan::new(SPLIT, split, batches.collect())
+}
+
+/// One batch for each group of parts of each file.
+async fn gather_stage(planning: &Planning<'_>, settings: &RunSettings) -> Result<StagePlan, JobError> {
+    let files = result::of_stage::<FileResult>(planning, SPLIT).await?;
+    let chunks = chunks_of_each(settings, files.iter().map(|file| file.groups.len()).sum());
+    let mut batches = Vec::new();
+    for (file, result) in files.into_iter().enumerate() {
+        for (parts, weight) in result.groups {
+            let input = GatherInput { file, index: result.index.clone(), parts, chunks };
+            batches.push(BatchPlan { weight, ..BatchPlan::new(json!(input)) });
+        }
+    }
+    let split = json!({ "by": "feature", "parts": batches.len() });
+    Ok(StagePlan::new(GATHER, split, batches))
+}
+
+/// One batch for each group of parts of what was gathered besides each file's purchases.
+async fn merge_stage(
+    planning: &Planning<'_>,
+    parameters: &ImportParameters,
+    settings: &RunSettings,
+) -> Result<StagePlan, JobError> {
+    let mut files: BTreeMap<usize, Vec<PartitionedObject>> = BTreeMap::new();
+    for GatherResult { file, side, .. } in result::of_stage(planning, GATHER).await? {
+        files.entry(file).or_default().extend(side);
+    }
+    let mut inputs = Vec::new();
+    for (file, sides) in files {
+        let groups = partitions::groups(&sides, FACT_PARTS, parameters.group_bytes());
+        if !groups.is_empty() {
+            let index = planning.job.job_id.object_key(&format!("{MERGE}-{file:06}.json"));
+            let content = serde_json::to_vec(&sides).map_err(|error| JobError::Failed(error.to_string()))?;
+            planning.objects().put(&index, content).await?;
+            inputs.extend(groups.into_iter().map(|(parts, weight)| (file, index.clone(), parts, weight)));
+        }
+    }
+    let chunks = chunks_of_each(settings, inputs.len());
+    let batches = inputs.into_iter().map(|(file, index, parts, weight)| {
+        let input = MergeInput { file, index, parts, chunks };
+        BatchPlan { weight, ..BatchPlan::new(json!(input)) }
+    });
+    let batches: Vec<_> = batches.collect();
+    Ok(StagePlan::new(MERGE, json!({ "by": "feature", "parts": batches.len() }), batches))
+}
+
+/// The number of chunks that each of this many batches should make, so that all workers have some to write.
+fn chunks_of_each(settings: &RunSettings, batches: usize) -> usize {
+    let all = usize::try_from(settings.width()).unwrap_or(usize::MAX).saturating_mul(ROUNDS);
+    all.div_ceil(batches.max(1))
+}
+
+async fn merged_chunks(planning: &Planning<'_>) -> Result<Vec<RecordChunk>, JobError> {
+    let merged = result::of_stage::<MergeResult>(planning, MERGE).await?;
+    Ok(merged.into_iter().flat_map(|result| result.chunks).collect())
+}
+
+/// One batch for each chunk.
+fn chunk_stage(name: &str, chunks: Vec<RecordChunk>) -> StagePlan {
+    let batch = |chunk: RecordChunk| BatchPlan {
+        weight: chunk.items,
+        of: Some(chunk.items),
+        ..BatchPlan::new(json!(chunk))
+    };
+    let split = json!({ "by": "size", "chunks": chunks.len() });
+    let batches = chunks.into_iter().map(batch).collect();
+    StagePlan { assign: Assign::InOrder, ..StagePlan::new(name, split, batches) }
+}
+
+/// Writes an object of this attempt and returns its key.
+async fn own_json(work: &Work, name: &str, value: &impl Serialize) -> Result<String, WorkError> {
+    let key = work.own_object(name);
+    let content = serde_json::to_vec(value).map_err(|error| WorkError::Failed(error.to_string()))?;
+    work.site().objects.put(&key, content).await?;
+    Ok(key)
+}
+
+async fn read_json<T: DeserializeOwned>(work: &Work, key: &str) -> Result<T, WorkError> {
+    let content = work.site().objects.get(key).await?;
+    serde_json::from_slice(&content).map_err(|error| WorkError::Failed(format!("{key}: {error}")))
+}
+
+/// The merged results of a stage's batches.
+fn sum(results: impl IntoIterator<Item = WriteResult>) -> write::WriteCounts {
+    results.into_iter().fold(write::WriteCounts::default(), |sum, result| sum + result.written)
+}

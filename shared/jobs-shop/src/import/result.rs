@@ -1,0 +1,117 @@
+//! The results of the stages and of the job.
+
+use std::ops::Range;
+
+use nextbasket_importer::{FileForm, RecordKind, ScanEnd, Summary, Tally};
+use nextbasket_job_engine::{JobError, Planning};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::partitions::PartitionedObject;
+use super::record_chunk::RecordChunk;
+use super::write::WriteCounts;
+use super::{GATHER, HISTORIES, MERGE, SPLIT, WRITE, sum};
+
+/// How many files the job's result names.
+const NAMED: usize = 20;
+
+/// What a batch of `split` leaves.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FileResult {
+    pub source: String,
+    pub form: FileForm,
+    pub end: ScanEnd,
+    /// The key of the [`FileIndex`](super::gather::FileIndex).
+    pub index: String,
+    /// Ranges of parts that are gathered together, with their bytes.
+    pub groups: Vec<(Range<usize>, u64)>,
+}
+
+/// The result of a batch of `gather`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct GatherResult {
+    /// The index of the file among the job's files.
+    pub file: usize,
+    pub tally: Tally,
+    pub chunks: Vec<RecordChunk>,
+    /// What the purchases say about users and products.
+    pub side: Option<PartitionedObject>,
+}
+
+/// The result of a batch of `merge`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct MergeResult {
+    /// The index of the file among the job's files.
+    pub file: usize,
+    pub tally: Tally,
+    pub chunks: Vec<RecordChunk>,
+}
+
+/// What a batch of `write` leaves.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct WriteResult {
+    pub written: WriteCounts,
+}
+
+/// The results of the newest stage of this name, in the batches' order.
+pub(super) async fn of_stage<T: DeserializeOwned>(
+    planning: &Planning<'_>,
+    name: &str,
+) -> Result<Vec<T>, JobError> {
+    match planning.job.stages.iter().rev().find(|stage| stage.name == name) {
+        Some(stage) => planning.results(stage.number).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+pub(super) async fn written(planning: &Planning<'_>) -> Result<WriteCounts, JobError> {
+    Ok(sum(of_stage(planning, WRITE).await?))
+}
+
+/// The summary of each file, in the files' order.
+async fn files(planning: &Planning<'_>, kind: RecordKind) -> Result<Vec<(String, Summary)>, JobError> {
+    let mut files: Vec<FileResult> = of_stage(planning, SPLIT).await?;
+    let gathered = of_stage::<GatherResult>(planning, GATHER).await?.into_iter();
+    let merged = of_stage::<MergeResult>(planning, MERGE).await?.into_iter();
+    let parts =
+        gathered.map(|part| (part.file, part.tally)).chain(merged.map(|part| (part.file, part.tally)));
+    for (file, tally) in parts {
+        if let Some(file) = files.get_mut(file) {
+            file.end.tally += tally;
+        }
+    }
+    Ok(files.into_iter().map(|file| (file.source, Summary::of(kind, file.form, file.end))).collect())
+}
+
+/// The job's result: `{"files", "records", "taken", "refused", "written", "brokenOff", …}`.
+pub(super) async fn of(planning: &Planning<'_>, kind: RecordKind) -> Result<Value, JobError> {
+    let files = files(planning, kind).await?;
+    let total = |count: fn(&Summary) -> u64| files.iter().map(|(_, summary)| count(summary)).sum::<u64>();
+    let broken: Vec<Value> = files
+        .iter()
+        .filter_map(|(source, summary)| {
+            Some(json!({ "source": source, "why": summary.ended_early.as_ref()? }))
+        })
+        .collect();
+    let named: Vec<Value> = files
+        .iter()
+        .take(NAMED)
+        .map(|(source, summary)| json!({ "source": source, "summary": summary, "text": summary.to_string() }))
+        .collect();
+    let histories = planning.job.stages.iter().find(|stage| stage.name == HISTORIES);
+    Ok(json!({
+        "files": files.len(),
+        "records": total(|file| file.tally.records),
+        "taken": total(|file| file.taken),
+        "refused": total(|file| file.tally.refused_records()),
+        "brokenOff": broken.into_iter().take(NAMED).collect::<Vec<_>>(),
+        "written": written(planning).await?,
+        "histories": histories.map(|stage| json!({
+            "users": stage.progress.processed,
+            "changed": stage.progress.changed,
+        })),
+        "read": named,
+    }))
+}

@@ -1,0 +1,269 @@
+//! `rebuild-history`: rebuilds every history from the purchases.
+//!
+//! Histories follow the purchases by themselves, through the table's stream. This is for when they could not: records
+//! that the stream's consumer gave up, a restored table, a new form of the history's item.
+//!
+//! Stage `refresh` reads the purchases, one batch for each segment, and refreshes the history of every user found
+//! there. Damaged purchases, which are skipped, are listed in the job's refused files.
+//! Stage `sweep` looks at the histories: of a user whose purchases are all gone, the history goes, too. A history that
+//! is as it should be is read and not written.
+
+use nextbasket_domain::UserId;
+use nextbasket_job_engine::calls::{CallError, Consumes};
+use nextbasket_job_engine::work::Go;
+use nextbasket_job_engine::{
+    BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Work, WorkError,
+};
+use nextbasket_tables::Tables;
+use nextbasket_tables::damaged::check;
+use nextbasket_tables::segment::{Place, Segment};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::histories::HistoryAction;
+use crate::run_settings::{RunSettings, parse};
+use crate::{histories, refuse, segments, unnamed, unplanned};
+
+const REFRESH: &str = "refresh";
+const SWEEP: &str = "sweep";
+
+#[derive(Debug, Clone)]
+pub struct RebuildHistory {
+    tables: Tables,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RebuildParameters {
+    user: Option<UserId>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Input {
+    User(UserId),
+    /// The users of a segment of the purchases.
+    Purchases(Segment),
+    /// The users of a segment of the histories.
+    Histories(Segment),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Checkpoint {
+    after: Place,
+    /// The last user of the page, who may be the first of the next one, too.
+    last: Option<UserId>,
+    #[serde(default)]
+    counts: ScanCounts,
+}
+
+/// A batch's result: the number of items that it has read.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct ScanCounts {
+    /// The number of readable purchases, or histories.
+    readable: u64,
+    /// The number of damaged items, which were skipped.
+    damaged: u64,
+}
+
+impl ScanCounts {
+    fn merge(left: &[u8], right: &[u8]) -> Result<Vec<u8>, String> {
+        let sum = |left: Self, right: Self| Self {
+            readable: left.readable + right.readable,
+            damaged: left.damaged + right.damaged,
+        };
+        let both = Self::read(left).and_then(|left| Ok(sum(left, Self::read(right)?)));
+        both.and_then(|sum| serde_json::to_vec(&sum).map_err(|error| error.to_string()))
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(bytes).map_err(|error| error.to_string())
+    }
+}
+
+impl RebuildHistory {
+    /// Over these tables: purchases and histories.
+    #[must_use]
+    pub fn new(tables: Tables) -> Self {
+        Self { tables }
+    }
+
+    async fn refresh(&self, work: &mut Work) -> Result<ScanCounts, CallError> {
+        let history = self.tables.history().map_err(unnamed)?;
+        let purchases = self.tables.purchases().map_err(unnamed)?;
+        let input: Input = work.input()?;
+        let (what, segment) = match input {
+            Input::User(user) => {
+                let damaged =
+                    histories::update(work, HistoryAction::Refresh, &history, &purchases, &[user]).await?;
+                refuse(work, &damaged);
+                return Ok(ScanCounts::default());
+            }
+            Input::Purchases(segment) => (HistoryAction::Refresh, segment),
+            Input::Histories(segment) => (HistoryAction::Sweep, segment),
+        };
+        let (mut after, mut last, mut counts) = match work.checkpoint::<Checkpoint>()? {
+            Some(Checkpoint { after, last, counts }) => (Some(after), last, counts),
+            None => (None, None, ScanCounts::default()),
+        };
+        loop {
+            let place = after.as_ref();
+            let (history, purchases) = (&history, &purchases);
+            let page = match what {
+                HistoryAction::Refresh => {
+                    work.call(Consumes::Reads, || purchases.users_in(segment, place)).await?
+                }
+                HistoryAction::Sweep => {
+                    work.call(Consumes::Reads, || history.users_in(segment, place)).await?
+                }
+            };
+            counts.readable += u64::try_from(page.items.len()).unwrap_or(u64::MAX);
+            let mut damaged = page.damaged;
+            let mut users = page.items;
+            users.dedup();
+            if users.first() == last.as_ref() {
+                users.drain(..users.len().min(1));
+            }
+            let unfolded = histories::update(work, what, history, purchases, &users).await?;
+            if what == HistoryAction::Refresh {
+                // They were already counted with the page. The damaged purchases that a sweep meets were listed
+                // before.
+                counts.readable = counts.readable.saturating_sub(unfolded.len().try_into().unwrap_or(0));
+                damaged.extend(unfolded);
+            }
+            counts.damaged += u64::try_from(damaged.len()).unwrap_or(u64::MAX);
+            refuse(work, &damaged);
+            let Some(end) = page.end else { return Ok(counts) };
+            last = users.pop().or(last);
+            let checkpoint = Checkpoint { after: end, last, counts };
+            if work.save(&checkpoint).await? == Go::Stop {
+                return Err(CallError::Stopped);
+            }
+            (after, last) = (Some(checkpoint.after), checkpoint.last);
+        }
+    }
+}
+
+impl Kind for RebuildHistory {
+    type Task = (RebuildParameters, RunSettings);
+
+    fn name(&self) -> &'static str {
+        "rebuild-history"
+    }
+
+    fn task(&self, parameters: &Value) -> Result<Self::Task, Refusal> {
+        parse(parameters)
+    }
+
+    async fn estimate(&self, _: &Site, (parameters, settings): &Self::Task) -> Result<Estimate, JobError> {
+        if parameters.user.is_some() {
+            let notes = vec!["One user: a history and at most 100 purchases are read.".to_owned()];
+            return Ok(Estimate { items: Some(1), notes, ..Estimate::default() });
+        }
+        let purchases = self.tables.purchases().map_err(unplanned)?.size().await?;
+        let history = self.tables.history().map_err(unplanned)?.size().await?;
+        Ok(estimate(purchases, history).at(settings.rates()))
+    }
+
+    async fn plan(
+        &self,
+        planning: &Planning<'_>,
+        (parameters, settings): &Self::Task,
+    ) -> Result<Next, JobError> {
+        let stage = match (planning.job.stage().map(|stage| stage.name.as_str()), &parameters.user) {
+            (None, Some(user)) => {
+                let batches =
+                    vec![BatchPlan { of: Some(1), ..BatchPlan::new(json!(Input::User(user.clone()))) }];
+                settings.apply(StagePlan::new(REFRESH, json!({ "by": "feature", "users": 1 }), batches))
+            }
+            (None, None) => {
+                let size = self.tables.purchases().map_err(unplanned)?.size().await?;
+                stage(REFRESH, "purchases", size, settings, Input::Purchases)?
+            }
+            (Some(REFRESH), None) => {
+                enough_is_readable(planning, "purchases").await?;
+                let size = self.tables.history().map_err(unplanned)?.size().await?;
+                stage(SWEEP, "history", size, settings, Input::Histories)?
+            }
+            (Some(SWEEP), None) => {
+                enough_is_readable(planning, "histories").await?;
+                return Ok(Next::Done(result(planning)));
+            }
+            _ => return Ok(Next::Done(result(planning))),
+        };
+        Ok(Next::Stage(stage))
+    }
+
+    async fn work(&self, work: &mut Work, _: Self::Task) -> Result<Outcome, WorkError> {
+        match self.refresh(work).await {
+            Ok(counts) => Outcome::done(&counts),
+            Err(error) => error.outcome(),
+        }
+    }
+}
+
+/// Fails the job if too many of the stage's items are damaged.
+async fn enough_is_readable(planning: &Planning<'_>, what: &'static str) -> Result<(), JobError> {
+    let Some(stage) = planning.job.stage() else { return Ok(()) };
+    let merged = planning.merged(stage.number, |left, right| ScanCounts::merge(&left, &right)).await?;
+    let Some(merged) = merged.filter(|merged| !merged.is_empty()) else { return Ok(()) };
+    let counts = ScanCounts::read(&merged).map_err(JobError::Failed)?;
+    check(what, counts.damaged, counts.readable).map_err(|error| JobError::Failed(error.to_string()))
+}
+
+/// A stage with a batch for each segment.
+fn stage(
+    name: &str,
+    table: &str,
+    size: nextbasket_tables::segment::Size,
+    settings: &RunSettings,
+    input: impl Fn(Segment) -> Input,
+) -> Result<StagePlan, JobError> {
+    let mut plan = segments::stage(name, table, size, settings);
+    for batch in &mut plan.batches {
+        let segment: Segment = serde_json::from_value(batch.input.take())
+            .map_err(|error| JobError::Failed(error.to_string()))?;
+        batch.input = json!(input(segment));
+        // A segment's items are purchases, and what is counted are users.
+        batch.of = None;
+    }
+    Ok(plan)
+}
+
+fn result(planning: &Planning<'_>) -> Value {
+    let of = |name: &str| planning.job.stages.iter().find(|stage| stage.name == name);
+    let progress = |name: &str| of(name).map(|stage| stage.progress).unwrap_or_default();
+    json!({
+        "users": progress(REFRESH).processed,
+        "changed": progress(REFRESH).changed,
+        "histories": progress(SWEEP).processed,
+        "swept": progress(SWEEP).changed,
+        "damaged": planning.job.total.refused,
+        "readUnits": planning.job.total.read_units,
+        "writeUnits": planning.job.total.write_units,
+    })
+}
+
+/// Every purchase is scanned once, and read once more, strongly consistent, with its user's.
+#[allow(clippy::cast_precision_loss, reason = "an estimate")]
+fn estimate(
+    purchases: nextbasket_tables::segment::Size,
+    history: nextbasket_tables::segment::Size,
+) -> Estimate {
+    const UNIT_BYTES: f64 = 4096.0;
+    let units = |bytes: u64| bytes as f64 / UNIT_BYTES;
+    let scans = (units(purchases.bytes) + units(history.bytes)) / 2.0;
+    // Of each user the history and the newest purchases; and once more one of them.
+    let folds = units(purchases.bytes) + units(history.bytes).max(history.items as f64);
+    let looks = history.items as f64;
+    Estimate {
+        items: Some(purchases.items),
+        bytes: Some(purchases.bytes),
+        read_units: scans + folds + looks,
+        notes: vec![
+            "Writes are not in it: only histories that are not as they should be are written.".to_owned(),
+            "Of a user with more than 100 purchases, only the newest 100 are read.".to_owned(),
+        ],
+        ..Estimate::default()
+    }
+}

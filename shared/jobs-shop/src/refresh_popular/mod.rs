@@ -1,0 +1,149 @@
+//! `refresh-popular`: counts what is popular anew, between two trainings.
+//!
+//! * stage `read`: a batch for each segment of the purchases leaves what was bought when, without users, as objects:
+//!   the table is read once
+//! * stage `count`: a batch for what each of those read sums up the weights of the baskets by window and product, back
+//!   from the newest purchase of all
+//! * stage `publish`: one batch cuts the lists, adds the products' categories and writes them into the model table
+//!
+//! A product's share is the one of [`Priors::popularity`](nextbasket_recommender::Priors::popularity), but for its
+//! rounding: baskets weigh 0.5^(age / half-life). Sums are of integers, so the lists are the same bytes whatever the
+//! number of segments, their order and how they were merged.
+
+mod count;
+mod popularity_sums;
+mod publish;
+mod read;
+
+use nextbasket_job_engine::{
+    BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Work, WorkError,
+};
+use nextbasket_tables::Tables;
+use nextbasket_tables::damaged::check;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::run_settings::{RunSettings, parse};
+use crate::{segments, unplanned};
+use popularity_sums::PopularitySums;
+use read::SegmentPurchases;
+
+const READ: &str = "read";
+const COUNT: &str = "count";
+const PUBLISH: &str = "publish";
+
+/// Products of a list if the job does not say.
+const PRODUCTS: usize = 1_000;
+
+#[derive(Debug, Clone)]
+pub struct RefreshPopular {
+    tables: Tables,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PopularParameters {
+    /// The maximum number of products of a list.
+    products: Option<usize>,
+}
+
+impl RefreshPopular {
+    /// Over these tables: purchases, products and the model's.
+    #[must_use]
+    pub fn new(tables: Tables) -> Self {
+        Self { tables }
+    }
+}
+
+impl Kind for RefreshPopular {
+    type Task = (PopularParameters, RunSettings);
+
+    fn name(&self) -> &'static str {
+        "refresh-popular"
+    }
+
+    fn task(&self, parameters: &Value) -> Result<Self::Task, Refusal> {
+        let (own, settings): (PopularParameters, _) = parse(parameters)?;
+        if own.products.is_some_and(|products| !(1..=10_000).contains(&products)) {
+            return Err(Refusal::parameter("products", "must be from 1 to 10000"));
+        }
+        Ok((own, settings))
+    }
+
+    fn lock(&self, _: &Self::Task) -> Option<String> {
+        Some("refresh-popular".to_owned())
+    }
+
+    async fn estimate(&self, _: &Site, (_, settings): &Self::Task) -> Result<Estimate, JobError> {
+        let size = self.tables.purchases().map_err(unplanned)?.size().await?;
+        #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+        let read_units = size.bytes as f64 / 8192.0;
+        let estimate = Estimate {
+            items: Some(size.items),
+            bytes: Some(size.bytes),
+            read_units,
+            write_units: 200.0,
+            ..Estimate::default()
+        };
+        Ok(estimate.at(settings.rates()))
+    }
+
+    async fn plan(
+        &self,
+        planning: &Planning<'_>,
+        (parameters, settings): &Self::Task,
+    ) -> Result<Next, JobError> {
+        let Some(stage) = planning.job.stage() else {
+            let size = self.tables.purchases().map_err(unplanned)?.size().await?;
+            return Ok(Next::Stage(segments::stage(READ, "purchases", size, settings)));
+        };
+        let plan = match stage.name.as_str() {
+            READ => count_stage(planning, stage.number).await?,
+            COUNT => {
+                let merged =
+                    planning.merged(stage.number, |left, right| PopularitySums::merge_encoded(&left, &right));
+                let Some(merged) = merged.await?.filter(|merged| !merged.is_empty()) else {
+                    return Ok(Next::Done(json!({ "purchases": 0, "published": false })));
+                };
+                let key = planning.job.job_id.object_key("popular.json");
+                planning.objects().put(&key, merged).await?;
+                let input = json!({ "sums": key, "products": parameters.products.unwrap_or(PRODUCTS) });
+                StagePlan::new(PUBLISH, json!({ "by": "size", "batches": 1 }), vec![BatchPlan::new(input)])
+            }
+            _ => {
+                let published = planning.results(stage.number).await?.pop();
+                let nothing = || json!({ "purchases": 0, "published": false });
+                return Ok(Next::Done(published.unwrap_or_else(nothing)));
+            }
+        };
+        Ok(Next::Stage(settings.apply(plan)))
+    }
+
+    async fn work(&self, work: &mut Work, _: Self::Task) -> Result<Outcome, WorkError> {
+        match work.job().stage().map(|stage| stage.name.clone()).as_deref() {
+            Some(READ) => read::work(work, &self.tables).await,
+            Some(COUNT) => count::work(work).await,
+            _ => publish::work(work, &self.tables).await,
+        }
+    }
+}
+
+/// A batch for what each batch of `read` left.
+async fn count_stage(planning: &Planning<'_>, read: u32) -> Result<StagePlan, JobError> {
+    let all: Vec<SegmentPurchases> = planning.results(read).await?;
+    let sum = |of: fn(&SegmentPurchases) -> u64| all.iter().map(of).sum();
+    check("purchases", sum(|bought| bought.damaged), sum(|bought| bought.purchases))
+        .map_err(|error| JobError::Failed(error.to_string()))?;
+    let newest = all.iter().filter_map(|bought| bought.newest).max();
+    let batches: Vec<BatchPlan> = all
+        .into_iter()
+        .filter(|bought| bought.purchases > 0)
+        .map(|bought| BatchPlan {
+            weight: bought.purchases,
+            of: Some(bought.purchases),
+            ..BatchPlan::new(json!({ "newest": newest, "runs": bought.runs }))
+        })
+        .collect();
+    let split = json!({ "by": "size", "batches": batches.len() });
+    Ok(StagePlan::new(COUNT, split, batches))
+}

@@ -1,0 +1,194 @@
+//! Which fields a kind knows, and which it needs.
+
+use nextbasket_items::write::OnConflict;
+use nextbasket_job_engine::Refusal;
+use serde_json::Value;
+
+use super::TableOperation;
+use crate::parameters::Parameters;
+
+/// The parameters, if they say what the kind needs and nothing else.
+pub(super) fn checked(operation: TableOperation, parameters: &Value) -> Result<Parameters, Refusal> {
+    let parameters = Parameters::parse(parameters)?;
+    let reading = ["where", "segments", "consistentRead", "split", "follow"];
+    let own: &[&str] = match operation {
+        TableOperation::Count => &[],
+        TableOperation::Update => &["set"],
+        TableOperation::Delete => &["all"],
+        TableOperation::Copy => &["to", "onConflict"],
+        TableOperation::Fill => &["segments", "count", "itemBytes", "seed", "partitions", "template"],
+    };
+    let known: Vec<&str> =
+        if operation == TableOperation::Fill { own.to_vec() } else { [&reading, own].concat() };
+    parameters.only(operation.name(), &known)?;
+    match operation {
+        TableOperation::Count => {}
+        TableOperation::Update => {
+            needed("set", "the change of the items, such as \"price = 5\"", parameters.set.is_some())?;
+        }
+        TableOperation::Delete if parameters.all == parameters.r#where.is_some() => {
+            let problem = if parameters.all {
+                "cannot be combined with where: omit one of the two"
+            } else {
+                "must be true to delete all items; otherwise select items with where"
+            };
+            return Err(Refusal::parameter("all", problem));
+        }
+        TableOperation::Delete => {}
+        TableOperation::Copy => check_copy(&parameters)?,
+        TableOperation::Fill => {
+            needed("count", "how many items to make", parameters.count.is_some())?;
+            if parameters.template.as_ref().is_some_and(serde_json::Map::is_empty) {
+                return Err(Refusal::parameter("template", "must have at least one attribute"));
+            }
+        }
+    }
+    if parameters.follow.is_some() && parameters.binned().is_some() {
+        return Err(Refusal::parameter("follow", "requires a split by size"));
+    }
+    Ok(parameters)
+}
+
+fn check_copy(parameters: &Parameters) -> Result<(), Refusal> {
+    let Some(to) = &parameters.to else {
+        return needed("to", "the table to copy to, such as {\"table\": \"copies\"}", false);
+    };
+    if to.table == parameters.table && to.is_of_site() {
+        return Err(Refusal::parameter("to.table", "must be another table than the source"));
+    }
+    if let Some(OnConflict::IfNewer { attribute }) = &parameters.on_conflict
+        && attribute.is_empty()
+    {
+        return Err(Refusal::parameter("onConflict.ifNewer", "must name an attribute"));
+    }
+    Ok(())
+}
+
+fn needed(field: &str, what: &str, given: bool) -> Result<(), Refusal> {
+    if given { Ok(()) } else { Err(Refusal::parameter(field, format!("is missing: {what}"))) }
+}
+
+/// The lock of the table that is changed.
+pub(super) fn lock(operation: TableOperation, parameters: &Parameters) -> Option<String> {
+    let changed = match (operation, &parameters.to) {
+        _ if parameters.dry_run => None,
+        (TableOperation::Count, _) => None,
+        (TableOperation::Copy, to) => to.as_ref().map(|to| &to.table),
+        (TableOperation::Update | TableOperation::Delete | TableOperation::Fill, _) => {
+            Some(&parameters.table)
+        }
+    };
+    changed.map(|table| format!("table/{table}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn refused(operation: TableOperation, parameters: &Value) -> String {
+        checked(operation, parameters).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn each_kind_says_what_it_misses() {
+        for (operation, parameters, problem) in [
+            (
+                TableOperation::Update,
+                json!({ "table": "abc" }),
+                "parameters.set: is missing: the change of the items, such as \"price = 5\"",
+            ),
+            (
+                TableOperation::Delete,
+                json!({ "table": "abc" }),
+                "parameters.all: must be true to delete all items; otherwise select items with where",
+            ),
+            (
+                TableOperation::Delete,
+                json!({ "table": "abc", "all": true, "where": "a = 1" }),
+                "parameters.all: cannot be combined with where: omit one of the two",
+            ),
+            (
+                TableOperation::Copy,
+                json!({ "table": "abc" }),
+                "parameters.to: is missing: the table to copy to, such as {\"table\": \"copies\"}",
+            ),
+            (
+                TableOperation::Copy,
+                json!({ "table": "abc", "to": { "table": "abc" } }),
+                "parameters.to.table: must be another table than the source",
+            ),
+            (
+                TableOperation::Copy,
+                json!({ "table": "abc", "to": { "table": "abd" }, "onConflict": { "ifNewer": "" } }),
+                "parameters.onConflict.ifNewer: must name an attribute",
+            ),
+            (
+                TableOperation::Fill,
+                json!({ "table": "abc" }),
+                "parameters.count: is missing: how many items to make",
+            ),
+            (
+                TableOperation::Count,
+                json!({ "table": "abc", "follow": {}, "split": { "by": "feature", "attribute": "a", "parts": 2 } }),
+                "parameters.follow: requires a split by size",
+            ),
+            (
+                TableOperation::Fill,
+                json!({ "table": "abc", "count": 1, "where": "a = 1" }),
+                "parameters.where: not accepted by kind \"fill\"",
+            ),
+        ] {
+            assert_eq!(refused(operation, &parameters), problem);
+        }
+    }
+
+    #[test]
+    fn a_conflict_is_one_of_four() {
+        let read = |on: Value| {
+            let parameters = json!({ "table": "abc", "to": { "table": "abd" }, "onConflict": on });
+            checked(TableOperation::Copy, &parameters).map(|parameters| parameters.on_conflict.unwrap())
+        };
+        assert_eq!(read(json!("skip")).unwrap(), OnConflict::Skip);
+        let newer = OnConflict::IfNewer { attribute: "at".to_owned() };
+        assert_eq!(read(json!({ "ifNewer": "at" })).unwrap(), newer);
+        assert_eq!(serde_json::to_value(&newer).unwrap(), json!({ "ifNewer": "at" }));
+        assert!(
+            read(json!("replace"))
+                .unwrap_err()
+                .to_string()
+                .starts_with("parameters.onConflict: unknown variant")
+        );
+    }
+
+    #[test]
+    fn whoever_changes_a_table_locks_it() {
+        let lock = |operation, parameters| lock(operation, &checked(operation, &parameters).unwrap());
+        let copy = json!({ "table": "abc", "to": { "table": "abd" } });
+        assert_eq!(lock(TableOperation::Copy, copy).as_deref(), Some("table/abd"));
+        assert_eq!(lock(TableOperation::Count, json!({ "table": "abc" })), None);
+        let update = json!({ "table": "abc", "set": "a = 1" });
+        assert_eq!(lock(TableOperation::Update, update).as_deref(), Some("table/abc"));
+        let dry = json!({ "table": "abc", "set": "a = 1", "dryRun": true });
+        assert_eq!(lock(TableOperation::Update, dry), None);
+    }
+
+    #[test]
+    fn the_examples_of_the_readme_are_accepted() {
+        let kinds = [
+            TableOperation::Count,
+            TableOperation::Update,
+            TableOperation::Delete,
+            TableOperation::Copy,
+            TableOperation::Fill,
+        ];
+        let mut shown = Vec::new();
+        for line in include_str!("../../README.md").lines().filter(|line| line.starts_with("{ \"kind\"")) {
+            let job: Value = serde_json::from_str(line).unwrap();
+            let operation = kinds.into_iter().find(|operation| job["kind"] == operation.name()).unwrap();
+            assert!(checked(operation, &job["parameters"]).is_ok(), "{line}");
+            shown.push(operation);
+        }
+        assert!(kinds.iter().all(|operation| shown.contains(operation)), "{shown:?}");
+    }
+}

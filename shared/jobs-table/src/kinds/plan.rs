@@ -1,0 +1,321 @@
+//! The stages of a job.
+//!
+//! A split by size has one stage, of the kind's name, with a batch for each segment. A split by time or by feature has
+//! the stage `split` before it, and a batch for each bin; `count` needs no more than the first of the two. A job that
+//! follows a table has a stage `follow` for each further pass.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use nextbasket_domain::Timestamp;
+use nextbasket_job_engine::store::BatchState;
+use nextbasket_job_engine::{Assign, BatchPlan, JobError, Next, Planning, Site, StagePlan};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::{TableOperation, estimate};
+use crate::batch::{BatchInput, BatchPart, BatchResult};
+use crate::bins::{self, SortedKeys};
+use crate::generated::ItemGenerator;
+use crate::parameters::{Parameters, Split};
+use crate::totals::ItemTotals;
+use nextbasket_items::key::{KeyAttribute, KeySchema};
+use nextbasket_items::segment::{Segment, segments};
+use nextbasket_items::table::Table;
+
+/// A result names up to this many periods or parts; more of them go to an object.
+const MOST_PARTS: usize = 1000;
+/// The stage that sorts keys into bins, and the ones that look for what is new.
+const SPLIT: &str = "split";
+const FOLLOW: &str = "follow";
+
+pub(super) async fn plan(
+    operation: TableOperation,
+    planning: &Planning<'_>,
+    parameters: &Parameters,
+) -> Result<Next, JobError> {
+    let Some(last) = planning.job.stage() else {
+        return first(operation, planning, parameters).await;
+    };
+    if last.name == SPLIT {
+        return bins_stage(operation, planning, parameters, last.number).await;
+    }
+    match parameters.follow {
+        None => Ok(Next::Done(result(operation, planning, parameters, last.number).await?)),
+        // The wait that was asked for is over if the job still has its time.
+        Some(follow) if planning.job.waits_until.is_none() => Ok(Next::Wait(follow.interval())),
+        Some(follow) => follow_stage(planning, parameters, last.number, follow.interval()).await,
+    }
+}
+
+/// Rejects what would fail for every item, and changes of the operations table.
+pub(super) fn check_table(
+    operation: TableOperation,
+    site: &Site,
+    parameters: &Parameters,
+    table: &Table,
+) -> Result<(), JobError> {
+    let changed = match &parameters.to {
+        Some(to) if to.is_of_site() => &to.table,
+        Some(_) => "",
+        None => &parameters.table,
+    };
+    if operation.changes() && changed == site.operations {
+        return Err(JobError::Failed(format!(
+            "table \"{changed}\" cannot be changed by a job: it stores the jobs"
+        )));
+    }
+    if let Some(change) = &parameters.set
+        && let Some(name) = table.keys.names().find(|name| change.attributes().contains(name))
+    {
+        let problem =
+            format!("parameters.set: attribute \"{name}\" cannot be changed: it is part of the key");
+        return Err(JobError::Failed(problem));
+    }
+    if operation == TableOperation::Fill && parameters.partitions.is_some() && table.keys.sort.is_none() {
+        let problem =
+            "parameters.partitions: not accepted for a table without a sort key: each item is a partition";
+        return Err(JobError::Failed(problem.to_owned()));
+    }
+    Ok(())
+}
+
+/// Refuses a target whose keys are others.
+pub(super) fn check_keys(from: &Table, to: &Table) -> Result<(), JobError> {
+    if from.keys == to.keys {
+        return Ok(());
+    }
+    let (here, there) = (in_words(&from.keys), in_words(&to.keys));
+    Err(JobError::Failed(format!(
+        "table \"{}\" cannot be copied to table \"{}\": its key is {here}, the target's key is {there}",
+        from.name, to.name
+    )))
+}
+
+fn in_words(keys: &KeySchema) -> String {
+    let attribute = |attribute: &KeyAttribute| format!("{} ({:?})", attribute.name, attribute.kind);
+    match &keys.sort {
+        Some(sort) => format!("{} and {}", attribute(&keys.partition), attribute(sort)),
+        None => attribute(&keys.partition),
+    }
+}
+
+async fn first(
+    operation: TableOperation,
+    planning: &Planning<'_>,
+    parameters: &Parameters,
+) -> Result<Next, JobError> {
+    let site = planning.site;
+    if parameters.dry_run {
+        let estimate = estimate::estimate(operation, site, parameters).await?;
+        return Ok(Next::Done(json!({ "dryRun": true, "estimate": estimate })));
+    }
+    let table = Table::of_job(&site.dynamodb, &parameters.table).await?;
+    check_table(operation, site, parameters, &table)?;
+    if let Some(to) = &parameters.to {
+        check_keys(&table, &to.describe(site).await?)?;
+    }
+    if operation == TableOperation::Fill {
+        return Ok(Next::Stage(fill_stage(planning, parameters, &table)));
+    }
+    let of = segments(parameters.segments, table.bytes, table.items);
+    let counts = operation == TableOperation::Count;
+    let (name, split) = match parameters.binned() {
+        None => (operation.name(), json!({ "by": "size", "segments": of })),
+        Some(split) if counts => (operation.name(), in_plan(split, "segments", of)),
+        Some(split) => (SPLIT, in_plan(split, "segments", of)),
+    };
+    let likely = table.items.checked_div(u64::from(of)).filter(|items| *items > 0);
+    let batch = |number: u32| {
+        let segment = Segment { number, of };
+        let part = if parameters.binned().is_some() {
+            BatchPart::Split(segment)
+        } else {
+            BatchPart::Segment(segment)
+        };
+        BatchPlan { of: likely, weight: 1, ..BatchPlan::new(input(planning.job.created_at, &table, part)) }
+    };
+    Ok(Next::Stage(stage(name, split, parameters, (0..of).map(batch).collect())))
+}
+
+/// How the work was split, for people.
+fn in_plan(split: &Split, what: &str, count: impl Serialize) -> Value {
+    let mut value = json!(split);
+    if let Value::Object(fields) = &mut value {
+        fields.insert(what.to_owned(), json!(count));
+    }
+    value
+}
+
+fn input(now: Timestamp, table: &Table, part: BatchPart) -> Value {
+    json!(BatchInput {
+        now,
+        keys: table.keys.clone(),
+        mean_bytes: table.mean_bytes(),
+        part,
+        seen: Vec::new()
+    })
+}
+
+fn stage(name: &str, split: Value, parameters: &Parameters, batches: Vec<BatchPlan>) -> StagePlan {
+    StagePlan {
+        assign: parameters.assign.unwrap_or(Assign::Balanced),
+        width: parameters.width(),
+        aggregate: parameters.aggregate,
+        tolerated: parameters.tolerated,
+        rates: parameters.rates(),
+        ..StagePlan::new(name, split, batches)
+    }
+}
+
+fn fill_stage(planning: &Planning<'_>, parameters: &Parameters, table: &Table) -> StagePlan {
+    let count = parameters.count.unwrap_or(0);
+    let bytes = count.saturating_mul(ItemGenerator::new(parameters, &table.keys).item_bytes());
+    let of = u64::from(segments(parameters.segments, bytes, count)).min(count).max(1);
+    let begin = |number: u64| {
+        let begin = u128::from(count) * u128::from(number) / u128::from(of);
+        u64::try_from(begin).unwrap_or(count)
+    };
+    let batch = |number: u64| {
+        let (from, to) = (begin(number), begin(number + 1));
+        let input = input(planning.job.created_at, table, BatchPart::Items { from, to });
+        BatchPlan { of: Some(to - from), weight: to - from, ..BatchPlan::new(input) }
+    };
+    let split = json!({ "by": "size", "ranges": of, "items": count });
+    stage(TableOperation::Fill.name(), split, parameters, (0..of).map(batch).collect())
+}
+
+/// A batch for each bin that has items.
+async fn bins_stage(
+    operation: TableOperation,
+    planning: &Planning<'_>,
+    parameters: &Parameters,
+    number: u32,
+) -> Result<Next, JobError> {
+    let split = parameters.split.clone().unwrap_or(Split::Size);
+    let sorted: SortedKeys = merged(planning, number, SortedKeys::plus).await?;
+    let table = Table::of_job(&planning.site.dynamodb, &parameters.table).await?;
+    let list = planning.job.job_id.object_key("bins.json");
+    bins::list(planning.objects(), &list, &sorted.runs).await?;
+    let batch = |(bin, count): (&i64, &u64)| {
+        let part = BatchPart::Bin { bin: *bin, name: bins::name(&split, *bin), runs: list.clone() };
+        // The oldest first; what says no time last.
+        let priority = if *bin == bins::UNDATED { i64::MIN } else { -bin };
+        let input = input(planning.job.created_at, &table, part);
+        BatchPlan { input, weight: *count, priority, of: Some(*count) }
+    };
+    let batches: Vec<BatchPlan> = sorted.bins.iter().map(batch).collect();
+    let of = batches.len();
+    Ok(Next::Stage(stage(operation.name(), in_plan(&split, "batches", of), parameters, batches)))
+}
+
+/// The next pass: each segment with those that met the condition in the last one.
+async fn follow_stage(
+    planning: &Planning<'_>,
+    parameters: &Parameters,
+    number: u32,
+    interval: Duration,
+) -> Result<Next, JobError> {
+    let table = Table::of_job(&planning.site.dynamodb, &parameters.table).await?;
+    let mut batches = Vec::new();
+    let records = planning.batches(number).await?;
+    let of = u32::try_from(records.len()).unwrap_or(u32::MAX);
+    let now = planning.clock().now();
+    for record in records {
+        let left: BatchResult = match planning.result(&record).await? {
+            Some(result) => parsed(&result).map_err(JobError::Failed)?,
+            None => BatchResult::default(),
+        };
+        let part = BatchPart::Segment(Segment { number: record.batch, of });
+        let input = json!(BatchInput {
+            now,
+            keys: table.keys.clone(),
+            mean_bytes: table.mean_bytes(),
+            part,
+            seen: left.seen
+        });
+        batches.push(BatchPlan { of: Some(left.tally.processed), weight: 1, ..BatchPlan::new(input) });
+    }
+    let split = json!({ "by": "size", "segments": of, "everySeconds": interval.as_secs_f64() });
+    Ok(Next::Stage(StagePlan { supersedes: true, ..stage(FOLLOW, split, parameters, batches) }))
+}
+
+async fn result(
+    operation: TableOperation,
+    planning: &Planning<'_>,
+    parameters: &Parameters,
+    number: u32,
+) -> Result<Value, JobError> {
+    let started = planning.job.started_at.unwrap_or(planning.job.created_at);
+    let millis = planning.clock().now().as_millis() - started.as_millis();
+    let seconds = millis as f64 / 1000.0;
+    let failed = failed(planning, number).await?;
+    let Some(split) = parameters.binned() else {
+        let left: BatchResult = merged(planning, number, BatchResult::plus).await?;
+        return Ok(left.tally.plus(failed).result(operation.changes(), seconds));
+    };
+    if operation == TableOperation::Count {
+        let sorted: SortedKeys = merged(planning, number, SortedKeys::plus).await?;
+        let mut result = sorted.tally.plus(failed).result(false, seconds);
+        add_parts(planning, split, &sorted, &mut result).await?;
+        return Ok(result);
+    }
+    // The first stage has looked at the items, this one at those that met the condition.
+    let sorted: SortedKeys = merged(planning, number.saturating_sub(1), SortedKeys::plus).await?;
+    let left: BatchResult = merged(planning, number, BatchResult::plus).await?;
+    let here = left.tally.plus(failed);
+    let there = sorted.tally;
+    let tally = ItemTotals { processed: there.processed, matched: there.matched, ..there.plus(here) };
+    Ok(tally.result(operation.changes(), seconds))
+}
+
+/// How many items each period or part has.
+async fn add_parts(
+    planning: &Planning<'_>,
+    split: &Split,
+    sorted: &SortedKeys,
+    result: &mut Value,
+) -> Result<(), JobError> {
+    let parts: BTreeMap<String, u64> =
+        sorted.bins.iter().map(|(bin, count)| (bins::name(split, *bin), *count)).collect();
+    let Value::Object(fields) = result else { return Ok(()) };
+    if parts.len() <= MOST_PARTS {
+        fields.insert("parts".to_owned(), json!(parts));
+    } else {
+        let key = planning.job.job_id.object_key("parts.json");
+        let content = serde_json::to_vec(&parts).map_err(|error| JobError::Failed(error.to_string()))?;
+        planning.objects().put(&key, content).await?;
+        fields.insert("partsObject".to_owned(), json!(format!("s3://{}/{key}", planning.objects().name())));
+    }
+    Ok(())
+}
+
+/// What batches that failed within what is tolerated have done all the same.
+async fn failed(planning: &Planning<'_>, number: u32) -> Result<ItemTotals, JobError> {
+    if planning.job.stage().is_none_or(|stage| stage.failed == 0) {
+        return Ok(ItemTotals::default());
+    }
+    let batches = planning.batches(number).await?;
+    let failed = batches.iter().filter(|batch| batch.state == BatchState::Failed);
+    Ok(failed.fold(ItemTotals::default(), |sum, batch| sum.plus(ItemTotals::of(&batch.progress))))
+}
+
+/// The results of a stage's batches, put together.
+async fn merged<T>(planning: &Planning<'_>, number: u32, plus: fn(T, T) -> T) -> Result<T, JobError>
+where
+    T: Serialize + DeserializeOwned + Default + 'static,
+{
+    let merge = move |left: Vec<u8>, right: Vec<u8>| {
+        let sum = plus(parsed(&left)?, parsed(&right)?);
+        serde_json::to_vec(&sum).map_err(|error| error.to_string())
+    };
+    match planning.merged(number, merge).await? {
+        Some(sum) => parsed(&sum).map_err(JobError::Failed),
+        None => Ok(T::default()),
+    }
+}
+
+fn parsed<T: DeserializeOwned>(result: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(result).map_err(|error| format!("result of a batch is invalid: {error}"))
+}

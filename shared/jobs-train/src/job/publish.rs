@@ -1,0 +1,102 @@
+//! Stages `draft`, `publish` and `switch`: the model into the table.
+
+use nextbasket_job_engine::calls::{CallError, Consumes};
+use nextbasket_job_engine::work::Go;
+use nextbasket_job_engine::{Outcome, Work, WorkError};
+use nextbasket_recommender::intermediate::decode;
+use nextbasket_tables::Tables;
+use nextbasket_tables::model::Overtaken;
+use serde_json::json;
+
+use super::count::PART;
+use super::outputs::required;
+use super::survey::{BASKETS, PAGE};
+use super::{batch_input, config_error, failed};
+use crate::product_details::ProductDetails;
+use crate::publish;
+
+/// How many rows are written between two checkpoints.
+const ROWS: usize = 256;
+
+fn overtaken(error: Overtaken) -> WorkError {
+    WorkError::Failed(error.to_string())
+}
+
+/// Takes the next version and the idle slot. A second attempt takes another version, which does no harm.
+pub(super) async fn draft(work: &mut Work, tables: &Tables) -> Result<Outcome, CallError> {
+    let table = tables.model().map_err(|error| config_error(&error))?;
+    let draft = work.call(Consumes::Writes, || table.begin()).await?;
+    Ok(Outcome::done(&draft)?)
+}
+
+/// Writes the rows of a block.
+pub(super) async fn rows(work: &mut Work, tables: &Tables) -> Result<Outcome, CallError> {
+    let table = tables.model().map_err(|error| config_error(&error))?;
+    let (part, outputs) = batch_input(work).await?;
+    let (shared, catalogue) = outputs.catalogue(work).await?;
+    let draft = required(outputs.draft)?;
+    let products = required(shared.blocks.get(part))?.clone();
+    let packed = work.site().objects.get(&required(outputs.ranked.get(part))?.model).await?;
+    let details = work.site().objects.get(required(shared.details.get(part))?).await?;
+    let details = ProductDetails::decode(&details).map_err(failed)?;
+    let rows = publish::rows(products, &packed, &catalogue, &details).map_err(failed)?;
+    let mut written = work.checkpoint::<usize>()?.unwrap_or(0);
+    while let Some(some) = rows.get(written..).filter(|rest| !rest.is_empty()) {
+        let some = some.get(..ROWS).unwrap_or(some);
+        let put = work.call(Consumes::Writes, || table.put_rows(&draft, some.iter().cloned(), || ())).await?;
+        put.map_err(overtaken)?;
+        written += some.len();
+        let count = some.len() as u64;
+        work.progress.processed += count;
+        work.progress.matched += count;
+        work.progress.changed += count;
+        if work.save(&written).await? == Go::Stop {
+            return Ok(Outcome::Stopped);
+        }
+    }
+    Ok(Outcome::Done(Vec::new()))
+}
+
+/// Makes the model the live one, and removes what the job has read of its users.
+pub(super) async fn switch(work: &mut Work, tables: &Tables) -> Result<Outcome, CallError> {
+    let table = tables.model().map_err(|error| config_error(&error))?;
+    let (_, outputs) = batch_input(work).await?;
+    let shared = required(outputs.catalogue.as_ref())?;
+    let draft = required(outputs.draft)?;
+    let gate = required(outputs.gate.as_ref())?;
+    let pieces = work.site().objects.get(&outputs.priors()?.model).await?;
+    let pieces: Vec<Vec<u8>> = decode("priors", &pieces).map_err(failed)?;
+    let products = shared.blocks.last().map_or(0, |block| u64::from(block.end));
+    let now = work.site().clock.now();
+    let began = work.job().started_at.unwrap_or(work.job().created_at);
+    #[allow(clippy::cast_precision_loss, reason = "a duration in milliseconds")]
+    let seconds = (now.as_millis() - began.as_millis()).max(0) as f64 / 1000.0;
+    let (statistics, params) = (&shared.statistics, &shared.context.params);
+    let info = publish::info(statistics, products, params, gate.metrics.as_ref(), seconds).map_err(failed)?;
+    let published = work.call(Consumes::Writes, || table.publish(&draft, pieces.clone(), &info, now)).await?;
+    let pointer = published.map_err(overtaken)?;
+    remove_baskets(work).await;
+    Ok(Outcome::done(&json!({
+        "published": true,
+        "modelVersion": pointer.version,
+        "trainedAt": pointer.trained_at,
+        "users": statistics.users,
+        "purchases": statistics.purchases,
+        "products": products,
+        "damaged": outputs.damaged,
+        "params": info.params,
+        "metrics": gate.metrics,
+        "compared": gate.comparison,
+        "seconds": seconds,
+    }))?)
+}
+
+/// Removes what was read of users and counted by segment, also by attempts that were interrupted. What cannot be
+/// removed stays until the bucket's lifecycle rules remove it.
+async fn remove_baskets(work: &Work) {
+    let of_users = |key: &str| {
+        let name = key.rsplit('/').next().and_then(|name| name.split_once('-')).map_or("", |(_, name)| name);
+        name.starts_with(PAGE) || name.starts_with(PART) || name == BASKETS
+    };
+    work.remove_leftovers("stage-", of_users).await;
+}

@@ -1,0 +1,313 @@
+//! However users and products are split, and in whatever order the parts are put together, the stages come to the same
+//! bits, and to those of training at once.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    reason = "a test that cannot go on fails there"
+)]
+
+mod common;
+
+use std::num::NonZero;
+use std::ops::Range;
+
+use common::{DAY_MS, Seeded, product, shop};
+use nextbasket_domain::{HISTORY_BASKETS, Purchase};
+use nextbasket_jobs_train::TrainParameters;
+use nextbasket_jobs_train::context::{TrainingContext, product_blocks};
+use nextbasket_jobs_train::count::{Cohort, CohortTotals};
+use nextbasket_jobs_train::evaluate::{EvaluationResult, NextRows, evaluate, live_anchors, trial_anchors};
+use nextbasket_jobs_train::product_details::ProductDetails;
+use nextbasket_jobs_train::rank::{self, PackedPriors};
+use nextbasket_jobs_train::training_data::{
+    PurchaseStatistics, TrainingPurchase, dataset, merge_catalogues, pseudonym,
+};
+use nextbasket_recommender::evaluate::{Evaluation, ListEvaluator, Methods};
+use nextbasket_recommender::intermediate::{decode, encode};
+use nextbasket_recommender::{
+    Catalogue, Dataset, History, Model, Params, Priors, ProductRows, evaluate::CUTOFFS, train,
+};
+
+/// All that a training leaves, as it is stored.
+#[derive(Debug, PartialEq)]
+struct StageResults {
+    context: TrainingContext,
+    /// Row by row.
+    rows: Vec<Vec<u8>>,
+    trial_rows: Vec<Vec<u8>>,
+    priors: PackedPriors,
+    judged: Vec<u8>,
+}
+
+fn bought(purchases: &[Purchase]) -> Vec<TrainingPurchase> {
+    purchases.iter().map(TrainingPurchase::from).collect()
+}
+
+fn labels() -> ProductDetails {
+    let mut labels = ProductDetails::default();
+    labels.add(product("p1", "Tea", &["drinks", "hot"]));
+    labels.add(product("p2", "Jam", &["food"]));
+    labels
+}
+
+fn settings(segments: u32, product_blocks: u32) -> TrainParameters {
+    TrainParameters {
+        segments: Some(segments),
+        product_blocks: Some(product_blocks),
+        max_evaluated_users: 60,
+        ..TrainParameters::default()
+    }
+}
+
+fn totals(bytes: &[u8]) -> CohortTotals {
+    decode("totals", bytes).unwrap()
+}
+
+fn evaluation(bytes: &[u8]) -> EvaluationResult {
+    decode("evaluation", bytes).unwrap()
+}
+
+/// Through all stages, each on bytes that the one before has left, in an order of the seed's.
+fn in_stages(
+    purchases: &[Purchase],
+    settings: &TrainParameters,
+    live: Option<&Model>,
+    seed: u64,
+) -> StageResults {
+    let mut random = Seeded(seed);
+    let segments = settings.segments.unwrap();
+    let mut shuffled = bought(purchases);
+    random.shuffle(&mut shuffled);
+    // Survey.
+    let mut surveyed: Vec<(PurchaseStatistics, Vec<u8>, Vec<u8>)> = (0..segments)
+        .map(|segment| {
+            let own = |user: &str| user.bytes().map(u32::from).sum::<u32>() % segments == segment;
+            let data = dataset(shuffled.iter().filter(|bought| own(&bought.user))).unwrap();
+            (PurchaseStatistics::of(&data), data.catalogue().encode(), data.encode())
+        })
+        .collect();
+    random.shuffle(&mut surveyed);
+    let survey = surveyed.iter().fold(PurchaseStatistics::default(), |sum, (survey, ..)| sum.merge(*survey));
+    let catalogues: Vec<Catalogue> =
+        surveyed.iter().map(|(_, catalogue, _)| Catalogue::decode(catalogue).unwrap()).collect();
+    let catalogue = merge_catalogues(&catalogues).unwrap();
+    let context = TrainingContext::new(settings, &survey);
+    let context: TrainingContext = serde_json::from_slice(&serde_json::to_vec(&context).unwrap()).unwrap();
+    let mut blocks: Vec<Range<u32>> = product_blocks(settings, &survey, catalogue.len());
+    random.shuffle(&mut blocks);
+    // Count.
+    let cohort = |bytes: &[u8]| Cohort::new(Dataset::decode(bytes).unwrap(), &catalogue, &context).unwrap();
+    let mut sums = Vec::new();
+    let mut parts = vec![Vec::new(); blocks.len()];
+    for (.., data) in &surveyed {
+        let cohort = cohort(data);
+        let counting = cohort.counting(&context).unwrap();
+        sums.push(encode(&counting.totals().unwrap()));
+        for (block, parts) in blocks.iter().zip(&mut parts) {
+            parts.push(counting.part(block.clone()));
+        }
+    }
+    random.shuffle(&mut sums);
+    let sums = sums.iter().map(|sums| totals(sums)).reduce(|a, b| a.merge(&b).unwrap()).unwrap();
+    let priors = rank::pack_priors(&catalogue, &sums, &context, &labels()).unwrap();
+    // Rank.
+    let mut packed: Vec<(Range<u32>, Vec<u8>, Vec<u8>)> = Vec::new();
+    for (block, parts) in blocks.iter().zip(&mut parts) {
+        random.shuffle(parts);
+        let ranked = rank::block(block.clone(), parts, &sums, &context).unwrap();
+        let trial = ranked.trial.map(|rows| rank::pack(&rows)).unwrap_or_default();
+        packed.push((block.clone(), rank::pack(&ranked.model), trial));
+    }
+    // Evaluate.
+    let mut judged = Vec::new();
+    for (.., data) in &surveyed {
+        let Some(trial) = priors.trial.as_ref().map(|pieces| Priors::decode(pieces).unwrap()) else { break };
+        let cohort = cohort(data);
+        let wanted = trial_anchors(&cohort, &trial);
+        let mut rows = NextRows::default();
+        for (block, _, trial) in &packed {
+            rows.add_block(block.clone(), trial, &wanted).unwrap();
+        }
+        let mut live_rows = NextRows::default();
+        if let Some(live) = live {
+            for product in live_anchors(&cohort, &live.priors) {
+                live_rows.add(product, &live.rows[product.get() as usize].encode()).unwrap();
+            }
+        }
+        let live = live.map(|live| (&live.priors, &live_rows));
+        judged.push(encode(&evaluate(&cohort, &trial, &rows, live)));
+    }
+    random.shuffle(&mut judged);
+    let merge = |a: EvaluationResult, b: EvaluationResult| a.merge(&b).unwrap();
+    let judged = judged.iter().map(|bytes| evaluation(bytes)).reduce(merge).unwrap_or_default();
+    packed.sort_unstable_by_key(|(block, ..)| block.start);
+    let rows = |bytes: &Vec<u8>, block: &Range<u32>| -> Vec<Vec<u8>> {
+        rank::unpack(block.clone(), bytes).unwrap().into_iter().map(|(_, row)| row.to_vec()).collect()
+    };
+    let trial = packed.iter().filter(|(.., trial)| !trial.is_empty());
+    StageResults {
+        trial_rows: trial.flat_map(|(block, _, trial)| rows(trial, block)).collect(),
+        rows: packed.iter().flat_map(|(block, model, _)| rows(model, block)).collect(),
+        priors,
+        judged: encode(&judged),
+        context,
+    }
+}
+
+fn at_once(data: &Dataset, params: &Params) -> Model {
+    let labels = labels();
+    let categories = |pseudonym: &str| labels.categories(pseudonym);
+    train(data, params, NonZero::new(2).unwrap(), &categories).unwrap()
+}
+
+fn encoded(rows: &[ProductRows]) -> Vec<Vec<u8>> {
+    rows.iter().map(ProductRows::encode).collect()
+}
+
+#[test]
+fn any_split_in_any_order_comes_to_the_bits_of_one_segment_and_one_block() {
+    for seed in 1..=3 {
+        let purchases = shop(seed, 90, 40);
+        let old: Vec<Purchase> =
+            purchases.iter().filter(|p| p.purchased_at.as_millis() < 150 * DAY_MS).cloned().collect();
+        let live = at_once(&dataset(&bought(&old)).unwrap(), &Params::default());
+        let expected = in_stages(&purchases, &settings(1, 1), Some(&live), seed);
+        assert!(evaluation(&expected.judged).live.users() > 20, "the live model is judged, too");
+        for segments in [1, 2, 3, 7, 16] {
+            for blocks in [1, 3, 8] {
+                let order = seed * 1000 + u64::from(segments * 10 + blocks);
+                let left = in_stages(&purchases, &settings(segments, blocks), Some(&live), order);
+                assert!(left == expected, "{segments} segments, {blocks} blocks, seed {seed}, order {order}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_model_is_the_one_that_training_at_once_makes() {
+    let purchases = shop(7, 120, 50);
+    let left = in_stages(&purchases, &settings(5, 3), None, 7);
+    let model = at_once(&dataset(&bought(&purchases)).unwrap(), &Params::default());
+    assert_eq!(left.rows, encoded(&model.rows));
+    assert_eq!(left.priors.model, model.priors.encode(380_000).unwrap());
+    let tea = model.priors.index_of("p1").unwrap();
+    assert_eq!(model.priors.categories(tea).collect::<Vec<_>>(), ["drinks", "hot"]);
+    // The users' ids do not show.
+    let mut named = nextbasket_recommender::DatasetBuilder::new();
+    for purchase in &purchases {
+        let products = purchase.lines.iter().map(|line| line.product_id.as_str());
+        let time_ms = purchase.purchased_at.as_millis();
+        named.push(purchase.user_id.as_str(), purchase.purchase_id.as_str(), time_ms, products).unwrap();
+    }
+    assert_eq!(at_once(&named.build().unwrap(), &Params::default()), model);
+}
+
+#[test]
+fn what_is_judged_is_the_model_that_training_at_once_makes_without_the_newest_baskets() {
+    let purchases = shop(11, 120, 50);
+    let left = in_stages(&purchases, &settings(4, 6), None, 11);
+    let data = dataset(&bought(&purchases)).unwrap();
+    let (before, held) = data.hold_out_newest(2, |user| left.context.sample.contains(user));
+    assert!((40..90).contains(&held.len()), "about 60 of some 100 users are judged: {}", held.len());
+    let trial = train(&before, &Params::default(), NonZero::new(1).unwrap(), &|_| Vec::new()).unwrap();
+    assert_eq!(left.priors.trial, Some(trial.priors.encode(380_000).unwrap()));
+    let next: Vec<Vec<u8>> = trial.rows.iter().map(|rows| rows.next.encode()).collect();
+    let of_left = |row: &Vec<u8>| ProductRows::decode(row).unwrap().next.encode();
+    assert_eq!(left.trial_rows.iter().map(of_left).collect::<Vec<_>>(), next);
+
+    let rows: Vec<ProductRows> =
+        encoded(&trial.rows).iter().map(|row| ProductRows::decode(row).unwrap()).collect();
+    let mut evaluator = ListEvaluator::new(&trial.priors);
+    let mut expected = Methods::<Evaluation>::default();
+    for held in &held {
+        let history = History::of_user(&before, held.user, HISTORY_BASKETS);
+        let bought = Dataset::typed(&held.products).collect();
+        evaluator.evaluate(&mut expected, &history, &bought, |product| {
+            rows.get(product.get() as usize).map(|row| &row.next)
+        });
+    }
+    let judged = evaluation(&left.judged);
+    assert_eq!(judged.methods, expected);
+    let report = judged.methods.report();
+    assert_eq!(report.model.users, held.len() as u64);
+    assert_eq!(report.gp_top_freq.at.iter().map(|quality| quality.k).collect::<Vec<_>>(), CUTOFFS);
+    assert!(report.model.at(10).unwrap().ndcg > report.g_top_freq.at(10).unwrap().ndcg, "{report:#?}");
+}
+
+#[test]
+fn a_live_model_is_judged_by_nothing_it_has_seen() {
+    let purchases = shop(13, 200, 40);
+    let data = dataset(&bought(&purchases)).unwrap();
+    let settings = settings(2, 2);
+    let judged = |live: &Model| {
+        let left = in_stages(&purchases, &settings, Some(live), 13);
+        evaluation(&left.judged)
+    };
+    // It has seen everything.
+    let judged_by_all = judged(&at_once(&data, &Params::default()));
+    assert_eq!((judged_by_all.live.users(), judged_by_all.new.users()), (0, 0));
+    // It has seen all until day 180.
+    let old = |p: &&Purchase| p.purchased_at.as_millis() <= 180 * DAY_MS;
+    let old: Vec<Purchase> = purchases.iter().filter(old).cloned().collect();
+    let live = at_once(&dataset(&bought(&old)).unwrap(), &Params::default());
+    let judged = judged(&live);
+    let context = TrainingContext::new(&settings, &PurchaseStatistics::of(&data));
+    let newer = data.hold_out_newest(2, |user| context.sample.contains(user)).1;
+    let newer = newer.iter().filter(|held| held.time_ms > live.priors.now_ms()).count() as u64;
+    assert!(newer > 5, "{newer}");
+    assert_eq!((judged.live.users(), judged.new.users()), (newer, newer));
+    // On the same baskets, a live model that knows nothing but one product nobody has bought since is worse.
+    let mut strange = nextbasket_recommender::DatasetBuilder::new();
+    strange.push("x", "1", 0, ["gone"]).unwrap();
+    let strange = at_once(&strange.build().unwrap(), &Params::default());
+    let left = in_stages(&purchases, &settings, Some(&strange), 13);
+    let judged = evaluation(&left.judged);
+    assert_eq!(judged.live.report().at(20).unwrap().hit_rate, 0.0);
+    assert!(judged.live.users() > newer && judged.new.report().at(20).unwrap().hit_rate > 0.5);
+}
+
+#[test]
+fn without_evaluation_nobody_is_judged_and_the_model_is_the_same() {
+    let purchases = shop(17, 60, 30);
+    let with = in_stages(&purchases, &settings(3, 2), None, 17);
+    let without = in_stages(&purchases, &TrainParameters { evaluate: false, ..settings(3, 2) }, None, 17);
+    assert_eq!((&without.rows, &without.priors.model), (&with.rows, &with.priors.model));
+    assert_eq!((without.priors.trial, without.trial_rows.len()), (None, 0));
+}
+
+#[test]
+fn parts_of_different_trainings_do_not_mix() {
+    let purchases = shop(19, 30, 20);
+    let data = dataset(&bought(&purchases)).unwrap();
+    let catalogue = data.catalogue().clone();
+    let survey = PurchaseStatistics::of(&data);
+    let part = |settings: &TrainParameters| {
+        let context = TrainingContext::new(settings, &survey);
+        let cohort = Cohort::new(data.clone(), &catalogue, &context).unwrap();
+        let counting = cohort.counting(&context).unwrap();
+        (counting.part(0..catalogue.len() as u32), counting.totals().unwrap(), context)
+    };
+    let (part_of_one, sums, context) = part(&settings(1, 1));
+    let params = Params { max_gap: 3, ..Params::default() };
+    let (part_of_other, other_sums, _) = part(&TrainParameters { params, ..settings(1, 1) });
+    let all = 0..catalogue.len() as u32;
+    assert!(rank::block(all.clone(), std::slice::from_ref(&part_of_one), &sums, &context).is_ok());
+    assert!(rank::block(all, &[part_of_one, part_of_other], &sums, &context).is_err());
+    assert!(sums.clone().merge(&other_sums).is_err());
+    let (_, unjudged, _) = part(&TrainParameters { evaluate: false, ..settings(1, 1) });
+    assert!(sums.merge(&unjudged).is_err());
+}
+
+#[test]
+fn a_users_pseudonym_is_all_that_is_written_down_of_them() {
+    let bought = bought(&shop(1, 5, 5));
+    let text = String::from_utf8_lossy(&dataset(&bought).unwrap().encode()).into_owned()
+        + &serde_json::to_string(&bought).unwrap();
+    assert!(text.contains(&pseudonym("user 1")) && !text.contains("user 1"), "{text}");
+}
