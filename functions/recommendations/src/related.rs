@@ -99,7 +99,7 @@ struct RelatedRanking<'a> {
 
 /// Why a product is in the list.
 enum Why {
-    /// A neighbour of this relation, with so many baskets or shoppers.
+    /// A neighbour of this relation, with the number of baskets or shoppers.
     Neighbour(Relation, u32),
     /// In this share of baskets.
     Popular(f64),

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
 use crate::item::Item;
 use crate::{TableError, capacity};
 
-/// Reads an item; `None` if there is none. `consistent`: strongly, at twice the price.
+/// Reads an item; `None` if it is not found. `consistent`: a strongly consistent read, at twice the price.
 ///
 /// # Errors
 /// [`TableError`] if DynamoDB does not answer.

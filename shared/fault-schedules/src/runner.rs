@@ -19,11 +19,10 @@ const STACK: usize = 64 << 20;
 /// How often it is looked whether time stands still.
 const TICK: Duration = Duration::from_millis(1);
 
-/// After so many looks at which nothing had moved, time does not go on by itself: it is set forward by a millisecond, so
-/// that no timer is skipped.
+/// The number of looks without any change after which time is set forward by a millisecond: no timer is skipped then.
 const STILL: u32 = 4;
 
-/// After so many more, by steps that grow.
+/// The number of further looks after which the steps grow.
 const LONG_STILL: u32 = 50;
 
 /// So many schedules share one machine; its tables in memory would grow otherwise.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// By default there is a segment for every so many bytes.
+/// The number of bytes for each segment, by default.
 const SEGMENT_BYTES: u64 = 64 << 20;
 /// The bounds of the default.
 const MIN_SEGMENTS: u64 = 8;

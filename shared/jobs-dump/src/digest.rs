@@ -35,7 +35,7 @@ impl Digest {
     /// Of one item; `scratch` is used and left as it comes.
     ///
     /// # Errors
-    /// [`FormatError`] if it holds a number that is none, or the value has an unknown type.
+    /// [`FormatError`] if it holds an invalid number, or the value has an unknown type.
     pub fn of(item: &Item, scratch: &mut Vec<u8>) -> Result<Self, FormatError> {
         scratch.clear();
         write_map(item, scratch)?;

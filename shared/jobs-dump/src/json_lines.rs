@@ -30,7 +30,7 @@ const DEEPEST: u32 = 33;
 /// Writes an item and a line feed.
 ///
 /// # Errors
-/// [`FormatError`] if it holds a number that is none, or the value has an unknown type.
+/// [`FormatError`] if it holds an invalid number, or the value has an unknown type.
 pub fn write_line(item: &Item, out: &mut Vec<u8>) -> Result<(), FormatError> {
     write_map(item, out)?;
     out.push(b'\n');

@@ -20,11 +20,10 @@ pub(crate) struct BatchAttempt<'a> {
 
 /// How an attempt ended.
 pub(crate) enum AttemptOutcome {
-    /// With this output, of so many records.
+    /// The output, and the number of records it was made from.
     Done(BatchOutput, u64),
     /// It failed, and may be tried again.
     Failed(String),
-    /// It was told to stop.
     Stopped,
 }
 

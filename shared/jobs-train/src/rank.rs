@@ -61,7 +61,7 @@ pub fn pack(rows: &[ProductRows]) -> Vec<u8> {
 /// The bytes of each row of a block.
 ///
 /// # Errors
-/// [`DecodeError`] if the bytes are not the packed rows of so many products.
+/// [`DecodeError`] if the bytes are not the packed rows of N products.
 pub fn unpack(products: Range<u32>, bytes: &[u8]) -> Result<Vec<(ProductIx, &[u8])>, DecodeError> {
     let rows: Vec<&[u8]> = decode("rows", bytes)?;
     if rows.len() != products.len() {

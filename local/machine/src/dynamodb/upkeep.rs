@@ -52,13 +52,10 @@ pub(crate) fn finish_table_changes(file: &Path) -> rusqlite::Result<()> {
         .collect::<Result<_, _>>()?;
     for (table, global, local) in entries {
         let indexes = [("gsi", global), ("lsi", local)];
-        let has_items = exists(&transaction, &table)?
-            && transaction.query_row(
-                &format!("SELECT EXISTS (SELECT 1 FROM {})", quoted(&table)),
-                [],
-                |row| row.get(0),
-            )?;
-        let mut complete = has_items || exists(&transaction, &table)?;
+        let has_table = exists(&transaction, &table)?;
+        let any = format!("SELECT EXISTS (SELECT 1 FROM {})", quoted(&table));
+        let has_items = has_table && transaction.query_row(&any, [], |row| row.get(0))?;
+        let mut complete = has_table;
         let mut names = vec![table.clone()];
         for (kind, definitions) in indexes {
             let Some(Value::Array(all)) = definitions.and_then(|text| serde_json::from_str(&text).ok())
@@ -89,7 +86,7 @@ pub(crate) fn finish_table_changes(file: &Path) -> rusqlite::Result<()> {
             for name in names {
                 transaction.execute_batch(&format!("DROP TABLE IF EXISTS {}", quoted(&name)))?;
             }
-            transaction.execute("DELETE FROM _stream_records WHERE table_name = ?1", [&table])?;
+            // Its stream records stay, as after any deletion: a table of the same name continues their numbers.
             transaction.execute("DELETE FROM _tables WHERE table_name = ?1", [&table])?;
         }
     }
