@@ -85,7 +85,6 @@ impl ApiClient {
         if status.is_success() { Ok(answer) } else { Err(problem(status, &answer)) }
     }
 
-    /// GET.
     pub async fn get(&self, path: &str) -> Result<Value, Failure> {
         self.call(Method::GET, path, None).await
     }

@@ -8,7 +8,6 @@ use crate::commands::{
     recommend, refresh_popular, related, restore, serve, train, update, upload, verify,
 };
 
-/// Exit codes, for the help text.
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed or incomplete, with a message that says why; 2 invalid usage; \
      3 another process holds the lock; 4 the lock was lost; 130 after Ctrl-C; 143 after SIGTERM, but 0 for commands \
      without an end of their own (serve, demo, --follow, --watch). `lock run` exits with its command's code. A second \

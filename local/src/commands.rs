@@ -25,5 +25,5 @@ pub mod upload;
 pub mod verify;
 
 mod api_answer;
-mod dump_job;
+mod dump_location;
 mod table_job;

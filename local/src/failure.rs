@@ -17,37 +17,27 @@ use crate::signals::TerminationSignal;
 /// The operating system's message for a full disk. Callers put the file's name before it.
 const NO_SPACE: &str = "No space left on device";
 
-/// Why a command ends.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The command was used wrongly: exit code 2.
     #[error("{0}")]
     Usage(String),
-    /// A file cannot be read.
     #[error("{}", with_advice(&format_args!("{path}: {source}")))]
     File { path: String, source: std::io::Error },
-    /// The machine does not start.
     #[error("{}", with_advice(.0))]
     Machine(#[from] MachineError),
-    /// The data folder is not as it must be.
     #[error("{}", with_advice(.0))]
     Folder(#[from] FolderError),
-    /// The key of the data folder cannot be read.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// The HTTP API does not start.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
-    /// A stream mapping fails.
     #[error("{}", with_advice(.0))]
     Stream(#[from] StreamError),
-    /// A table cannot be read or written.
     #[error("{}", with_advice(.0))]
     Table(#[from] TableError),
-    /// There is no new model.
     #[error("{0}: run `nextbasket import FILE --data DIR` first")]
     NoPurchases(#[from] NoPurchases),
-    /// The API answered with an error.
     #[error("{0}")]
     Answer(String),
     /// Another holds the lock: exit code 3.
@@ -66,7 +56,6 @@ pub enum Failure {
         /// What is left to do, and how to resume it.
         message: String,
     },
-    /// The data folder's disk is full.
     #[error(
         "the disk of the data folder {} is full: make room there and run the command again; what was written before is kept",
         .folder.display()
@@ -118,14 +107,13 @@ impl Failure {
     /// Names the folder that the command worked on, if its disk is full.
     #[must_use]
     pub fn of_folder(self, folder: &Path) -> Self {
-        let is_full = match &self {
-            Self::Machine(error) => error.to_string().contains(FULL_DISK),
-            Self::Table(error) => error.to_string().contains(FULL_DISK),
-            Self::Stream(error) => error.to_string().contains(FULL_DISK),
-            Self::Other(words) => words.contains(FULL_DISK),
-            _ => false,
-        };
-        if is_full { Self::FolderFull { folder: folder.to_owned() } } else { self }
+        let may_be_full =
+            matches!(self, Self::Machine(_) | Self::Table(_) | Self::Stream(_) | Self::Other(_));
+        if may_be_full && self.to_string().contains(FULL_DISK) {
+            Self::FolderFull { folder: folder.to_owned() }
+        } else {
+            self
+        }
     }
 }
 

@@ -49,7 +49,6 @@ impl FolderSession {
         }
     }
 
-    /// The address of the HTTP API.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         match self {
@@ -81,7 +80,6 @@ impl FolderSession {
         matches!(self, Self::Attached { attachment, .. } if attachment.to_server())
     }
 
-    /// Which other processes work on the folder.
     #[must_use]
     pub fn other_processes(&self) -> OtherProcesses {
         match self {

@@ -247,7 +247,6 @@ fn announce(deployment: &LocalDeployment, bulk_loading: bool) -> bool {
     announced.is_ok()
 }
 
-/// The name of this command.
 fn command_name() -> String {
     std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_else(|| "demo".to_owned())
 }

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use nextbasket_job_engine::engine;
-use nextbasket_job_engine::{Engine, Job, JobId, JobState, Trust, Vouching};
+use nextbasket_job_engine::{Engine, Job, JobId, JobState, Vouching};
 use nextbasket_objects::AtomicFile;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -26,7 +26,27 @@ use driver::{DriveOutcome, JobDriver};
 /// How many batches a process works on at the same time by default.
 pub(crate) const WORKERS: u32 = 8;
 
-/// How a job is run.
+/// Options that are named otherwise than their parameters, of all commands.
+const NAMED: [(&str, &str); 17] = [
+    ("table", "TABLE"),
+    ("tables", "TABLES"),
+    ("from", "FROM"),
+    ("dump", "SIDE"),
+    ("left", "LEFT"),
+    ("right", "RIGHT"),
+    ("output", "--to"),
+    ("to.table", "TO"),
+    ("to.region", "--to-region"),
+    ("to.endpoint", "--to-endpoint"),
+    ("input.files", "INPUT"),
+    ("keep.count", "--keep"),
+    ("keep.days", "--keep-days"),
+    ("follow.interval", "--interval"),
+    ("batchItems", "--batch-size"),
+    ("readUnits", "--rcu"),
+    ("writeUnits", "--wcu"),
+];
+
 #[derive(Debug, Clone)]
 pub(crate) struct RunOptions {
     /// How many batches this process works on at the same time.
@@ -62,12 +82,11 @@ impl Default for RunOptions {
     }
 }
 
-/// A job that has ended.
 #[derive(Debug, Clone)]
 pub(crate) struct EndedJob {
     pub job: Job,
     /// Batches of its last stage that failed for good.
-    pub failures: Vec<engine::Failure>,
+    pub failures: Vec<engine::BatchFailure>,
     /// The file with the rejected items, if there are any.
     pub refused: Option<PathBuf>,
     /// The signal that ended a job that has no end of its own.
@@ -132,25 +151,19 @@ impl EndedJob {
 /// vouches for the jobs that it submits.
 pub(crate) fn engine_at(target: &Target) -> Result<Engine, Failure> {
     match target.key() {
-        Some(key) => Ok(machine_engine(target.job_site()?, target.tables(), key)),
+        Some(key) => Ok(machine_engine(target.job_site()?, &target.tables, key)),
         None => vouching_engine(target, Vouching::submitted()),
     }
 }
 
 /// Like [`engine_at`], but with these vouchers.
 pub(crate) fn vouching_engine(target: &Target, vouching: Vouching) -> Result<Engine, Failure> {
-    let tables = target.tables();
-    let kinds = |trust| match &target.lambda {
-        Some(lambda) => nextbasket_job_kinds::kinds_with_functions(tables, trust, lambda.clone()),
-        None => nextbasket_job_kinds::kinds(tables, trust),
-    };
-    let engine = Engine::new(target.job_site()?, kinds(Trust::Open));
-    Ok(engine.vouching(vouching, kinds(Trust::Machine)))
+    let kinds = nextbasket_job_kinds::kinds(&target.tables, target.lambda.clone());
+    Ok(Engine::new(target.job_site()?, kinds).vouching(vouching))
 }
 
 /// Submits a job at this target, works on it and shows its progress until it has succeeded, or, if it has no end of
-/// its own, until it is cancelled. `None` after a dry run, whose estimate is printed. `named` maps parameters to
-/// options of another name, for error messages.
+/// its own, until it is cancelled. `None` after a dry run, whose estimate is printed.
 ///
 /// # Errors
 /// [`Failure`] if the target cannot be reached, or the job is rejected, has failed or was cancelled; or if the command
@@ -159,7 +172,6 @@ pub(crate) async fn run(
     target: &TargetOptions,
     kind: &str,
     parameters: Value,
-    named: &[(&str, &str)],
     options: &RunOptions,
 ) -> Result<Option<EndedJob>, Failure> {
     // A map of files uses the folder for nothing but its own batches.
@@ -167,7 +179,7 @@ pub(crate) async fn run(
     let fills = of_files || matches!(kind, "fill" | "restore");
     let missing = if fills { IfMissing::filled(options.dry_run) } else { IfMissing::Fail };
     let target = target.open(missing).await?;
-    let ran = run_at(&target, kind, parameters, named, options).await;
+    let ran = run_at(&target, kind, parameters, options).await;
     match target.close(ran).await? {
         Some(ended) if options.endless && ended.job.state == JobState::Cancelled => Ok(Some(ended)),
         Some(ended) => ended.succeeded().map(Some),
@@ -180,12 +192,11 @@ pub(crate) async fn run_at(
     target: &Target,
     kind: &str,
     parameters: Value,
-    named: &[(&str, &str)],
     options: &RunOptions,
 ) -> Result<Option<EndedJob>, Failure> {
     let options = RunOptions { other_processes: target.other_processes(), ..options.clone() };
-    let ran = run_on(&engine_at(target)?, target.folder(), kind, parameters, &options).await;
-    ran.map_err(|failure| name_option(failure, named))
+    let ran = run_on(&engine_at(target)?, &target.folder, kind, parameters, &options).await;
+    ran.map_err(name_option)
 }
 
 /// As [`run_at`], on an engine; the default file of rejected items is in this folder.
@@ -230,15 +241,15 @@ pub(crate) async fn run_on(
     Ok(Some(EndedJob { job, failures, refused, stopped_by }))
 }
 
-/// Names the option instead of the job's parameter: `parameters.timeFormat` is `--time-format`, except for those that
-/// `named` lists.
-fn name_option(failure: Failure, named: &[(&str, &str)]) -> Failure {
+/// Names the option instead of the job's parameter: `parameters.timeFormat` is `--time-format`, except for
+/// those in [`NAMED`].
+fn name_option(failure: Failure) -> Failure {
     let Failure::Usage(text) = &failure else { return failure };
     let Some((field, problem)) = text.strip_prefix("parameters.").and_then(|rest| rest.split_once(": "))
     else {
         return failure;
     };
-    if let Some((_, option)) = named.iter().find(|(name, _)| *name == field) {
+    if let Some((_, option)) = NAMED.iter().find(|(name, _)| *name == field) {
         return Failure::Usage(format!("{option}: {problem}"));
     }
     let mut option = String::new();

@@ -29,7 +29,6 @@ pub(crate) fn print(view: &JobView, as_json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The jobs, a line each.
 pub(crate) fn table(jobs: &[Job]) -> String {
     if jobs.is_empty() {
         return "There are no jobs.".to_owned();

@@ -5,7 +5,7 @@
 //! * [`folder_session`]: a command's work on a data folder; [`folder_sharing`]: how any number of commands work on one
 //!   folder, whichever of them ends or is killed
 //! * [`local_deployment`]: the template's tables, functions, stream mappings, schedules and job workers, on this machine
-//! * `job_run`: a job that a command runs, with its progress; `job_text`: jobs in words
+//! * `job_run`: a job that a command runs, with its progress; `job_text`: jobs in words; `json_fields`: their results
 //! * [`api_client`]: a client of the HTTP API
 //! * [`text_table`], [`step_progress`]: what people see
 //! * [`stdio`], [`signals`]: output, also when nobody reads it; Ctrl-C and SIGTERM
@@ -21,6 +21,7 @@ pub mod folder_session;
 pub mod folder_sharing;
 mod job_run;
 mod job_text;
+mod json_fields;
 pub mod local_deployment;
 pub mod options;
 pub mod signals;

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use nextbasket_domain::{Clock, Random, Timestamp};
 use nextbasket_http::{AuthMode, Service};
 use nextbasket_job_engine::pool::{self, Stop};
-use nextbasket_job_engine::{Engine, JobError, JobId, Site, Trust, Vouching};
+use nextbasket_job_engine::{Engine, JobError, JobId, Site, Vouching};
 use nextbasket_machine::folder::{MissingFolder, Role};
 use nextbasket_machine::schedules::Starter;
 use nextbasket_machine::streams::{EventSourceMapping, MappingPace};
@@ -47,11 +47,8 @@ pub struct DeploymentOptions {
     pub data: Option<PathBuf>,
     /// What to do if the data folder does not exist.
     pub missing: MissingFolder,
-    /// The address of the HTTP API.
     pub listen: SocketAddr,
-    /// The embedded DynamoDB's address.
     pub dynamodb_listen: SocketAddr,
-    /// Where the embedded S3 listens.
     pub s3_listen: SocketAddr,
     /// How many batches of jobs it works on at the same time; 0 leaves them to others.
     pub workers: u32,
@@ -82,7 +79,6 @@ pub struct LocalDeployment {
     pool: Option<WorkerPool>,
 }
 
-/// The progress of the stream mappings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamProgress {
     pub delivered: u64,
@@ -90,7 +86,6 @@ pub struct StreamProgress {
     pub total: Option<u64>,
 }
 
-/// The workers of a server.
 struct WorkerPool {
     stop: Arc<Stop>,
     task: JoinHandle<()>,
@@ -127,7 +122,7 @@ impl LocalDeployment {
         let tables = Tables::new(Client::new(machine.sdk_config()), table_names()?);
         let submitted = Arc::new(Notify::new());
         // Jobs over HTTP may come from anybody, so no process vouches for them.
-        let engine = Engine::new(job_site(&machine)?, nextbasket_job_kinds::kinds(&tables, Trust::Open));
+        let engine = Engine::new(job_site(&machine)?, nextbasket_job_kinds::kinds(&tables, None));
         let functions = http_functions(&tables, engine, submitted.clone())?;
         let address = machine.gateway(options.listen, &functions).await?;
         Ok(Self { machine, address, mappings: Vec::new(), tables, submitted, pool: None })
@@ -150,8 +145,7 @@ impl LocalDeployment {
 
     /// Submits what the template's schedules say, as its state machine would.
     fn keep_schedules(&mut self) -> Result<(), Failure> {
-        let engine =
-            Engine::new(job_site(&self.machine)?, nextbasket_job_kinds::kinds(&self.tables, Trust::Open));
+        let engine = Engine::new(job_site(&self.machine)?, nextbasket_job_kinds::kinds(&self.tables, None));
         let submitted = self.submitted.clone();
         let starter: Starter = Arc::new(move |schedule, due| {
             let (engine, submitted) = (engine.clone(), submitted.clone());
@@ -181,7 +175,6 @@ impl LocalDeployment {
         Ok(())
     }
 
-    /// Where the HTTP API listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -244,8 +237,7 @@ async fn scheduled(engine: &Engine, schedule: &Schedule, due: DateTime<Utc>) -> 
 #[must_use]
 pub fn machine_engine(site: Site, tables: &Tables, key: &AccessKey) -> Engine {
     let vouching = Vouching::signed(key.derive("vouchers of jobs"));
-    let kinds = |trust| nextbasket_job_kinds::kinds(tables, trust);
-    Engine::new(site, kinds(Trust::Open)).vouching(vouching, kinds(Trust::Machine))
+    Engine::new(site, nextbasket_job_kinds::kinds(tables, None)).vouching(vouching)
 }
 
 /// The table and bucket of the machine's jobs.
@@ -266,7 +258,6 @@ pub struct JobsResources {
     pub bucket: String,
 }
 
-/// Random numbers of the operating system.
 pub fn random() -> Result<Random, Failure> {
     Random::system().map_err(|error| Failure::other(format!("no random numbers: {error}")))
 }
@@ -293,6 +284,17 @@ fn environments() -> Result<BTreeMap<String, String>, Failure> {
     Ok(template.functions.into_iter().flat_map(|function| function.environment).collect())
 }
 
+/// A function's handler with its state.
+macro_rules! served {
+    ($state:expr, $handle:path) => {{
+        let state = Arc::new($state);
+        handler(move |event| {
+            let state = state.clone();
+            async move { $handle(&state, event).await }
+        })
+    }};
+}
+
 fn http_functions(
     tables: &Tables,
     engine: Engine,
@@ -302,48 +304,20 @@ fn http_functions(
     let clock = Clock::system();
     let random = Random::system()
         .map_err(|error| Failure::other(format!("the system has no random numbers: {error}")))?;
-    let purchases = Arc::new(purchases::State::new(service.clone(), tables, clock.clone())?);
-    let products = Arc::new(products::State::new(service.clone(), tables, clock.clone())?);
-    let recommendations = Arc::new(recommendations::State::new(service.clone(), tables, clock, random)?);
-    let jobs = Arc::new(jobs_api::State::new(service, engine, tables, jobs_api::Driver::Workers(submitted))?);
+    let purchases = purchases::State::new(service.clone(), tables, clock.clone())?;
+    let products = products::State::new(service.clone(), tables, clock.clone())?;
+    let recommendations = recommendations::State::new(service.clone(), tables, clock, random)?;
+    let jobs = jobs_api::State::new(service, engine, tables, jobs_api::Driver::Workers(submitted))?;
     let functions: [(&str, HttpFunction); 4] = [
-        (
-            "jobs-api",
-            handler(move |event| {
-                let state = jobs.clone();
-                async move { jobs_api::handle(&state, event).await }
-            }),
-        ),
-        (
-            "purchases",
-            handler(move |event| {
-                let state = purchases.clone();
-                async move { purchases::handle(&state, event).await }
-            }),
-        ),
-        (
-            "products",
-            handler(move |event| {
-                let state = products.clone();
-                async move { products::handle(&state, event).await }
-            }),
-        ),
-        (
-            "recommendations",
-            handler(move |event| {
-                let state = recommendations.clone();
-                async move { recommendations::handle(&state, event).await }
-            }),
-        ),
+        ("jobs-api", served!(jobs, jobs_api::handle)),
+        ("purchases", served!(purchases, purchases::handle)),
+        ("products", served!(products, products::handle)),
+        ("recommendations", served!(recommendations, recommendations::handle)),
     ];
     Ok(functions.into_iter().map(|(name, function)| (name.to_owned(), function)).collect())
 }
 
 fn stream_functions(tables: &Tables) -> Result<[(&'static str, StreamFunction); 1], Failure> {
-    let state = Arc::new(purchase_history::State::new(Metrics::off(), tables, Clock::system())?);
-    let consumer: StreamFunction = handler(move |event| {
-        let state = state.clone();
-        async move { purchase_history::handle(&state, event).await }
-    });
-    Ok([("purchase-history", consumer)])
+    let state = purchase_history::State::new(Metrics::off(), tables, Clock::system())?;
+    Ok([("purchase-history", served!(state, purchase_history::handle))])
 }

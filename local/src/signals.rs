@@ -37,7 +37,8 @@ static ORDERLY: AtomicUsize = AtomicUsize::new(0);
 static PASSED_ON: AtomicUsize = AtomicUsize::new(0);
 
 /// Increments the counter for as long as it lives.
-struct Counted(&'static AtomicUsize);
+#[must_use]
+pub struct Counted(&'static AtomicUsize);
 
 impl Counted {
     fn new(count: &'static AtomicUsize) -> Self {
@@ -52,13 +53,10 @@ impl Drop for Counted {
     }
 }
 
-/// While it lives, signals have no effect on this process.
-#[must_use]
-pub struct PassedOn(#[allow(dead_code, reason = "held for its end")] Counted);
-
-/// Leaves the handling of signals to the caller, which passes them on to its child process.
-pub fn pass_on() -> PassedOn {
-    PassedOn(Counted::new(&PASSED_ON))
+/// Leaves the handling of signals to the caller, which passes them on to its child process: while the result lives,
+/// signals have no effect on this process.
+pub fn pass_on() -> Counted {
+    Counted::new(&PASSED_ON)
 }
 
 /// Waits for the first signal. While a caller waits, the process is not ended by that signal.

@@ -12,12 +12,10 @@ use serde_json::Value;
 /// The error because of which standard output lacks some of what was printed.
 static LOST: Mutex<Option<io::Error>> = Mutex::new(None);
 
-/// Prints a line on standard output.
 macro_rules! outln {
     ($($line:tt)*) => { $crate::stdio::print_line(format_args!($($line)*)) };
 }
 
-/// Prints a line on standard error.
 macro_rules! errln {
     ($($line:tt)*) => { $crate::stdio::print_error_line(format_args!($($line)*)) };
 }

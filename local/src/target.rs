@@ -1,7 +1,7 @@
 //! What an operator's command works on: a data folder, AWS, or other endpoints.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
@@ -70,10 +70,12 @@ pub struct Target {
     bucket: String,
     /// Whether that bucket is known: deployed ones have names of their own.
     bucket_is_known: bool,
-    tables: Tables,
-    random: Random,
-    folder: PathBuf,
-    session: Option<FolderSession>,
+    pub tables: Tables,
+    pub random: Random,
+    /// For files about what a command did: the data folder, or an empty path, the working folder.
+    pub folder: PathBuf,
+    /// `None` if the target is elsewhere than in a data folder.
+    pub session: Option<FolderSession>,
 }
 
 impl TargetOptions {
@@ -178,17 +180,10 @@ impl TargetOptions {
 }
 
 impl Target {
-    /// The leases of the operations table.
     #[must_use]
     pub fn leases(&self) -> Leases {
         let Self { dynamodb, operations, random, .. } = self;
         Leases::new(dynamodb.clone(), operations.clone(), Clock::system(), random.clone())
-    }
-
-    /// The tables of the shop.
-    #[must_use]
-    pub fn tables(&self) -> &Tables {
-        &self.tables
     }
 
     /// The table and bucket of jobs.
@@ -210,18 +205,6 @@ impl Target {
     }
 
     #[must_use]
-    pub fn random(&self) -> Random {
-        self.random.clone()
-    }
-
-    /// The folder for files about what a command did: the data folder, or an empty path, the working folder.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// Which other processes work on jobs there.
-    #[must_use]
     pub fn other_processes(&self) -> OtherProcesses {
         self.session.as_ref().map_or(OtherProcesses::Workers, FolderSession::other_processes)
     }
@@ -230,17 +213,6 @@ impl Target {
     #[must_use]
     pub fn key(&self) -> Option<&AccessKey> {
         self.session.as_ref().map(FolderSession::key)
-    }
-
-    /// `None` if the target is elsewhere than in a data folder.
-    #[must_use]
-    pub fn session(&self) -> Option<&FolderSession> {
-        self.session.as_ref()
-    }
-
-    /// As [`session`](Self::session), to start its stream mappings.
-    pub fn session_mut(&mut self) -> Option<&mut FolderSession> {
-        self.session.as_mut()
     }
 
     /// Does the work like [`FolderSession::bulk_load`].

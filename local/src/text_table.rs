@@ -4,11 +4,8 @@ use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 use serde_json::Value;
 
-fn text<'a>(value: &'a Value, name: &str) -> &'a str {
-    value.get(name).and_then(Value::as_str).unwrap_or_default()
-}
+use crate::json_fields::{array, text};
 
-/// An empty table with this header.
 pub(crate) fn text_table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
@@ -27,8 +24,7 @@ pub(crate) fn text_table(header: &[&str]) -> Table {
 pub fn recommendations(items: &[Value]) -> String {
     let mut table = text_table(&["", "Product", "Score", "Why"]);
     for (rank, item) in (1..).zip(items) {
-        let reasons = item.get("reasons").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let why: Vec<&str> = reasons.iter().map(|reason| text(reason, "text")).collect();
+        let why: Vec<&str> = array(item, "reasons").iter().map(|reason| text(reason, "text")).collect();
         let score = item.get("score").and_then(Value::as_f64).unwrap_or_default();
         table.add_row([
             rank.to_string(),
@@ -49,8 +45,8 @@ pub fn purchases(items: &[Value], name: &dyn Fn(&str) -> String) -> String {
     let mut table = text_table(&["Purchased", "Products"]);
     for item in items {
         let day = text(item, "purchasedAt").split('T').next().unwrap_or_default();
-        let lines = item.get("lines").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let names: Vec<String> = lines.iter().map(|line| name(text(line, "productId"))).collect();
+        let names: Vec<String> =
+            array(item, "lines").iter().map(|line| name(text(line, "productId"))).collect();
         table.add_row([day.to_owned(), names.join(" · ")]);
     }
     table.to_string()

@@ -20,7 +20,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use command::{Server, fail, key_of, nextbasket, run, succeed, succeeding};
 use nextbasket::local_deployment::{jobs_resources, table_names};
 use nextbasket_domain::{Clock, Random};
-use nextbasket_job_engine::{Engine, JobId, JobState, Site, Trust};
+use nextbasket_job_engine::{Engine, JobId, JobState, Site, Vouching};
 use nextbasket_machine::access::read_key_file;
 use nextbasket_machine::dynamodb::sdk_config;
 use nextbasket_machine::folder::running_server;
@@ -87,7 +87,7 @@ async fn a_made_up_record_runs_nothing_even_with_the_key() {
     let site = site(&data);
     let tables = Tables::new(site.dynamodb.clone(), table_names().unwrap());
     // An intruder who can somehow write to the operations table: the record is like any other, without the voucher.
-    let intruder = Engine::new(site, nextbasket_job_kinds::kinds(&tables, Trust::Machine));
+    let intruder = Engine::new(site, nextbasket_job_kinds::kinds(&tables, None)).vouching(Vouching::all());
     let traces = folder.path().join("traces");
     for (kind, parameters, field) in [
         ("map", command_job(folder.path(), &traces), "parameters.command"),

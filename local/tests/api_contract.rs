@@ -19,7 +19,7 @@ use aws_sdk_dynamodb::Client;
 use lambda_runtime::{Context, LambdaEvent};
 use nextbasket_domain::{Clock, Random};
 use nextbasket_http::{AuthMode, Service};
-use nextbasket_job_engine::{Engine, Site, Trust};
+use nextbasket_job_engine::{Engine, Site};
 use nextbasket_objects::Bucket;
 use nextbasket_tables::{TableNames, Tables};
 use nextbasket_telemetry::Metrics;
@@ -402,7 +402,7 @@ impl Functions {
             clock: clock.clone(),
             random: random.clone(),
         };
-        let engine = Engine::new(site, nextbasket_job_kinds::kinds(tables, Trust::Open));
+        let engine = Engine::new(site, nextbasket_job_kinds::kinds(tables, None));
         let driver = jobs_api::Driver::Workers(Arc::default());
         Self {
             jobs: jobs_api::State::new(service.clone(), engine, tables, driver).unwrap(),

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use memory::Memory;
-pub use nextbasket_job_kinds::Failure;
+pub use nextbasket_job_kinds::FunctionFailure;
 
 /// The most batches that a Distributed Map works on at a time.
 const WIDEST: u32 = 10_000;
@@ -37,7 +37,6 @@ const LOCKED_WAIT: Duration = Duration::from_secs(15);
 /// The longest reason that a state machine is told: a cause may have 32,768 characters.
 const LONGEST_REASON: usize = 4_000;
 
-/// What the function keeps between invocations.
 #[derive(Debug, Clone)]
 pub struct State {
     engine: Engine,
@@ -46,17 +45,8 @@ pub struct State {
 
 impl State {
     /// With this engine; how jobs end is counted in these metrics.
-    #[must_use]
     pub fn new(engine: Engine, metrics: Metrics) -> Self {
         Self { engine, metrics }
-    }
-
-    /// Opens the connection before the first call, while the sandbox has a full CPU. A failure is left to the first
-    /// call to report.
-    pub async fn warm_up(&self) {
-        if let Ok(nothing) = JobId::parse("-") {
-            let _ = self.engine.job(&nothing).await;
-        }
     }
 }
 
@@ -88,7 +78,6 @@ pub struct NewJob {
     #[serde(default)]
     pub parameters: Map<String, Value>,
     pub execution: String,
-    /// When it was started.
     pub started_at: Timestamp,
 }
 
@@ -113,7 +102,6 @@ pub struct Ask {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Action {
-    /// Plan the next step.
     #[default]
     Plan,
     /// End the job: the state machine cannot go on with it.
@@ -152,18 +140,16 @@ pub enum Answer {
     /// Work on the batches of a stage, then ask again.
     Work {
         stage: u32,
-        /// How many batches it has.
         batches: u32,
         /// How many of them are worked on at a time.
         width: u32,
         /// How many may fail for good, in percent. Rounded up: whether it was too many, the engine decides.
         tolerated_failure_percentage: u32,
         /// Where the batches stand, as a JSON array.
-        plan: Place,
+        plan: PlanLocation,
         /// To be told to the next call.
         memory: Memory,
     },
-    /// Wait, then ask again.
     Wait {
         seconds: u64,
         /// To be told to the next call.
@@ -171,12 +157,10 @@ pub enum Answer {
     },
     /// Go on as a new execution: this one's history has become long.
     Continue {
-        /// The new execution's name.
         name: String,
         /// To be told to the next call.
         memory: Memory,
     },
-    /// The job has ended.
     Done {
         state: JobState,
         /// Why, if it failed; otherwise empty.
@@ -186,7 +170,7 @@ pub enum Answer {
 
 /// An object in S3.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Place {
+pub struct PlanLocation {
     pub bucket: String,
     pub key: String,
 }
@@ -194,8 +178,8 @@ pub struct Place {
 /// Answers one call.
 ///
 /// # Errors
-/// [`Failure`], transient or not.
-pub async fn handle(state: &State, event: LambdaEvent<Call>) -> Result<Answer, Failure> {
+/// [`FunctionFailure`], transient or not.
+pub async fn handle(state: &State, event: LambdaEvent<Call>) -> Result<Answer, FunctionFailure> {
     let ask = match event.payload {
         Call::Submit(new) => return Ok(submitted(&state.engine, new).await?),
         Call::Ask(ask) => ask,
@@ -239,7 +223,7 @@ async fn next(State { engine, metrics }: &State, ask: Ask) -> Result<Answer, Job
             batches: work.batches,
             width: work.width.min(work.batches).clamp(1, WIDEST),
             tolerated_failure_percentage: percent(work.tolerated),
-            plan: Place { bucket: engine.site().objects.name().to_owned(), key: work.plan },
+            plan: PlanLocation { bucket: engine.site().objects.name().to_owned(), key: work.plan },
             memory,
         },
         Step::Wait(wait) => Answer::Wait { seconds: seconds(wait), memory },

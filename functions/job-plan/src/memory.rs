@@ -16,9 +16,7 @@ const STILL: u32 = 5;
 pub struct Memory {
     /// Executions before this one.
     pub executions: u32,
-    /// Calls in this execution.
     pub rounds: u32,
-    /// The stage that was worked on last.
     pub stage: Option<u32>,
     /// How many of its batches had ended.
     pub moved: u64,
@@ -59,12 +57,10 @@ impl Memory {
         self.still >= STILL
     }
 
-    /// Whether the execution should end here.
     pub(crate) fn is_long(&self) -> bool {
         self.rounds >= ROUNDS
     }
 
-    /// For the next execution.
     pub(crate) fn begin_again(&mut self) {
         self.executions += 1;
         self.rounds = 0;

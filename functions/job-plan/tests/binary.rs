@@ -24,8 +24,7 @@ async fn submit(stack: &TestStack) {
     let environment = stack.environment("job-plan");
     let named = |variable: &str| environment.get(variable).cloned();
     let tables = Tables::new(stack.dynamodb(), TableNames::from_lookup(named));
-    let engine =
-        Engine::new(stack.site(), nextbasket_job_kinds::kinds(&tables, nextbasket_job_engine::Trust::Open));
+    let engine = Engine::new(stack.site(), nextbasket_job_kinds::kinds(&tables, None));
     let id = JobId::parse("rebuild-history-1").unwrap();
     engine.submit(Some(id), "rebuild-history", json!({ "segments": 2 })).await.unwrap();
 }

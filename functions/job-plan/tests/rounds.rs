@@ -12,7 +12,7 @@ mod trial;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use job_plan::{Answer, Failure};
+use job_plan::{Answer, FunctionFailure};
 use lambda_runtime::{Context, LambdaEvent};
 use nextbasket_domain::Clock;
 use nextbasket_job_engine::{Engine, JobId, JobState};
@@ -50,7 +50,7 @@ impl Execution {
         answer
     }
 
-    async fn ask(&self, ask: &Value) -> Result<Value, Failure> {
+    async fn ask(&self, ask: &Value) -> Result<Value, FunctionFailure> {
         let state = job_plan::State::new(self.engine.clone(), Metrics::off());
         let answer: Answer = job_plan::handle(&state, event(ask)).await?;
         Ok(serde_json::to_value(answer).unwrap())
@@ -343,9 +343,9 @@ async fn a_table_that_is_busy_is_told_from_one_that_is_not_there() {
     let execution = Execution::of(trial::engine(&stack, Some(proxy.dynamodb())), json!({})).await;
     let ask = json!({ "jobId": execution.id });
     proxy.inject("*", 1..=u64::MAX, Fault::Throttle);
-    assert!(matches!(execution.ask(&ask).await, Err(Failure::Transient(_))));
+    assert!(matches!(execution.ask(&ask).await, Err(FunctionFailure::Transient(_))));
     proxy.heal();
     assert_eq!(execution.ask(&ask).await.unwrap()["next"], "work");
     let unknown = execution.ask(&json!({ "jobId": "never-submitted" })).await.unwrap_err();
-    assert_eq!(unknown, Failure::Lasting("job \"never-submitted\" not found".to_owned()));
+    assert_eq!(unknown, FunctionFailure::Lasting("job \"never-submitted\" not found".to_owned()));
 }

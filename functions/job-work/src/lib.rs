@@ -15,7 +15,7 @@ use nextbasket_job_engine::store::BatchState;
 use nextbasket_job_engine::{Engine, JobId};
 use serde::{Deserialize, Serialize};
 
-pub use nextbasket_job_kinds::Failure;
+pub use nextbasket_job_kinds::FunctionFailure;
 
 /// How long before the function's end work stops, so that the page under way and its checkpoint are done by then.
 const MARGIN: Duration = Duration::from_secs(20);
@@ -25,28 +25,17 @@ const LONGEST_WAIT: u64 = 60;
 /// 25,000; what is left then is for the next round.
 const ROUNDS: u32 = 500;
 
-/// What the function keeps between invocations.
 #[derive(Debug, Clone)]
 pub struct State {
     engine: Engine,
 }
 
 impl State {
-    #[must_use]
     pub fn new(engine: Engine) -> Self {
         Self { engine }
     }
-
-    /// Opens the connection before the first call, while the sandbox has a full CPU. A failure is left to the first
-    /// call to report.
-    pub async fn warm_up(&self) {
-        if let Ok(nothing) = JobId::parse("-") {
-            let _ = self.engine.job(&nothing).await;
-        }
-    }
 }
 
-/// What the state machine asks.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Ask {
@@ -58,12 +47,10 @@ pub struct Ask {
     pub rounds: u32,
 }
 
-/// How the batch stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Stand {
     Done,
-    /// It has failed for good.
     Failed,
     /// It is to be asked for again, after a while.
     Again,
@@ -71,22 +58,19 @@ pub enum Stand {
     Left,
 }
 
-/// What the state machine is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Answer {
-    /// How the batch stands.
     pub state: Stand,
     /// How long to wait before it is asked for again.
     pub seconds: u64,
-    /// Calls for this batch, this one included.
     pub rounds: u32,
 }
 
 /// Works on one batch for as long as the invocation lasts.
 ///
 /// # Errors
-/// [`Failure`]: transient, or with a name that says that the job has to be planned again.
-pub async fn handle(state: &State, event: LambdaEvent<Ask>) -> Result<Answer, Failure> {
+/// [`FunctionFailure`]: transient, or with a name that says that the job has to be planned again.
+pub async fn handle(state: &State, event: LambdaEvent<Ask>) -> Result<Answer, FunctionFailure> {
     let deadline = deadline(event.context.deadline());
     let Ask { task, width, rounds } = event.payload;
     let named = format!("batch {} of stage {} of job {}", task.batch, task.stage, task.job_id);
@@ -96,7 +80,7 @@ pub async fn handle(state: &State, event: LambdaEvent<Ask>) -> Result<Answer, Fa
         Ok(Worked::Ended(_)) => (Stand::Done, 0),
         Ok(Worked::Later(at)) => (Stand::Again, until(at, state.engine.site().clock.now())),
         Ok(Worked::Stopped) => (Stand::Again, 0),
-        Ok(Worked::Systemic(reason)) => Err(Failure::Systemic(reason))?,
+        Ok(Worked::Systemic(reason)) => Err(FunctionFailure::Systemic(reason))?,
         Err(failure) => {
             tracing::warn!(batch = named, error = %failure, "no answer");
             return Err(failure);
@@ -107,10 +91,17 @@ pub async fn handle(state: &State, event: LambdaEvent<Ask>) -> Result<Answer, Fa
     Ok(Answer { state, seconds, rounds })
 }
 
-async fn work(engine: &Engine, task: BatchTask, width: u32, deadline: Instant) -> Result<Worked, Failure> {
-    let id = JobId::parse(&task.job_id).map_err(|problem| Failure::Lasting(format!("jobId {problem}")))?;
+async fn work(
+    engine: &Engine,
+    task: BatchTask,
+    width: u32,
+    deadline: Instant,
+) -> Result<Worked, FunctionFailure> {
+    let id =
+        JobId::parse(&task.job_id).map_err(|problem| FunctionFailure::Lasting(format!("jobId {problem}")))?;
     let job = engine.job(&id).await?;
-    let stopped = || Failure::Stopped("the job has ended, is ending, or has lost its lock".to_owned());
+    let stopped =
+        || FunctionFailure::Stopped("the job has ended, is ending, or has lost its lock".to_owned());
     if job.state.has_ended() {
         return Err(stopped());
     }

@@ -8,7 +8,8 @@ use nextbasket_telemetry::logging;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init();
-    let state = State::new(nextbasket_job_kinds::engine_from_env(Patience::BATCH)?);
-    state.warm_up().await;
+    let engine = nextbasket_job_kinds::engine_from_env(Patience::BATCH)?;
+    engine.warm_up().await;
+    let state = State::new(engine);
     run(service_fn(|event| handle(&state, event))).await
 }

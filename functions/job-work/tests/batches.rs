@@ -12,7 +12,7 @@ mod trial;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use job_work::{Answer, Ask, Failure, Stand, State, handle};
+use job_work::{Answer, Ask, FunctionFailure, Stand, State, handle};
 use lambda_runtime::{Context, LambdaEvent};
 use nextbasket_job_engine::engine::Step;
 use nextbasket_job_engine::stage::BatchTask;
@@ -40,12 +40,12 @@ impl World {
         Self { engine, id, tasks }
     }
 
-    async fn work(&self, batch: usize) -> Result<Answer, Failure> {
+    async fn work(&self, batch: usize) -> Result<Answer, FunctionFailure> {
         self.work_for(batch, 0, Duration::from_secs(900)).await
     }
 
     /// After so many calls, in an invocation that has so much time left.
-    async fn work_for(&self, batch: usize, rounds: u32, left: Duration) -> Result<Answer, Failure> {
+    async fn work_for(&self, batch: usize, rounds: u32, left: Duration) -> Result<Answer, FunctionFailure> {
         let task = self.tasks.iter().find(|task| task.batch as usize == batch).unwrap().clone();
         let mut context = Context::default();
         let end = (SystemTime::now() + left).duration_since(UNIX_EPOCH).unwrap();
@@ -145,13 +145,13 @@ async fn what_every_batch_would_meet_ends_the_job_at_once() {
     let stack = TestStack::start().await;
     let world = World::new(&stack, json!({ "batches": 3, "hopeless": true, "tolerated": 100 })).await;
     let systemic = world.work(0).await.unwrap_err();
-    assert_eq!(systemic, Failure::Systemic("nobody may write here".to_owned()));
+    assert_eq!(systemic, FunctionFailure::Systemic("nobody may write here".to_owned()));
     for batch in [1, 2] {
-        assert!(matches!(world.work(batch).await, Err(Failure::Stopped(_))));
+        assert!(matches!(world.work(batch).await, Err(FunctionFailure::Stopped(_))));
     }
     let Step::Ended(job) = world.engine.plan(&world.id).await.unwrap() else { panic!("it goes on") };
     assert_eq!(job.failure.as_deref(), Some("nobody may write here"));
-    assert!(matches!(world.work(1).await, Err(Failure::Stopped(_))), "nor once it has ended");
+    assert!(matches!(world.work(1).await, Err(FunctionFailure::Stopped(_))), "nor once it has ended");
 }
 
 #[tokio::test]
@@ -162,8 +162,8 @@ async fn a_job_that_is_cancelled_has_to_be_planned_again() {
         tokio::time::sleep(Duration::from_millis(300)).await;
         world.engine.cancel(&world.id).await.unwrap();
     });
-    assert!(matches!(worked, Err(Failure::Stopped(_))), "{worked:?}");
-    assert!(matches!(world.work(1).await, Err(Failure::Stopped(_))));
+    assert!(matches!(worked, Err(FunctionFailure::Stopped(_))), "{worked:?}");
+    assert!(matches!(world.work(1).await, Err(FunctionFailure::Stopped(_))));
     let done = world.progress().await;
     assert!((1..200).contains(&done), "{done} steps are kept");
 }
@@ -176,7 +176,7 @@ async fn a_job_that_has_lost_its_lock_has_to_be_planned_again() {
     let leases = world.engine.site().leases();
     let key = nextbasket_locks::LeaseKey::lock("trial").unwrap();
     leases.resume(&key, held.owner, held.fence, Duration::from_secs(60)).release().await.unwrap();
-    assert!(matches!(world.work(0).await, Err(Failure::Stopped(_))));
+    assert!(matches!(world.work(0).await, Err(FunctionFailure::Stopped(_))));
     // The next plan takes it again.
     assert!(matches!(world.engine.plan(&world.id).await.unwrap(), Step::Work(_)));
     assert_eq!(world.work(0).await.unwrap().state, Stand::Done);
@@ -188,13 +188,13 @@ async fn a_table_that_is_busy_is_told_from_a_job_that_is_not_there() {
     let proxy = stack.proxy().await;
     let mut world = World::on(trial::engine(&stack, Some(proxy.dynamodb())), json!({})).await;
     proxy.inject("*", 1..=u64::MAX, Fault::Throttle);
-    assert!(matches!(world.work(0).await, Err(Failure::Transient(_))));
+    assert!(matches!(world.work(0).await, Err(FunctionFailure::Transient(_))));
     proxy.heal();
     assert_eq!(world.work(0).await.unwrap().state, Stand::Done);
     for (id, reason) in [("never-submitted", "job \"never-submitted\" not found"), ("a b", "jobId must be")] {
         world.tasks[0].job_id = id.to_owned();
         match world.work(0).await {
-            Err(Failure::Lasting(told)) => assert!(told.starts_with(reason), "{told}"),
+            Err(FunctionFailure::Lasting(told)) => assert!(told.starts_with(reason), "{told}"),
             other => panic!("{other:?}"),
         }
     }

@@ -23,7 +23,7 @@ fn engine(stack: &TestStack) -> Engine {
     let environment = stack.environment("job-work");
     let named = |variable: &str| environment.get(variable).cloned();
     let tables = Tables::new(stack.dynamodb(), TableNames::from_lookup(named));
-    Engine::new(stack.site(), nextbasket_job_kinds::kinds(&tables, nextbasket_job_engine::Trust::Open))
+    Engine::new(stack.site(), nextbasket_job_kinds::kinds(&tables, None))
 }
 
 #[tokio::test]

@@ -12,7 +12,6 @@ use tokio::sync::Notify;
 #[cfg(feature = "step-functions")]
 pub use state_machine::StateMachine;
 
-/// Who works on a job that was accepted.
 #[derive(Debug, Clone)]
 pub enum Driver {
     /// A state machine on AWS.
@@ -25,7 +24,6 @@ pub enum Driver {
 impl Driver {
     /// The state machine of the environment; without one, the workers of other processes.
     #[cfg(feature = "step-functions")]
-    #[must_use]
     pub fn from_env() -> Self {
         StateMachine::from_env().map_or_else(|| Self::Workers(Arc::default()), Self::StateMachine)
     }

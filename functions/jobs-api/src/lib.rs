@@ -17,7 +17,7 @@ use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse
 use http::HeaderValue;
 use http::header::LOCATION;
 use lambda_runtime::LambdaEvent;
-use nextbasket_http::{ApiError, Page, Request, Service, cursor, json, service};
+use nextbasket_http::{ApiError, ListPage, Request, Service, cursor, json, service};
 use nextbasket_job_engine::engine::Cancelled;
 use nextbasket_job_engine::store::JobsPosition;
 use nextbasket_job_engine::{Engine, Estimate, JobError, JobId, JobState};
@@ -31,7 +31,6 @@ pub use driver::Driver;
 /// The name of the list of jobs in its cursors.
 const LIST: &str = "jobs";
 
-/// What the function keeps between invocations.
 #[derive(Debug, Clone)]
 pub struct State {
     service: Service,
@@ -52,12 +51,6 @@ impl State {
         driver: Driver,
     ) -> Result<Self, lambda_runtime::Error> {
         Ok(Self { service, engine, models: tables.model()?, driver })
-    }
-
-    /// Opens the connection before the first request, while the sandbox has a full CPU. A failure is left to the
-    /// first request to report.
-    pub async fn warm_up(&self) {
-        let _ = self.engine.list(1, None).await;
     }
 }
 
@@ -97,7 +90,6 @@ struct NewJob {
     dry_run: bool,
 }
 
-/// What a job would take.
 #[derive(Serialize)]
 struct DryRun {
     kind: String,
@@ -145,7 +137,7 @@ async fn list(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpRe
     let page =
         state.engine.list(limit, after.as_ref()).await.map_err(|e| problem::of_job(&state.engine, e))?;
     let cursor = page.next.map(|next| cursor::encode(LIST, next)).transpose()?;
-    json(200, &Page { items: page.jobs, cursor })
+    json(200, &ListPage { items: page.jobs, cursor })
 }
 
 async fn show(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {

@@ -11,7 +11,7 @@ use nextbasket_telemetry::logging;
 async fn main() -> Result<(), Error> {
     logging::init();
     let engine = nextbasket_job_kinds::engine_from_env(Patience::ANSWER)?;
+    engine.warm_up().await;
     let state = State::new(Service::from_env()?, engine, &Tables::from_env(), Driver::from_env())?;
-    state.warm_up().await;
     run(service_fn(|event| handle(&state, event))).await
 }

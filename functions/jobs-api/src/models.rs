@@ -2,7 +2,7 @@
 
 use aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use nextbasket_domain::Timestamp;
-use nextbasket_http::{ApiError, Page, Request, json};
+use nextbasket_http::{ApiError, ListPage, Request, json};
 use nextbasket_tables::model::{ModelRecord, ModelTable, RollbackError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,7 +18,6 @@ pub struct Model {
     training: Option<Training>,
 }
 
-/// What its training said.
 #[derive(Serialize)]
 struct Training {
     users: u64,
@@ -59,7 +58,7 @@ pub(crate) async fn list(
 ) -> Result<ApiGatewayV2httpResponse, ApiError> {
     request.query(&[])?;
     let items = models.models().await?.into_iter().map(Model::of).collect::<Result<Vec<_>, _>>()?;
-    json(200, &Page { items, cursor: None })
+    json(200, &ListPage { items, cursor: None })
 }
 
 #[derive(Deserialize)]

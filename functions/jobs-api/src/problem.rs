@@ -4,8 +4,6 @@ use nextbasket_http::ApiError;
 use nextbasket_job_engine::{Engine, JobError, Refusal};
 use nextbasket_objects::ObjectError;
 
-/// What went wrong with a job.
-#[must_use]
 pub fn of_job(engine: &Engine, error: JobError) -> ApiError {
     match error {
         JobError::Unknown(id) => {
@@ -27,7 +25,6 @@ pub fn of_job(engine: &Engine, error: JobError) -> ApiError {
 
 /// What went wrong with a job that is only tried: what it would meet is said in its own words, since whoever may
 /// submit a job may read why one fails.
-#[must_use]
 pub fn of_estimate(engine: &Engine, error: JobError) -> ApiError {
     match error {
         JobError::Failed(reason) => ApiError::conflict("job_would_fail", reason),

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
-use lambda_runtime::LambdaEvent;
 use nextbasket_domain::object;
 use nextbasket_domain::{Category, Clock, Money, Product, ProductId};
-use nextbasket_http::{ApiError, Page, Request, Service, cursor, json, no_content, service};
+use nextbasket_http::{
+    ApiError, ApiEvent, ApiResponse, ListPage, Request, Service, cursor, json, no_content, service,
+};
 use nextbasket_tables::Tables;
 use nextbasket_tables::damaged::log_skipped;
-use nextbasket_tables::products::{CataloguePage, Place, ProductsTable};
+use nextbasket_tables::products::{CataloguePage, CataloguePosition, ProductsTable};
 use serde::Deserialize;
 
 /// What the function keeps between invocations.
@@ -21,10 +21,6 @@ pub struct State {
 }
 
 impl State {
-    /// With these tables and this clock.
-    ///
-    /// # Errors
-    /// If a table has no name.
     pub fn new(service: Service, tables: &Tables, clock: Clock) -> Result<Self, lambda_runtime::Error> {
         Ok(Self { service, products: tables.products()?, clock })
     }
@@ -38,14 +34,7 @@ impl State {
     }
 }
 
-/// Answers one request.
-///
-/// # Errors
-/// None: what goes wrong is answered as problem details.
-pub async fn handle(
-    state: &State,
-    event: LambdaEvent<ApiGatewayV2httpRequest>,
-) -> Result<ApiGatewayV2httpResponse, lambda_runtime::Error> {
+pub async fn handle(state: &State, event: ApiEvent) -> Result<ApiResponse, lambda_runtime::Error> {
     state
         .service
         .answer(event, async |request| match request.route() {
@@ -58,7 +47,7 @@ pub async fn handle(
         .await
 }
 
-async fn get(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
+async fn get(state: &State, request: &Request<'_>) -> Result<ApiResponse, ApiError> {
     let id: ProductId = request.path("productId")?;
     request.query(&[])?;
     match state.products.get(&id).await? {
@@ -89,7 +78,7 @@ fn yes() -> bool {
     true
 }
 
-async fn put(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
+async fn put(state: &State, request: &Request<'_>) -> Result<ApiResponse, ApiError> {
     request.caller.administer()?;
     let id: ProductId = request.path("productId")?;
     request.query(&[])?;
@@ -110,7 +99,7 @@ async fn put(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpRes
     json(status, &product)
 }
 
-async fn delete(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
+async fn delete(state: &State, request: &Request<'_>) -> Result<ApiResponse, ApiError> {
     request.caller.administer()?;
     let id: ProductId = request.path("productId")?;
     request.query(&[])?;
@@ -118,21 +107,15 @@ async fn delete(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2http
     Ok(no_content(204))
 }
 
-async fn list(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
+async fn list(state: &State, request: &Request<'_>) -> Result<ApiResponse, ApiError> {
     let query = request.query(&["category", "limit", "cursor"])?;
     let category = query.get("category", Category::parse)?;
     let limit = query.limit()?;
     let list = format!("products/{}", category.as_ref().map_or("", Category::as_str));
-    let after = match query.text("cursor") {
-        Some(text) => {
-            let position: String = cursor::decode(&list, text)?;
-            Some(Place::parse(&position).ok_or_else(ApiError::invalid_cursor)?)
-        }
-        None => None,
-    };
+    let after = query.cursor(&list, |position: String| CataloguePosition::parse(&position))?;
     let CataloguePage { products, damaged, end } =
         state.products.page(category.as_ref(), limit, after.as_ref()).await?;
     log_skipped(&damaged);
     let cursor = end.map(|end| cursor::encode(&list, end.as_str())).transpose()?;
-    json(200, &Page { items: products, cursor })
+    json(200, &ListPage { items: products, cursor })
 }

@@ -33,10 +33,6 @@ pub struct State {
 }
 
 impl State {
-    /// With these tables and this clock.
-    ///
-    /// # Errors
-    /// If a table has no name.
     pub fn new(metrics: Metrics, tables: &Tables, clock: Clock) -> Result<Self, lambda_runtime::Error> {
         Ok(Self { purchases: tables.purchases()?, history: tables.history()?, metrics, clock })
     }
@@ -60,9 +56,6 @@ struct ChangedUser {
 }
 
 /// Refreshes the history of every user of the batch.
-///
-/// # Errors
-/// None: what goes wrong is reported record by record.
 pub async fn handle(
     state: &State,
     event: LambdaEvent<Event>,

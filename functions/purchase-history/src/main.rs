@@ -9,8 +9,7 @@ use purchase_history::{State, handle};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init();
-    let tables = Tables::from_env();
-    let state = State::new(Metrics::stdout(), &tables, Clock::system())?;
+    let state = State::new(Metrics::stdout(), &Tables::from_env(), Clock::system())?;
     state.warm_up().await;
     run(service_fn(|event| handle(&state, event))).await
 }

@@ -3,17 +3,17 @@
 //!
 //! A purchase is written once by a conditional put; everything derived from it follows through the table's stream.
 
-use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
-use lambda_runtime::LambdaEvent;
 use nextbasket_domain::object;
 use nextbasket_domain::time::DAY_MS;
 use nextbasket_domain::{Clock, Line, Purchase, PurchaseId, RecommendationId, Timestamp, UserId};
-use nextbasket_http::{ApiError, Page, Request, Service, cursor, json, no_content, service};
+use nextbasket_http::{
+    ApiError, ApiEvent, ApiResponse, ListPage, Request, Service, cursor, json, no_content, service,
+};
 use nextbasket_tables::Tables;
 use nextbasket_tables::answer_key::AnswerKeys;
 use nextbasket_tables::damaged::log_skipped;
 use nextbasket_tables::history::HistoryTable;
-use nextbasket_tables::purchases::{Place, PurchasesTable, Recorded, UserPage};
+use nextbasket_tables::purchases::{PurchasePosition, PurchasesTable, Recorded, UserPage};
 use nextbasket_telemetry::Unit;
 use serde::Deserialize;
 
@@ -28,10 +28,6 @@ pub struct State {
 }
 
 impl State {
-    /// With these tables and this clock.
-    ///
-    /// # Errors
-    /// If a table has no name.
     pub fn new(service: Service, tables: &Tables, clock: Clock) -> Result<Self, lambda_runtime::Error> {
         Ok(Self {
             service,
@@ -51,14 +47,7 @@ impl State {
     }
 }
 
-/// Answers one request.
-///
-/// # Errors
-/// None: what goes wrong is answered as problem details.
-pub async fn handle(
-    state: &State,
-    event: LambdaEvent<ApiGatewayV2httpRequest>,
-) -> Result<ApiGatewayV2httpResponse, lambda_runtime::Error> {
+pub async fn handle(state: &State, event: ApiEvent) -> Result<ApiResponse, lambda_runtime::Error> {
     state
         .service
         .answer(event, async |request| match request.route() {
@@ -82,7 +71,7 @@ struct NewPurchase {
     recommendation_id: Option<RecommendationId>,
 }
 
-async fn record(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
+async fn record(state: &State, request: &Request<'_>) -> Result<ApiResponse, ApiError> {
     request.query(&[])?;
     let body: NewPurchase = request.body()?;
     request.caller.act_for(&body.user_id)?;
@@ -145,26 +134,20 @@ async fn count_conversion(state: &State, request: &Request<'_>, purchase: &Purch
     }
 }
 
-async fn list(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
+async fn list(state: &State, request: &Request<'_>) -> Result<ApiResponse, ApiError> {
     let user: UserId = request.path("userId")?;
     request.caller.act_for(&user)?;
     let query = request.query(&["limit", "cursor"])?;
     let limit = query.limit()?;
     let list = format!("purchases/{user}");
-    let after = match query.text("cursor") {
-        Some(text) => {
-            let (purchased_at, purchase_id) = cursor::decode(&list, text)?;
-            Some(Place::parse(purchased_at, purchase_id).ok_or_else(ApiError::invalid_cursor)?)
-        }
-        None => None,
-    };
+    let after = query.cursor(&list, |(at, id)| PurchasePosition::parse(at, id))?;
     let UserPage { purchases, damaged, end } = state.purchases.page(&user, limit, after.as_ref()).await?;
     log_skipped(&damaged);
     let cursor = end.map(|end| cursor::encode(&list, end.as_parts())).transpose()?;
-    json(200, &Page { items: purchases, cursor })
+    json(200, &ListPage { items: purchases, cursor })
 }
 
-async fn cancel(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
+async fn cancel(state: &State, request: &Request<'_>) -> Result<ApiResponse, ApiError> {
     let user: UserId = request.path("userId")?;
     let purchase: PurchaseId = request.path("purchaseId")?;
     request.caller.act_for(&user)?;
@@ -175,7 +158,7 @@ async fn cancel(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2http
 
 /// The stream would update the history anyway; it is refreshed here so that nothing of what was erased is left when
 /// the answer is sent. What the user buys meanwhile stays, with its history.
-async fn erase(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
+async fn erase(state: &State, request: &Request<'_>) -> Result<ApiResponse, ApiError> {
     let user: UserId = request.path("userId")?;
     request.caller.act_for(&user)?;
     request.query(&[])?;

@@ -54,7 +54,7 @@ async fn a_shops_back_end_records_lists_and_removes() {
     assert_eq!(answer(&function, &event("purchases-post")).await.0, 201);
     assert_eq!(answer(&function, &event("user-delete")).await, (202, Value::Null));
     assert_eq!(answer(&function, &event("purchases-list")).await, (200, json!({ "items": [] })));
-    assert!(function.logs().iter().any(|line| line.contains("\"Route\":\"POST /purchases\"")), "metrics");
+    function.says("\"Route\":\"POST /purchases\"").await;
 }
 
 #[tokio::test]

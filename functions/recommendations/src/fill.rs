@@ -5,13 +5,13 @@ use std::collections::HashSet;
 use nextbasket_domain::{ProductId, RecommendationId};
 use nextbasket_http::{ApiError, cursor};
 use nextbasket_tables::damaged::log_skipped;
-use nextbasket_tables::products::{CataloguePage, Place as CataloguePlace};
+use nextbasket_tables::products::{CataloguePage, CataloguePosition};
 use serde::{Deserialize, Serialize};
 
 use crate::State;
-use crate::answer::{Answer, RecommendedItem};
 use crate::list_options::ListOptions;
 use crate::reason::Reason;
+use crate::recommendation_list::{RecommendationList, RecommendedItem};
 
 /// A product of a ranking. `why` becomes reasons only if it is shown.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,7 +44,6 @@ const MAX_CARDS: usize = 300;
 const CATALOGUE_PAGE: usize = 100;
 const MAX_PAGES: usize = 20;
 
-/// Where a list continues.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ListPosition {
@@ -81,7 +80,7 @@ pub(crate) async fn fill<R: Ranking>(
     model_version: Option<u64>,
     never: &[ProductId],
     ranking: &R,
-) -> Result<Answer, ApiError> {
+) -> Result<RecommendationList, ApiError> {
     let list = format!("{list}/{}", options.digest(never));
     let mut builder = AnswerBuilder {
         state,
@@ -97,7 +96,7 @@ pub(crate) async fn fill<R: Ranking>(
         more = builder.take_catalogue(ranking).await?;
     }
     let cursor = if more { Some(cursor::encode(&list, &builder.position)?) } else { None };
-    Ok(Answer {
+    Ok(RecommendationList {
         recommendation_id: builder.position.recommendation_id,
         model_version,
         items: builder.items,
@@ -223,7 +222,7 @@ impl AnswerBuilder<'_> {
             _ => None,
         };
         let mut after = match self.position.catalogue.as_deref().filter(|text| !text.is_empty()) {
-            Some(text) => Some(CataloguePlace::parse(text).ok_or_else(ApiError::invalid_cursor)?),
+            Some(text) => Some(CataloguePosition::parse(text).ok_or_else(ApiError::invalid_cursor)?),
             None => None,
         };
         for _ in 0..MAX_PAGES {
@@ -234,7 +233,7 @@ impl AnswerBuilder<'_> {
                 if self.missing() == 0 {
                     return Ok(true);
                 }
-                self.position.catalogue = Some(CataloguePlace::of(&product, category).as_str().to_owned());
+                self.position.catalogue = Some(CataloguePosition::of(&product, category).as_str().to_owned());
                 if self.options.admits(&product) && self.shown.insert(product.product_id.clone()) {
                     self.items.push(RecommendedItem::new(&product.into(), 0.0, vec![Reason::catalogue()]));
                 }

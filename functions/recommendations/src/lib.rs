@@ -4,13 +4,12 @@
 //! * what a request asks for (`list_options.rs`)
 //! * the live model and its cached rows (`live_model.rs`), the cached product cards (`cards.rs`)
 //! * one user's or cart's ranking (`ranking.rs`), products the model has not seen (`unmodelled.rs`)
-//! * from a ranking to an answer: filter, fill, explain (`fill.rs`, `reason.rs`, `answer.rs`)
+//! * from a ranking to an answer: filter, fill, explain (`fill.rs`, `reason.rs`, `recommendation_list.rs`)
 //! * lists of one product or of none (`related.rs`, `popular.rs`)
 //!
 //! An answer is never empty while the catalogue has an available product that the request does not rule out: the
 //! model's ranking is followed by its most popular products, and those by the catalogue.
 
-mod answer;
 mod cards;
 mod fill;
 mod list_options;
@@ -18,22 +17,21 @@ mod live_model;
 mod popular;
 mod ranking;
 mod reason;
+mod recommendation_list;
 mod related;
 mod unmodelled;
 
-use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
-use lambda_runtime::LambdaEvent;
 use nextbasket_domain::{Clock, ProductId, Random, UserId};
-use nextbasket_http::{ApiError, Request, Service, json, service};
+use nextbasket_http::{ApiError, ApiEvent, ApiResponse, Request, Service, json, service};
 use nextbasket_tables::Tables;
 use nextbasket_tables::answer_key::AnswerKeys;
 use nextbasket_tables::history::HistoryTable;
 
-use crate::answer::Answer;
 use crate::cards::Cards;
 use crate::list_options::{CartBody, ListOptions};
 use crate::live_model::LiveModelCache;
 use crate::popular::PopularListCache;
+use crate::recommendation_list::RecommendationList;
 
 /// What the function keeps between invocations.
 #[derive(Debug)]
@@ -49,10 +47,6 @@ pub struct State {
 }
 
 impl State {
-    /// With these tables, this clock and these random bits.
-    ///
-    /// # Errors
-    /// If a table has no name.
     pub fn new(
         service: Service,
         tables: &Tables,
@@ -78,14 +72,7 @@ impl State {
     }
 }
 
-/// Answers one request.
-///
-/// # Errors
-/// None: what goes wrong is answered as problem details.
-pub async fn handle(
-    state: &State,
-    event: LambdaEvent<ApiGatewayV2httpRequest>,
-) -> Result<ApiGatewayV2httpResponse, lambda_runtime::Error> {
+pub async fn handle(state: &State, event: ApiEvent) -> Result<ApiResponse, lambda_runtime::Error> {
     state
         .service
         .answer(event, async |request| match request.route() {
@@ -98,7 +85,7 @@ pub async fn handle(
         .await
 }
 
-async fn for_user(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
+async fn for_user(state: &State, request: &Request<'_>) -> Result<ApiResponse, ApiError> {
     let user: UserId = request.path("userId")?;
     request.caller.act_for(&user)?;
     let query = request.query(&["limit", "category", "exclude*", "scenario", "cursor"])?;
@@ -106,7 +93,7 @@ async fn for_user(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2ht
     answered(state, request, &options, &ranking::answer(state, &[], &options).await?)
 }
 
-async fn for_cart(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
+async fn for_cart(state: &State, request: &Request<'_>) -> Result<ApiResponse, ApiError> {
     request.query(&[])?;
     let body: CartBody = request.body()?;
     if let Some(user) = &body.user_id {
@@ -116,7 +103,7 @@ async fn for_cart(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2ht
     answered(state, request, &options, &ranking::answer(state, &cart, &options).await?)
 }
 
-async fn related_to(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
+async fn related_to(state: &State, request: &Request<'_>) -> Result<ApiResponse, ApiError> {
     let product: ProductId = request.path("productId")?;
     let query = request.query(&["kind", "limit", "category", "exclude*", "scenario", "cursor"])?;
     let relation = query.get("kind", related::Relation::parse)?.unwrap_or_default();
@@ -124,7 +111,7 @@ async fn related_to(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2
     answered(state, request, &options, &related::answer(state, &product, relation, &options).await?)
 }
 
-async fn popular_now(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
+async fn popular_now(state: &State, request: &Request<'_>) -> Result<ApiResponse, ApiError> {
     let query = request.query(&["window", "limit", "category", "exclude*", "scenario", "cursor"])?;
     let window = query.get("window", popular::parse_window)?.unwrap_or(popular::DEFAULT_WINDOW);
     let options = ListOptions::of_query(&query)?;
@@ -135,8 +122,8 @@ fn answered(
     state: &State,
     request: &Request<'_>,
     options: &ListOptions,
-    answer: &Answer,
-) -> Result<ApiGatewayV2httpResponse, ApiError> {
+    answer: &RecommendationList,
+) -> Result<ApiResponse, ApiError> {
     answer.report(&state.service.metrics, request.route(), options.scenario.as_str());
     json(200, answer)
 }

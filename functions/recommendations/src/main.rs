@@ -10,8 +10,7 @@ use recommendations::{State, handle};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init();
-    let tables = Tables::from_env();
-    let state = State::new(Service::from_env()?, &tables, Clock::system(), Random::system()?)?;
+    let state = State::new(Service::from_env()?, &Tables::from_env(), Clock::system(), Random::system()?)?;
     state.warm_up().await;
     run(service_fn(|event| handle(&state, event))).await
 }

@@ -9,36 +9,28 @@ use nextbasket_recommender::{Priors, ProductIx, Window};
 use nextbasket_tables::popular::{Popular as CountedProduct, PopularList, PopularTable};
 
 use crate::State;
-use crate::answer::Answer;
 use crate::fill::{Ranked, Ranking, fill};
 use crate::list_options::ListOptions;
 use crate::live_model::LiveModel;
 use crate::ranking::{category_codes, in_categories};
 use crate::reason::Reason;
+use crate::recommendation_list::RecommendationList;
 
 /// The window of a request that names none.
 pub(crate) const DEFAULT_WINDOW: Window = Window::Week;
 
-/// `day`, `week`, `month` or `all`: a purchase of this age counts half as much as one of today (`all`: as much).
+/// The windows by their names in requests and in the table: a purchase of this age counts half as much as one of today
+/// (`all`: as much).
+const WINDOWS: [(&str, Window); 4] =
+    [("day", Window::Day), ("week", Window::Week), ("month", Window::Month), ("all", Window::AllTime)];
+
 pub(crate) fn parse_window(text: &str) -> Result<Window, &'static str> {
-    match text {
-        "day" => Ok(Window::Day),
-        "week" => Ok(Window::Week),
-        "month" => Ok(Window::Month),
-        "all" => Ok(Window::AllTime),
-        _ => Err("must be day, week, month or all"),
-    }
+    let named = WINDOWS.into_iter().find(|(name, _)| *name == text);
+    named.map(|(_, window)| window).ok_or("must be day, week, month or all")
 }
 
-/// The window's name in requests and in the table.
 fn name(window: Window) -> Option<&'static str> {
-    match window {
-        Window::Day => Some("day"),
-        Window::Week => Some("week"),
-        Window::Month => Some("month"),
-        Window::AllTime => Some("all"),
-        Window::Scoring => None,
-    }
+    WINDOWS.into_iter().find(|(_, named)| *named == window).map(|(name, _)| name)
 }
 
 /// How long it is trusted that there are no newer lists.
@@ -110,7 +102,11 @@ impl PopularListCache {
 
 /// Answers with the most popular products of the window: by the list that was counted since the last training, if
 /// there is one, and then by the model.
-pub(crate) async fn answer(state: &State, window: Window, options: &ListOptions) -> Result<Answer, ApiError> {
+pub(crate) async fn answer(
+    state: &State,
+    window: Window,
+    options: &ListOptions,
+) -> Result<RecommendationList, ApiError> {
     let (model, made_at) = tokio::join!(state.models.live(), state.popular.made_at());
     let model = model?;
     let newer =
@@ -145,7 +141,6 @@ impl PopularRanking<'_> {
 }
 
 impl Ranking for PopularRanking<'_> {
-    /// The share of baskets.
     type Why = f64;
 
     fn best(&self, n: usize) -> Vec<Ranked<f64>> {

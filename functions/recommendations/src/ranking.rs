@@ -7,17 +7,17 @@ use std::sync::Arc;
 use nextbasket_domain::{Basket, ProductId, Timestamp, UserId};
 use nextbasket_http::ApiError;
 use nextbasket_recommender::{
-    ANCHORS, Anchor, History, Priors, ProductIx, Recommendation, Request, Scorer, ScratchBuffers, Window,
+    ANCHORS, Anchor, History, Priors, ProductIx, Recommendation, ScoreRequest, Scorer, ScratchBuffers, Window,
 };
 use nextbasket_tables::TableError;
 
 use crate::State;
-use crate::answer::Answer;
 use crate::fill::{Ranked, Ranking, fill};
 use crate::list_options::{BoostTarget, ListOptions};
 use crate::live_model::{LiveModel, NamedRows};
 use crate::reason::{Evidence, Reason};
-use crate::unmodelled::{self, Bought};
+use crate::recommendation_list::RecommendationList;
+use crate::unmodelled::{self, BoughtUnmodelled};
 
 /// How many of the cart's newest products are asked for their neighbours.
 const CART_ROWS: usize = 8;
@@ -34,7 +34,7 @@ pub(crate) async fn answer(
     state: &State,
     cart: &[ProductId],
     options: &ListOptions,
-) -> Result<Answer, ApiError> {
+) -> Result<RecommendationList, ApiError> {
     let user = options.user.as_ref();
     let baskets = async {
         match user {
@@ -61,34 +61,34 @@ pub(crate) async fn answer(
 
 /// The ranking before the first training.
 struct UnmodelledRanking<'a> {
-    unmodelled: Vec<Ranked<Bought>>,
+    unmodelled: Vec<Ranked<BoughtUnmodelled>>,
     options: &'a ListOptions,
 }
 
 impl Ranking for UnmodelledRanking<'_> {
-    type Why = Bought;
+    type Why = BoughtUnmodelled;
 
-    fn best(&self, n: usize) -> Vec<Ranked<Bought>> {
+    fn best(&self, n: usize) -> Vec<Ranked<BoughtUnmodelled>> {
         boosted(self.unmodelled.clone(), self.options, None, n)
     }
 
-    fn reasons(&self, bought: &Bought) -> Vec<Reason> {
+    fn reasons(&self, bought: &BoughtUnmodelled) -> Vec<Reason> {
         vec![Reason::bought_again(bought.times, bought.of_purchases, bought.last)]
     }
 }
 
 /// Why a product is in a user's ranking.
 #[derive(Clone)]
-enum Why {
+enum UserWhy {
     Modelled(Box<Recommendation>),
-    Unmodelled(Bought),
+    Unmodelled(BoughtUnmodelled),
 }
 
 /// The ranking of a model, and all that it is computed from.
 struct ModelRanking<'a> {
     model: &'a LiveModel,
     options: &'a ListOptions,
-    unmodelled: Vec<Ranked<Bought>>,
+    unmodelled: Vec<Ranked<BoughtUnmodelled>>,
     history: History,
     anchors: Vec<Anchor>,
     cart: Vec<ProductIx>,
@@ -104,7 +104,7 @@ impl<'a> ModelRanking<'a> {
         model: &'a LiveModel,
         baskets: &[Basket],
         cart: &[ProductId],
-        unmodelled: Vec<Ranked<Bought>>,
+        unmodelled: Vec<Ranked<BoughtUnmodelled>>,
         options: &'a ListOptions,
     ) -> Result<Self, ApiError> {
         let priors = &model.priors;
@@ -149,7 +149,7 @@ impl<'a> ModelRanking<'a> {
         SCRATCH.with_borrow_mut(|scratch| {
             Scorer::new(priors).score(
                 scratch,
-                &Request {
+                &ScoreRequest {
                     history: &self.history,
                     anchors: &self.anchors,
                     next_row: &|product| row(product).map(|row| &row.rows.next),
@@ -192,7 +192,7 @@ impl<'a> ModelRanking<'a> {
         kept
     }
 
-    fn evidence(&self, reasons: &[nextbasket_recommender::Reason]) -> Vec<Evidence> {
+    fn evidence(&self, reasons: &[nextbasket_recommender::NeighbourReason]) -> Vec<Evidence> {
         reasons
             .iter()
             .filter_map(|reason| {
@@ -206,18 +206,18 @@ impl<'a> ModelRanking<'a> {
 }
 
 impl Ranking for ModelRanking<'_> {
-    type Why = Why;
+    type Why = UserWhy;
 
     /// The products that the model has not seen stand among the others by their scores.
-    fn best(&self, n: usize) -> Vec<Ranked<Why>> {
+    fn best(&self, n: usize) -> Vec<Ranked<UserWhy>> {
         let everything = !self.options.boosts.is_empty();
         let recommendations = self.score(if everything { usize::MAX } else { n });
         let mut others = self.unmodelled.iter().peekable();
         let mut merged = Vec::with_capacity(recommendations.len() + self.unmodelled.len());
-        let unmodelled = |other: &Ranked<Bought>| Ranked {
+        let unmodelled = |other: &Ranked<BoughtUnmodelled>| Ranked {
             id: other.id.clone(),
             score: other.score,
-            why: Why::Unmodelled(other.why),
+            why: UserWhy::Unmodelled(other.why),
         };
         for recommendation in recommendations {
             let Ok(id) = ProductId::parse(self.model.priors.id(recommendation.product)) else { continue };
@@ -227,17 +227,17 @@ impl Ranking for ModelRanking<'_> {
             merged.push(Ranked {
                 id,
                 score: recommendation.total,
-                why: Why::Modelled(Box::new(recommendation)),
+                why: UserWhy::Modelled(Box::new(recommendation)),
             });
         }
         merged.extend(others.map(unmodelled));
         boosted(merged, self.options, Some(&self.model.priors), n)
     }
 
-    fn reasons(&self, why: &Why) -> Vec<Reason> {
+    fn reasons(&self, why: &UserWhy) -> Vec<Reason> {
         match why {
-            Why::Modelled(recommendation) => self.parts(recommendation),
-            Why::Unmodelled(bought) => {
+            UserWhy::Modelled(recommendation) => self.parts(recommendation),
+            UserWhy::Unmodelled(bought) => {
                 vec![Reason::bought_again(bought.times, bought.of_purchases, bought.last)]
             }
         }

@@ -24,28 +24,16 @@ pub(crate) enum ReasonKind {
 }
 
 impl ReasonKind {
-    pub(crate) const ALL: [Self; 7] = [
-        Self::BoughtAgain,
-        Self::BoughtNext,
-        Self::BoughtTogether,
-        Self::BoughtBySameShoppers,
-        Self::Popular,
-        Self::Pinned,
-        Self::Catalogue,
+    /// Each, with the metric that counts items of this source.
+    pub(crate) const METRICS: [(Self, &str); 7] = [
+        (Self::BoughtAgain, "ItemsBoughtAgain"),
+        (Self::BoughtNext, "ItemsBoughtNext"),
+        (Self::BoughtTogether, "ItemsBoughtTogether"),
+        (Self::BoughtBySameShoppers, "ItemsBoughtBySameShoppers"),
+        (Self::Popular, "ItemsPopular"),
+        (Self::Pinned, "ItemsPinned"),
+        (Self::Catalogue, "ItemsFromCatalogue"),
     ];
-
-    /// The metric that counts items of this source.
-    pub(crate) fn metric(self) -> &'static str {
-        match self {
-            Self::BoughtAgain => "ItemsBoughtAgain",
-            Self::BoughtNext => "ItemsBoughtNext",
-            Self::BoughtTogether => "ItemsBoughtTogether",
-            Self::BoughtBySameShoppers => "ItemsBoughtBySameShoppers",
-            Self::Popular => "ItemsPopular",
-            Self::Pinned => "ItemsPinned",
-            Self::Catalogue => "ItemsFromCatalogue",
-        }
-    }
 }
 
 /// A product that speaks for another one.

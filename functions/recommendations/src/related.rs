@@ -9,15 +9,14 @@ use nextbasket_http::ApiError;
 use nextbasket_recommender::{NeighbourRow, ProductIx, Window};
 
 use crate::State;
-use crate::answer::Answer;
 use crate::fill::{Ranked, Ranking, fill};
 use crate::list_options::ListOptions;
 use crate::live_model::{LiveModel, NamedRows};
 use crate::popular;
 use crate::ranking::{category_codes, in_categories};
 use crate::reason::{Evidence, Reason};
+use crate::recommendation_list::RecommendationList;
 
-/// How products are related.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Relation {
     /// In the same baskets.
@@ -67,7 +66,7 @@ pub(crate) async fn answer(
     product: &ProductId,
     relation: Relation,
     options: &ListOptions,
-) -> Result<Answer, ApiError> {
+) -> Result<RecommendationList, ApiError> {
     let model = state.models.live().await?;
     let ix = model.as_ref().and_then(|model| model.priors.index_of(product.as_str()));
     if ix.is_none() && state.cards.get(slice::from_ref(product)).await?.is_empty() {
@@ -98,7 +97,7 @@ struct RelatedRanking<'a> {
 }
 
 /// Why a product is in the list.
-enum Why {
+enum RelatedWhy {
     /// A neighbour of this relation, with the number of baskets or shoppers.
     Neighbour(Relation, u32),
     /// In this share of baskets.
@@ -106,9 +105,9 @@ enum Why {
 }
 
 impl Ranking for RelatedRanking<'_> {
-    type Why = Why;
+    type Why = RelatedWhy;
 
-    fn best(&self, n: usize) -> Vec<Ranked<Why>> {
+    fn best(&self, n: usize) -> Vec<Ranked<RelatedWhy>> {
         let Some(model) = &self.model else { return Vec::new() };
         let priors = &model.priors;
         let wanted = category_codes(priors, self.options);
@@ -121,7 +120,7 @@ impl Ranking for RelatedRanking<'_> {
                     && fits(neighbour.product)
                     && let Ok(id) = ProductId::parse(priors.id(neighbour.product))
                 {
-                    let why = Why::Neighbour(relation, neighbour.evidence);
+                    let why = RelatedWhy::Neighbour(relation, neighbour.evidence);
                     ranked.push(Ranked { id, score: f64::from(neighbour.score), why });
                 }
             }
@@ -131,20 +130,23 @@ impl Ranking for RelatedRanking<'_> {
         let others = others.filter_map(|product| popular::ranked(priors, Window::Scoring, product));
         ranked.truncate(n);
         let missing = n - ranked.len();
-        let popular =
-            |other: Ranked<f64>| Ranked { id: other.id, score: other.score, why: Why::Popular(other.why) };
+        let popular = |other: Ranked<f64>| Ranked {
+            id: other.id,
+            score: other.score,
+            why: RelatedWhy::Popular(other.why),
+        };
         ranked.extend(others.take(missing).map(popular));
         ranked
     }
 
-    fn reasons(&self, why: &Why) -> Vec<Reason> {
+    fn reasons(&self, why: &RelatedWhy) -> Vec<Reason> {
         match why {
-            Why::Neighbour(relation, count) => {
+            RelatedWhy::Neighbour(relation, count) => {
                 let name = self.row.as_ref().and_then(|row| row.name.clone());
                 let name = name.unwrap_or_else(|| self.product.to_string());
                 vec![relation.reason(Evidence { product_id: self.product.clone(), name, count: *count })]
             }
-            Why::Popular(popularity) => vec![Reason::popular(*popularity, Window::Scoring)],
+            RelatedWhy::Popular(popularity) => vec![Reason::popular(*popularity, Window::Scoring)],
         }
     }
 }

@@ -12,23 +12,23 @@ use crate::fill::Ranked;
 
 /// How the user bought a product.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Bought {
+pub(crate) struct BoughtUnmodelled {
     pub times: u32,
     pub of_purchases: u32,
     pub last: Timestamp,
 }
 
 /// Those of the user's products that the model has not seen, best first.
-pub(crate) fn rank(baskets: &[Basket], priors: Option<&Priors>) -> Vec<Ranked<Bought>> {
+pub(crate) fn rank(baskets: &[Basket], priors: Option<&Priors>) -> Vec<Ranked<BoughtUnmodelled>> {
     let decay =
         priors.map_or_else(|| Params::default().personal_decay, |priors| priors.params().personal_decay);
     let of_purchases = u32::try_from(baskets.len()).unwrap_or(u32::MAX);
-    let mut seen: HashMap<&ProductId, (f64, Bought)> = HashMap::new();
+    let mut seen: HashMap<&ProductId, (f64, BoughtUnmodelled)> = HashMap::new();
     let (mut weight, mut all) = (1.0, 0.0);
     for basket in baskets {
         for product in &basket.products {
             if priors.is_none_or(|priors| priors.index_of(product.as_str()).is_none()) {
-                let first = Bought { times: 0, of_purchases, last: basket.purchased_at };
+                let first = BoughtUnmodelled { times: 0, of_purchases, last: basket.purchased_at };
                 let (sum, bought) = seen.entry(product).or_insert((0.0, first));
                 *sum += weight;
                 bought.times += 1;

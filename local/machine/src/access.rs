@@ -9,15 +9,22 @@ mod file;
 mod signature;
 
 use std::fmt;
+use std::time::SystemTime;
 
+use axum::body::{Body, Bytes};
 use hmac::{Hmac, KeyInit, Mac};
+use http::request::Parts;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
+
+use crate::door::discard;
 
 pub(crate) use file::open as open_key_file;
 pub use file::{KeyError, read as read_key_file};
 pub use signature::sign;
-pub(crate) use signature::{Verdict, claimed, is_signed, verify};
+pub(crate) use signature::{Verdict, is_signed};
+use signature::{claimed, verify};
 
 /// An access key: an id, which is sent, and a secret, which is not.
 #[derive(Clone, PartialEq, Eq)]
@@ -64,6 +71,35 @@ impl AccessKey {
     #[must_use]
     pub fn derive(&self, purpose: &str) -> [u8; 32] {
         mac(self.secret.as_bytes(), purpose.as_bytes())
+    }
+}
+
+/// Why the body of a request was not accepted.
+pub(crate) enum UnacceptedBody {
+    Unsigned(Verdict),
+    TooLarge,
+    NotArrived,
+}
+
+/// The body, of up to so many bytes, of a request that must be signed with the key.
+pub(crate) async fn signed_body(
+    head: &Parts,
+    body: Body,
+    key: &AccessKey,
+    max_bytes: usize,
+) -> Result<Bytes, UnacceptedBody> {
+    // The body of a sender who does not even know the key's id is not kept.
+    if let Err(verdict) = claimed(head, key) {
+        discard(body).await;
+        return Err(UnacceptedBody::Unsigned(verdict));
+    }
+    let body = Limited::new(body, max_bytes).collect().await.map_err(|error| {
+        if error.is::<LengthLimitError>() { UnacceptedBody::TooLarge } else { UnacceptedBody::NotArrived }
+    })?;
+    let body = body.to_bytes();
+    match verify(head, &body, key, SystemTime::now()) {
+        Verdict::Good => Ok(body),
+        verdict => Err(UnacceptedBody::Unsigned(verdict)),
     }
 }
 

@@ -21,8 +21,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
-use http::Request;
 use http::request::Parts;
+use http::{HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -35,7 +35,7 @@ use crate::access::is_signed;
 use crate::server::Stopped;
 
 pub(crate) use body::discard;
-use body::{Paced, Watched};
+use body::{Paced, until_sent};
 pub(crate) use callers::{Foreign, host_is_foreign};
 use connections::{Connection, Connections};
 
@@ -47,7 +47,6 @@ pub struct ConnectionLimits {
     pub head: Duration,
     /// The time to send a body, in addition to what its bytes take at a kilobyte per second.
     pub body: Duration,
-    /// The number of connections at a time.
     pub connections: usize,
 }
 
@@ -66,7 +65,6 @@ pub(crate) enum Entrance {
     Signed(String),
 }
 
-/// The settings of one port's door.
 #[derive(Clone)]
 pub(crate) struct Door {
     pub(crate) entrance: Entrance,
@@ -152,7 +150,7 @@ impl Door {
                     }
                     None => answer(Request::from_parts(head, body), peer).await,
                 };
-                Ok::<_, Infallible>(response.map(|body| Body::new(Watched::new(body, waiting))))
+                Ok::<_, Infallible>(response.map(|body| until_sent(body, waiting)))
             }
         });
         let served = http1::Builder::new()
@@ -173,6 +171,15 @@ impl Door {
             }
         }
     }
+}
+
+pub(crate) fn response(status: StatusCode, media: Option<&'static str>, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    if let Some(media) = media {
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+    }
+    response
 }
 
 /// A client that disconnected before it was accepted does not matter; running out of file descriptors does.

@@ -31,7 +31,7 @@ pub(crate) use upkeep::{records_after, trim};
 pub const FULL_DISK: &str = "database or disk is full";
 
 /// How often expired items are looked for. AWS takes days at most; here a minute.
-const SWEEP: Duration = Duration::from_secs(60);
+pub(crate) const SWEEP: Duration = Duration::from_secs(60);
 
 /// The database's own schema makes every stream write read all earlier records; this index ends that.
 const STREAM_INDEX: &str = "CREATE INDEX IF NOT EXISTS nextbasket_stream_order \
@@ -56,24 +56,12 @@ pub struct DynamoDb {
 
 impl DynamoDb {
     /// Opens the storage and listens on `address`, which must be a loopback address; port 0 takes any free one.
-    ///
-    /// # Errors
-    /// [`DynamoDbError`] when the storage cannot be opened or the address cannot be listened on.
     pub fn start(storage: Storage, address: SocketAddr, key: &AccessKey) -> Result<Self, DynamoDbError> {
-        Self::serve(storage, Listening::on(address)?, key, ConnectionLimits::default())
+        Self::serve(storage, Listening::on(address)?, key, ConnectionLimits::default(), SWEEP)
     }
 
-    /// Like [`DynamoDb::start`], on a listener that is already bound.
+    /// Like [`DynamoDb::start`], on a listener that is already bound; expired items are looked for `every` so often.
     pub(crate) fn serve(
-        storage: Storage,
-        listening: Listening,
-        key: &AccessKey,
-        limits: ConnectionLimits,
-    ) -> Result<Self, DynamoDbError> {
-        Self::serve_sweeping(storage, listening, key, limits, SWEEP)
-    }
-
-    fn serve_sweeping(
         storage: Storage,
         listening: Listening,
         key: &AccessKey,
@@ -95,13 +83,11 @@ impl DynamoDb {
         Ok(DynamoDb { storage, database: Some(database), server: server? })
     }
 
-    /// The address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.server.address()
     }
 
-    /// The endpoint's URL for clients.
     #[must_use]
     pub fn endpoint_url(&self) -> String {
         format!("http://{}", self.address())
@@ -110,9 +96,6 @@ impl DynamoDb {
     /// While on, a commit does not wait for the disk: some ten times faster, safe against the process being killed,
     /// not against the machine losing power. Turning it off writes everything to disk once; from then on until the
     /// next start, power loss can take the last commits, but never leaves the file broken.
-    ///
-    /// # Errors
-    /// [`DynamoDbError::Storage`] when the database refuses.
     pub fn set_bulk_loading(&self, on: bool) -> Result<(), DynamoDbError> {
         let Some(database) = &self.database else { return Ok(()) };
         if on {
@@ -132,29 +115,20 @@ impl DynamoDb {
     }
 }
 
-/// Why the embedded DynamoDB cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum DynamoDbError {
-    /// The storage cannot be opened.
     #[error("database {path} cannot be opened: {reason}")]
     Open {
         /// The file, or `memory`.
         path: String,
-        /// What SQLite or dynoxide says.
         reason: String,
     },
-    /// The storage refused a change of its settings.
     #[error("database: {0}")]
     Storage(String),
-    /// The address cannot be listened on.
     #[error("DynamoDB endpoint: {0}")]
     Listen(#[from] ListenError),
-    /// The operating system gives no thread.
     #[error("DynamoDB endpoint: cannot start its threads: {source}")]
-    Thread {
-        /// The operating system's reason.
-        source: std::io::Error,
-    },
+    Thread { source: std::io::Error },
 }
 
 fn open(storage: &Storage) -> Result<Database, DynamoDbError> {
@@ -234,8 +208,7 @@ Resources:
         let start = move || {
             let listening = Listening::on("127.0.0.1:0".parse().unwrap()).unwrap();
             let every = Duration::from_millis(20);
-            DynamoDb::serve_sweeping(Storage::Memory, listening, &signing, ConnectionLimits::default(), every)
-                .unwrap()
+            DynamoDb::serve(Storage::Memory, listening, &signing, ConnectionLimits::default(), every).unwrap()
         };
         let database = tokio::task::spawn_blocking(start).await.unwrap();
         let client = Client::new(&sdk_config(&database.endpoint_url(), &key));

@@ -106,14 +106,11 @@ impl Default for Role {
     }
 }
 
-/// Whether a process has a folder open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FolderState {
-    /// No process has it open.
     Closed,
     /// A process that is starting or about to end.
     Changing,
-    /// A process that is ready.
     Open(FolderHost),
 }
 
@@ -182,9 +179,6 @@ impl Folder {
     }
 
     /// Marks the folder as complete: from now on, a folder without its database is damaged.
-    ///
-    /// # Errors
-    /// [`FolderError::Io`] if the folder cannot be written.
     pub fn complete(&self) -> Result<(), FolderError> {
         let marker = self.path.join(MARKER);
         let marked = fs::read(&marker).map_err(|source| io(&marker, source))?;
@@ -202,17 +196,11 @@ impl Folder {
     }
 
     /// Writes for other processes where this one serves the folder.
-    ///
-    /// # Errors
-    /// [`FolderError::Io`] when the file cannot be written.
     pub fn announce(&self, server: &FolderHost) -> Result<(), FolderError> {
         self.write_json(SERVER, server)
     }
 
     /// Removes the announcement.
-    ///
-    /// # Errors
-    /// [`FolderError::Io`] when the file is there and cannot be removed.
     pub fn withdraw(&self) -> Result<(), FolderError> {
         let path = self.path.join(SERVER);
         match fs::rename(&path, self.path.join(LAST_SERVER)) {
@@ -229,9 +217,6 @@ impl Folder {
 }
 
 /// The process that has the folder at `path` open, if one is ready. Files that a killed process left are ignored.
-///
-/// # Errors
-/// [`FolderError::Io`] when the folder is there and cannot be read.
 pub fn running_server(path: &Path) -> Result<Option<FolderHost>, FolderError> {
     Ok(match folder_state(path)? {
         FolderState::Open(server) => Some(server),
@@ -240,9 +225,6 @@ pub fn running_server(path: &Path) -> Result<Option<FolderHost>, FolderError> {
 }
 
 /// Whether a process has the folder at `path` open.
-///
-/// # Errors
-/// [`FolderError::Io`] if the folder exists and cannot be read.
 pub fn folder_state(path: &Path) -> Result<FolderState, FolderError> {
     if !path.join("lock").exists() {
         return Ok(FolderState::Closed);
@@ -256,23 +238,19 @@ pub fn folder_state(path: &Path) -> Result<FolderState, FolderError> {
     }
 }
 
-/// Why a data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// Another process has it open.
     #[error("data folder {path} is in use{}: stop that process, or name another folder with --data", by(.server.as_deref()))]
     InUse {
         path: PathBuf,
         /// Who has it open, when that is a server that is ready.
         server: Option<Box<FolderHost>>,
     },
-    /// Another version made it.
     #[error(
         "data folder {path} has format {found}, created by {created_by}, and this version reads format {FORMAT}: \
          use the version that created it, or import into a new folder"
     )]
     OtherFormat { path: PathBuf, found: u32, created_by: String },
-    /// Its format cannot be read.
     #[error(
         "{path} is damaged: {reason}. Restore the file from a copy of the folder, or import into a new folder."
     )]
@@ -290,7 +268,6 @@ pub enum FolderError {
         path = .path.display()
     )]
     Incomplete { path: PathBuf, file: String, problem: &'static str },
-    /// It holds other files.
     #[error(
         "folder {path} is not empty and not a data folder of nextbasket: name a new or an empty folder with --data"
     )]
@@ -301,13 +278,8 @@ pub enum FolderError {
          own with --data."
     )]
     Open { path: PathBuf, source: std::io::Error },
-    /// The operating system refused.
     #[error("{path}: {source}")]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Io { path: PathBuf, source: std::io::Error },
 }
 
 fn by(server: Option<&FolderHost>) -> String {

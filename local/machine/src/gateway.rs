@@ -19,7 +19,7 @@ use axum::response::Response;
 use http::StatusCode;
 use http_body_util::BodyExt;
 
-use crate::door::{ConnectionLimits, Door, Entrance, Foreign};
+use crate::door::{self, ConnectionLimits, Door, Entrance, Foreign};
 use crate::invoke::{HttpFunction, InvocationError, invoke, request_id};
 use crate::listen::{ListenError, Listening};
 use crate::server::ServerTask;
@@ -45,7 +45,6 @@ impl Default for GatewayOptions {
     }
 }
 
-/// A running HTTP front end.
 pub struct Gateway(ServerTask);
 
 impl Gateway {
@@ -90,7 +89,6 @@ impl Gateway {
         Ok(Gateway(server?))
     }
 
-    /// The address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.0.address()
@@ -102,19 +100,13 @@ impl Gateway {
     }
 }
 
-/// Why the HTTP front end cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
     #[error("HTTP API: {0}")]
     Listen(#[from] ListenError),
     /// A route leads to a function that nobody gave.
     #[error("route {route}: the function {function} has no handler")]
-    NoFunction {
-        route: String,
-        /// The function's logical id.
-        function: String,
-    },
-    /// A route's key is none.
+    NoFunction { route: String, function: String },
     #[error("invalid route {key:?}: expected METHOD /path, with {{name}} or a last {{name+}}, or $default")]
     Route { key: String },
 }
@@ -200,10 +192,5 @@ async fn read(mut body: Body, limit: usize) -> Result<Vec<u8>, Unread> {
 }
 
 fn message(status: StatusCode, text: &str) -> Response {
-    let mut response = Response::new(Body::from(serde_json::json!({ "message": text }).to_string()));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
-    response
+    door::response(status, Some("application/json"), serde_json::json!({ "message": text }).to_string())
 }

@@ -9,19 +9,17 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::Request;
 use axum::response::Response;
 use futures::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
-use crate::access::{AccessKey, Verdict, claimed, verify};
-use crate::door::{ConnectionLimits, Door, Entrance, Foreign, discard};
+use crate::access::{AccessKey, UnacceptedBody, Verdict, signed_body};
+use crate::door::{ConnectionLimits, Door, Entrance, Foreign, response};
 use crate::invoke::request_id;
 use crate::listen::{ListenError, Listening};
 use crate::server::ServerTask;
@@ -35,7 +33,6 @@ const MOST_EVENT: usize = 1024 * 1024;
 /// A function by its work: from a payload, which is JSON, to an answer, which is JSON too.
 pub type Invocable = Arc<dyn Fn(Bytes) -> BoxFuture<'static, Result<Vec<u8>, FunctionError>> + Send + Sync>;
 
-/// Functions by name.
 pub type Functions = HashMap<String, Invocable>;
 
 /// A function from an async closure.
@@ -53,43 +50,28 @@ where
 pub struct FunctionError {
     /// The kind, such as `Runtime.ExitError`.
     pub error_type: String,
-    /// What went wrong.
     pub error_message: String,
 }
 
 impl FunctionError {
-    /// An error of a kind.
     #[must_use]
     pub fn new(error_type: impl Into<String>, error_message: impl Into<String>) -> Self {
         FunctionError { error_type: error_type.into(), error_message: error_message.into() }
     }
 }
 
-pub(crate) struct Lambda(ServerTask);
-
-impl Lambda {
-    pub(crate) fn start(
-        functions: Functions,
-        address: SocketAddr,
-        key: AccessKey,
-        limits: ConnectionLimits,
-    ) -> Result<Self, ListenError> {
-        let door = Door { entrance: Entrance::Signed(key.id().to_owned()), limits, refusal: foreign };
-        let front = Arc::new(LambdaState { functions, key });
-        let server = ServerTask::start("the local Lambda", Listening::on(address)?, |listener, stopped| {
-            door.serve(listener, stopped, move |request, _| called(Arc::clone(&front), request))
-        });
-        server.map(Self)
-    }
-
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.0.address()
-    }
-
-    /// Takes no more calls and lets those that are under way finish, for up to five seconds.
-    pub(crate) async fn stop(self) {
-        self.0.stop("invocations").await;
-    }
+/// Serves `Invoke` for these functions.
+pub(crate) fn serve(
+    functions: Functions,
+    address: SocketAddr,
+    key: AccessKey,
+    limits: ConnectionLimits,
+) -> Result<ServerTask, ListenError> {
+    let door = Door { entrance: Entrance::Signed(key.id().to_owned()), limits, refusal: foreign };
+    let front = Arc::new(LambdaState { functions, key });
+    ServerTask::start("the local Lambda", Listening::on(address)?, |listener, stopped| {
+        door.serve(listener, stopped, move |request, _| called(Arc::clone(&front), request))
+    })
 }
 
 struct LambdaState {
@@ -105,20 +87,14 @@ fn foreign(foreign: Foreign) -> Response {
 /// Checks the signature and finds the function's name.
 async fn called(front: Arc<LambdaState>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    let mut verdict = claimed(&head, &front.key);
-    if verdict != Verdict::Good {
-        discard(body).await;
-        return unsigned(&verdict);
-    }
-    let Ok(payload) = Limited::new(body, 4 * MOST).collect().await else {
-        let said = format!("the payload is too large or did not arrive; the limit is {MOST} bytes");
-        return refusal(StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException", &said);
+    let payload = match signed_body(&head, body, &front.key, 4 * MOST).await {
+        Ok(payload) => payload,
+        Err(UnacceptedBody::Unsigned(verdict)) => return unsigned(&verdict),
+        Err(UnacceptedBody::TooLarge | UnacceptedBody::NotArrived) => {
+            let said = format!("the payload is too large or did not arrive; the limit is {MOST} bytes");
+            return refusal(StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException", &said);
+        }
     };
-    let payload = payload.to_bytes();
-    verdict = verify(&head, &payload, &front.key, SystemTime::now());
-    if verdict != Verdict::Good {
-        return unsigned(&verdict);
-    }
     let path = head.uri.path().strip_prefix("/2015-03-31/functions/");
     let name = path.and_then(|path| path.strip_suffix("/invocations")).filter(|name| !name.contains('/'));
     let name = name.and_then(|name| percent_decode_str(name).decode_utf8().ok());
@@ -126,7 +102,7 @@ async fn called(front: Arc<LambdaState>, request: Request) -> Response {
         Some(name) if head.method == Method::POST => {
             invoke(&front.functions, &name, &head.headers, payload).await
         }
-        _ => response(StatusCode::NOT_FOUND, Vec::new()),
+        _ => answered(StatusCode::NOT_FOUND, Vec::new()),
     }
 }
 
@@ -165,9 +141,9 @@ async fn invoke(functions: &Functions, name: &str, headers: &HeaderMap, payload:
                     tracing::error!(function = name, error = %e, "an asynchronous invocation failed");
                 }
             });
-            response(StatusCode::ACCEPTED, Vec::new())
+            answered(StatusCode::ACCEPTED, Vec::new())
         }
-        Some("DryRun") => response(StatusCode::NO_CONTENT, Vec::new()),
+        Some("DryRun") => answered(StatusCode::NO_CONTENT, Vec::new()),
         Some(other) => {
             let said = format!("{other} is no way to invoke a function");
             refusal(StatusCode::BAD_REQUEST, "InvalidParameterValueException", &said)
@@ -194,10 +170,10 @@ fn outcome(outcome: Outcome) -> Result<Vec<u8>, FunctionError> {
 
 fn answer(running: Outcome) -> Response {
     match outcome(running) {
-        Ok(payload) => response(StatusCode::OK, payload),
+        Ok(payload) => answered(StatusCode::OK, payload),
         Err(e) => {
             let said = json!({ "errorType": e.error_type, "errorMessage": e.error_message });
-            let mut response = response(StatusCode::OK, said.to_string().into_bytes());
+            let mut response = answered(StatusCode::OK, said.to_string().into_bytes());
             response.headers_mut().insert("x-amz-function-error", HeaderValue::from_static("Unhandled"));
             response
         }
@@ -206,16 +182,14 @@ fn answer(running: Outcome) -> Response {
 
 fn refusal(status: StatusCode, kind: &'static str, said: &str) -> Response {
     let said: Value = json!({ "Type": "User", "Message": said });
-    let mut response = response(status, said.to_string().into_bytes());
+    let mut response = answered(status, said.to_string().into_bytes());
     response.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(kind));
     response
 }
 
-fn response(status: StatusCode, payload: Vec<u8>) -> Response {
-    let mut response = Response::new(Body::from(payload));
-    *response.status_mut() = status;
+fn answered(status: StatusCode, payload: Vec<u8>) -> Response {
+    let mut response = response(status, Some("application/json"), payload);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert("x-amz-executed-version", HeaderValue::from_static("$LATEST"));
     if let Ok(id) = HeaderValue::try_from(request_id()) {
         headers.insert("x-amzn-requestid", id);

@@ -4,19 +4,15 @@ use std::net::{SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// The address is open to other machines.
     #[error(
         "{address} is not a loopback address: the HTTP API checks no credentials here, so only this machine may call it. \
          Use 127.0.0.1 or [::1]."
     )]
     NotLoopback { address: SocketAddr },
-    /// Another program listens there.
     #[error("{address} is taken by another program: stop it, or use another port (0 takes any free one)")]
     Taken { address: SocketAddr },
-    /// The operating system refused for another reason.
     #[error("cannot listen on {address}: {source}")]
     Refused { address: SocketAddr, source: std::io::Error },
 }

@@ -16,10 +16,11 @@ use crate::folder::{
 };
 use crate::gateway::{Gateway, GatewayError, GatewayOptions};
 use crate::invoke::{HttpFunction, StreamFunction};
-use crate::lambda::{Functions, Lambda};
+use crate::lambda::{self, Functions};
 use crate::listen::{ListenError, Listening};
 use crate::s3::{S3, S3Error, s3_config};
 use crate::schedules::{ExpressionError, Now, Schedules, Starter};
+use crate::server::ServerTask;
 use crate::streams::{self, EventSourceMapping, MappingPace, MappingParts, StreamError, Wake};
 use crate::template::{Template, TemplateError};
 
@@ -29,7 +30,6 @@ const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)
 /// How often old stream records are looked for.
 const UPKEEP: Duration = Duration::from_secs(60 * 60);
 
-/// What a machine is started with.
 #[derive(Debug, Clone)]
 pub struct MachineOptions {
     pub template: String,
@@ -79,7 +79,7 @@ pub struct Machine {
     s3: S3,
     sdk_config: SdkConfig,
     gateways: Vec<Gateway>,
-    lambdas: Vec<Lambda>,
+    lambdas: Vec<ServerTask>,
     mappings: Vec<EventSourceMapping>,
     schedules: Option<Schedules>,
     wake: Wake,
@@ -97,9 +97,6 @@ impl Drop for Machine {
 
 impl Machine {
     /// Opens the data folder, starts DynamoDB and S3 and makes the template's tables and buckets.
-    ///
-    /// # Errors
-    /// [`MachineError`]: the template, the folder, the storage, a table or a bucket is not as it must be.
     pub async fn start(options: MachineOptions) -> Result<Self, MachineError> {
         let template = Template::parse(&options.template, &options.stack_name)?;
         // This comes first, so that a port that is in use leaves no new folder behind. If the folder's own server
@@ -118,7 +115,7 @@ impl Machine {
         let s3_listening =
             Listening::on(options.s3_listen).map_err(|error| taken(S3Error::from(error).into()))?;
         let (data, missing, limits) = (options.data, options.missing, options.limits);
-        let (folder, key) = tokio::task::spawn_blocking(move || {
+        let (folder, key) = blocking(move || {
             let folder = data.map(|data| Folder::open(&data, missing)).transpose()?;
             let key = match &folder {
                 Some(folder) => open_key_file(folder.path())?,
@@ -126,28 +123,24 @@ impl Machine {
             };
             Ok::<_, MachineError>((folder, key))
         })
-        .await
-        .map_err(|e| MachineError::Crashed(e.to_string()))??;
+        .await?;
         let storage = match &folder {
             Some(folder) => Storage::File(folder.path().join(DATABASE)),
             None => Storage::Memory,
         };
         // Opening a large file and starting a runtime both block.
         let signing = key.clone();
-        let dynamodb = tokio::task::spawn_blocking(move || {
-            DynamoDb::serve(storage, dynamodb_listening, &signing, limits)
-        })
-        .await
-        .map_err(|e| MachineError::Crashed(e.to_string()))??;
+        let dynamodb =
+            blocking(move || DynamoDb::serve(storage, dynamodb_listening, &signing, limits, dynamodb::SWEEP))
+                .await?;
         let (objects, buckets) = (folder.as_ref().map(|f| f.path().join(OBJECTS)), template.buckets.clone());
         let signing = key.clone();
-        let s3 = tokio::task::spawn_blocking(move || {
+        let s3 = blocking(move || {
             let s3 = S3::serve(objects.as_deref(), s3_listening, &signing, limits)?;
             buckets.iter().try_for_each(|bucket| s3.create_bucket(&bucket.name))?;
             Ok::<_, S3Error>(s3)
         })
-        .await
-        .map_err(|e| MachineError::Crashed(e.to_string()))??;
+        .await?;
         let sdk_config = dynamodb::sdk_config(&dynamodb.endpoint_url(), &key);
         dynamodb::create_tables(&aws_sdk_dynamodb::Client::new(&sdk_config), &template.tables).await?;
         if let Some(folder) = &folder {
@@ -173,7 +166,6 @@ impl Machine {
         })
     }
 
-    /// What the template says.
     #[must_use]
     pub fn template(&self) -> &Template {
         &self.template
@@ -185,7 +177,6 @@ impl Machine {
         &self.dynamodb
     }
 
-    /// The object storage, for its address.
     #[must_use]
     pub fn s3(&self) -> &S3 {
         &self.s3
@@ -232,9 +223,6 @@ impl Machine {
 
     /// Serves the template's routes on `address`, a loopback address, until the machine stops. `functions` holds the
     /// handlers by logical id or binary. Answers the address that it listens on.
-    ///
-    /// # Errors
-    /// [`GatewayError`] when the address cannot be listened on or a route's function is not given.
     pub async fn gateway(
         &mut self,
         address: SocketAddr,
@@ -257,20 +245,14 @@ impl Machine {
 
     /// Serves Lambda's `Invoke` for these functions on a port of its own until the machine stops. Answers the address,
     /// for a client made from [`dynamodb::sdk_config`] with it as its endpoint.
-    ///
-    /// # Errors
-    /// [`ListenError`] when there is no port to listen on.
     pub async fn lambda(&mut self, functions: Functions) -> Result<SocketAddr, ListenError> {
-        let lambda = Lambda::start(functions, ANY_PORT, self.key.clone(), self.limits)?;
+        let lambda = lambda::serve(functions, ANY_PORT, self.key.clone(), self.limits)?;
         let address = lambda.address();
         self.lambdas.push(lambda);
         Ok(address)
     }
 
     /// Runs the template's mapping to a function, by logical id or binary, until the machine stops.
-    ///
-    /// # Errors
-    /// [`StreamError`] when the template has no such mapping or the stream cannot be read.
     pub async fn mapping(
         &mut self,
         function: &str,
@@ -299,9 +281,6 @@ impl Machine {
     }
 
     /// Starts what the template's schedules say, with `starter`, until the machine stops.
-    ///
-    /// # Errors
-    /// [`ExpressionError`] of a schedule whose expression is none.
     pub fn schedules(&mut self, now: Now, starter: Starter) -> Result<(), ExpressionError> {
         let folder = self.folder.as_ref().map(Folder::path);
         self.schedules = Some(Schedules::start(&self.template.schedules, folder, now, starter)?);
@@ -315,9 +294,6 @@ impl Machine {
     }
 
     /// Tells other processes where this one answers HTTP requests. Without a data folder there is nobody to tell.
-    ///
-    /// # Errors
-    /// [`FolderError::Io`] when the folder cannot be written.
     pub fn announce(&self, http: SocketAddr, role: Role) -> Result<(), FolderError> {
         let Some(folder) = &self.folder else { return Ok(()) };
         folder.announce(&FolderHost {
@@ -343,12 +319,22 @@ impl Machine {
             mapping.stop().await;
         }
         for lambda in std::mem::take(&mut self.lambdas) {
-            lambda.stop().await;
+            lambda.stop("invocations").await;
         }
         self.s3.stop().await;
         self.dynamodb.stop().await;
         withdrawn
     }
+}
+
+async fn blocking<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, MachineError>
+where
+    T: Send + 'static,
+    E: Send + 'static,
+    MachineError: From<E>,
+{
+    let done = tokio::task::spawn_blocking(work).await.map_err(|e| MachineError::Crashed(e.to_string()))?;
+    Ok(done?)
 }
 
 /// Lets go of stream records that no mapping needs any more; the file would otherwise hold every change ever made.
@@ -376,7 +362,6 @@ fn trim(folder: &Path, template: &Template, now: SystemTime) -> rusqlite::Result
     Ok(())
 }
 
-/// Why a machine cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum MachineError {
     #[error(transparent)]
@@ -393,7 +378,6 @@ pub enum MachineError {
     Http(#[source] ListenError),
     #[error(transparent)]
     Table(#[from] TableSetupError),
-    /// The object storage, or a bucket.
     #[error(transparent)]
     S3(#[from] S3Error),
     /// A thread of the machine's own ended with a panic.

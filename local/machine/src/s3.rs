@@ -34,18 +34,17 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use axum::Router;
-use axum::body::Body;
 use axum::error_handling::HandleError;
 use axum::response::Response;
 use futures::future::BoxFuture;
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::service::S3ServiceBuilder;
 use tempfile::TempDir;
 use tower_service::Service;
 
 use crate::access::AccessKey;
-use crate::door::{ConnectionLimits, Door, Entrance, Foreign};
+use crate::door::{ConnectionLimits, Door, Entrance, Foreign, response};
 use crate::listen::{ListenError, Listening};
 use crate::server::{ServerThreads, Threads};
 
@@ -66,9 +65,6 @@ pub struct S3 {
 impl S3 {
     /// Opens `folder`, or makes one that is gone when this is dropped, and listens on `address`, which must be a
     /// loopback address; port 0 takes any free one.
-    ///
-    /// # Errors
-    /// [`S3Error`] when the folder cannot be used or the address cannot be listened on.
     pub fn start(folder: Option<&Path>, address: SocketAddr, key: &AccessKey) -> Result<Self, S3Error> {
         Self::serve(folder, Listening::on(address)?, key, ConnectionLimits::default())
     }
@@ -101,13 +97,11 @@ impl S3 {
         Ok(S3 { server: server?, store, _temporary: temporary })
     }
 
-    /// The address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.server.address()
     }
 
-    /// The endpoint's URL for clients.
     #[must_use]
     pub fn endpoint_url(&self) -> String {
         format!("http://{}", self.address())
@@ -134,28 +128,18 @@ impl S3 {
     }
 }
 
-/// Why the embedded S3 cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum S3Error {
-    /// No temporary folder can be made.
     #[error("the local S3 has no folder: {0}")]
     NoFolder(#[source] std::io::Error),
-    /// The folder cannot be used.
     #[error("S3 endpoint: cannot open {path}: {reason}")]
-    Open {
-        path: String,
-        /// What the operating system or SQLite says.
-        reason: String,
-    },
+    Open { path: String, reason: String },
     #[error("S3 endpoint: index: {0}")]
     Storage(String),
-    /// The name is none for a bucket.
     #[error("invalid bucket name {name:?}: expected 3 to 63 lower-case letters, digits, dots and hyphens")]
     BucketName { name: String },
-    /// The address cannot be listened on.
     #[error("S3 endpoint: {0}")]
     Listen(#[from] ListenError),
-    /// The operating system gives no thread.
     #[error("S3 endpoint: cannot start its threads: {0}")]
     Thread(#[source] std::io::Error),
 }
@@ -166,10 +150,7 @@ fn refusal(foreign: Foreign) -> Response {
     let said = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>AccessDenied</Code><Message>{reason}</Message></Error>"
     );
-    let mut response = Response::new(Body::from(said));
-    *response.status_mut() = StatusCode::FORBIDDEN;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
-    response
+    response(StatusCode::FORBIDDEN, Some("application/xml"), said)
 }
 
 /// An authentication provider that knows one key.

@@ -44,7 +44,7 @@ impl Drop for Schedules {
 }
 
 /// A schedule, and when it was due last or first seen.
-struct Kept {
+struct KeptSchedule {
     schedule: Schedule,
     expression: ScheduleExpression,
     last: DateTime<Utc>,
@@ -52,9 +52,6 @@ struct Kept {
 
 impl Schedules {
     /// Starts what is due from now on, and what was due since the folder's last machine ended.
-    ///
-    /// # Errors
-    /// [`ExpressionError`] of a schedule whose expression is none.
     pub fn start(
         schedules: &[Schedule],
         folder: Option<&Path>,
@@ -68,14 +65,14 @@ impl Schedules {
             let expression =
                 ScheduleExpression::parse(&schedule.expression).map_err(|error| error.of(&schedule.name))?;
             let last = known.get(&schedule.name).copied().unwrap_or_else(|| now());
-            kept.push(Kept { schedule: schedule.clone(), expression, last });
+            kept.push(KeptSchedule { schedule: schedule.clone(), expression, last });
         }
         keep(file.as_deref(), &kept);
         Ok(Self(tokio::spawn(run(kept, file, now, starter))))
     }
 }
 
-async fn run(mut kept: Vec<Kept>, file: Option<PathBuf>, now: Now, starter: Starter) {
+async fn run(mut kept: Vec<KeptSchedule>, file: Option<PathBuf>, now: Now, starter: Starter) {
     loop {
         let mut wait = LOOK;
         for at in 0..kept.len() {
@@ -114,7 +111,7 @@ fn read(file: &Path) -> BTreeMap<String, DateTime<Utc>> {
     kept.into_iter().filter_map(|(name, text)| Some((name, time(text)?))).collect()
 }
 
-fn keep(file: Option<&Path>, kept: &[Kept]) {
+fn keep(file: Option<&Path>, kept: &[KeptSchedule]) {
     let Some(file) = file else { return };
     let times: BTreeMap<&str, String> =
         kept.iter().map(|one| (one.schedule.name.as_str(), one.last.to_rfc3339())).collect();

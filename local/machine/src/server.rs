@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -21,8 +22,9 @@ pub(crate) type Stopped = BoxFuture<'static, ()>;
 /// A server on a runtime of its own. Dropping it stops it as [`ServerThreads::stop`] does.
 pub(crate) struct ServerThreads {
     address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<thread::JoinHandle<()>>,
+    /// The server's name in sentences.
+    server: &'static str,
+    running: Option<(Runtime, ServerTask)>,
 }
 
 /// What a server's threads are called, and how many of them serve.
@@ -38,8 +40,8 @@ impl ServerThreads {
     pub(crate) fn start<E, R, F>(
         threads: &Threads,
         listening: Listening,
-        no_thread: impl Fn(std::io::Error) -> E,
-        serve: impl FnOnce(TcpListener, Stopped) -> F + Send + 'static,
+        no_thread: impl FnOnce(std::io::Error) -> E,
+        serve: impl FnOnce(TcpListener, Stopped) -> F,
     ) -> Result<Self, E>
     where
         E: From<ListenError>,
@@ -52,30 +54,12 @@ impl ServerThreads {
             .thread_name(name)
             .enable_all()
             .build()
-            .map_err(&no_thread)?;
+            .map_err(no_thread)?;
         let address = listening.address();
-        let listener = runtime.block_on(async { listening.into_tokio() })?;
-        let (stop, stopped) = oneshot::channel::<()>();
-        let (begin_grace, grace) = oneshot::channel::<()>();
-        let stopped = async move {
-            let _sender_dropped = stopped.await;
-            let _gone = begin_grace.send(());
-        };
-        let late = async {
-            let _begun = grace.await;
-            tokio::time::sleep(GRACE).await;
-        };
-        let run = async move {
-            tokio::select! {
-                result = serve(listener, Box::pin(stopped)).into_future() => {
-                    if let Err(e) = result { tracing::error!(error = %e, "{server} ended") }
-                }
-                () = late => tracing::warn!("requests to {server} were cut off"),
-            }
-        };
-        let thread = thread::Builder::new().name(name.to_owned());
-        let thread = thread.spawn(move || runtime.block_on(run)).map_err(no_thread)?;
-        Ok(Self { address, stop: Some(stop), thread: Some(thread) })
+        let entered = runtime.enter();
+        let task = ServerTask::start(server, listening, serve)?;
+        drop(entered);
+        Ok(Self { address, server, running: Some((runtime, task)) })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -84,23 +68,26 @@ impl ServerThreads {
 
     /// Lets running requests finish, for up to five seconds.
     pub(crate) async fn stop(&mut self) {
-        let (stop, thread) = (self.stop.take(), self.thread.take());
-        let _ended = tokio::task::spawn_blocking(move || halt(stop, thread)).await;
+        let _ended = tokio::task::spawn_blocking(self.halt()).await;
+    }
+
+    /// Stops it, blocking the thread that calls this.
+    fn halt(&mut self) -> impl FnOnce() + Send + use<> {
+        let (running, requests) = (self.running.take(), format!("requests to {}", self.server));
+        move || {
+            if let Some((runtime, task)) = running {
+                runtime.block_on(task.stop(&requests));
+            }
+        }
     }
 }
 
 impl Drop for ServerThreads {
     fn drop(&mut self) {
-        halt(self.stop.take(), self.thread.take());
-    }
-}
-
-fn halt(stop: Option<oneshot::Sender<()>>, thread: Option<thread::JoinHandle<()>>) {
-    if let Some(stop) = stop {
-        let _gone = stop.send(());
-    }
-    if let Some(thread) = thread {
-        let _panicked = thread.join();
+        if self.running.is_some() {
+            // On a thread of its own: asynchronous code may be what drops it, and that cannot wait for a runtime.
+            let _panicked = thread::spawn(self.halt()).join();
+        }
     }
 }
 

@@ -33,6 +33,7 @@ pub use dead_letters::DeadLetters;
 
 use checkpoint::Checkpoints;
 use delivery::Delivery;
+use reader::{Shard, ShardReader};
 use trouble::Trouble;
 
 /// How long a stop waits for batches that are under way.
@@ -84,7 +85,6 @@ pub struct MappingProgress {
     pub under_way: usize,
 }
 
-/// What a mapping is made of.
 pub(crate) struct MappingParts {
     pub(crate) client: Client,
     pub(crate) mapping: StreamMapping,
@@ -102,22 +102,33 @@ pub(crate) struct MappingParts {
 /// A running mapping. Clones are handles to the same one.
 #[derive(Clone)]
 pub struct EventSourceMapping {
-    shared: Arc<Shared>,
+    shared: Arc<SharedMapping>,
+    tasks: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
 
-struct Shared {
-    name: String,
-    table: String,
-    stream_arn: String,
+/// What a mapping's handles, readers and lanes share.
+struct SharedMapping {
     client: Client,
-    checkpoints: Arc<Checkpoints>,
-    dead_letters: Arc<DeadLetters>,
-    trouble: Arc<Trouble>,
+    mapping: StreamMapping,
+    table: TableTemplate,
+    function: Function,
+    handler: StreamFunction,
+    stream_arn: String,
     database: Option<PathBuf>,
-    patience: Duration,
+    pace: MappingPace,
     wake: Wake,
+    checkpoints: Checkpoints,
+    dead_letters: DeadLetters,
+    trouble: Trouble,
     stop: watch::Sender<bool>,
-    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl SharedMapping {
+    async fn stopped(&self) {
+        let mut stop = self.stop.subscribe();
+        // The sender is in `self`, so it cannot close.
+        let _stopped = stop.wait_for(|stopped| *stopped).await;
+    }
 }
 
 impl EventSourceMapping {
@@ -134,68 +145,44 @@ impl EventSourceMapping {
                 checkpoints.begin_after(&shard.id, shard.last)?;
             }
         }
-        let checkpoints = Arc::new(checkpoints);
-        let dead_letters = Arc::new(DeadLetters::open(folder.as_deref()));
-        let trouble = Arc::new(Trouble::default());
-        let (stop, stopped) = watch::channel(false);
-        let shared = Arc::new(Shared {
-            name: mapping.name.clone(),
-            table: table.name.clone(),
-            stream_arn: stream_arn.clone(),
-            client: client.clone(),
-            checkpoints: Arc::clone(&checkpoints),
-            dead_letters: Arc::clone(&dead_letters),
-            trouble: Arc::clone(&trouble),
+        let shared = Arc::new(SharedMapping {
+            checkpoints,
+            dead_letters: DeadLetters::open(folder.as_deref()),
+            trouble: Trouble::default(),
+            stop: watch::Sender::new(false),
+            client,
+            mapping,
+            table,
+            function,
+            handler,
+            stream_arn,
             database,
-            patience: pace.patience,
-            wake: wake.clone(),
-            stop,
-            tasks: Mutex::new(Vec::new()),
+            pace,
+            wake,
         });
         let mut tasks = Vec::new();
-        for shard in shards {
+        for Shard { id: shard, .. } in shards {
             let delivery = Arc::new(Delivery {
-                mapping: mapping.clone(),
-                function: function.clone(),
-                handler: handler.clone(),
-                stream_arn: stream_arn.clone(),
-                shard: shard.id.clone(),
-                pace,
-                checkpoints: Arc::clone(&checkpoints),
-                dead_letters: Arc::clone(&dead_letters),
-                trouble: Arc::clone(&trouble),
-                stopped: stopped.clone(),
+                shared: Arc::clone(&shared),
+                shard: shard.clone(),
                 started: SystemTime::now(),
             });
             let mut lanes = Vec::new();
-            for _ in 0..mapping.parallelization {
+            for _ in 0..shared.mapping.parallelization {
                 let (lane, task) = lane::start(Arc::clone(&delivery));
                 lanes.push(lane);
                 tasks.push(task);
             }
-            let reader = reader::ShardReader {
-                client: client.clone(),
-                stream_arn: stream_arn.clone(),
-                shard: shard.id,
-                partition_key: table.partition_key().to_owned(),
-                page: i32::try_from(mapping.batch_size.min(reader::LARGEST_PAGE)).unwrap_or(i32::MAX),
-                pace,
-                checkpoints: Arc::clone(&checkpoints),
-                trouble: Arc::clone(&trouble),
-                lanes,
-                wake: wake.0.subscribe(),
-                stopped: stopped.clone(),
-            };
+            let reader = ShardReader { shared: Arc::clone(&shared), shard, lanes };
             tasks.push(tokio::spawn(reader.run()));
         }
-        *shared.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
-        Ok(EventSourceMapping { shared })
+        Ok(EventSourceMapping { shared, tasks: Arc::new(Mutex::new(tasks)) })
     }
 
     /// The mapping's name in the template.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.shared.name
+        &self.shared.mapping.name
     }
 
     /// Waits until every record that the stream has now was taken by the function or given up.
@@ -204,21 +191,20 @@ impl EventSourceMapping {
     /// [`StreamError`] if the stream cannot be described, or the mapping stops first or makes no progress.
     pub async fn drain(&self) -> Result<(), StreamError> {
         let shared = &self.shared;
-        for shard in reader::shards(&shared.client, &shared.table, &shared.stream_arn).await? {
+        for shard in reader::shards(&shared.client, &shared.table.name, &shared.stream_arn).await? {
             let Some(last) = shard.last else { continue };
             let mut changes = shared.checkpoints.changes();
-            let mut stopped = shared.stop.subscribe();
             shared.wake.wake();
             while shared.checkpoints.of(&shard.id).is_none_or(|done| done < last) {
                 tokio::select! {
                     _ = changes.changed() => {}
                     reason = shared.trouble.lasting() => return Err(self.stuck(reason)),
-                    () = tokio::time::sleep(shared.patience) => {
-                        let silent = || format!("nothing was taken for {:?}", shared.patience);
+                    () = tokio::time::sleep(shared.pace.patience) => {
+                        let silent = || format!("nothing was taken for {:?}", shared.pace.patience);
                         return Err(self.stuck(shared.trouble.reason().unwrap_or_else(silent)));
                     }
-                    _ = stopped.wait_for(|stopped| *stopped) => {
-                        return Err(StreamError::Stopped { mapping: shared.name.clone() });
+                    () = shared.stopped() => {
+                        return Err(StreamError::Stopped { mapping: shared.mapping.name.clone() });
                     }
                 }
             }
@@ -227,14 +213,14 @@ impl EventSourceMapping {
     }
 
     fn stuck(&self, reason: String) -> StreamError {
-        StreamError::Stuck { mapping: self.shared.name.clone(), reason }
+        StreamError::Stuck { mapping: self.shared.mapping.name.clone(), reason }
     }
 
     /// The number of records in the stream that were neither delivered nor given up. `None` if that is unknown: for a
     /// stream in memory, or if the database does not report it.
     pub async fn behind(&self) -> Option<u64> {
         let file = self.shared.database.clone()?;
-        let (table, (done, ahead)) = (self.shared.table.clone(), self.shared.checkpoints.reached());
+        let (table, (done, ahead)) = (self.shared.table.name.clone(), self.shared.checkpoints.reached());
         let count = tokio::task::spawn_blocking(move || dynamodb::records_after(&file, &table, done)).await;
         Some(count.ok()?.ok()?.saturating_sub(ahead))
     }
@@ -255,61 +241,37 @@ impl EventSourceMapping {
     /// begun is read again at the next start.
     pub async fn stop(&self) {
         self.halt();
-        let tasks = std::mem::take(&mut *self.shared.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         let aborters: Vec<_> = tasks.iter().map(JoinHandle::abort_handle).collect();
         if tokio::time::timeout(GRACE, futures::future::join_all(tasks)).await.is_err() {
             tracing::warn!(
-                mapping = self.shared.name,
+                mapping = self.shared.mapping.name,
                 "batches were cut off; they are delivered again at the next start"
             );
             aborters.iter().for_each(tokio::task::AbortHandle::abort);
         }
     }
-}
 
-impl EventSourceMapping {
     /// Begins to stop and does not wait for it.
     pub(crate) fn halt(&self) {
         self.shared.stop.send_replace(true);
     }
 }
 
-/// Why a mapping cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
-    /// The template has no such mapping.
     #[error("the template has no stream mapping for the function {function}")]
-    NoMapping {
-        /// The function that was asked for.
-        function: String,
-    },
-    /// The table has no stream.
+    NoMapping { function: String },
     #[error("table {table} has no stream")]
     NoStream { table: String },
-    /// The mapping carries state over windows.
     #[error("stream mapping {mapping}: TumblingWindowInSeconds is not supported on one machine")]
     TumblingWindow { mapping: String },
     #[error("stream of table {table} cannot be read: {reason}")]
-    Refused {
-        table: String,
-        /// What the SDK says.
-        reason: String,
-    },
-    /// The checkpoint cannot be kept.
+    Refused { table: String, reason: String },
     #[error("checkpoint {path} cannot be written: {source}")]
-    Checkpoint {
-        path: PathBuf,
-        /// The operating system's reason.
-        source: std::io::Error,
-    },
-    /// The mapping makes no progress.
+    Checkpoint { path: PathBuf, source: std::io::Error },
     #[error("stream mapping {mapping} makes no progress: {reason}")]
-    Stuck {
-        mapping: String,
-        /// The last error.
-        reason: String,
-    },
-    /// The mapping was stopped while somebody waited for it.
+    Stuck { mapping: String, reason: String },
     #[error("stream mapping {mapping} was stopped")]
     Stopped { mapping: String },
 }

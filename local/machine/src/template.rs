@@ -28,16 +28,13 @@ use resolve::Resolver;
 pub(crate) use resolve::{ACCOUNT, REGION};
 
 /// The parts of a template that the stand-ins follow.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Template {
     pub tables: Vec<TableTemplate>,
     pub buckets: Vec<BucketTemplate>,
     pub functions: Vec<Function>,
-    /// Routes of the HTTP API.
     pub routes: Vec<Route>,
-    /// Mappings from a table's stream to a function.
     pub mappings: Vec<StreamMapping>,
-    /// Schedules of state machines.
     pub schedules: Vec<Schedule>,
 }
 
@@ -62,14 +59,7 @@ impl Template {
     ) -> Result<Self, TemplateError> {
         let document = yaml::document(text)?;
         let resolver = Resolver::new(&document, stack_name, parameters)?;
-        let mut template = Template {
-            tables: Vec::new(),
-            buckets: Vec::new(),
-            functions: Vec::new(),
-            routes: Vec::new(),
-            mappings: Vec::new(),
-            schedules: Vec::new(),
-        };
+        let mut template = Template::default();
         for resource in resolver.resources() {
             let resource = resource?;
             match resource.kind {
@@ -86,10 +76,8 @@ impl Template {
                 "AWS::Lambda::EventSourceMapping"
                 | "AWS::Serverless::HttpApi"
                 | "AWS::Serverless::SimpleTable" => {
-                    return Err(TemplateError::Unsupported {
-                        resource: resource.name.to_owned(),
-                        what: format!("the resource type {}", resource.kind),
-                    });
+                    let what = format!("the resource type {}", resource.kind);
+                    return Err(TemplateError::unsupported(resource.name, what));
                 }
                 _ => {}
             }
@@ -103,20 +91,19 @@ impl Template {
         self.functions.iter().find(|f| f.logical_id == name || f.binary == name)
     }
 
-    /// The table with this logical id.
     #[must_use]
     pub fn table(&self, logical_id: &str) -> Option<&TableTemplate> {
         self.tables.iter().find(|t| t.logical_id == logical_id)
     }
 
-    /// The bucket with this logical id.
     #[must_use]
     pub fn bucket(&self, logical_id: &str) -> Option<&BucketTemplate> {
         self.buckets.iter().find(|b| b.logical_id == logical_id)
     }
 }
 
-/// Why a template cannot be followed.
+/// Why a template cannot be followed: each error names the logical id of the resource (or `Parameters`) and the path
+/// of the property.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
     /// The text is not YAML, or not one mapping.
@@ -124,50 +111,106 @@ pub enum TemplateError {
     Yaml(String),
     /// A property that is needed is not there.
     #[error("{resource}: {property} is missing")]
-    Missing {
-        /// Logical id of the resource.
-        resource: String,
-        /// Path of the property.
-        property: String,
-    },
+    Missing { resource: String, property: String },
     /// A property has a value of another kind or out of its range.
     #[error("{resource}: {property} must be {expected}, not {found}")]
     Wrong {
-        /// Logical id of the resource.
         resource: String,
-        /// Path of the property.
         property: String,
-        /// What would be right.
         expected: &'static str,
-        /// What is there, as JSON.
+        /// As JSON.
         found: String,
     },
     /// Something that one machine has no stand-in for.
     #[error("{resource}: {what} is not supported on one machine")]
-    Unsupported {
-        /// Logical id of the resource.
-        resource: String,
-        /// What it is.
-        what: String,
-    },
-    /// A reference to nothing.
+    Unsupported { resource: String, what: String },
     #[error("{resource} refers to {name}, which the template does not have")]
-    UnknownReference {
-        /// Logical id of the resource, or `Parameters`.
-        resource: String,
-        /// The name that was looked for.
-        name: String,
-    },
+    UnknownReference { resource: String, name: String },
+}
+
+impl TemplateError {
+    fn missing(resource: &str, property: impl Into<String>) -> Self {
+        Self::Missing { resource: resource.to_owned(), property: property.into() }
+    }
+
+    fn wrong(resource: &str, property: impl Into<String>, expected: &'static str, found: &Value) -> Self {
+        let (resource, property) = (resource.to_owned(), property.into());
+        Self::Wrong { resource, property, expected, found: found.to_string() }
+    }
+
+    fn unsupported(resource: &str, what: impl Into<String>) -> Self {
+        Self::Unsupported { resource: resource.to_owned(), what: what.into() }
+    }
+
+    fn unknown_reference(resource: &str, name: &str) -> Self {
+        Self::UnknownReference { resource: resource.to_owned(), name: name.to_owned() }
+    }
 }
 
 /// One resource of the template, before its properties are resolved.
 pub(crate) struct Resource<'a> {
-    /// Logical id.
     pub(crate) name: &'a str,
-    /// Type, such as `AWS::DynamoDB::Table`.
     pub(crate) kind: &'a str,
     /// The whole resource: `Properties`, `Metadata`, ….
     pub(crate) body: &'a Map<String, Value>,
+}
+
+impl<'a> Resource<'a> {
+    pub(crate) fn raw_property(&self, key: &str) -> Option<&'a Value> {
+        self.body.get("Properties")?.get(key)
+    }
+
+    /// What starts it, each of which must be of this type.
+    pub(crate) fn events(
+        &self,
+        kind: &'static str,
+    ) -> impl Iterator<Item = Result<Event<'a>, TemplateError>> {
+        let resource = self.name;
+        let events = self.raw_property("Events").and_then(Value::as_object).into_iter().flatten();
+        events.map(move |(name, body)| {
+            let path = format!("Events.{name}");
+            match body.get("Type").and_then(Value::as_str) {
+                Some(found) if found == kind => {
+                    let raw = body.get("Properties").unwrap_or(&Value::Null);
+                    Ok(Event { resource, name, path: format!("{path}.Properties"), raw })
+                }
+                other => {
+                    let what = format!("{path} of type {}", other.unwrap_or("unknown"));
+                    Err(TemplateError::unsupported(resource, what))
+                }
+            }
+        })
+    }
+}
+
+/// An event of a resource: a mapping or a schedule.
+pub(crate) struct Event<'a> {
+    resource: &'a str,
+    name: &'a str,
+    /// Where its properties are.
+    path: String,
+    raw: &'a Value,
+}
+
+impl<'a> Event<'a> {
+    /// The event's logical id, as SAM makes it: the resource's and the event's name.
+    pub(crate) fn logical_id(&self) -> String {
+        format!("{}{}", self.resource, self.name)
+    }
+
+    /// Its resolved properties, all of which must be `known`.
+    pub(crate) fn properties(
+        &self,
+        resolver: &Resolver<'_>,
+        known: &[&str],
+    ) -> Result<Properties<'a>, TemplateError> {
+        let resolved = resolver.value(self.resource, self.raw)?.unwrap_or(Value::Null);
+        let properties = Properties::new(self.resource, &self.path, resolved)?;
+        if let Some(unknown) = properties.keys().find(|key| !known.contains(&key.as_str())) {
+            return Err(properties.unsupported(unknown));
+        }
+        Ok(properties)
+    }
 }
 
 /// A resolved mapping of properties that reads them with errors that name the resource and the path.
@@ -181,7 +224,7 @@ impl<'a> Properties<'a> {
     pub(crate) fn new(resource: &'a str, path: &str, value: Value) -> Result<Self, TemplateError> {
         match value {
             Value::Object(values) => Ok(Properties { resource, path: path.to_owned(), values }),
-            other => Err(wrong(resource, path, "a mapping", &other)),
+            other => Err(TemplateError::wrong(resource, path, "a mapping", &other)),
         }
     }
 
@@ -198,15 +241,16 @@ impl<'a> Properties<'a> {
     }
 
     pub(crate) fn missing(&self, key: &str) -> TemplateError {
-        TemplateError::Missing { resource: self.resource.to_owned(), property: self.path_of(key) }
+        TemplateError::missing(self.resource, self.path_of(key))
     }
 
     pub(crate) fn wrong(&self, key: &str, expected: &'static str) -> TemplateError {
-        wrong(self.resource, &self.path_of(key), expected, self.values.get(key).unwrap_or(&Value::Null))
+        let found = self.get(key).unwrap_or(&Value::Null);
+        TemplateError::wrong(self.resource, self.path_of(key), expected, found)
     }
 
     pub(crate) fn unsupported(&self, key: &str) -> TemplateError {
-        TemplateError::Unsupported { resource: self.resource.to_owned(), what: self.path_of(key) }
+        TemplateError::unsupported(self.resource, self.path_of(key))
     }
 
     pub(crate) fn text(&self, key: &str) -> Result<Option<String>, TemplateError> {
@@ -221,12 +265,9 @@ impl<'a> Properties<'a> {
     }
 
     pub(crate) fn number(&self, key: &str) -> Result<Option<i64>, TemplateError> {
-        match self.get(key) {
-            None => Ok(None),
-            Some(Value::Number(n)) => n.as_i64().map(Some).ok_or_else(|| self.wrong(key, "a whole number")),
-            Some(Value::String(s)) => s.parse().map(Some).map_err(|_| self.wrong(key, "a whole number")),
-            Some(_) => Err(self.wrong(key, "a whole number")),
-        }
+        let Some(value) = self.get(key) else { return Ok(None) };
+        let number = value.as_i64().or_else(|| value.as_str()?.parse().ok());
+        number.map(Some).ok_or_else(|| self.wrong(key, "a whole number"))
     }
 
     pub(crate) fn flag(&self, key: &str) -> Result<bool, TemplateError> {
@@ -252,15 +293,6 @@ impl<'a> Properties<'a> {
 
     pub(crate) fn nested(&self, key: &str) -> Result<Option<Properties<'a>>, TemplateError> {
         self.get(key).map(|v| Properties::new(self.resource, &self.path_of(key), v.clone())).transpose()
-    }
-}
-
-fn wrong(resource: &str, property: &str, expected: &'static str, found: &Value) -> TemplateError {
-    TemplateError::Wrong {
-        resource: resource.to_owned(),
-        property: property.to_owned(),
-        expected,
-        found: found.to_string(),
     }
 }
 

@@ -45,6 +45,11 @@ impl Dice {
             hit.then_some(choice)
         })
     }
+
+    /// One of these names, by their weights.
+    pub(crate) fn pick_from<'a>(&mut self, picks: &'a [(String, u32)]) -> Option<&'a str> {
+        self.pick(picks.iter().map(|(name, weight)| (name.as_str(), *weight)))
+    }
 }
 
 #[cfg(test)]

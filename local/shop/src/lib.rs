@@ -9,6 +9,8 @@
 //! * `shopper`: one shopper's year; [`heroes`]: shoppers with a story
 //! * `calendar`: days and months; `dice`: chance from a seed
 //!
+//! Its data are files beside the code that reads them: they are part of the program and parsed once.
+//!
 //! # Guarantees
 //! * The same seed, end and size give the same shop on every machine: whole numbers only.
 //! * No purchase is later than the end. Ids are unique and within their limits.
@@ -54,7 +56,6 @@ impl ShopSize {
 pub struct Shop {
     /// The products, shelf by shelf.
     pub products: Vec<Product>,
-    /// The purchases, oldest first.
     pub purchases: Vec<Purchase>,
 }
 
@@ -64,9 +65,9 @@ pub fn generate(seed: u64, end: Timestamp, size: ShopSize) -> Shop {
     let goods = Goods::new();
     let calendar = Calendar::new(end, size.days.max(1));
     let mut orders = Vec::new();
-    for (number, hero) in (1_u64 << 32..).zip(HEROES) {
+    for (number, hero) in (1_u64 << 32..).zip(HEROES.iter()) {
         let year = shopper::hero(hero, &goods, &calendar);
-        collect(&mut orders, hero.user, year, &goods, &calendar, &mut Dice::new(0, number));
+        collect(&mut orders, &hero.user, year, &goods, &calendar, &mut Dice::new(0, number));
     }
     for number in 0..size.shoppers {
         let mut dice = Dice::new(seed, u64::from(number));

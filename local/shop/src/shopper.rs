@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use crate::calendar::Calendar;
 use crate::dice::Dice;
 use crate::heroes::Hero;
-use crate::personas::{Habit, PERSONAS, Persona, VISITOR_LOOKS_AT};
+use crate::personas::{Habit, PERSONAS, Persona};
 use crate::stock::{GoodIndex, Goods};
 
 /// What is due within so many days is bought along.
@@ -25,9 +25,11 @@ pub(crate) fn chance(goods: &Goods, calendar: &Calendar, dice: &mut Dice) -> Yea
     let mut shopper = Shopper { goods, calendar, dice, year: Year::new(), led_to: HashSet::new() };
     if shopper.dice.percent(VISITOR_PERCENT) {
         shopper.visit();
-    } else if let Some(persona) = shopper.dice.pick(PERSONAS.iter().map(|persona| (persona, persona.weight)))
-    {
-        shopper.come_back(persona);
+    } else {
+        let regulars = PERSONAS.regulars.iter().map(|persona| (persona, persona.weight));
+        if let Some(persona) = shopper.dice.pick(regulars) {
+            shopper.come_back(persona);
+        }
     }
     shopper.year
 }
@@ -35,12 +37,12 @@ pub(crate) fn chance(goods: &Goods, calendar: &Calendar, dice: &mut Dice) -> Yea
 /// A shopper of a story.
 pub(crate) fn hero(hero: &Hero, goods: &Goods, calendar: &Calendar) -> Year {
     let mut year = Year::new();
-    for routine in hero.routines {
+    for routine in &hero.routines {
         let days =
             (0..routine.times).filter_map(|time| calendar.days_ago(routine.last + routine.every * time));
         let (first, last) = routine.months;
         for day in days.filter(|day| (first..=last).contains(&calendar.month(*day))) {
-            for (id, quantity) in routine.items {
+            for (id, quantity) in &routine.items {
                 if let Some(index) = goods.index_of(id) {
                     year.entry(day).or_default().insert(index, *quantity);
                 }
@@ -77,7 +79,9 @@ impl Shopper<'_> {
                 day = self.dice.below(self.calendar.days());
             }
             for _ in 0..self.dice.between((1, 3)) {
-                if let Some(index) = self.goods.browse(VISITOR_LOOKS_AT, day, self.calendar, self.dice) {
+                if let Some(index) =
+                    self.goods.browse(&PERSONAS.visitors_look_at, day, self.calendar, self.dice)
+                {
                     self.buy(day, index, 1);
                 }
             }
@@ -90,15 +94,15 @@ impl Shopper<'_> {
         let first = self.dice.below(days);
         let end = if self.dice.percent(LOST_PERCENT) { first + self.dice.below(days - first) } else { days };
         if self.dice.percent(persona.starts_percent)
-            && let Some(start) = self.dice.pick(persona.starts.iter().copied())
+            && let Some(start) = self.dice.pick_from(&persona.starts)
             && let Some(index) = self.goods.index_of(start)
         {
             self.buy(first, index, 1);
         }
         let mut running = Vec::new();
-        for habit in persona.habits {
+        for habit in &persona.habits {
             if self.dice.percent(habit.share)
-                && let Some(favourite) = self.dice.pick(habit.picks.iter().copied())
+                && let Some(favourite) = self.dice.pick_from(&habit.picks)
             {
                 let due = first + self.dice.below(habit.every.1);
                 running.push(RunningHabit { habit, due, favourite });
@@ -109,7 +113,7 @@ impl Shopper<'_> {
                 self.keep_up(day, habit);
             }
             if self.dice.percent(persona.looks_percent)
-                && let Some(index) = self.goods.browse(persona.looks_at, day, self.calendar, self.dice)
+                && let Some(index) = self.goods.browse(&persona.looks_at, day, self.calendar, self.dice)
             {
                 self.buy(day, index, 1);
             }
@@ -118,8 +122,7 @@ impl Shopper<'_> {
 
     fn keep_up(&mut self, day: u32, running: &mut RunningHabit) {
         let habit = running.habit;
-        let other =
-            if self.dice.percent(habit.loyal) { None } else { self.dice.pick(habit.picks.iter().copied()) };
+        let other = if self.dice.percent(habit.loyal) { None } else { self.dice.pick_from(&habit.picks) };
         let quantity = self.dice.between(habit.quantity);
         running.due = day + self.dice.between(habit.every).max(1);
         if let Some(index) = self.goods.index_of(other.unwrap_or(running.favourite)) {
@@ -137,7 +140,7 @@ impl Shopper<'_> {
             let later = day + self.dice.between(pair.after);
             let in_season = self.goods.season(*next, self.calendar.month(later)).min(10);
             let happens = self.dice.below(1_000) < pair.percent * in_season;
-            if happens && (pair.again || self.led_to.insert(pair.to)) {
+            if happens && (pair.again || self.led_to.insert(&pair.to)) {
                 self.buy(later, *next, 1);
             }
         }

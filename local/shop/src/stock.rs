@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use nextbasket_domain::{Category, Currency, Line, Money, Product, ProductId};
 
 use crate::calendar::Calendar;
-use crate::catalogue::{CatalogueItem, SHELVES, Season, Stock};
+use crate::catalogue::{CATALOGUE, CatalogueItem, Season, Stock};
 use crate::dice::Dice;
-use crate::pairs::{PAIRS, Pair};
-use crate::personas::Picks;
+use crate::pairs::{LEADS, Pair};
 
 /// Products that are gone have not been sold for so many days.
 const GONE_DAYS: u32 = 45;
@@ -26,7 +25,6 @@ pub(crate) struct Goods {
 }
 
 struct Good {
-    shelf: &'static str,
     item: &'static CatalogueItem,
     product_id: ProductId,
     price: Option<Money>,
@@ -35,26 +33,24 @@ struct Good {
 impl Goods {
     pub(crate) fn new() -> Self {
         let currency = Currency::parse("EUR").ok();
-        let goods: Vec<Good> = SHELVES
+        let goods: Vec<Good> = CATALOGUE
             .iter()
-            .flat_map(|(shelf, items)| items.iter().map(move |item| (*shelf, item)))
-            .filter_map(|(shelf, item)| {
+            .filter_map(|item| {
                 let price = currency.and_then(|currency| Money::new(i64::from(item.cents), currency).ok());
-                Some(Good { shelf, item, product_id: ProductId::parse(item.id).ok()?, price })
+                Some(Good { item, product_id: ProductId::parse(&item.id).ok()?, price })
             })
             .collect();
         let indexes: HashMap<_, _> =
-            goods.iter().enumerate().map(|(index, good)| (good.item.id, index)).collect();
+            goods.iter().enumerate().map(|(index, good)| (good.item.id.as_str(), index)).collect();
         let mut shelves: HashMap<_, Vec<GoodIndex>> = HashMap::new();
         for (index, good) in goods.iter().enumerate() {
-            shelves.entry(good.shelf).or_default().push(index);
+            shelves.entry(good.item.shelf.as_str()).or_default().push(index);
         }
         let mut pairs: HashMap<_, Vec<_>> = HashMap::new();
-        for pair in PAIRS {
-            for from in pair.from {
-                if let (Some(from), Some(to)) = (indexes.get(from), indexes.get(pair.to)) {
-                    pairs.entry(*from).or_default().push((pair, *to));
-                }
+        for lead in LEADS.iter() {
+            for from in lead.from.iter().filter_map(|from| indexes.get(from.as_str())) {
+                let to = |pair: &'static Pair| Some((pair, *indexes.get(pair.to.as_str())?));
+                pairs.entry(*from).or_default().extend(lead.leads_to.iter().filter_map(to));
             }
         }
         Self { indexes, shelves, pairs, goods }
@@ -81,7 +77,7 @@ impl Goods {
     /// Something from the shelves that one looks at, by the season.
     pub(crate) fn browse(
         &self,
-        looks_at: Picks,
+        looks_at: &[(String, u32)],
         day: u32,
         calendar: &Calendar,
         dice: &mut Dice,
@@ -89,7 +85,7 @@ impl Goods {
         let month = calendar.month(day);
         let mut weights = Vec::with_capacity(self.goods.len());
         for (shelf, weight) in looks_at {
-            for index in self.shelves.get(shelf).into_iter().flatten() {
+            for index in self.shelves.get(shelf.as_str()).into_iter().flatten() {
                 let Some(good) = self.goods.get(*index).filter(|_| self.is_sold(*index, day, calendar))
                 else {
                     continue;
@@ -114,10 +110,10 @@ impl Goods {
         let newest = calendar.days_ago(NEW_DAYS).unwrap_or_default();
         let product = |good: &Good| {
             let seasonal = (good.item.season != Season::Always).then_some("Seasonal");
-            let names = std::iter::once(good.shelf).chain(seasonal);
+            let names = std::iter::once(good.item.shelf.as_str()).chain(seasonal);
             Product {
                 product_id: good.product_id.clone(),
-                name: good.item.name.to_owned(),
+                name: good.item.name.clone(),
                 categories: names.filter_map(|name| Category::parse(name).ok()).collect(),
                 price: good.price,
                 available: good.item.stock != Stock::Gone,
@@ -133,34 +129,38 @@ impl Goods {
 mod tests {
     use super::*;
     use crate::heroes::HEROES;
-    use crate::personas::{PERSONAS, VISITOR_LOOKS_AT};
+    use crate::personas::PERSONAS;
 
     #[test]
     fn every_product_that_is_spoken_of_is_in_the_catalogue() {
         let goods = Goods::new();
-        let items: usize = SHELVES.iter().map(|(_, items)| items.len()).sum();
+        let items = CATALOGUE.len();
         assert_eq!((goods.goods.len(), goods.indexes.len()), (items, items));
-        let habits = PERSONAS.iter().flat_map(|persona| persona.habits).flat_map(|habit| habit.picks);
-        let starts = PERSONAS.iter().flat_map(|persona| persona.starts);
-        let pairs = PAIRS.iter().flat_map(|pair| pair.from.iter().chain([&pair.to]));
-        let heroes = HEROES.iter().flat_map(|hero| hero.routines).flat_map(|routine| routine.items);
+        let regulars = &PERSONAS.regulars;
+        let habits = regulars.iter().flat_map(|persona| &persona.habits).flat_map(|habit| &habit.picks);
+        let starts = regulars.iter().flat_map(|persona| &persona.starts);
+        let pairs =
+            LEADS.iter().flat_map(|lead| lead.from.iter().chain(lead.leads_to.iter().map(|pair| &pair.to)));
+        let heroes = HEROES.iter().flat_map(|hero| &hero.routines).flat_map(|routine| &routine.items);
         let ids = habits.chain(starts).chain(heroes).map(|(id, _)| id).chain(pairs);
         for id in ids {
             assert!(goods.index_of(id).is_some(), "{id}");
         }
-        for (shelf, _) in PERSONAS.iter().flat_map(|persona| persona.looks_at).chain(VISITOR_LOOKS_AT) {
-            assert!(SHELVES.iter().any(|(name, _)| name == shelf), "{shelf}");
+        let looks_at = regulars.iter().flat_map(|persona| &persona.looks_at);
+        for (shelf, _) in looks_at.chain(&PERSONAS.visitors_look_at) {
+            assert!(goods.shelves.contains_key(shelf.as_str()), "{shelf}");
         }
     }
 
     #[test]
     fn nothing_leads_back_to_itself() {
         fn leads(from: &str, to: &str, steps: usize) -> bool {
-            let mut next = PAIRS.iter().filter(|pair| pair.from.contains(&from));
-            steps > 0 && next.any(|pair| pair.to == to || leads(pair.to, to, steps - 1))
+            let next = LEADS.iter().filter(|lead| lead.from.iter().any(|id| id == from));
+            let mut next = next.flat_map(|lead| &lead.leads_to);
+            steps > 0 && next.any(|pair| pair.to == to || leads(&pair.to, to, steps - 1))
         }
-        for pair in PAIRS {
-            assert!(!leads(pair.to, pair.to, 8), "{}", pair.to);
+        for pair in LEADS.iter().flat_map(|lead| &lead.leads_to) {
+            assert!(!leads(&pair.to, &pair.to, 8), "{}", pair.to);
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::Failure;
 use crate::api_client::ApiClient;
 use crate::folder_session::FolderSession;
 use crate::folder_sharing::IfMissing;
+use crate::json_fields::array;
 use crate::stdio::outln;
 use crate::text_table;
 
@@ -53,7 +54,7 @@ async fn refresh_history(session: &FolderSession, user: &UserId) -> Result<(), F
 }
 
 pub(super) fn print(answer: &Value) {
-    let items = answer.get("items").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let items = array(answer, "items");
     if items.is_empty() {
         outln!("Nothing to recommend: the catalogue has no available product that matches.");
         return;

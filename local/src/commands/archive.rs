@@ -5,8 +5,9 @@ use std::fmt::Write;
 use clap::Args;
 use serde_json::Value;
 
-use super::dump_job::{absolute_location, count, run as run_job, text};
+use super::dump_location::absolute_location;
 use crate::Failure;
+use crate::json_fields::{count, text};
 use crate::options::{JobOptions, Parameters, ReadRate, WriteRate};
 
 #[derive(Debug, Args)]
@@ -19,13 +20,10 @@ pub struct Archive {
     /// The folder or s3://BUCKET/PREFIX in which the copy gets a folder of its own
     #[arg(long, value_name = "LOCATION")]
     pub to: String,
-    /// How fast it reads.
     #[command(flatten)]
     pub reads: ReadRate,
-    /// How fast it writes.
     #[command(flatten)]
     pub writes: WriteRate,
-    /// How the job runs.
     #[command(flatten)]
     pub job: JobOptions,
 }
@@ -37,7 +35,7 @@ pub(crate) async fn run(options: &Archive) -> Result<(), Failure> {
         .with("where", condition.as_str())
         .with("to", absolute_location(to)?);
     let parameters = writes.add_to(reads.add_to(parameters));
-    let Some(ended) = run_job(job, "archive", parameters).await? else { return Ok(()) };
+    let Some(ended) = job.run("archive", parameters).await? else { return Ok(()) };
     ended.print(job.json, || {
         let result = ended.result();
         let archived = count(result.get("archived").unwrap_or(&Value::Null), "count");

@@ -21,10 +21,8 @@ pub struct Copy {
     /// The condition that items to copy meet
     #[arg(long = "where", value_name = "CONDITION")]
     pub condition: Option<String>,
-    /// What to do with items that exist already, and how fast it writes.
     #[command(flatten)]
     pub puts: PutOptions,
-    /// How the job reads the items.
     #[command(flatten)]
     pub table_job: TableJobOptions,
 }

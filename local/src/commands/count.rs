@@ -12,7 +12,6 @@ pub struct Count {
     /// The condition, in DynamoDB's expression language with values inline: "size(tags) > 2 AND price < 5"
     #[arg(long = "where", value_name = "CONDITION")]
     pub condition: Option<String>,
-    /// How the job reads the items.
     #[command(flatten)]
     pub table_job: TableJobOptions,
 }

@@ -16,10 +16,8 @@ pub struct Delete {
     /// Delete every item
     #[arg(long, conflicts_with = "condition")]
     pub all: bool,
-    /// How fast it writes.
     #[command(flatten)]
     pub writes: WriteRate,
-    /// How the job reads the items.
     #[command(flatten)]
     pub table_job: TableJobOptions,
 }

@@ -9,11 +9,12 @@ use futures::{StreamExt, TryStreamExt, stream};
 use nextbasket_domain::Clock;
 use nextbasket_shop::Shop;
 use nextbasket_tables::Tables;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{api_answer, train};
 use crate::api_client::ApiClient;
 use crate::job_run::RunOptions;
+use crate::json_fields::array;
 use crate::local_deployment::{DeploymentOptions, LocalDeployment, SERVER_WORKERS, job_site, machine_engine};
 use crate::options::value::listen_address;
 use crate::signals::until_stopped;
@@ -72,13 +73,15 @@ pub(crate) async fn run(options: &Demo) -> Result<(), Failure> {
         outln!("{}", train::sentence(&trained));
     }
     let api = ApiClient::new(deployment.address());
-    let user = nextbasket_shop::HEROES.first().map_or("ada", |hero| hero.user);
+    let user = nextbasket_shop::HEROES.first().map_or("ada", |hero| &hero.user);
     let purchases = api.get(&format!("/users/{user}/purchases?limit={PURCHASES_SHOWN}")).await?;
-    let items = purchases.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
     outln!("\nWhat {user} bought last:");
     outln!(
         "{}",
-        text_table::purchases(&items, &|id| names.get(id).cloned().unwrap_or_else(|| id.to_owned()))
+        text_table::purchases(array(&purchases, "items"), &|id| names
+            .get(id)
+            .cloned()
+            .unwrap_or_else(|| id.to_owned()))
     );
     outln!("\nRecommended for {user}:");
     api_answer::print(&api.get(&format!("/users/{user}/recommendations?limit=8")).await?);

@@ -3,8 +3,9 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::dump_job::{absolute_location, count, run as run_job, side};
+use super::dump_location::{absolute_location, side};
 use crate::Failure;
+use crate::json_fields::count;
 use crate::options::{JobOptions, Parameters, ReadRate};
 
 #[derive(Debug, Args)]
@@ -16,10 +17,8 @@ pub struct Diff {
     /// Write the differences to this file, as JSON Lines
     #[arg(long, value_name = "FILE", default_value = "differences.jsonl")]
     pub to: String,
-    /// How fast it reads.
     #[command(flatten)]
     pub reads: ReadRate,
-    /// How the job runs.
     #[command(flatten)]
     pub job: JobOptions,
 }
@@ -30,7 +29,7 @@ pub(crate) async fn run(options: &Diff) -> Result<(), Failure> {
         .with("left", side(left)?)
         .with("right", side(right)?)
         .with("output", absolute_location(to)?);
-    let Some(ended) = run_job(job, "diff", reads.add_to(parameters)).await? else { return Ok(()) };
+    let Some(ended) = job.run("diff", reads.add_to(parameters)).await? else { return Ok(()) };
     let result = ended.result();
     let equal = result.get("equal").and_then(Value::as_bool).unwrap_or(false);
     let differences = || {

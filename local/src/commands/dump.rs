@@ -4,8 +4,9 @@ use clap::Args;
 use nextbasket_jobs_dump::Format;
 use serde_json::json;
 
-use super::dump_job::{absolute_location, array, count, run as run_job, text};
+use super::dump_location::absolute_location;
 use crate::Failure;
+use crate::json_fields::{array, count, text};
 use crate::local_deployment::table_names;
 use crate::options::{JobOptions, Parameters, ReadRate};
 
@@ -34,7 +35,6 @@ pub struct Dump {
     /// The maximum number of items in a page
     #[arg(long, value_name = "ITEMS")]
     pub batch_size: Option<u32>,
-    /// How fast it reads.
     #[command(flatten)]
     pub reads: ReadRate,
     /// Read strongly consistently, for twice the units
@@ -46,7 +46,6 @@ pub struct Dump {
     /// When it is done, remove older dumps of the same tables at that location, except those of the last DAYS days
     #[arg(long, value_name = "DAYS")]
     pub keep_days: Option<u32>,
-    /// How the job runs.
     #[command(flatten)]
     pub job: JobOptions,
 }
@@ -67,7 +66,7 @@ pub(crate) async fn run(options: &Dump) -> Result<(), Failure> {
         .with("batchSize", *batch_size)
         .with_flag("consistentRead", options.consistent)
         .with_object("keep", keep);
-    let Some(ended) = run_job(job, "dump", reads.add_to(parameters)).await? else { return Ok(()) };
+    let Some(ended) = job.run("dump", reads.add_to(parameters)).await? else { return Ok(()) };
     ended.print(job.json, || {
         let lines = array(ended.result(), "dumps").iter().map(|dump| {
             let (table, folder) = (text(dump, "table"), text(dump, "folder"));

@@ -31,10 +31,8 @@ pub struct Fill {
     /// The maximum number of items in a batch of writes
     #[arg(long, value_name = "ITEMS")]
     pub batch_size: Option<u32>,
-    /// How fast it writes.
     #[command(flatten)]
     pub writes: WriteRate,
-    /// How the job runs.
     #[command(flatten)]
     pub job: JobOptions,
 }

@@ -26,7 +26,6 @@ use crate::target::{Target, TargetOptions};
 pub struct Import {
     /// The file
     pub file: PathBuf,
-    /// Where the data is.
     #[command(flatten)]
     pub target: TargetOptions,
     /// What the file contains
@@ -55,7 +54,6 @@ pub struct Import {
     pub json: bool,
 }
 
-/// The job's result.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Imported {
@@ -175,8 +173,8 @@ fn readable(path: &Path) -> Result<PathBuf, Failure> {
 async fn import(options: &Import, path: &Path, target: &mut Target) -> Result<Option<EndedJob>, Failure> {
     // If another process has the folder open, that process updates the histories, or nothing does until a server
     // runs.
-    let attached = matches!(target.session(), Some(FolderSession::Attached { .. }));
-    let refused = refused_path(options, target.folder())?;
+    let attached = matches!(target.session, Some(FolderSession::Attached { .. }));
+    let refused = refused_path(options, &target.folder)?;
     let run_options = RunOptions {
         json: options.json,
         refused: Some(refused.clone()),
@@ -185,7 +183,7 @@ async fn import(options: &Import, path: &Path, target: &mut Target) -> Result<Op
         ..RunOptions::default()
     };
     let parameters = parameters(options, path, attached);
-    let running = run_at(target, "import", parameters, &[], &run_options);
+    let running = run_at(target, "import", parameters, &run_options);
     let Some(ended) = target.bulk_load(running).await?? else { return Ok(None) };
     let ended = readable_to_end(ended, options, path)?;
     if ended.refused.is_none() {
@@ -247,7 +245,7 @@ fn refused_path(options: &Import, folder: &Path) -> Result<PathBuf, Failure> {
 /// Waits, if the command runs a machine of its own, until the histories include all purchases, also those of an
 /// import that was killed.
 async fn update_histories(target: &mut Target, new: u64) -> Result<(), Failure> {
-    let Some(session @ FolderSession::Own { .. }) = target.session_mut() else { return Ok(()) };
+    let Some(session @ FolderSession::Own { .. }) = &mut target.session else { return Ok(()) };
     let bar = StepProgress::new("Updating histories", new);
     session.start_mappings().await?;
     let session = &*session;

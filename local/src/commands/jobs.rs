@@ -21,7 +21,6 @@ pub struct Jobs {
     /// What to do.
     #[command(subcommand)]
     pub command: JobsCommand,
-    /// Where the jobs are.
     #[command(flatten)]
     pub target: TargetOptions,
     /// Print JSON
@@ -89,7 +88,7 @@ async fn run_at(options: &Jobs, target: &Target) -> Result<(), Failure> {
     };
     let driver = |workers: u32| JobDriver {
         engine: &engine,
-        folder: target.folder(),
+        folder: &target.folder,
         workers: workers.max(1),
         other_processes: target.other_processes(),
     };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use nextbasket_domain::{Clock, Timestamp};
-use nextbasket_locks::{Attempt, Lease, LeaseError, LeaseKey, LeaseState, Leases, Record, Request};
+use nextbasket_locks::{Attempt, Lease, LeaseError, LeaseKey, LeaseRecord, LeaseRequest, LeaseState, Leases};
 use serde_json::{Value, json};
 
 use crate::Failure;
@@ -21,7 +21,6 @@ pub struct Lock {
     /// What to do.
     #[command(subcommand)]
     pub command: LockCommand,
-    /// Where the locks are.
     #[command(flatten)]
     pub target: TargetOptions,
     /// Print JSON
@@ -33,7 +32,6 @@ pub struct Lock {
 pub enum LockCommand {
     /// Acquire a lock, and hold it until it is released or its lease expires
     Acquire {
-        /// How it is acquired.
         #[command(flatten)]
         request: AcquireOptions,
         /// The length of the lease: without a renewal, the lock expires after it
@@ -42,7 +40,6 @@ pub enum LockCommand {
     },
     /// Renew the lease of a lock that is held
     Renew {
-        /// The acquisition.
         #[command(flatten)]
         held: Acquisition,
         /// The new length of the lease, from now on
@@ -51,7 +48,6 @@ pub enum LockCommand {
     },
     /// Release a lock
     Release {
-        /// The acquisition.
         #[command(flatten)]
         held: Acquisition,
     },
@@ -68,7 +64,6 @@ pub enum LockCommand {
     /// `lock run` exits with the command's exit code. The command runs in a process group of its own, and cannot read
     /// from the terminal.
     Run {
-        /// How it is acquired.
         #[command(flatten)]
         request: AcquireOptions,
         /// The length of the lease, if this process is killed; it is renewed after a third of it
@@ -188,8 +183,11 @@ async fn acquire(
     options: &AcquireOptions,
     length: Duration,
 ) -> Result<Lease, Failure> {
-    let request =
-        Request { holder: options.holder.clone().unwrap_or_else(holder), length, note: options.note.clone() };
+    let request = LeaseRequest {
+        holder: options.holder.clone().unwrap_or_else(holder),
+        length,
+        note: options.note.clone(),
+    };
     let attempt = match options.wait {
         None => leases.try_acquire(key, &request).await?,
         Some(wait) if options.observe => leases.acquire_observing(key, &request, wait).await?,
@@ -197,7 +195,7 @@ async fn acquire(
     };
     match attempt {
         Attempt::Held(lease) => Ok(lease),
-        Attempt::Busy(Record { holder, fence, expires_at, .. }) => Err(Failure::Busy(format!(
+        Attempt::Busy(LeaseRecord { holder, fence, expires_at, .. }) => Err(Failure::Busy(format!(
             "{} is held by {holder} (fence {fence}) until {expires_at}, unless it is renewed. Wait for it with --wait.",
             options.name
         ))),
@@ -212,14 +210,14 @@ fn lost(name: &str, error: LeaseError) -> Failure {
     }
 }
 
-fn show(name: &str, record: Option<&Record>, leases: &Leases, json: bool) {
+fn show(name: &str, record: Option<&LeaseRecord>, leases: &Leases, json: bool) {
     let Some(record) = record else {
         let value = json!({ "name": name, "state": "free" });
         return print_result(json, &value, || format!("{name} is free: it was never acquired."));
     };
     let (state, now) = (state(record, leases), Clock::system().now());
     print_result(json, &to_json(record, leases), || {
-        let Record { holder, owner, fence, acquired_at, expires_at, .. } = record;
+        let LeaseRecord { holder, owner, fence, acquired_at, expires_at, .. } = record;
         let note = record.note.iter().map(|note| format!("\nnote {note}")).collect::<String>();
         let until = match state {
             "held" => format!("held by {holder} until {expires_at} ({})", remaining(now, *expires_at)),
@@ -263,7 +261,7 @@ async fn list(leases: &Leases, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn state(record: &Record, leases: &Leases) -> &'static str {
+fn state(record: &LeaseRecord, leases: &Leases) -> &'static str {
     match record.state(Clock::system().now(), leases.skew()) {
         LeaseState::Free => "free",
         LeaseState::Held => "held",
@@ -271,7 +269,7 @@ fn state(record: &Record, leases: &Leases) -> &'static str {
     }
 }
 
-fn to_json(record: &Record, leases: &Leases) -> Value {
+fn to_json(record: &LeaseRecord, leases: &Leases) -> Value {
     json!({
         "name": record.name,
         "state": state(record, leases),

@@ -8,15 +8,11 @@ use clap::{ArgGroup, Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::dump_job::absolute_location;
+use super::dump_location::absolute_location;
 use crate::Failure;
 use crate::job_run::{RunOptions, run as run_job};
 use crate::options::value::duration;
 use crate::options::{JobOptions, Parameters};
-
-/// Options that are named otherwise than their parameters.
-const NAMED: [(&str, &str); 4] =
-    [("input.files", "INPUT"), ("output", "--to"), ("batchItems", "--batch-size"), ("readUnits", "--rcu")];
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("worker").required(true).args(["command", "function"]))]
@@ -60,7 +56,6 @@ pub struct MapRecords {
     /// The time limit of a batch, such as 90s
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
     pub timeout: Duration,
-    /// How the job runs.
     #[command(flatten)]
     pub job: JobOptions,
 }
@@ -76,7 +71,6 @@ pub enum FileFormat {
     JsonLines,
 }
 
-/// The job's result.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Mapped {
@@ -101,7 +95,7 @@ pub(crate) async fn run(options: &MapRecords) -> Result<(), Failure> {
     let run_options = job.run_options();
     let workers = options.width.map_or(run_options.workers, |width| width.max(run_options.workers));
     let run_options = RunOptions { workers, estimate_first: false, ..run_options };
-    let ended = run_job(&job.target, "map", parameters(options)?, &NAMED, &run_options).await?;
+    let ended = run_job(&job.target, "map", parameters(options)?, &run_options).await?;
     let Some(ended) = ended else { return Ok(()) };
     let mapped: Mapped = ended.result_as()?;
     ended.print(job.json, || summary(&mapped, ended.refused.as_deref()));

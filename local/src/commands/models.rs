@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use jobs_api::models::Model;
-use nextbasket_jobs_train::Metrics;
+use nextbasket_jobs_train::ModelMetrics;
 use nextbasket_tables::model::{ModelInfo, ModelRecord, ModelTable, RollbackError};
 use serde_json::json;
 
@@ -17,7 +17,6 @@ pub struct Models {
     /// What to do [default: list]
     #[command(subcommand)]
     pub command: Option<ModelsCommand>,
-    /// Where the models are.
     #[command(flatten)]
     pub target: TargetOptions,
     /// Print JSON
@@ -38,7 +37,7 @@ pub enum ModelsCommand {
 
 pub(crate) async fn run(options: &Models) -> Result<(), Failure> {
     let target = options.target.open(IfMissing::Fail).await?;
-    let result = match target.tables().model() {
+    let result = match target.tables.model() {
         Ok(table) => run_on(&table, options).await,
         Err(error) => Err(error.into()),
     };
@@ -89,7 +88,7 @@ fn as_table(models: &[ModelRecord]) -> String {
 /// From the training's evaluation, if there were baskets to evaluate on.
 fn ndcg(info: Option<&ModelInfo>) -> String {
     let metrics = info.and_then(|info| info.metrics.as_ref());
-    let metrics: Option<Metrics> = metrics.and_then(|text| serde_json::from_str(text).ok());
+    let metrics: Option<ModelMetrics> = metrics.and_then(|text| serde_json::from_str(text).ok());
     let quality = metrics.as_ref().and_then(|metrics| metrics.model.at(10));
     quality.map_or_else(String::new, |quality| format!("{:.3}", quality.ndcg))
 }

@@ -11,12 +11,10 @@ pub struct RebuildHistory {
     /// Only this user
     #[arg(long, value_name = "USER")]
     pub user: Option<String>,
-    /// How the job runs.
     #[command(flatten)]
     pub job: JobOptions,
 }
 
-/// The job's result.
 #[derive(Debug, Deserialize)]
 struct Rebuilt {
     users: u64,
@@ -26,7 +24,7 @@ struct Rebuilt {
 
 pub(crate) async fn run(options: &RebuildHistory) -> Result<(), Failure> {
     let parameters = Parameters::default().with("user", options.user.clone());
-    let Some(ended) = options.job.run("rebuild-history", parameters, &[]).await? else { return Ok(()) };
+    let Some(ended) = options.job.run("rebuild-history", parameters).await? else { return Ok(()) };
     ended.report_skipped();
     let Rebuilt { users, changed, swept } = ended.result_as()?;
     ended.print(options.job.json, || {

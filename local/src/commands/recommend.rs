@@ -12,7 +12,6 @@ use crate::options::DataFolder;
 pub struct Recommend {
     /// The user's id
     pub user: String,
-    /// The data folder.
     #[command(flatten)]
     pub folder: DataFolder,
     /// The number of products, 1 to 100

@@ -13,12 +13,10 @@ pub struct RefreshPopular {
     /// The number of products in each list, 1 to 10,000 [default: 1000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub products: Option<u32>,
-    /// How the job runs.
     #[command(flatten)]
     pub job: JobOptions,
 }
 
-/// The job's result.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Refreshed {
@@ -30,7 +28,7 @@ struct Refreshed {
 
 pub(crate) async fn run(options: &RefreshPopular) -> Result<(), Failure> {
     let parameters = Parameters::default().with("products", options.products);
-    let Some(ended) = options.job.run("refresh-popular", parameters, &[]).await? else { return Ok(()) };
+    let Some(ended) = options.job.run("refresh-popular", parameters).await? else { return Ok(()) };
     ended.report_skipped();
     let Refreshed { purchases, products, published, lists } = ended.result_as()?;
     ended.print(options.job.json, || {

@@ -12,7 +12,6 @@ use crate::options::DataFolder;
 pub struct Related {
     /// The product's id
     pub product: String,
-    /// The data folder.
     #[command(flatten)]
     pub folder: DataFolder,
     /// together: in the same baskets; similar: by the same shoppers, at other times

@@ -5,8 +5,9 @@ use std::fmt::Write;
 use clap::Args;
 use serde_json::Value;
 
-use super::dump_job::{absolute_location, array, count, run as run_job, text};
+use super::dump_location::absolute_location;
 use crate::Failure;
+use crate::json_fields::{array, count, text};
 use crate::options::{JobOptions, Parameters, PutOptions};
 
 #[derive(Debug, Args)]
@@ -18,10 +19,8 @@ pub struct Restore {
     /// Create the table, with the schema that the dump describes
     #[arg(long)]
     pub create: bool,
-    /// What to do with items that exist already, and how fast it writes.
     #[command(flatten)]
     pub puts: PutOptions,
-    /// How the job runs.
     #[command(flatten)]
     pub job: JobOptions,
 }
@@ -32,7 +31,7 @@ pub(crate) async fn run(options: &Restore) -> Result<(), Failure> {
         .with("from", absolute_location(from)?)
         .with("table", table.as_str())
         .with_flag("create", *create);
-    let Some(ended) = run_job(job, "restore", puts.add_to(parameters)).await? else { return Ok(()) };
+    let Some(ended) = job.run("restore", puts.add_to(parameters)).await? else { return Ok(()) };
     ended.print(job.json, || {
         let result = ended.result();
         let (lines, written) = (count(result, "lines"), count(result, "written"));

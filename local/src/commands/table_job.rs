@@ -5,30 +5,16 @@ use nextbasket_job_engine::{Aggregate, Assign};
 use serde_json::{Value, json};
 
 use crate::Failure;
-use crate::job_run::{EndedJob, RunOptions, run};
+use crate::job_run::{EndedJob, RunOptions};
 use crate::options::{JobOptions, Parameters, ReadRate};
-
-/// Options that are named otherwise than their parameters.
-const NAMED: [(&str, &str); 7] = [
-    ("table", "TABLE"),
-    ("to.table", "TO"),
-    ("to.region", "--to-region"),
-    ("to.endpoint", "--to-endpoint"),
-    ("follow.interval", "--interval"),
-    ("readUnits", "--rcu"),
-    ("writeUnits", "--wcu"),
-];
 
 /// How a job reads the items of a table, and goes on afterwards.
 #[derive(Debug, Clone, Args)]
 pub struct TableJobOptions {
-    /// How the table is scanned.
     #[command(flatten)]
     pub scan: ScanOptions,
-    /// What happens after the scan.
     #[command(flatten)]
     pub follow: FollowOptions,
-    /// How the job runs.
     #[command(flatten)]
     pub job: JobOptions,
 }
@@ -42,7 +28,6 @@ pub struct ScanOptions {
     /// The maximum number of items in a page
     #[arg(long, value_name = "ITEMS")]
     pub batch_size: Option<u32>,
-    /// How fast it reads.
     #[command(flatten)]
     pub reads: ReadRate,
     /// How the work is split into batches
@@ -145,10 +130,8 @@ pub(super) async fn run_and_print(
     endless: bool,
     words: impl FnOnce(&EndedJob) -> String,
 ) -> Result<(), Failure> {
-    let parameters = parameters.with("width", options.workers).json();
     let run_options = RunOptions { endless, ..options.run_options() };
-    let ended = run(&options.target, kind, parameters, &NAMED, &run_options).await?;
-    let Some(ended) = ended else { return Ok(()) };
+    let Some(ended) = options.run_as(kind, parameters, &run_options).await? else { return Ok(()) };
     ended.print(options.json, || words(&ended));
     ended.verdict()
 }

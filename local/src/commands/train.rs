@@ -8,7 +8,7 @@ use clap::Args;
 use nextbasket_job_engine::{Engine, Job};
 use nextbasket_jobs_train::NoPurchases;
 use nextbasket_recommender::Params;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::Failure;
@@ -19,7 +19,6 @@ use crate::target::TargetOptions;
 
 #[derive(Debug, Args)]
 pub struct Train {
-    /// Where the data is.
     #[command(flatten)]
     pub target: TargetOptions,
     /// A JSON file of parameters that differ from the defaults
@@ -36,20 +35,19 @@ pub struct Train {
     pub json: bool,
 }
 
-/// The job's result.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Trained {
     model_version: u64,
     users: u64,
     purchases: u64,
     products: u64,
-    #[serde(skip)]
+    /// How long groups of its stages took, which the job does not report.
+    #[serde(skip_deserializing)]
     seconds: Seconds,
 }
 
-/// The duration of groups of its stages.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 struct Seconds {
     reading: f64,
     counting: f64,
@@ -70,13 +68,14 @@ pub(crate) async fn run(options: &Train) -> Result<(), Failure> {
                 other_processes: target.other_processes(),
                 ..RunOptions::default()
             };
-            let training = train(&engine, target.folder(), params, options.threads, run_options);
+            let training = train(&engine, &target.folder, params, options.threads, run_options);
             target.bulk_load(training).await.and_then(|trained| trained)
         }
         Err(failure) => Err(failure),
     };
     if let Some(trained) = target.close(result).await? {
-        print_result(options.json, &as_json(&trained), || sentence(&trained));
+        let value = serde_json::to_value(&trained).map_err(Failure::other)?;
+        print_result(options.json, &value, || sentence(&trained));
     }
     Ok(())
 }
@@ -141,18 +140,4 @@ pub(crate) fn sentence(trained: &Trained) -> String {
         "Model {} is live: {} products from {} purchases of {} users.",
         trained.model_version, trained.products, trained.purchases, trained.users
     )
-}
-
-fn as_json(trained: &Trained) -> Value {
-    json!({
-        "modelVersion": trained.model_version,
-        "users": trained.users,
-        "purchases": trained.purchases,
-        "products": trained.products,
-        "seconds": {
-            "reading": trained.seconds.reading,
-            "counting": trained.seconds.counting,
-            "publishing": trained.seconds.publishing,
-        },
-    })
 }

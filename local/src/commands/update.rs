@@ -16,10 +16,8 @@ pub struct Update {
     /// The condition, such as "status = 'old' AND expiresAt < now()"
     #[arg(long = "where", value_name = "CONDITION")]
     pub condition: Option<String>,
-    /// How fast it writes.
     #[command(flatten)]
     pub writes: WriteRate,
-    /// How the job reads the items.
     #[command(flatten)]
     pub table_job: TableJobOptions,
 }

@@ -10,8 +10,8 @@ use clap::Args;
 use nextbasket_domain::Clock;
 use nextbasket_objects::MIN_PART_SIZE;
 use nextbasket_uploads::{
-    ClaimedFiles, Destination, FolderFiles, OnChange, Stopper, UploadError, UploadServices, UploadSettings,
-    UploadSummary, Uploads, walk,
+    CancellationToken, ClaimedFiles, FolderFiles, OnChange, UploadDestination, UploadError, UploadServices,
+    UploadSettings, UploadSummary, Uploads, walk,
 };
 use serde_json::json;
 
@@ -32,8 +32,7 @@ pub struct Upload {
     pub dir: PathBuf,
     /// The destination: s3://BUCKET/PREFIX
     #[arg(value_name = "s3://BUCKET/PREFIX", value_parser = destination)]
-    pub to: Destination,
-    /// Where the bucket and the table of claims are.
+    pub to: UploadDestination,
     #[command(flatten)]
     pub target: TargetOptions,
     /// How many files, and parts of a large file, are sent at the same time
@@ -80,7 +79,7 @@ async fn upload(
     options: &Upload,
     target: &Target,
 ) -> Result<(UploadSummary, Option<TerminationSignal>), Failure> {
-    let (stopper, stop) = Stopper::new();
+    let stop = CancellationToken::new();
     let uploads = uploads(options, target).with_stop(stop.clone());
     let work = async {
         if options.watch {
@@ -100,7 +99,7 @@ async fn upload(
     tokio::select! {
         summary = &mut work => Ok((summary?, None)),
         signal = until_stopped() => {
-            stopper.stop();
+            stop.cancel();
             Ok((work.await?, Some(signal)))
         }
     }
@@ -113,7 +112,7 @@ fn uploads(options: &Upload, target: &Target) -> Uploads {
         operations: target.operations.clone(),
         bucket: options.to.bucket().to_owned(),
         clock: Clock::system(),
-        random: target.random(),
+        random: target.random.clone(),
     };
     let settings = UploadSettings {
         holder: holder(),
@@ -167,7 +166,7 @@ fn report(
     }
 }
 
-fn in_words(summary: &UploadSummary, to: &Destination, took: Duration) -> String {
+fn in_words(summary: &UploadSummary, to: &UploadDestination, took: Duration) -> String {
     let mut lines = Vec::new();
     if summary.sent == 0 && summary.by_others == 0 && summary.is_complete() {
         lines.push(match summary.files {
@@ -223,7 +222,7 @@ fn upload_failure(error: &UploadError) -> Failure {
     Failure::Other(format!("{error}{again}"))
 }
 
-fn destination(text: &str) -> Result<Destination, String> {
+fn destination(text: &str) -> Result<UploadDestination, String> {
     text.parse().map_err(|error: nextbasket_uploads::InvalidDestination| error.to_string())
 }
 

@@ -3,8 +3,9 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::dump_job::{absolute_location, array, count, run as run_job, table_of, text};
+use super::dump_location::{absolute_location, table_of};
 use crate::Failure;
+use crate::json_fields::{array, count, text};
 use crate::options::{JobOptions, Parameters, ReadRate};
 
 #[derive(Debug, Args)]
@@ -19,10 +20,8 @@ pub struct Verify {
     /// The endpoint of the other table, if it is another one
     #[arg(long, value_name = "URL", requires = "other")]
     pub other_endpoint: Option<String>,
-    /// How fast it reads.
     #[command(flatten)]
     pub reads: ReadRate,
-    /// How the job runs.
     #[command(flatten)]
     pub job: JobOptions,
 }
@@ -57,7 +56,7 @@ impl Verify {
 
 pub(crate) async fn run(options: &Verify) -> Result<(), Failure> {
     let job = &options.job;
-    let Some(ended) = run_job(job, "verify", options.parameters()?).await? else { return Ok(()) };
+    let Some(ended) = job.run("verify", options.parameters()?).await? else { return Ok(()) };
     let result = ended.result();
     let problems: Vec<&str> = array(result, "problems").iter().filter_map(Value::as_str).collect();
     ended.print(job.json, || {

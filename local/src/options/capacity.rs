@@ -27,7 +27,6 @@ pub struct PutOptions {
     /// What to do with items that exist already: skip, overwrite, fail, or if-newer=ATTRIBUTE
     #[arg(long, value_name = "POLICY", default_value = "overwrite", value_parser = on_conflict)]
     pub on_conflict: Value,
-    /// How fast it writes.
     #[command(flatten)]
     pub writes: WriteRate,
 }

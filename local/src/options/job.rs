@@ -12,7 +12,6 @@ use crate::target::TargetOptions;
 /// Where a job runs, and how.
 #[derive(Debug, Clone, Args)]
 pub struct JobOptions {
-    /// Where the tables are.
     #[command(flatten)]
     pub target: TargetOptions,
     /// How many batches are worked on at the same time [default: depends on the kind, mostly 8]
@@ -42,16 +41,20 @@ impl JobOptions {
         }
     }
 
-    /// Runs a job of this kind until it has succeeded; `None` after a dry run. `named` maps parameters to options
-    /// of another name, for error messages.
-    pub(crate) async fn run(
+    /// Runs a job of this kind until it has succeeded; `None` after a dry run.
+    pub(crate) async fn run(&self, kind: &str, parameters: Parameters) -> Result<Option<EndedJob>, Failure> {
+        self.run_as(kind, parameters, &self.run_options()).await
+    }
+
+    /// As [`run`](Self::run), with run options of the command's own.
+    pub(crate) async fn run_as(
         &self,
         kind: &str,
         parameters: Parameters,
-        named: &[(&str, &str)],
+        options: &RunOptions,
     ) -> Result<Option<EndedJob>, Failure> {
         // How many batches all processes together work on.
         let parameters = parameters.with("width", self.workers).json();
-        run(&self.target, kind, parameters, named, &self.run_options()).await
+        run(&self.target, kind, parameters, options).await
     }
 }

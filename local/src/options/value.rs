@@ -24,7 +24,6 @@ pub(crate) fn lease(text: &str) -> Result<Duration, String> {
     if length < Duration::from_secs(1) { Err("expected at least 1s".to_owned()) } else { Ok(length) }
 }
 
-/// A number of bytes.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
     const FORM: &str = "expected a number of bytes, such as 16MiB, 16MB, 1GiB or 16777216";
     let (number, unit) = split(text).ok_or(FORM)?;
@@ -47,7 +46,6 @@ fn split(text: &str) -> Option<(u64, &str)> {
     Some((number.parse().ok()?, unit.trim_start()))
 }
 
-/// An address to listen on.
 pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "expected ADDRESS:PORT, such as 127.0.0.1:8080".to_owned())
 }

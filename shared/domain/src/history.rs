@@ -8,7 +8,6 @@ pub const HISTORY_BASKETS: usize = 100;
 /// The distinct products of one purchase.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Basket {
-    /// When it was bought.
     pub purchased_at: Timestamp,
     /// What was bought, sorted, each product once.
     pub products: Vec<ProductId>,

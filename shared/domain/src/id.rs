@@ -1,10 +1,5 @@
 //! Names that a shop gives to its users, products and purchases.
 
-use std::fmt;
-use std::sync::Arc;
-
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
 /// The longest id, in bytes of UTF-8.
 pub const MAX_ID_BYTES: usize = 256;
 
@@ -27,9 +22,6 @@ pub enum IdError {
 }
 
 /// 1 to `limit` bytes of UTF-8 without control characters. Spaces, slashes and umlauts are fine: real SKUs have them.
-///
-/// # Errors
-/// [`IdError`] names the limit that the text breaks.
 pub(crate) fn check_text(text: &str, limit: usize) -> Result<(), IdError> {
     if text.is_empty() {
         return Err(IdError::Empty);
@@ -43,45 +35,56 @@ pub(crate) fn check_text(text: &str, limit: usize) -> Result<(), IdError> {
     Ok(())
 }
 
-macro_rules! id {
-    ($(#[$doc:meta])* $name:ident) => {
+/// Reads a type from a text by its `parse`.
+macro_rules! deserialize_by_parse {
+    ($name:ident) => {
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+                Self::parse(&text).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+pub(crate) use deserialize_by_parse;
+
+/// A text of 1 to `limit` bytes without control characters, shared by its clones.
+macro_rules! name_type {
+    ($(#[$doc:meta])* $name:ident, $limit:expr, $error:ty) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Arc<str>);
+        pub struct $name(std::sync::Arc<str>);
 
         impl $name {
-            /// Takes the text if it is within the limits of an id.
-            ///
-            /// # Errors
-            /// [`IdError`] names the limit that the text breaks.
-            pub fn parse(text: &str) -> Result<Self, IdError> {
-                check_text(text, MAX_ID_BYTES)?;
-                Ok(Self(Arc::from(text)))
+            /// Takes the text if it is within the limits.
+            pub fn parse(text: &str) -> Result<Self, $error> {
+                crate::id::check_text(text, $limit)?;
+                Ok(Self(text.into()))
             }
 
-            /// The id as the shop wrote it.
+            /// The name as the shop wrote it.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(&self.0)
             }
         }
 
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 write!(f, "{:?}", &*self.0)
             }
         }
 
         impl std::str::FromStr for $name {
-            type Err = IdError;
+            type Err = $error;
 
-            fn from_str(text: &str) -> Result<Self, IdError> {
+            fn from_str(text: &str) -> Result<Self, $error> {
                 Self::parse(text)
             }
         }
@@ -98,36 +101,32 @@ macro_rules! id {
             }
         }
 
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(&self.0)
             }
         }
 
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-                Self::parse(&text).map_err(serde::de::Error::custom)
-            }
-        }
+        crate::id::deserialize_by_parse!($name);
     };
 }
+pub(crate) use name_type;
 
-id! {
+name_type! {
     /// A shopper, by the shop's own name for them.
-    UserId
+    UserId, MAX_ID_BYTES, IdError
 }
-id! {
+name_type! {
     /// A product, by the shop's own name for it (often a SKU).
-    ProductId
+    ProductId, MAX_ID_BYTES, IdError
 }
-id! {
+name_type! {
     /// A purchase, unique among its user's purchases: the key that makes writing twice the same as once.
-    PurchaseId
+    PurchaseId, MAX_ID_BYTES, IdError
 }
-id! {
+name_type! {
     /// An answer that was shown, given back with the purchase it led to.
-    RecommendationId
+    RecommendationId, MAX_ID_BYTES, IdError
 }
 
 #[cfg(test)]

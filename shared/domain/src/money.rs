@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::id::deserialize_by_parse;
+
 /// The largest amount, in minor units: ten billion of a currency with two decimals, far inside what JSON
 /// numbers hold exactly.
 pub const MAX_AMOUNT: i64 = 1_000_000_000_000;
@@ -25,9 +27,6 @@ pub struct Currency([u8; 3]);
 
 impl Currency {
     /// Takes three capital ASCII letters.
-    ///
-    /// # Errors
-    /// [`MoneyError::Currency`] for anything else.
     pub fn parse(text: &str) -> Result<Self, MoneyError> {
         match <[u8; 3]>::try_from(text.as_bytes()) {
             Ok(code) if code.iter().all(u8::is_ascii_uppercase) => Ok(Self(code)),
@@ -54,12 +53,7 @@ impl Serialize for Currency {
     }
 }
 
-impl<'de> Deserialize<'de> for Currency {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        Self::parse(&text).map_err(serde::de::Error::custom)
-    }
-}
+deserialize_by_parse!(Currency);
 
 fn price<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     let amount = i64::deserialize(deserializer)?;
@@ -82,9 +76,6 @@ impl Money {
     }
 
     /// A price of `amount` minor units.
-    ///
-    /// # Errors
-    /// [`MoneyError::Amount`] for less than zero or more than [`MAX_AMOUNT`].
     pub fn new(amount: i64, currency: Currency) -> Result<Self, MoneyError> {
         Ok(Self { amount: Self::checked(amount)?, currency })
     }
@@ -95,7 +86,6 @@ impl Money {
         self.amount
     }
 
-    /// The currency of the amount.
     #[must_use]
     pub fn currency(&self) -> Currency {
         self.currency

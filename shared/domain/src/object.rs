@@ -33,17 +33,11 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 }
 
 /// For a field that is an object.
-///
-/// # Errors
-/// The deserializer's, also for an array.
 pub fn one<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     Object::deserialize(deserializer).map(|object| object.0)
 }
 
 /// For a field that is an object or null.
-///
-/// # Errors
-/// The deserializer's, also for an array.
 pub fn optional<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
@@ -51,9 +45,6 @@ pub fn optional<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 }
 
 /// For a field that is an array of objects.
-///
-/// # Errors
-/// The deserializer's, also for an array of arrays.
 pub fn many<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     Ok(Vec::<Object<T>>::deserialize(deserializer)?.into_iter().map(|object| object.0).collect())
 }

@@ -1,12 +1,10 @@
 //! A product of the catalogue.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::Serialize;
 
-use crate::id::{MAX_ID_BYTES, check_text};
+use crate::id::{MAX_ID_BYTES, check_text, name_type};
 use crate::{IdError, Money, ProductId, Timestamp};
 
 /// The longest name, in bytes of UTF-8.
@@ -31,10 +29,7 @@ pub enum ProductError {
     Text(#[from] IdError),
     /// The text is too long.
     #[error("must be at most {limit} bytes of UTF-8")]
-    TooLong {
-        /// The limit, in bytes.
-        limit: usize,
-    },
+    TooLong { limit: usize },
     /// A category is named twice.
     #[error("must not name a category twice")]
     Repeated,
@@ -43,50 +38,9 @@ pub enum ProductError {
     TooMany { limit: usize },
 }
 
-/// A category by its name: 1 to [`MAX_CATEGORY_BYTES`] bytes without control characters.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Category(Arc<str>);
-
-impl Category {
-    /// Takes a name within the limits.
-    ///
-    /// # Errors
-    /// [`ProductError`] names the limit.
-    pub fn parse(text: &str) -> Result<Self, ProductError> {
-        check_text(text, MAX_CATEGORY_BYTES)?;
-        Ok(Self(Arc::from(text)))
-    }
-
-    /// The name as the shop wrote it.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Category {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", &*self.0)
-    }
-}
-
-impl fmt::Display for Category {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Serialize for Category {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Category {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        Self::parse(&text).map_err(serde::de::Error::custom)
-    }
+name_type! {
+    /// A category by its name.
+    Category, MAX_CATEGORY_BYTES, ProductError
 }
 
 /// A product as the catalogue holds it.
@@ -112,17 +66,11 @@ pub struct Product {
 
 impl Product {
     /// A name: 1 to [`MAX_NAME_BYTES`] bytes without control characters.
-    ///
-    /// # Errors
-    /// [`ProductError`] names the limit.
     pub fn check_name(name: &str) -> Result<(), ProductError> {
         Ok(check_text(name, MAX_NAME_BYTES)?)
     }
 
     /// Categories: at most [`MAX_CATEGORIES`], none twice.
-    ///
-    /// # Errors
-    /// [`ProductError`] names the limit.
     pub fn check_categories(categories: &[Category]) -> Result<(), ProductError> {
         if categories.len() > MAX_CATEGORIES {
             return Err(ProductError::TooMany { limit: MAX_CATEGORIES });
@@ -136,9 +84,6 @@ impl Product {
     }
 
     /// Attributes: at most [`MAX_ATTRIBUTES`], names as ids, values up to [`MAX_ATTRIBUTE_BYTES`] bytes.
-    ///
-    /// # Errors
-    /// [`ProductError`] names the limit.
     pub fn check_attributes(attributes: &BTreeMap<String, String>) -> Result<(), ProductError> {
         if attributes.len() > MAX_ATTRIBUTES {
             return Err(ProductError::TooMany { limit: MAX_ATTRIBUTES });

@@ -18,7 +18,6 @@ pub enum PurchaseError {
     /// A purchase has at least one line.
     #[error("must have at least one line")]
     NoLines,
-    /// More lines than [`MAX_LINES`].
     #[error("must have at most 1000 lines, not {0}")]
     TooManyLines(usize),
     /// The ids are longer than [`MAX_PURCHASE_ID_BYTES`] together.
@@ -38,7 +37,6 @@ fn quantity<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D:
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Line {
-    /// What was bought.
     pub product_id: ProductId,
     /// How many, from 1 to [`MAX_QUANTITY`].
     #[serde(deserialize_with = "quantity")]
@@ -50,9 +48,6 @@ pub struct Line {
 
 impl Line {
     /// Takes a quantity from 1 to [`MAX_QUANTITY`].
-    ///
-    /// # Errors
-    /// [`PurchaseError::Quantity`] for any other.
     pub fn quantity(quantity: i64) -> Result<u32, PurchaseError> {
         match u32::try_from(quantity) {
             Ok(quantity) if (1..=MAX_QUANTITY).contains(&quantity) => Ok(quantity),
@@ -78,9 +73,6 @@ pub struct Purchase {
 
 impl Purchase {
     /// Checks what only the lines together can break: their number and their size.
-    ///
-    /// # Errors
-    /// [`PurchaseError`] names the limit.
     pub fn check_lines(lines: &[Line]) -> Result<(), PurchaseError> {
         if lines.is_empty() {
             return Err(PurchaseError::NoLines);

@@ -23,7 +23,6 @@ impl Random {
         Self(Arc::new(draw))
     }
 
-    /// 64 random bits.
     #[must_use]
     pub fn draw(&self) -> u64 {
         (self.0)()

@@ -29,7 +29,6 @@ const CODE_DIGITS: usize = 16;
 pub struct AnswerKey([u8; 32]);
 
 impl AnswerKey {
-    /// Generates a new key.
     #[must_use]
     pub fn draw(random: &Random) -> Self {
         let mut key = [0; 32];
@@ -45,7 +44,6 @@ impl AnswerKey {
         bytes.try_into().ok().map(Self)
     }
 
-    /// The bytes to store.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0

@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
-/// Milliseconds in a day.
+use crate::id::deserialize_by_parse;
+
 pub const DAY_MS: i64 = 86_400_000;
 
 /// Why a text is no point in time.
@@ -27,22 +28,15 @@ pub enum TimestampError {
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// 1970-01-01T00:00:00Z.
     pub const EPOCH: Self = Self(0);
     const MAX: i64 = 253_402_300_799_999;
 
     /// From milliseconds since 1970.
-    ///
-    /// # Errors
-    /// [`TimestampError::Range`] before 1970 or after 9999.
     pub fn from_millis(millis: i64) -> Result<Self, TimestampError> {
         if (0..=Self::MAX).contains(&millis) { Ok(Self(millis)) } else { Err(TimestampError::Range) }
     }
 
     /// From RFC 3339 with any offset; what is finer than a millisecond is cut off.
-    ///
-    /// # Errors
-    /// [`TimestampError`] for another form or a year out of range.
     pub fn parse(text: &str) -> Result<Self, TimestampError> {
         let time = DateTime::parse_from_rfc3339(text).map_err(|_| TimestampError::Form)?;
         Self::from_millis(time.timestamp_millis())
@@ -50,9 +44,6 @@ impl Timestamp {
 
     /// As [`parse`](Self::parse), and also what files hold: a date and time without an offset (taken as UTC,
     /// `T` or a space between, seconds optional) or a date alone.
-    ///
-    /// # Errors
-    /// [`TimestampError`] for another form or a year out of range.
     pub fn parse_lenient(text: &str) -> Result<Self, TimestampError> {
         if let Ok(time) = Self::parse(text) {
             return Ok(time);
@@ -67,7 +58,6 @@ impl Timestamp {
         Self::from_millis(naive.and_utc().timestamp_millis())
     }
 
-    /// Milliseconds since 1970.
     #[must_use]
     pub fn as_millis(self) -> i64 {
         self.0
@@ -99,12 +89,7 @@ impl Serialize for Timestamp {
     }
 }
 
-impl<'de> Deserialize<'de> for Timestamp {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        Self::parse(&text).map_err(serde::de::Error::custom)
-    }
-}
+deserialize_by_parse!(Timestamp);
 
 /// Where a caller gets "now" from: the system's clock when it runs, a fixed or stepped one in tests.
 #[derive(Clone)]

@@ -3,6 +3,16 @@
 use std::cell::Cell;
 use std::future::Future;
 
+use aws_sdk_dynamodb::operation::batch_execute_statement::BatchExecuteStatementOutput;
+use aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemOutput;
+use aws_sdk_dynamodb::operation::batch_write_item::BatchWriteItemOutput;
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemOutput;
+use aws_sdk_dynamodb::operation::get_item::GetItemOutput;
+use aws_sdk_dynamodb::operation::put_item::PutItemOutput;
+use aws_sdk_dynamodb::operation::query::QueryOutput;
+use aws_sdk_dynamodb::operation::scan::ScanOutput;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsOutput;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemOutput;
 use aws_sdk_dynamodb::types::ConsumedCapacity;
 
 /// Capacity units as DynamoDB charged them.
@@ -42,12 +52,40 @@ pub fn units<'a>(consumed: impl IntoIterator<Item = &'a ConsumedCapacity>) -> f6
     consumed.into_iter().filter_map(ConsumedCapacity::capacity_units).sum()
 }
 
-/// Counts what a read consumed.
-pub fn read<'a>(consumed: impl IntoIterator<Item = &'a ConsumedCapacity>) {
-    add(units(consumed), 0.0);
+/// An answer that says what it consumed.
+pub trait Consuming {
+    fn units(&self) -> f64;
 }
 
-/// Counts what a write consumed.
-pub fn write<'a>(consumed: impl IntoIterator<Item = &'a ConsumedCapacity>) {
-    add(0.0, units(consumed));
+macro_rules! consuming {
+    ($($output:ty),*) => {
+        $(impl Consuming for $output {
+            fn units(&self) -> f64 {
+                units(self.consumed_capacity())
+            }
+        })*
+    };
+}
+
+consuming!(
+    BatchExecuteStatementOutput,
+    BatchGetItemOutput,
+    BatchWriteItemOutput,
+    DeleteItemOutput,
+    GetItemOutput,
+    PutItemOutput,
+    QueryOutput,
+    ScanOutput,
+    TransactWriteItemsOutput,
+    UpdateItemOutput
+);
+
+/// Counts the units of a read.
+pub fn read(units: f64) {
+    add(units, 0.0);
+}
+
+/// Counts the units of a write.
+pub fn write(units: f64) {
+    add(0.0, units);
 }

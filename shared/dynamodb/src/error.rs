@@ -16,6 +16,11 @@ pub fn shown(text: &str) -> String {
     }
 }
 
+/// The error of any operation of the SDK.
+pub trait ServiceError: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static {}
+
+impl<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static> ServiceError for E {}
+
 /// What can go wrong between us and a table.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
@@ -59,10 +64,7 @@ impl TableError {
     }
 
     /// What the SDK's error means for this table.
-    pub fn from_sdk<E>(table: &str, error: SdkError<E>) -> Self
-    where
-        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-    {
+    pub fn from_sdk<E: ServiceError>(table: &str, error: SdkError<E>) -> Self {
         let table = table.to_owned();
         if let SdkError::ServiceError(service) = &error {
             let code = service.err().code().unwrap_or("unknown");

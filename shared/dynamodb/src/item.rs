@@ -31,8 +31,9 @@ pub fn hashed(user: &str) -> String {
     digest(user, 8)
 }
 
-/// Reads one item's attributes.
-pub struct Reader<'a> {
+/// Reads one item's attributes. An attribute that is missing or not of the type that is asked for is a
+/// [`TableError::Corrupt`].
+pub struct ItemReader<'a> {
     /// Names the table in errors.
     pub table: &'a str,
     /// Names the item in errors.
@@ -41,7 +42,7 @@ pub struct Reader<'a> {
     pub item: Item,
 }
 
-impl Reader<'_> {
+impl ItemReader<'_> {
     /// The error of an attribute that is not as it must be.
     pub fn corrupt(&self, attribute: &'static str, problem: impl Into<String>) -> TableError {
         TableError::Corrupt {
@@ -56,10 +57,6 @@ impl Reader<'_> {
         self.corrupt(attribute, format!("is missing or not {kind}"))
     }
 
-    /// A string.
-    ///
-    /// # Errors
-    /// [`TableError::Corrupt`] if it is missing or of another type.
     pub fn text(&mut self, attribute: &'static str) -> Result<String, TableError> {
         match self.item.remove(attribute) {
             Some(AttributeValue::S(text)) => Ok(text),
@@ -68,9 +65,6 @@ impl Reader<'_> {
     }
 
     /// A text that the domain parses.
-    ///
-    /// # Errors
-    /// [`TableError::Corrupt`] if it is not as it must be.
     pub fn parsed<T, E: std::fmt::Display>(
         &mut self,
         attribute: &'static str,
@@ -81,9 +75,6 @@ impl Reader<'_> {
     }
 
     /// A number in the range of its type.
-    ///
-    /// # Errors
-    /// [`TableError::Corrupt`] if it is not.
     pub fn number<T: std::str::FromStr>(&mut self, attribute: &'static str) -> Result<T, TableError> {
         match self.item.remove(attribute) {
             Some(AttributeValue::N(digits)) => digits
@@ -93,10 +84,6 @@ impl Reader<'_> {
         }
     }
 
-    /// Binary.
-    ///
-    /// # Errors
-    /// [`TableError::Corrupt`] if it is not.
     pub fn bytes(&mut self, attribute: &'static str) -> Result<Vec<u8>, TableError> {
         match self.item.remove(attribute) {
             Some(AttributeValue::B(blob)) => Ok(blob.into_inner()),
@@ -104,10 +91,6 @@ impl Reader<'_> {
         }
     }
 
-    /// A boolean.
-    ///
-    /// # Errors
-    /// [`TableError::Corrupt`] if it is not.
     pub fn truth(&mut self, attribute: &'static str) -> Result<bool, TableError> {
         match self.item.remove(attribute) {
             Some(AttributeValue::Bool(truth)) => Ok(truth),
@@ -115,10 +98,6 @@ impl Reader<'_> {
         }
     }
 
-    /// A list.
-    ///
-    /// # Errors
-    /// [`TableError::Corrupt`] if it is not.
     pub fn list(&mut self, attribute: &'static str) -> Result<Vec<AttributeValue>, TableError> {
         match self.item.remove(attribute) {
             Some(AttributeValue::L(list)) => Ok(list),
@@ -126,10 +105,6 @@ impl Reader<'_> {
         }
     }
 
-    /// A map.
-    ///
-    /// # Errors
-    /// [`TableError::Corrupt`] if it is not.
     pub fn map(&mut self, attribute: &'static str) -> Result<Item, TableError> {
         match self.item.remove(attribute) {
             Some(AttributeValue::M(map)) => Ok(map),
@@ -138,9 +113,6 @@ impl Reader<'_> {
     }
 
     /// Reads the attribute with `read` if it is there.
-    ///
-    /// # Errors
-    /// [`TableError::Corrupt`] if it is not as it must be.
     pub fn optional<T>(
         &mut self,
         attribute: &'static str,
@@ -163,12 +135,9 @@ pub fn money_to_value(money: &Money) -> AttributeValue {
 }
 
 /// An amount and its currency from a map.
-///
-/// # Errors
-/// [`TableError::Corrupt`] if it is not one.
-pub fn money_from_value(reader: &mut Reader<'_>, attribute: &'static str) -> Result<Money, TableError> {
+pub fn money_from_value(reader: &mut ItemReader<'_>, attribute: &'static str) -> Result<Money, TableError> {
     let item = reader.map(attribute)?;
-    let mut inner = Reader { table: reader.table, key: reader.key.clone(), item };
+    let mut inner = ItemReader { table: reader.table, key: reader.key.clone(), item };
     let currency = inner.parsed(CURRENCY, Currency::parse)?;
     let amount = inner.number(AMOUNT)?;
     Money::new(amount, currency).map_err(|error| inner.corrupt(AMOUNT, error.to_string()))

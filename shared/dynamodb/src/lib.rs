@@ -5,7 +5,9 @@
 //! * [`error`]: [`TableError`], which knows the table and what may be done
 //! * [`capacity`]: what the calls of one piece of work consumed
 //! * [`bulk`]: calls of many items, until all are taken or all are read
-//! * [`request`]: single items read and written on a condition
+//! * [`table_client`]: [`TableClient`], the requests of one table
+//! * [`request`]: a single item read
+//! * [`segment`]: [`Segment`], a part of a table
 //! * [`transaction`]: why a transaction was not made, item by item
 //! * [`config`]: how a function's clients are set up
 //!
@@ -18,8 +20,12 @@ pub mod error;
 pub mod item;
 pub mod number;
 pub mod request;
+pub mod segment;
+pub mod table_client;
 pub mod transaction;
 
-pub use error::TableError;
+pub use error::{ServiceError, TableError};
 pub use number::Number;
+pub use segment::Segment;
+pub use table_client::TableClient;
 pub use transaction::TransactionError;

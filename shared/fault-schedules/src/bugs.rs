@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextMut;
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_smithy_types::body::SdkBody;
+use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use crate::Scenario;
@@ -15,7 +16,7 @@ use crate::endpoints::{Answer, Call};
 use crate::transport::answer;
 
 /// A bug, named after what the code does wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Bug {
     /// A history is put without checking that it is still what was read.
     HistoryUnguarded,
@@ -48,25 +49,6 @@ pub enum Bug {
 }
 
 impl Bug {
-    /// All bugs.
-    pub const ALL: [Self; 14] = [
-        Self::HistoryUnguarded,
-        Self::ErasureForgotten,
-        Self::PurchaseOverwritten,
-        Self::CheckpointUnguarded,
-        Self::TransactionRepeated,
-        Self::UnprocessedForgotten,
-        Self::LastPageForgotten,
-        Self::UploadUnconditional,
-        Self::LockUnguarded,
-        Self::FenceIgnored,
-        Self::WriteNotMade,
-        Self::StaleRead,
-        Self::RecordLost,
-        Self::ObjectNotStored,
-    ];
-
-    /// The scenario that has to find it.
     #[must_use]
     pub fn scenario(self) -> Scenario {
         match self {
@@ -156,7 +138,6 @@ fn unguard(event: &mut Value) {
     forget(event, |name| !words.contains(&name));
 }
 
-/// Removes these placeholders.
 fn forget(event: &mut Value, which: impl Fn(&str) -> bool) {
     for field in ["ExpressionAttributeNames", "ExpressionAttributeValues"] {
         if let Some(placeholders) = event.get_mut(field).and_then(Value::as_object_mut) {
@@ -177,13 +158,11 @@ pub struct Planted {
 }
 
 impl Planted {
-    /// Plants this bug.
     #[must_use]
     pub fn new(bug: Option<Bug>) -> Self {
         Self { bug, ..Self::default() }
     }
 
-    /// The bug that is planted.
     #[must_use]
     pub fn bug(&self) -> Option<Bug> {
         self.bug

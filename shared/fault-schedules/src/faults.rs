@@ -8,7 +8,6 @@ use nextbasket_testkit::{Fault, Seeded};
 /// What happens to a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
-    /// A fault that the proxy produces.
     Proxied(Fault),
     /// Another transaction is changing the item; the call is not applied. The code is the reason that DynamoDB gives.
     Conflict(&'static str),
@@ -50,7 +49,7 @@ pub struct Weather {
     per_mille: u64,
     /// How many consecutive calls meet the same fault.
     burst: u64,
-    kinds: Vec<Kind>,
+    kinds: Vec<FaultKind>,
     faults_left: AtomicU64,
     /// How many of a thousand processes crash, and how many freeze.
     crashing: u64,
@@ -60,7 +59,7 @@ pub struct Weather {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum FaultKind {
     Throttle,
     ServerError,
     DropBefore,
@@ -72,16 +71,16 @@ enum Kind {
     Late,
 }
 
-const ALL: [Kind; 9] = [
-    Kind::Throttle,
-    Kind::ServerError,
-    Kind::DropBefore,
-    Kind::DropAfter,
-    Kind::Truncate,
-    Kind::Unprocessed,
-    Kind::Conflict,
-    Kind::Delayed,
-    Kind::Late,
+const FAULT_KINDS: [FaultKind; 9] = [
+    FaultKind::Throttle,
+    FaultKind::ServerError,
+    FaultKind::DropBefore,
+    FaultKind::DropAfter,
+    FaultKind::Truncate,
+    FaultKind::Unprocessed,
+    FaultKind::Conflict,
+    FaultKind::Delayed,
+    FaultKind::Late,
 ];
 
 impl Weather {
@@ -92,7 +91,7 @@ impl Weather {
             seed: 0,
             per_mille: 0,
             burst: 1,
-            kinds: ALL.to_vec(),
+            kinds: FAULT_KINDS.to_vec(),
             faults_left: AtomicU64::new(0),
             crashing: 0,
             freezing: 0,
@@ -105,16 +104,20 @@ impl Weather {
     #[must_use]
     pub fn of(seed: u64) -> Self {
         let mut chance = Seeded(seed ^ 0x7765_6174_6865_7221);
-        let (kinds, per_mille, burst): (Vec<Kind>, u64, u64) = match chance.below(9) {
-            0 => (ALL.to_vec(), 0, 1),
-            1 => (vec![Kind::Throttle, Kind::Unprocessed], 150, 1 + chance.below(8)),
-            2 => (vec![Kind::DropBefore, Kind::DropAfter], 120, 1 + chance.below(3)),
-            3 => (vec![Kind::DropAfter, Kind::Truncate], 100, 1),
-            4 => (vec![Kind::Delayed, Kind::Late], 100, 1),
-            5 => (vec![Kind::ServerError, Kind::Throttle, Kind::Conflict], 150, 1 + chance.below(6)),
-            6 => (vec![Kind::Unprocessed, Kind::Conflict, Kind::DropAfter], 250, 1),
-            7 => (ALL.to_vec(), 60, 1),
-            _ => (ALL.to_vec(), 250, 1),
+        let (kinds, per_mille, burst): (Vec<FaultKind>, u64, u64) = match chance.below(9) {
+            0 => (FAULT_KINDS.to_vec(), 0, 1),
+            1 => (vec![FaultKind::Throttle, FaultKind::Unprocessed], 150, 1 + chance.below(8)),
+            2 => (vec![FaultKind::DropBefore, FaultKind::DropAfter], 120, 1 + chance.below(3)),
+            3 => (vec![FaultKind::DropAfter, FaultKind::Truncate], 100, 1),
+            4 => (vec![FaultKind::Delayed, FaultKind::Late], 100, 1),
+            5 => (
+                vec![FaultKind::ServerError, FaultKind::Throttle, FaultKind::Conflict],
+                150,
+                1 + chance.below(6),
+            ),
+            6 => (vec![FaultKind::Unprocessed, FaultKind::Conflict, FaultKind::DropAfter], 250, 1),
+            7 => (FAULT_KINDS.to_vec(), 60, 1),
+            _ => (FAULT_KINDS.to_vec(), 250, 1),
         };
         let (crashing, freezing) = match chance.below(5) {
             0 => (0, 0),
@@ -171,21 +174,23 @@ impl Weather {
         let batch = operation.starts_with("Batch") && operation.ends_with("Item");
         let write = matches!(operation, "PutItem" | "UpdateItem" | "DeleteItem" | "TransactWriteItems");
         Some(match kind {
-            Kind::Throttle => Fate::Proxied(Fault::Throttle),
-            Kind::ServerError => Fate::Proxied(Fault::ServerError),
-            Kind::DropBefore => Fate::Proxied(Fault::DropBefore),
-            Kind::DropAfter => Fate::Proxied(Fault::DropAfter),
-            Kind::Truncate if operation.starts_with("HEAD") => Fate::Proxied(Fault::DropAfter),
-            Kind::Truncate => Fate::Proxied(Fault::Truncate),
-            Kind::Unprocessed if batch => Fate::Proxied(Fault::Unprocessed),
-            Kind::Unprocessed => Fate::Proxied(Fault::Throttle),
-            Kind::Conflict if write => {
+            FaultKind::Throttle => Fate::Proxied(Fault::Throttle),
+            FaultKind::ServerError => Fate::Proxied(Fault::ServerError),
+            FaultKind::DropBefore => Fate::Proxied(Fault::DropBefore),
+            FaultKind::DropAfter => Fate::Proxied(Fault::DropAfter),
+            FaultKind::Truncate if operation.starts_with("HEAD") => Fate::Proxied(Fault::DropAfter),
+            FaultKind::Truncate => Fate::Proxied(Fault::Truncate),
+            FaultKind::Unprocessed if batch => Fate::Proxied(Fault::Unprocessed),
+            FaultKind::Unprocessed => Fate::Proxied(Fault::Throttle),
+            FaultKind::Conflict if write => {
                 let codes = ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
                 Fate::Conflict(codes[own.below(3) as usize])
             }
-            Kind::Conflict => Fate::Proxied(Fault::ServerError),
-            Kind::Late if may_be_late => Fate::Late(Duration::from_millis(500 + own.below(50_000))),
-            Kind::Delayed | Kind::Late => Fate::Delayed(Duration::from_millis(20 + own.below(3_000))),
+            FaultKind::Conflict => Fate::Proxied(Fault::ServerError),
+            FaultKind::Late if may_be_late => Fate::Late(Duration::from_millis(500 + own.below(50_000))),
+            FaultKind::Delayed | FaultKind::Late => {
+                Fate::Delayed(Duration::from_millis(20 + own.below(3_000)))
+            }
         })
     }
 

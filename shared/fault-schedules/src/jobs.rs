@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nextbasket_job_engine::pool::{Stop, drive};
 use nextbasket_job_engine::{Job, JobError, JobId, JobState};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::process::Role;
@@ -18,11 +18,12 @@ const MOST_LIVES: u32 = 60;
 const MOST_SUBMITS: u32 = 40;
 
 /// Submits a job and works on it with one to three processes at a time, some of which crash, freeze and come back,
-/// until it has ended.
+/// until it has ended. Returns its result; `None` if it failed because there were more faults than it has to
+/// tolerate. A few transient faults must not end a job.
 ///
 /// # Errors
-/// [`Violation`] if it does not end, or ends with an error of the engine.
-pub async fn run(world: &World, kind: &str, parameters: Value) -> Checked<Job> {
+/// [`Violation`] if it does not end, ends with an error of the engine, or failed after fewer faults.
+pub async fn run(world: &World, kind: &str, parameters: Value) -> Checked<Option<Value>> {
     let id = submit(world, kind, parameters).await?;
     let crews = 1 + world.below(3);
     let workers = 1 + u32::try_from(world.below(3)).unwrap_or(0);
@@ -33,7 +34,22 @@ pub async fn run(world: &World, kind: &str, parameters: Value) -> Checked<Job> {
     let known = known.map_err(|error| Violation(format!("the job cannot be read: {error}")))?;
     ensure!(known.state == job.state, "a job that had {:?} is {:?} now", job.state, known.state);
     ensure!(job.state != JobState::Cancelled, "the job was cancelled, and nobody asked for it");
-    Ok(known)
+    result(world, known)
+}
+
+/// Runs a job without faults, to prepare a scenario or to compare with.
+pub async fn run_without_faults(world: &World, kind: &str, parameters: Value) -> Checked<Value> {
+    let job = nextbasket_testkit::jobs::run(&world.engine(world.observer()), kind, parameters).await;
+    job.result.ok_or_else(|| Violation(format!("{kind} without faults ended with {:?}", job.failure)))
+}
+
+/// Parameters of a kind that scans, with small pages.
+#[must_use]
+pub fn in_small_pages(world: &World, mut parameters: Value) -> Value {
+    parameters["segments"] = json!(1 + world.below(4));
+    parameters["batchSize"] = json!(2 + world.below(9));
+    parameters["width"] = json!(1 + world.below(4));
+    parameters
 }
 
 /// Submits a job under an id of the schedule's own until there is an answer.
@@ -82,14 +98,9 @@ async fn crew(world: &World, id: &JobId, workers: u32) -> Checked<Job> {
     Err(Violation(format!("the job does not end: {MOST_LIVES} lives; the last error: {last}")))
 }
 
-/// The result of a job that has succeeded; `None` if it failed because there were more faults than it has to
-/// tolerate. A few transient faults must not end a job.
-///
-/// # Errors
-/// [`Violation`] for a job that failed after fewer faults.
-pub fn result<'j>(world: &World, job: &'j Job) -> Checked<Option<&'j Value>> {
+fn result(world: &World, job: Job) -> Checked<Option<Value>> {
     match job.state {
-        JobState::Succeeded => Ok(Some(job.result.as_ref().unwrap_or(&Value::Null))),
+        JobState::Succeeded => Ok(Some(job.result.unwrap_or_default())),
         state => {
             let reason = job.failure.as_deref().unwrap_or_default();
             ensure!(!reason.is_empty(), "the job has {state:?} without a reason");
@@ -122,9 +133,6 @@ fn made_by_us(reason: &str) -> bool {
 }
 
 /// Reads these counts from a job's result.
-///
-/// # Errors
-/// [`Violation`] if one is missing.
 pub fn counts<const K: usize>(result: &Value, fields: [&str; K]) -> Checked<[u64; K]> {
     let mut counts = [0; K];
     for (count, field) in counts.iter_mut().zip(fields) {

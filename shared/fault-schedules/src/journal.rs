@@ -10,13 +10,10 @@ use crate::endpoints::Service;
 /// A write to S3 that was applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
-    /// The method: `PUT` or `DELETE`.
     pub method: String,
-    /// The path: bucket and key.
     pub path: String,
 }
 
-/// The record of one schedule.
 #[derive(Debug, Default)]
 pub struct Journal(Mutex<Book>, AtomicU64);
 
@@ -48,12 +45,10 @@ impl Journal {
         self.1.load(Ordering::Relaxed)
     }
 
-    /// An endpoint is asked.
     pub fn asked(&self) {
         self.1.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A call that was made.
     pub fn call(
         &self,
         at: Duration,
@@ -85,7 +80,6 @@ impl Journal {
         }
     }
 
-    /// Records a write that was applied.
     pub fn applied(&self, service: Service, method: &str, path: &str) {
         if service == Service::S3 && (method == "PUT" || method == "DELETE") {
             self.book().applied.push(Applied { method: method.to_owned(), path: path.to_owned() });
@@ -98,7 +92,6 @@ impl Journal {
         self.book().applied.clone()
     }
 
-    /// The number of calls.
     #[must_use]
     pub fn calls(&self) -> u64 {
         self.book().calls
@@ -122,7 +115,6 @@ impl Journal {
         self.book().digest.finalize().to_hex().as_str()[..16].to_owned()
     }
 
-    /// The lines, if they were kept.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         self.book().lines.clone().unwrap_or_default()

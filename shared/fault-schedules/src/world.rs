@@ -10,8 +10,8 @@ use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::retry::{RetryPartition, TokenBucket};
 use nextbasket_domain::{Clock, Random, Timestamp};
 use nextbasket_dynamodb::config::Patience;
-use nextbasket_job_engine::{Engine, Site, Trust};
-use nextbasket_job_kinds::kinds_with_functions;
+use nextbasket_job_engine::{Engine, Site};
+use nextbasket_job_kinds::kinds;
 use nextbasket_objects::Bucket;
 use nextbasket_tables::Tables;
 use nextbasket_testkit::Seeded;
@@ -138,7 +138,7 @@ impl World {
     #[must_use]
     pub fn engine(&self, process: &Process) -> Engine {
         let tables = self.work_tables(process);
-        Engine::new(self.site(process), kinds_with_functions(&tables, Trust::Open, process.lambda.clone()))
+        Engine::new(self.site(process), kinds(&tables, Some(process.lambda.clone())))
     }
 
     /// The site of the process's jobs.

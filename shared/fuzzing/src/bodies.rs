@@ -3,9 +3,10 @@
 use nextbasket_domain::purchase::{MAX_LINES, MAX_QUANTITY};
 use nextbasket_http::request::MAX_LIMIT;
 use nextbasket_job_engine::JobId;
+use nextbasket_testkit::events::ApiAnswer;
 use serde_json::Value;
 
-use crate::world::{Answer, RUNTIME, WORLD};
+use crate::world::{RUNTIME, WORLD, is_ok};
 
 /// The first byte chooses the call.
 pub fn check(data: &[u8]) {
@@ -28,7 +29,7 @@ fn written_again(body: &str) -> String {
 fn purchase(body: &str) {
     let post = |body: &str| WORLD.send("POST /purchases", &[], "", Some(body));
     let first = post(body);
-    if !first.is_ok() {
+    if !is_ok(&first) {
         return;
     }
     assert_eq!(first.status, 201, "{first:?}");
@@ -52,10 +53,10 @@ fn product(body: &str) {
     let path = [("productId", "fuzzed")];
     let put = |body: &str| WORLD.send("PUT /products/{productId}", &path, "", Some(body));
     let first = put(body);
-    if !first.is_ok() {
+    if !is_ok(&first) {
         return;
     }
-    let described = |answer: &Answer| {
+    let described = |answer: &ApiAnswer| {
         let mut product = answer.body.clone();
         let fields = product.as_object_mut().expect("a product");
         assert_eq!(fields.remove("productId"), Some("fuzzed".into()));
@@ -74,7 +75,7 @@ fn product(body: &str) {
 fn recommendations(body: &str) {
     let ask = |body: &str| WORLD.send("POST /recommendations", &[], "", Some(body));
     let first = ask(body);
-    if !first.is_ok() {
+    if !is_ok(&first) {
         return;
     }
     let limit = serde_json::from_str::<Value>(body).unwrap()["limit"].as_u64().unwrap_or(10);
@@ -93,7 +94,7 @@ fn recommendations(body: &str) {
 fn job(body: &str) {
     let post = |body: &str| WORLD.send("POST /jobs", &[], "", Some(body));
     let first = post(body);
-    if !first.is_ok() {
+    if !is_ok(&first) {
         return;
     }
     let again = written_again(body);

@@ -6,12 +6,12 @@ use std::io::Read;
 use nextbasket_domain::time::DAY_MS;
 use nextbasket_domain::{Currency, Product, Purchase, Timestamp};
 use nextbasket_dynamodb::item::Item;
-use nextbasket_importer::{Options, Summary, read_products, read_purchases};
+use nextbasket_importer::{ImportOptions, ImportSummary, read_products, read_purchases};
 use nextbasket_items::key::{KeyAttribute, KeyKind, KeySchema};
 use nextbasket_jobs_dump::csv::{Columns, read_row, write_header, write_row};
 use nextbasket_jobs_dump::json::checked::Checker;
-use nextbasket_jobs_dump::json::{self, Change};
-use nextbasket_jobs_dump::{Digest, Format, json_lines};
+use nextbasket_jobs_dump::json::{self, LineChange};
+use nextbasket_jobs_dump::{Format, ItemsDigest, json_lines};
 use serde_json::Value;
 
 use crate::memory::{measured, within};
@@ -34,13 +34,13 @@ pub fn check(data: &[u8]) {
     }
 }
 
-fn options() -> Options {
+fn options() -> ImportOptions {
     let now = Timestamp::parse("2026-06-01T00:00:00Z").unwrap();
-    Options::new(now, Currency::parse("EUR").unwrap())
+    ImportOptions::new(now, Currency::parse("EUR").unwrap())
 }
 
 /// Every record is accepted or rejected, and each rejection is in the refused lines.
-fn counted(summary: &Summary, refused: &[u8]) {
+fn counted(summary: &ImportSummary, refused: &[u8]) {
     assert_eq!(
         summary.taken + summary.tally.refused.values().sum::<u64>(),
         summary.tally.records,
@@ -112,7 +112,7 @@ pub(crate) fn products(content: &[u8]) -> Option<Vec<Product>> {
 }
 
 /// The digests of a data file's items, in their order.
-pub(crate) fn items(content: &[u8], format: Format) -> Vec<Digest> {
+pub(crate) fn items(content: &[u8], format: Format) -> Vec<ItemsDigest> {
     let (mut digests, mut before) = (Vec::new(), 0);
     // A line has at most 8 MB, and its values in memory take a multiple of that.
     let limit = BESIDE + 300 * content.len().min(8 << 20);
@@ -121,8 +121,8 @@ pub(crate) fn items(content: &[u8], format: Format) -> Vec<Digest> {
             assert!(record.line > before, "line {} behind {before}", record.line);
             before = record.line;
             match record.change {
-                Ok(Change::Put(item)) => digests.push(again(&item, format)),
-                Ok(Change::Delete(keys)) => digests.push(digest(&keys)),
+                Ok(LineChange::Put(item)) => digests.push(again(&item, format)),
+                Ok(LineChange::Delete(keys)) => digests.push(digest(&keys)),
                 Err(problem) => assert!(!problem.is_empty()),
             }
         })
@@ -133,18 +133,18 @@ pub(crate) fn items(content: &[u8], format: Format) -> Vec<Digest> {
     digests
 }
 
-fn digest(item: &Item) -> Digest {
-    Digest::of(item, &mut Vec::new()).expect("an item that was read has only numbers that are some")
+fn digest(item: &Item) -> ItemsDigest {
+    ItemsDigest::of(item, &mut Vec::new()).expect("an item that was read has only numbers that are some")
 }
 
 /// Checks that an item is the same after it was written and read again, in every format.
-fn again(item: &Item, format: Format) -> Digest {
+fn again(item: &Item, format: Format) -> ItemsDigest {
     let expected = digest(item);
     let mut line = Vec::new();
     json::write_line(item, &mut line).expect("an item is written");
     match json::read_line(1, &line).expect("what was written is read") {
-        Change::Put(again) => assert_eq!(digest(&again), expected, "{item:?}"),
-        Change::Delete(keys) => panic!("{item:?} became {keys:?}"),
+        LineChange::Put(again) => assert_eq!(digest(&again), expected, "{item:?}"),
+        LineChange::Delete(keys) => panic!("{item:?} became {keys:?}"),
     }
     line.clear();
     // Other items nest deeper than DynamoDB allows.
@@ -179,12 +179,11 @@ fn checked(content: &[u8]) {
     for line in content.split(|byte| *byte == b'\n') {
         let Some((text, _)) = checker.item(line) else { continue };
         let read = json::read_line(1, line).expect("what the quick reader takes is an item");
-        let Change::Put(item) = read else { panic!("an item became a deletion") };
+        let LineChange::Put(item) = read else { panic!("an item became a deletion") };
         assert_eq!(checker.digest(&text), Some(digest(&item)), "{item:?}");
     }
 }
 
-/// All bytes of a reader.
 pub(crate) fn all(mut reader: impl Read) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     reader.read_to_end(&mut bytes).map(|_| bytes)

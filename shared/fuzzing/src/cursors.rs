@@ -4,9 +4,10 @@ use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use nextbasket_testkit::events::ApiAnswer;
 use serde_json::Value;
 
-use crate::world::{Answer, WORLD};
+use crate::world::{WORLD, is_ok};
 
 /// A route, the parameters of its path, and the rest of its query.
 type List = (&'static str, &'static [(&'static str, &'static str)], &'static str);
@@ -36,7 +37,7 @@ static NAMES: LazyLock<[String; LISTS.len()]> = LazyLock::new(|| {
     })
 });
 
-fn ask((route, path, query): List, cursor: Option<&str>) -> Answer {
+fn ask((route, path, query): List, cursor: Option<&str>) -> ApiAnswer {
     let encode = |cursor: &str| cursor.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
     let query = cursor.map_or(query.to_owned(), |cursor| format!("{query}&cursor={}", encode(cursor)));
     WORLD.send(route, path, &query, None)
@@ -54,7 +55,7 @@ pub fn check(data: &[u8]) {
         rest.to_owned()
     };
     let mut answer = ask(LISTS[number], Some(&cursor));
-    if !answer.is_ok() {
+    if !is_ok(&answer) {
         let code = answer.body["code"].as_str().unwrap_or_default();
         assert!(matches!(code, "invalid_cursor" | "expired_cursor"), "{cursor}: {answer:?}");
         assert_eq!(answer.body["field"], "cursor", "{cursor}: {answer:?}");

@@ -6,7 +6,7 @@ use flate2::Compression;
 use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use nextbasket_jobs_dump::gzip::{GzipState, Pages, end};
-use nextbasket_jobs_dump::{Digest, Format};
+use nextbasket_jobs_dump::{Format, ItemsDigest};
 
 use crate::csv::{all, items, products, purchases};
 use crate::memory::within;
@@ -42,7 +42,7 @@ pub fn check(data: &[u8]) {
 
 #[derive(Debug, PartialEq)]
 enum Outcome {
-    Items(Vec<Digest>),
+    Items(Vec<ItemsDigest>),
     Records(Option<usize>),
 }
 

@@ -19,7 +19,6 @@ use crate::world::RUNTIME;
 const BASE: usize = 4 << 20;
 const MULTIPLE: usize = 300;
 
-/// The separator between two files.
 const BETWEEN: &[u8] = b"\n--\n";
 
 /// The first byte says which checksums are correct; then come summary, list of files, record and settings.

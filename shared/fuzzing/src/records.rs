@@ -31,15 +31,15 @@ pub(crate) fn read(content: &[u8], format: Format, mut each: impl FnMut(Record))
         let found = files.list(&Location::Path(path)).await.map_err(|error| error.to_string())?;
         let mut records =
             Records::open(&files, &found[0], format, 0).await.map_err(|error| error.to_string())?;
-        while let Some(piece) = records.next().await {
-            match piece.map_err(|error| error.to_string())? {
+        loop {
+            match records.next().await.map_err(|error| error.to_string())? {
                 Piece::Chunk(chunk) => chunk.into_iter().for_each(&mut each),
                 Piece::End { md5, bytes } => {
                     assert_eq!(bytes, content.len() as u64);
                     assert!(md5.is_some());
+                    return Ok(());
                 }
             }
         }
-        Ok(())
     })
 }

@@ -9,7 +9,7 @@ use nextbasket_recommender::evaluate::{Evaluation, Methods};
 use nextbasket_recommender::intermediate::{decode, encode};
 use nextbasket_recommender::{
     Catalogue, Dataset, DecodeError, History, NeighbourRow, PairCounts, Priors, ProductIx, ProductRows,
-    Request, Scorer, ScratchBuffers, Totals, Window,
+    ScoreRequest, Scorer, ScratchBuffers, Totals, Window,
 };
 use nextbasket_tables::history_codec;
 
@@ -151,7 +151,7 @@ fn answer(priors: &Priors, row: &NeighbourRow) {
     let (scorer, mut scratch) = (Scorer::new(priors), ScratchBuffers::new());
     let anchors = scorer.anchors(&mut scratch, &history, 4);
     let cart: Vec<ProductIx> = history.products().take(2).collect();
-    let request = Request {
+    let request = ScoreRequest {
         history: &history,
         anchors: &anchors,
         next_row: &|_| Some(row),

@@ -2,19 +2,18 @@
 
 use std::sync::LazyLock;
 
-use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use lambda_runtime::{Context, LambdaEvent};
 use nextbasket_domain::{Category, Currency};
 use nextbasket_domain::{
     Clock, Line, Money, Product, ProductId, Purchase, PurchaseId, Random, Timestamp, UserId,
 };
 use nextbasket_http::{AuthMode, Service};
-use nextbasket_job_engine::{Engine, Trust};
+use nextbasket_job_engine::Engine;
 use nextbasket_tables::{TableNames, Tables};
 use nextbasket_telemetry::Metrics;
 use nextbasket_testkit::TestStack;
+use nextbasket_testkit::events::{ApiAnswer, api_event};
 use nextbasket_testkit::jobs::train;
-use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
 /// A runtime with one thread, so that an input runs through the same code each time.
@@ -34,13 +33,6 @@ pub(crate) struct World {
     jobs: jobs_api::State,
 }
 
-/// A client's view of an answer.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: i64,
-    pub(crate) body: Value,
-}
-
 impl World {
     async fn start() -> Self {
         let stack = TestStack::start().await;
@@ -50,7 +42,7 @@ impl World {
         train(stack.site(), &tables).await;
         let service = Service { auth: AuthMode::Iam, metrics: Metrics::off() };
         let (clock, random) = (Clock::system(), Random::system().unwrap());
-        let engine = Engine::new(stack.site(), nextbasket_job_kinds::kinds(&tables, Trust::Open));
+        let engine = Engine::new(stack.site(), nextbasket_job_kinds::kinds(&tables, None));
         let driver = jobs_api::Driver::Workers(std::sync::Arc::default());
         Self {
             purchases: purchases::State::new(service.clone(), &tables, clock.clone()).unwrap(),
@@ -70,24 +62,8 @@ impl World {
         parameters: &[(&str, &str)],
         query: &str,
         body: Option<&str>,
-    ) -> Answer {
-        let (method, _) = route.split_once(' ').unwrap();
-        let parameters: serde_json::Map<String, Value> =
-            parameters.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
-        let event: ApiGatewayV2httpRequest = serde_json::from_value(json!({
-            "version": "2.0",
-            "routeKey": route,
-            "rawQueryString": query,
-            "pathParameters": parameters,
-            "requestContext": {
-                "authorizer": { "iam": { "userArn": "arn:aws:sts::123456789012:assumed-role/shop/shop" } },
-                "http": { "method": method },
-                "requestId": "H6d8901624dFiAEJXg=",
-            },
-            "body": body,
-            "isBase64Encoded": false,
-        }))
-        .unwrap();
+    ) -> ApiAnswer {
+        let event = serde_json::from_value(api_event(route, parameters, query, body)).unwrap();
         let event = LambdaEvent::new(event, Context::default());
         let answer = RUNTIME.block_on(async {
             let path = route.rsplit_once(' ').map_or("", |(_, path)| path);
@@ -102,35 +78,31 @@ impl World {
                 _ => Box::pin(recommendations::handle(&self.recommendations, event)).await,
             }
         });
-        let answer = answer.expect("a handler answers");
-        let text = answer.body.map(|body| String::from_utf8(body.to_vec()).expect("an answer is text"));
-        let body = text.map_or(Value::Null, |text| serde_json::from_str(&text).expect("an answer is JSON"));
-        let answer = Answer { status: answer.status_code, body };
-        answer.check();
+        let response = serde_json::to_value(answer.expect("a handler answers")).unwrap();
+        let answer = ApiAnswer::of(&response);
+        check(&answer);
         answer
     }
 }
 
-impl Answer {
-    /// Checks that it is not a server error, and that a client error has a code and a field.
-    fn check(&self) {
-        assert!((200..500).contains(&self.status), "{self:?}");
-        if self.status < 400 {
-            return;
-        }
-        let text = |name: &str| self.body[name].as_str().unwrap_or_default();
-        let code = text("code");
-        assert_eq!(self.body["status"].as_i64(), Some(self.status), "{self:?}");
-        assert_eq!(text("type"), format!("urn:nextbasket:problem:{code}"), "{self:?}");
-        assert!(!code.is_empty() && !text("title").is_empty() && !text("detail").is_empty(), "{self:?}");
-        // An error that the job would meet later belongs to no field.
-        assert!(!text("field").is_empty() || code == "job_would_fail", "{self:?}");
-        assert!(self.body.to_string().len() < 4_000, "an error repeats what it was given: {self:?}");
+/// Checks that it is not a server error, and that a client error has a code and a field.
+fn check(answer: &ApiAnswer) {
+    assert!((200..500).contains(&answer.status), "{answer:?}");
+    if is_ok(answer) {
+        return;
     }
+    let text = |name: &str| answer.body[name].as_str().unwrap_or_default();
+    let code = text("code");
+    assert_eq!(answer.body["status"].as_i64(), Some(answer.status), "{answer:?}");
+    assert_eq!(text("type"), format!("urn:nextbasket:problem:{code}"), "{answer:?}");
+    assert!(!code.is_empty() && !text("title").is_empty() && !text("detail").is_empty(), "{answer:?}");
+    // An error that the job would meet later belongs to no field.
+    assert!(!text("field").is_empty() || code == "job_would_fail", "{answer:?}");
+    assert!(answer.body.to_string().len() < 4_000, "an error repeats what it was given: {answer:?}");
+}
 
-    pub(crate) fn is_ok(&self) -> bool {
-        self.status < 400
-    }
+pub(crate) fn is_ok(answer: &ApiAnswer) -> bool {
+    answer.status < 400
 }
 
 /// Twelve products, six shoppers with four purchases each, and a model trained from them.

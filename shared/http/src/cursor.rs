@@ -21,9 +21,6 @@ struct Envelope<P> {
 }
 
 /// A cursor for `position` in the list named `of`.
-///
-/// # Errors
-/// 500 if the position cannot be written as JSON.
 pub fn encode<P: Serialize>(of: &str, position: P) -> Result<String, ApiError> {
     let envelope = Envelope { v: VERSION, of: of.to_owned(), at: position };
     let json = serde_json::to_vec(&envelope).map_err(ApiError::internal)?;

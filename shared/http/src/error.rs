@@ -52,7 +52,6 @@ impl ApiError {
         Self::new(400, "invalid_field", format!("{field} {problem}")).at(field)
     }
 
-    /// 400 `missing_field`.
     pub fn missing(field: impl Into<String>) -> Self {
         let field = field.into();
         Self::new(400, "missing_field", format!("{field} is required")).at(field)
@@ -86,7 +85,6 @@ impl ApiError {
         Self::new(401, Self::UNAUTHORIZED, "the request is not authenticated")
     }
 
-    /// 403 `forbidden`.
     pub fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(403, "forbidden", detail)
     }
@@ -101,7 +99,6 @@ impl ApiError {
         Self::new(409, code, detail)
     }
 
-    /// 413 `body_too_large`.
     #[must_use]
     pub fn body_too_large(limit: usize) -> Self {
         Self::new(413, "body_too_large", format!("body must be at most {limit} bytes")).at("body")

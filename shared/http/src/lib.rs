@@ -20,5 +20,5 @@ pub mod service;
 pub use caller::{AuthMode, Caller};
 pub use error::ApiError;
 pub use request::{Query, Request};
-pub use respond::{Page, json, no_content};
-pub use service::Service;
+pub use respond::{ApiResponse, ListPage, json, no_content};
+pub use service::{ApiEvent, Service};

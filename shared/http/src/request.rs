@@ -9,7 +9,7 @@ use nextbasket_domain::object::Object;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
-use crate::{ApiError, Caller};
+use crate::{ApiError, Caller, cursor};
 
 /// The largest body, in bytes.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
@@ -151,9 +151,6 @@ impl Query {
     }
 
     /// The parameter, if it is given.
-    ///
-    /// # Errors
-    /// 400 if it is not of the form that `parse` asks for.
     pub fn get<T, E: std::fmt::Display>(
         &self,
         name: &str,
@@ -163,9 +160,6 @@ impl Query {
     }
 
     /// All values of a parameter that may be given many times.
-    ///
-    /// # Errors
-    /// 400 if one is not of the form that `parse` asks for.
     pub fn all<T, E: std::fmt::Display>(
         &self,
         name: &str,
@@ -175,10 +169,18 @@ impl Query {
         given.map(|(_, value)| parse(value).map_err(|error| ApiError::invalid(name, error))).collect()
     }
 
+    /// The position in the list named `list` that the parameter `cursor` holds, if it is given. `position` makes it from
+    /// what was encoded.
+    pub fn cursor<P: DeserializeOwned, T>(
+        &self,
+        list: &str,
+        position: impl FnOnce(P) -> Option<T>,
+    ) -> Result<Option<T>, ApiError> {
+        let Some(text) = self.text("cursor") else { return Ok(None) };
+        position(cursor::decode(list, text)?).map(Some).ok_or_else(ApiError::invalid_cursor)
+    }
+
     /// The parameter `limit`: 1 to [`MAX_LIMIT`], 10 if it is not given.
-    ///
-    /// # Errors
-    /// 400 for anything else.
     pub fn limit(&self) -> Result<usize, ApiError> {
         Ok(self.get("limit", parse_limit)?.unwrap_or(DEFAULT_LIMIT))
     }

@@ -8,18 +8,18 @@ use serde::Serialize;
 
 use crate::ApiError;
 
+/// What a function gives to API Gateway.
+pub type ApiResponse = ApiGatewayV2httpResponse;
+
 /// An answer with a JSON body.
-///
-/// # Errors
-/// 500 if the body cannot be written as JSON.
-pub fn json(status: u16, body: &impl Serialize) -> Result<ApiGatewayV2httpResponse, ApiError> {
+pub fn json(status: u16, body: &impl Serialize) -> Result<ApiResponse, ApiError> {
     let body = serde_json::to_string(body).map_err(ApiError::internal)?;
     Ok(response(status, "application/json", Some(body)))
 }
 
 /// A page of a list.
 #[derive(Debug, Serialize)]
-pub struct Page<T> {
+pub struct ListPage<T> {
     pub items: Vec<T>,
     /// Where the list continues, if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -28,18 +28,18 @@ pub struct Page<T> {
 
 /// An answer without a body.
 #[must_use]
-pub fn no_content(status: u16) -> ApiGatewayV2httpResponse {
+pub fn no_content(status: u16) -> ApiResponse {
     response(status, "", None)
 }
 
-fn response(status: u16, content_type: &'static str, body: Option<String>) -> ApiGatewayV2httpResponse {
+fn response(status: u16, content_type: &'static str, body: Option<String>) -> ApiResponse {
     let mut headers = HeaderMap::new();
     if body.is_some() {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     }
     // Every answer depends on the caller and on the latest purchase.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let mut response = ApiGatewayV2httpResponse::default();
+    let mut response = ApiResponse::default();
     response.status_code = status.into();
     response.headers = headers;
     response.body = body.map(Body::Text);
@@ -49,7 +49,7 @@ fn response(status: u16, content_type: &'static str, body: Option<String>) -> Ap
 /// The members of RFC 9457 that we use, and ours: `code`, `field` and `requestId`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Problem<'a> {
+struct ProblemDetails<'a> {
     r#type: String,
     title: &'a str,
     status: u16,
@@ -61,9 +61,9 @@ struct Problem<'a> {
 }
 
 /// The error as problem details.
-pub(crate) fn problem(error: &ApiError, request_id: &str) -> ApiGatewayV2httpResponse {
+pub(crate) fn problem(error: &ApiError, request_id: &str) -> ApiResponse {
     let status = http::StatusCode::from_u16(error.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
-    let problem = Problem {
+    let problem = ProblemDetails {
         r#type: format!("urn:nextbasket:problem:{}", error.code),
         title: status.canonical_reason().unwrap_or("Error"),
         status: error.status,

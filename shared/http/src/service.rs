@@ -3,23 +3,25 @@
 use std::env;
 use std::time::Instant;
 
-use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
+use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use lambda_runtime::LambdaEvent;
 use nextbasket_dynamodb::capacity::metered;
 use nextbasket_telemetry::{Metrics, Unit};
 
-use crate::respond::problem;
+use crate::respond::{ApiResponse, problem};
 use crate::{ApiError, AuthMode, Caller, Request};
 
 /// The error code for a route that the function does not know.
 const UNKNOWN_ROUTE: &str = "route_not_found";
+
+/// What API Gateway sends to a function.
+pub type ApiEvent = LambdaEvent<ApiGatewayV2httpRequest>;
 
 /// What every API function needs beside its tables.
 #[derive(Debug, Clone)]
 pub struct Service {
     /// How callers prove who they are.
     pub auth: AuthMode,
-    /// Where metrics go.
     pub metrics: Metrics,
 }
 
@@ -36,14 +38,11 @@ impl Service {
 
     /// Names the caller, runs the route, and answers: with what it gives, or with problem details. What went wrong
     /// on our side is logged with its causes; latency and capacity are measured.
-    ///
-    /// # Errors
-    /// None: the type is what the Lambda runtime asks for.
     pub async fn answer(
         &self,
-        event: LambdaEvent<ApiGatewayV2httpRequest>,
-        route: impl AsyncFnOnce(Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError>,
-    ) -> Result<ApiGatewayV2httpResponse, lambda_runtime::Error> {
+        event: ApiEvent,
+        route: impl AsyncFnOnce(Request<'_>) -> Result<ApiResponse, ApiError>,
+    ) -> Result<ApiResponse, lambda_runtime::Error> {
         let started = Instant::now();
         let request_id =
             event.payload.request_context.request_id.as_deref().unwrap_or(&event.context.request_id);

@@ -7,12 +7,12 @@ use std::io::BufWriter;
 use std::time::Instant;
 
 use nextbasket_domain::{Clock, Currency};
-use nextbasket_importer::{Options, read_products, read_purchases};
+use nextbasket_importer::{ImportOptions, read_products, read_purchases};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (flags, names): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|arg| arg.starts_with("--"));
     let file = File::open(names.first().ok_or("which file?")?)?;
-    let mut options = Options::new(Clock::system().now(), Currency::parse("EUR")?);
+    let mut options = ImportOptions::new(Clock::system().now(), Currency::parse("EUR")?);
     if let Some(mapping) = names.get(1) {
         options.mapping = mapping.parse()?;
     }

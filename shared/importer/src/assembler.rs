@@ -11,13 +11,13 @@ use crate::columns::RecordKind;
 use crate::error::ImportError;
 use crate::file_layout::FileLayout;
 use crate::line_reader::LineReader;
-use crate::options::Options;
+use crate::options::ImportOptions;
 use crate::price::Price;
 use crate::product_mentions::{ProductMention, ProductMentions};
 use crate::record_parser::{LineDetails, ParsedRecord, RecordParser};
 use crate::record_reader::{NextRecord, RecordReader};
 use crate::refusal::RecordFault;
-use crate::tally::Tally;
+use crate::tally::ImportTally;
 
 /// The result of some groups of a file's records.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ pub struct Assembled {
     /// The products of a catalogue, by id.
     pub products: Vec<Product>,
     /// The counts, without lines and records.
-    pub tally: Tally,
+    pub tally: ImportTally,
 }
 
 /// Combines records: all records of a group, in the file's order, for any number of groups. It keeps the results in
@@ -42,7 +42,7 @@ pub struct Assembler {
     baskets: Baskets,
     mentions: ProductMentions,
     products: BTreeMap<ProductId, Product>,
-    tally: Tally,
+    tally: ImportTally,
 }
 
 impl Assembler {
@@ -50,7 +50,7 @@ impl Assembler {
     ///
     /// # Errors
     /// [`ImportError`] if the layout does not belong to such a file.
-    pub fn new(layout: &FileLayout, kind: RecordKind, options: &Options) -> Result<Self, ImportError> {
+    pub fn new(layout: &FileLayout, kind: RecordKind, options: &ImportOptions) -> Result<Self, ImportError> {
         let lines = LineReader::new(Box::new(io::empty()));
         Ok(Self {
             records: RecordReader::of(layout, lines, kind, &options.mapping, Arc::default())?,
@@ -58,15 +58,12 @@ impl Assembler {
             baskets: Baskets::default(),
             mentions: ProductMentions::default(),
             products: BTreeMap::new(),
-            tally: Tally::default(),
+            tally: ImportTally::default(),
         })
     }
 
     /// Adds a record that a [`RecordScanner`](crate::RecordScanner) accepted. If it contradicts the others of its group, it is
     /// written to `refused`, as one JSON object on a line.
-    ///
-    /// # Errors
-    /// [`ImportError::Refused`] if `refused` cannot be written.
     pub fn add(&mut self, line: u64, record: &[u8], refused: &mut dyn Write) -> Result<(), ImportError> {
         let taken = match self.records.load(line, record) {
             NextRecord::Fault(fault) => Err(fault),
@@ -111,7 +108,7 @@ fn take(
     parsed: ParsedRecord<'_>,
     at_line: u64,
     into: Into<'_>,
-    tally: &mut Tally,
+    tally: &mut ImportTally,
 ) -> Result<(), RecordFault> {
     let (baskets, mentions, products) = into;
     match parsed {
@@ -138,7 +135,7 @@ fn take(
     Ok(())
 }
 
-fn count_price(shown: &LineDetails<'_>, tally: &mut Tally) {
+fn count_price(shown: &LineDetails<'_>, tally: &mut ImportTally) {
     match shown.price {
         Some(Price::Zero(_)) => tally.prices.zero += 1,
         Some(Price::Unreadable) => tally.prices.unreadable += 1,

@@ -5,10 +5,10 @@ use std::collections::hash_map::{Entry, HashMap};
 use nextbasket_domain::purchase::{MAX_LINES, MAX_PURCHASE_ID_BYTES};
 use nextbasket_domain::{Line, Purchase, PurchaseId, RecommendationId, Timestamp, UserId};
 
-use crate::columns::Column;
+use crate::columns::FileColumn;
 use crate::refusal::{RecordFault, RefusalReason};
 
-struct Basket {
+struct OpenBasket {
     purchase: Purchase,
     /// Bytes of its lines' product ids.
     id_bytes: usize,
@@ -28,7 +28,7 @@ pub(crate) struct LooseLine {
 #[derive(Default)]
 pub(crate) struct Baskets {
     places: HashMap<(UserId, PurchaseId), usize>,
-    baskets: Vec<Basket>,
+    baskets: Vec<OpenBasket>,
 }
 
 impl Baskets {
@@ -42,7 +42,7 @@ impl Baskets {
                 entry.insert(self.baskets.len());
                 let purchase =
                     Purchase { purchase_id, user_id, purchased_at: at, lines: vec![line], recommendation_id };
-                self.baskets.push(Basket { purchase, id_bytes, whole: false });
+                self.baskets.push(OpenBasket { purchase, id_bytes, whole: false });
                 return Ok(false);
             }
             Entry::Occupied(entry) => *entry.get(),
@@ -58,7 +58,7 @@ impl Baskets {
                 let sum = i64::from(other.quantity) + i64::from(line.quantity);
                 other.quantity = Line::quantity(sum).map_err(|error| {
                     let message = format!("the sum of this product's quantities in the purchase {error}");
-                    RecordFault::of_cell(RefusalReason::BadQuantity, Column::Quantity, message)
+                    RecordFault::of_cell(RefusalReason::BadQuantity, FileColumn::Quantity, message)
                 })?;
                 true
             }
@@ -86,7 +86,7 @@ impl Baskets {
         match self.places.entry((purchase.user_id.clone(), purchase.purchase_id.clone())) {
             Entry::Vacant(entry) => {
                 entry.insert(self.baskets.len());
-                self.baskets.push(Basket { purchase, id_bytes: 0, whole: true });
+                self.baskets.push(OpenBasket { purchase, id_bytes: 0, whole: true });
                 Ok(())
             }
             Entry::Occupied(entry) => match self.baskets.get(*entry.get()) {
@@ -102,7 +102,7 @@ impl Baskets {
     /// The purchases, oldest first; those of one time by user and id.
     pub(crate) fn into_purchases(self) -> Vec<Purchase> {
         drop(self.places);
-        let shrunk = |mut basket: Basket| {
+        let shrunk = |mut basket: OpenBasket| {
             basket.purchase.lines.shrink_to_fit();
             basket.purchase
         };
@@ -116,5 +116,5 @@ impl Baskets {
 
 fn conflict() -> RecordFault {
     let message = "a purchase with this user and id appears earlier in the file, with other content";
-    RecordFault::of_cell(RefusalReason::ConflictingPurchase, Column::BasketId, message)
+    RecordFault::of_cell(RefusalReason::ConflictingPurchase, FileColumn::BasketId, message)
 }

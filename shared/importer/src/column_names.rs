@@ -1,5 +1,7 @@
 //! Names that are nearly the same.
 
+use strsim::levenshtein;
+
 /// A file's name for a column, fit for a terminal.
 pub(crate) fn shown(name: &str) -> String {
     const LONGEST: usize = 40;
@@ -29,28 +31,10 @@ pub(crate) fn nearest<'a>(wanted: &str, names: &'a [String]) -> Option<&'a str> 
         .iter()
         .take(MOST_NAMES)
         .filter(|name| name.len() <= LONGEST)
-        .map(|name| (distance(&wanted, &folded(name)), name.as_str()))
+        .map(|name| (levenshtein(&wanted, &folded(name)), name.as_str()))
         .min()
         .filter(|(distance, _)| *distance <= (wanted.chars().count() / 3).max(1))
         .map(|(_, name)| name)
-}
-
-/// How many letters have to be put in, taken out or changed (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        let mut next = vec![left];
-        for (to, above) in b.iter().zip(row.iter().skip(1)) {
-            left = (diagonal + usize::from(from != *to)).min(above + 1).min(left + 1);
-            diagonal = *above;
-            next.push(left);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -59,9 +43,9 @@ mod tests {
 
     #[test]
     fn the_distance_counts_edits() {
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("abc", ""), 3);
-        assert_eq!(distance("same", "same"), 0);
+        assert_eq!(levenshtein("kitten", "sitting"), 3);
+        assert_eq!(levenshtein("", "abc"), 3);
+        assert_eq!(levenshtein("abc", ""), 3);
+        assert_eq!(levenshtein("same", "same"), 0);
     }
 }

@@ -17,7 +17,7 @@ pub enum RecordKind {
 
 /// What a column can hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Column {
+pub enum FileColumn {
     UserId,
     ProductId,
     Timestamp,
@@ -39,7 +39,7 @@ pub enum Column {
     Attributes,
 }
 
-impl Column {
+impl FileColumn {
     pub(crate) const ALL: [Self; 12] = [
         Self::UserId,
         Self::ProductId,
@@ -131,7 +131,7 @@ impl Column {
     }
 }
 
-impl fmt::Display for Column {
+impl fmt::Display for FileColumn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::columns::Column;
+use crate::columns::FileColumn;
 
 /// Why a file gave nothing. Each text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -23,8 +23,7 @@ pub enum ImportError {
         .missing.iter().map(|column| column.name()).collect::<Vec<_>>().join(", "), listed(.has)
     )]
     MissingColumns {
-        missing: Vec<Column>,
-        /// The file's columns.
+        missing: Vec<FileColumn>,
         has: Vec<String>,
         /// A mapping with the likeliest of them.
         mapping: String,
@@ -36,20 +35,19 @@ pub enum ImportError {
     )]
     NoSuchColumn {
         /// The column that it is mapped to.
-        column: Column,
+        column: FileColumn,
         /// The name that the mapping gives.
         name: String,
-        /// The file's columns.
         has: Vec<String>,
         nearest: Option<String>,
     },
     /// Two columns of the file would be the same one of ours.
     #[error("columns \"{first}\" and \"{second}\" both mean {column}. Choose one: --map {column}={first}")]
-    AmbiguousColumn { column: Column, first: String, second: String },
+    AmbiguousColumn { column: FileColumn, first: String, second: String },
     /// The mapping names one of ours that files of this kind do not have.
     #[error("column {column} is not valid for this kind of file: expected one of {takes}")]
     NotOfKind {
-        column: Column,
+        column: FileColumn,
         /// What files of this kind have.
         takes: String,
     },

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::tally::Tally;
+use crate::tally::ImportTally;
 
 /// The form of a file, detected from its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +45,7 @@ pub struct FilePosition {
     /// The offset in unpacked bytes from the file's beginning.
     pub offset: u64,
     /// The counts so far: lines, records and refusals.
-    pub tally: Tally,
+    pub tally: ImportTally,
     /// The keys of JSON lines that were seen so far.
     pub(crate) keys: Vec<String>,
 }

@@ -6,8 +6,8 @@
 //! adds up what the lines say about products. The form of a file is detected from its content, never from its name:
 //! gzip or plain, a CSV with commas, semicolons, tabs or bars, or one JSON object per line.
 //!
-//! * `options`: [`Options`]: whose time it is, currency, [`Mapping`] of columns, [`TimeFormat`], products to skip
-//! * `columns`, `mapping`, `column_names`: which column of a file is which [`Column`], and what to suggest if one is
+//! * `options`: [`ImportOptions`]: whose time it is, currency, [`Mapping`] of columns, [`TimeFormat`], products to skip
+//! * `columns`, `mapping`, `column_names`: which column of a file is which [`FileColumn`], and what to suggest if one is
 //!   missing
 //! * `source`, `unsupported`, `line_reader`, `record_reader`, `csv_record`, `row`: bytes to lines to records to cells
 //! * `price`, `value`: texts to money, quantities, times and ids
@@ -26,7 +26,7 @@
 //! * The same file and options give the same result, in the same order: purchases by time, oldest first. Read in
 //!   parts, from position to position and group by group, a file gives the same result as when it is read as a whole.
 //! * A file that breaks off (a gzip cut short, a disk that fails) gives what stood before the break, and
-//!   [`Summary::ended_early`] says why. A last line that may be incomplete is refused.
+//!   [`ImportSummary::ended_early`] says why. A last line that may be incomplete is refused.
 //!
 //! # What makes a purchase of lines
 //! * Lines of one user and one basket are one purchase, wherever they are in the file. Its time is the
@@ -45,17 +45,17 @@
 //!   wanted the product stays true. A quantity of zero, a fraction or no number: [`RefusalReason::BadQuantity`]. None
 //!   at all: one.
 //! * A negative price: [`RefusalReason::NegativePrice`]: an adjustment of the books.
-//! * A time before 1970, or more than a day after [`Options::now`].
+//! * A time before 1970, or more than a day after [`ImportOptions::now`].
 //!
 //! Whether a code such as `POST` or `BANK CHARGES` is a product, only the shop knows. It is taken, and
-//! [`Summary::service_like`] names such codes (no digit in a file whose codes nearly all have one), for
-//! [`Options::skip_products`].
+//! [`ImportSummary::service_like`] names such codes (no digit in a file whose codes nearly all have one), for
+//! [`ImportOptions::skip_products`].
 //!
 //! # Prices
 //! A price is decimal text in major units, read digit by digit. `11,062.06`, `11.062,06`, `2,55` and `38970.00`
 //! are understood; a single comma before exactly three digits separates thousands. More decimals than the
 //! currency has are rounded half up. A price never costs a purchase: an empty one, zero (no price was kept) or
-//! one that is not a number leaves the line without a price, counted in [`Tally::prices`].
+//! one that is not a number leaves the line without a price, counted in [`ImportTally::prices`].
 //!
 //! # What it does not
 //! [`read_purchases`] keeps the whole file's purchases in memory (some 80 bytes a line); a [`RecordScanner`] keeps one
@@ -89,16 +89,16 @@ mod value;
 mod whole_files;
 
 pub use assembler::{Assembled, Assembler};
-pub use columns::{Column, RecordKind};
+pub use columns::{FileColumn, RecordKind};
 pub use error::ImportError;
 pub use file_layout::{FileForm, FileLayout, FilePosition};
 pub use group_hash::group_hash;
 pub use mapping::{Mapping, MappingError};
-pub use options::{Options, Pattern, TimeFormat, TimeFormatError};
+pub use options::{ImportOptions, Pattern, TimeFormat, TimeFormatError};
 pub use product_mentions::{ProductMention, ProductMentions};
 pub use record_scanner::{RecordScanner, ScanEnd, ScanStep, ScannedRecord};
 pub use refusal::{MAX_REFUSED_BYTES, RefusalReason};
 pub use source::ReadProgress;
-pub use summary::Summary;
-pub use tally::{CodeCount, Prices, Tally};
+pub use summary::ImportSummary;
+pub use tally::{CodeCount, ImportTally, Prices};
 pub use whole_files::{ImportedProducts, ImportedPurchases, read_products, read_purchases};

@@ -11,7 +11,7 @@ const KEPT_BYTES: usize = 4_096;
 
 /// The result of reading a line.
 #[derive(Debug)]
-pub(crate) enum Line {
+pub(crate) enum FileLine {
     /// A line; it ends in one `\n`, whatever it ended in before.
     Whole,
     /// The start of a line longer than [`MAX_RECORD_BYTES`], whose rest is dropped.
@@ -23,7 +23,7 @@ pub(crate) enum Line {
 
 /// A line that was read while the end of a record was searched for, and is not part of that record.
 pub(crate) struct Lookahead {
-    pub(crate) line: Line,
+    pub(crate) line: FileLine,
     /// The part of the line that was read.
     pub(crate) start: Vec<u8>,
     /// Its length in the file.
@@ -79,7 +79,7 @@ impl<'r> LineReader<'r> {
     }
 
     /// Appends the next line, or what there is of it.
-    pub(crate) fn read(&mut self, into: &mut Vec<u8>) -> Line {
+    pub(crate) fn read(&mut self, into: &mut Vec<u8>) -> FileLine {
         let rest = self.back.get(self.back_at..).unwrap_or_default();
         if !rest.is_empty() {
             let length = rest.iter().position(|byte| *byte == b'\n').map_or(rest.len(), |at| at + 1);
@@ -88,7 +88,7 @@ impl<'r> LineReader<'r> {
             self.number += 1;
             self.passed(self.back_bytes.front().copied().unwrap_or_default());
             self.back_bytes.pop_front();
-            return Line::Whole;
+            return FileLine::Whole;
         }
         let (line, bytes) = match self.after.take() {
             Some(Lookahead { line, start, bytes }) => {
@@ -97,7 +97,7 @@ impl<'r> LineReader<'r> {
             }
             None => self.read_on(into),
         };
-        if !matches!(line, Line::End) {
+        if !matches!(line, FileLine::End) {
             self.number += 1;
         }
         self.passed(bytes);
@@ -109,13 +109,13 @@ impl<'r> LineReader<'r> {
         self.offset += bytes;
     }
 
-    fn read_on(&mut self, into: &mut Vec<u8>) -> (Line, u64) {
+    fn read_on(&mut self, into: &mut Vec<u8>) -> (FileLine, u64) {
         // One more than the longest line: its newline.
         const LIMIT: u64 = 1_000_001;
         let start = into.len();
         let read = match (&mut self.reader).take(LIMIT).read_until(b'\n', into) {
-            Err(error) => return (Line::Broken(error), 0),
-            Ok(0) => return (Line::End, 0),
+            Err(error) => return (FileLine::Broken(error), 0),
+            Ok(0) => return (FileLine::End, 0),
             Ok(read) => count(read),
         };
         if into.last() == Some(&b'\n') {
@@ -126,12 +126,12 @@ impl<'r> LineReader<'r> {
         } else if into.len() - start > MAX_RECORD_BYTES {
             into.truncate(start + KEPT_BYTES);
             return match self.reader.skip_until(b'\n') {
-                Ok(skipped) => (Line::TooLong, read + count(skipped)),
-                Err(error) => (Line::Broken(error), read),
+                Ok(skipped) => (FileLine::TooLong, read + count(skipped)),
+                Err(error) => (FileLine::Broken(error), read),
             };
         }
         into.push(b'\n');
-        (Line::Whole, read)
+        (FileLine::Whole, read)
     }
 
     /// Puts back the lines that were read last, with their lengths in the file, and what came after them; they are
@@ -167,7 +167,7 @@ mod tests {
         loop {
             let mut line = Vec::new();
             let read = lines.read(&mut line);
-            if matches!(read, Line::End) {
+            if matches!(read, FileLine::End) {
                 return seen;
             }
             seen.push((format!("{read:?}"), String::from_utf8(line).unwrap(), lines.number()));
@@ -203,7 +203,7 @@ mod tests {
         lines.give_back(b"b\nc\n", &[3, 2], None);
         assert_eq!((lines.number(), lines.offset()), (1, 2));
         let mut again = Vec::new();
-        while matches!(lines.read(&mut again), Line::Whole) {}
+        while matches!(lines.read(&mut again), FileLine::Whole) {}
         assert_eq!((again.as_slice(), lines.number(), lines.offset()), (&b"b\nc\nd\n"[..], 4, 8));
     }
 }

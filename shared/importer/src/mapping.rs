@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use crate::column_names::{akin, folded, nearest, shown};
-use crate::columns::{Column, RecordKind};
+use crate::columns::{FileColumn, RecordKind};
 use crate::error::ImportError;
 
 /// Why a text is not a valid mapping.
@@ -13,7 +13,7 @@ pub enum MappingError {
     #[error("invalid mapping \"{0}\": expected OURS=THEIRS, such as user_id=CustomerID")]
     Form(String),
     /// The left side is none of ours.
-    #[error("unknown column \"{name}\" in the mapping{}: expected one of {}", hint(.nearest.as_deref()), listed(Column::ALL.map(Column::name)))]
+    #[error("unknown column \"{name}\" in the mapping{}: expected one of {}", hint(.nearest.as_deref()), listed(FileColumn::ALL.map(FileColumn::name)))]
     Unknown {
         name: String,
         /// The one of ours that it is closest to.
@@ -37,13 +37,13 @@ fn listed(names: impl IntoIterator<Item = &'static str>) -> String {
 /// A column that is mapped is found under that name alone, written exactly so. The others are found under
 /// their own names, whatever the case and the punctuation (`User ID`, `userId`), and under the API's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Mapping(Vec<(Column, String)>);
+pub struct Mapping(Vec<(FileColumn, String)>);
 
 impl FromStr for Mapping {
     type Err = MappingError;
 
     fn from_str(text: &str) -> Result<Self, MappingError> {
-        let mut pairs: Vec<(Column, String)> = Vec::new();
+        let mut pairs: Vec<(FileColumn, String)> = Vec::new();
         for part in text.split(',').filter(|part| !part.trim().is_empty()) {
             let (ours, theirs) =
                 part.split_once('=').ok_or_else(|| MappingError::Form(part.trim().to_owned()))?;
@@ -51,9 +51,9 @@ impl FromStr for Mapping {
             if ours.is_empty() || theirs.is_empty() {
                 return Err(MappingError::Form(part.trim().to_owned()));
             }
-            let column = Column::ALL.into_iter().find(|column| folded(column.name()) == folded(ours));
+            let column = FileColumn::ALL.into_iter().find(|column| folded(column.name()) == folded(ours));
             let Some(column) = column else {
-                let names = Column::ALL.map(|column| column.name().to_owned());
+                let names = FileColumn::ALL.map(|column| column.name().to_owned());
                 let nearest = nearest(ours, &names).map(str::to_owned);
                 return Err(MappingError::Unknown { name: ours.to_owned(), nearest });
             };
@@ -69,19 +69,19 @@ impl FromStr for Mapping {
 impl Mapping {
     /// Refuses columns that a file of this kind does not have.
     pub(crate) fn check(&self, kind: RecordKind) -> Result<(), ImportError> {
-        match self.0.iter().find(|(column, _)| !Column::of(kind).any(|own| own == *column)) {
+        match self.0.iter().find(|(column, _)| !FileColumn::of(kind).any(|own| own == *column)) {
             None => Ok(()),
             Some((column, _)) => Err(ImportError::NotOfKind {
                 column: *column,
-                takes: listed(Column::of(kind).map(Column::name)),
+                takes: listed(FileColumn::of(kind).map(FileColumn::name)),
             }),
         }
     }
 
     /// Our columns for a file's column called `name`: more than one if they are mapped so.
-    pub(crate) fn columns_of(&self, name: &str, kind: RecordKind) -> Vec<Column> {
+    pub(crate) fn columns_of(&self, name: &str, kind: RecordKind) -> Vec<FileColumn> {
         let folded = folded(name);
-        Column::of(kind)
+        FileColumn::of(kind)
             .filter(|column| match self.theirs(*column) {
                 Some(theirs) => theirs == name,
                 None => column.understood(kind).contains(&folded.as_str()),
@@ -90,7 +90,7 @@ impl Mapping {
     }
 
     /// The file's name for a column of ours, if it is mapped.
-    pub(crate) fn theirs(&self, column: Column) -> Option<&str> {
+    pub(crate) fn theirs(&self, column: FileColumn) -> Option<&str> {
         self.0.iter().find(|(ours, _)| *ours == column).map(|(_, theirs)| theirs.as_str())
     }
 
@@ -98,7 +98,7 @@ impl Mapping {
     pub(crate) fn check_presence(
         &self,
         kind: RecordKind,
-        present: impl Fn(Column) -> bool,
+        present: impl Fn(FileColumn) -> bool,
         names: &[String],
     ) -> Result<(), ImportError> {
         let has = || names.iter().map(|name| shown(name)).collect::<Vec<_>>();
@@ -113,26 +113,26 @@ impl Mapping {
                 });
             }
         }
-        if Column::required(kind).iter().all(|column| present(*column)) {
+        if FileColumn::required(kind).iter().all(|column| present(*column)) {
             return Ok(());
         }
-        let missing = Column::required(kind).iter().copied().filter(|column| !present(*column)).collect();
+        let missing = FileColumn::required(kind).iter().copied().filter(|column| !present(*column)).collect();
         Err(ImportError::MissingColumns { missing, has: has(), mapping: self.guess(kind, &present, names) })
     }
 
     /// A mapping that may be what the user wants.
-    fn guess(&self, kind: RecordKind, present: &impl Fn(Column) -> bool, names: &[String]) -> String {
+    fn guess(&self, kind: RecordKind, present: &impl Fn(FileColumn) -> bool, names: &[String]) -> String {
         let used = |name: &str| !self.columns_of(name, kind).is_empty();
         let mut left: Vec<String> = names.iter().filter(|name| !used(name)).cloned().collect();
         let mut pairs: Vec<String> =
             self.0.iter().map(|(column, theirs)| format!("{column}={theirs}")).collect();
-        for column in Column::of(kind).filter(|column| !present(*column)) {
+        for column in FileColumn::of(kind).filter(|column| !present(*column)) {
             match akin(column.akin(), &left).map(str::to_owned) {
                 Some(name) => {
                     pairs.push(format!("{column}={}", shown(&name)));
                     left.retain(|other| *other != name);
                 }
-                None if Column::required(kind).contains(&column) => pairs.push(format!("{column}=NAME")),
+                None if FileColumn::required(kind).contains(&column) => pairs.push(format!("{column}=NAME")),
                 None => {}
             }
         }
@@ -147,17 +147,20 @@ mod tests {
     #[test]
     fn a_mapping_is_ours_and_theirs() {
         let mapping: Mapping = "user_id=CustomerID, product_id = Stock Code".parse().unwrap();
-        assert_eq!(mapping.columns_of("CustomerID", RecordKind::Purchases), [Column::UserId]);
-        assert_eq!(mapping.columns_of("Stock Code", RecordKind::Purchases), [Column::ProductId]);
+        assert_eq!(mapping.columns_of("CustomerID", RecordKind::Purchases), [FileColumn::UserId]);
+        assert_eq!(mapping.columns_of("Stock Code", RecordKind::Purchases), [FileColumn::ProductId]);
         assert_eq!(mapping.columns_of("user_id", RecordKind::Purchases), []);
         assert_eq!(mapping.columns_of("User ID", RecordKind::Purchases), []);
-        assert_eq!(mapping.columns_of("Unit Price", RecordKind::Purchases), [Column::Price]);
+        assert_eq!(mapping.columns_of("Unit Price", RecordKind::Purchases), [FileColumn::Price]);
     }
 
     #[test]
     fn one_column_may_stand_for_two() {
         let mapping: Mapping = "timestamp=day,basket_id=day".parse().unwrap();
-        assert_eq!(mapping.columns_of("day", RecordKind::Purchases), [Column::Timestamp, Column::BasketId]);
+        assert_eq!(
+            mapping.columns_of("day", RecordKind::Purchases),
+            [FileColumn::Timestamp, FileColumn::BasketId]
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::mapping::Mapping;
 
 /// How a file is to be read.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct ImportOptions {
     /// The time of the import: purchases more than a day later are refused, products are dated so.
     pub now: Timestamp,
     /// The currency of prices that name none.
@@ -22,7 +22,7 @@ pub struct Options {
     pub skip_products: Vec<Pattern>,
 }
 
-impl Options {
+impl ImportOptions {
     /// A file with our own columns and forms, prices in `currency`.
     #[must_use]
     pub fn new(now: Timestamp, currency: Currency) -> Self {

@@ -7,7 +7,7 @@ use nextbasket_domain::{Money, Product, ProductId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::group_hash::group_hash;
-use crate::tally::{CodeCount, Tally};
+use crate::tally::{CodeCount, ImportTally};
 
 /// When something was seen: the later time is the newer; of two with the same time, the later line of the file.
 type When = (Timestamp, u64);
@@ -92,8 +92,8 @@ impl ProductMentions {
 
     /// The products by id, dated by their newest line, and their counts.
     #[must_use]
-    pub fn into_products(self) -> (Vec<Product>, Tally) {
-        let mut tally = Tally::default();
+    pub fn into_products(self) -> (Vec<Product>, ImportTally) {
+        let mut tally = ImportTally::default();
         let mut products = Vec::with_capacity(self.0.len());
         for ProductMention { product_id, name, price, newest, lines } in self.into_mentions() {
             tally.products += 1;

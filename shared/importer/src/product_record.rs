@@ -5,28 +5,24 @@ use std::collections::BTreeMap;
 use nextbasket_domain::{Category, Money, Product, ProductError, ProductId};
 use serde_json::Value;
 
-use crate::columns::Column;
-use crate::options::Options;
+use crate::columns::FileColumn;
+use crate::options::ImportOptions;
 use crate::price::Price;
 use crate::refusal::{RecordFault, RefusalReason};
-use crate::row::{Cell, Row};
+use crate::row::{Row, RowCell};
 use crate::value;
 
 /// The product of a record, and whether its price was rounded.
-pub(crate) fn product(row: &Row<'_>, options: &Options) -> Result<(Product, bool), RecordFault> {
-    let id = row.text(Column::ProductId)?.ok_or_else(|| {
-        RecordFault::of_cell(RefusalReason::MissingProduct, Column::ProductId, "the product is missing")
-    })?;
+pub(crate) fn product(row: &Row<'_>, options: &ImportOptions) -> Result<(Product, bool), RecordFault> {
+    let id = row.required(FileColumn::ProductId, RefusalReason::MissingProduct, "the product is missing")?;
     let product_id = ProductId::parse(&id)
-        .map_err(|error| fault(RefusalReason::BadProduct, Column::ProductId, &error.into()))?;
+        .map_err(|error| RecordFault::of_value(RefusalReason::BadProduct, FileColumn::ProductId, error))?;
     if options.skip_products.iter().any(|pattern| pattern.matches(&id)) {
-        let message = "products with this code are skipped";
-        return Err(RecordFault::of_cell(RefusalReason::SkippedProduct, Column::ProductId, message));
+        return Err(RecordFault::skipped_product());
     }
-    let name = row.text(Column::ProductName)?.ok_or_else(|| {
-        RecordFault::of_cell(RefusalReason::MissingName, Column::ProductName, "the name is missing")
-    })?;
-    Product::check_name(&name).map_err(|error| fault(RefusalReason::BadName, Column::ProductName, &error))?;
+    let name = row.required(FileColumn::ProductName, RefusalReason::MissingName, "the name is missing")?;
+    Product::check_name(&name)
+        .map_err(|error| RecordFault::of_value(RefusalReason::BadName, FileColumn::ProductName, error))?;
     let price = value::price(row, options.currency)?;
     let rounded = matches!(price, Some(Price::Rounded(_)));
     let price = match price {
@@ -34,11 +30,8 @@ pub(crate) fn product(row: &Row<'_>, options: &Options) -> Result<(Product, bool
         Some(Price::Exact(money) | Price::Rounded(money)) => Some(money),
         Some(Price::Zero(currency)) => Money::new(0, currency).ok(),
         Some(Price::Negative | Price::Unreadable) => {
-            return Err(RecordFault::of_cell(
-                RefusalReason::BadPrice,
-                Column::Price,
-                "the price must be a number of at least 0",
-            ));
+            let message = "the price must be a number of at least 0";
+            return Err(RecordFault::of_cell(RefusalReason::BadPrice, FileColumn::Price, message));
         }
     };
     let attributes = attributes(row)?;
@@ -54,31 +47,29 @@ pub(crate) fn product(row: &Row<'_>, options: &Options) -> Result<(Product, bool
     Ok((product, rounded))
 }
 
-fn fault(reason: RefusalReason, column: Column, error: &ProductError) -> RecordFault {
-    RecordFault::of_cell(reason, column, format!("{column} {error}"))
-}
-
 fn categories(row: &Row<'_>) -> Result<Vec<Category>, RecordFault> {
-    const COLUMN: Column = Column::Categories;
+    const COLUMN: FileColumn = FileColumn::Categories;
     let names: Vec<&str> = match row.get(COLUMN) {
-        Cell::Missing => Vec::new(),
-        Cell::Text(text) => text.split(['|', ';']).map(str::trim).filter(|name| !name.is_empty()).collect(),
-        Cell::Json(Value::String(name)) => vec![name],
-        Cell::Json(value) => {
+        RowCell::Missing => Vec::new(),
+        RowCell::Text(text) => {
+            text.split(['|', ';']).map(str::trim).filter(|name| !name.is_empty()).collect()
+        }
+        RowCell::Json(Value::String(name)) => vec![name],
+        RowCell::Json(value) => {
             value.as_array().and_then(|names| names.iter().map(Value::as_str).collect()).ok_or_else(|| {
                 RecordFault::of_cell(RefusalReason::WrongType, COLUMN, "categories must be a list of texts")
             })?
         }
     };
-    let bad = |error: ProductError| fault(RefusalReason::BadCategories, COLUMN, &error);
+    let bad = |error: ProductError| RecordFault::of_value(RefusalReason::BadCategories, COLUMN, error);
     let categories = names.into_iter().map(Category::parse).collect::<Result<Vec<_>, _>>().map_err(bad)?;
     Product::check_categories(&categories).map_err(bad)?;
     Ok(categories)
 }
 
 fn available(row: &Row<'_>) -> Result<bool, RecordFault> {
-    const COLUMN: Column = Column::Available;
-    if let Cell::Json(Value::Bool(available)) = row.get(COLUMN) {
+    const COLUMN: FileColumn = FileColumn::Available;
+    if let RowCell::Json(Value::Bool(available)) = row.get(COLUMN) {
         return Ok(*available);
     }
     match row.text(COLUMN)?.map(|text| text.to_ascii_lowercase()).as_deref() {
@@ -91,8 +82,8 @@ fn available(row: &Row<'_>) -> Result<bool, RecordFault> {
 }
 
 fn attributes(row: &Row<'_>) -> Result<BTreeMap<String, String>, RecordFault> {
-    const COLUMN: Column = Column::Attributes;
-    if matches!(row.get(COLUMN), Cell::Missing) {
+    const COLUMN: FileColumn = FileColumn::Attributes;
+    if matches!(row.get(COLUMN), RowCell::Missing) {
         return Ok(BTreeMap::new());
     }
     let wrong = || {
@@ -102,6 +93,6 @@ fn attributes(row: &Row<'_>) -> Result<BTreeMap<String, String>, RecordFault> {
     let attributes: BTreeMap<_, _> =
         row.object(COLUMN).ok_or_else(wrong)?.iter().map(pair).collect::<Option<_>>().ok_or_else(wrong)?;
     Product::check_attributes(&attributes)
-        .map_err(|error| fault(RefusalReason::BadAttributes, COLUMN, &error))?;
+        .map_err(|error| RecordFault::of_value(RefusalReason::BadAttributes, COLUMN, error))?;
     Ok(attributes)
 }

@@ -8,9 +8,9 @@ use nextbasket_domain::{
 use serde_json::Value;
 
 use crate::baskets::LooseLine;
-use crate::columns::{Column, RecordKind};
+use crate::columns::{FileColumn, RecordKind};
 use crate::group_hash::group_hash;
-use crate::options::Options;
+use crate::options::ImportOptions;
 use crate::price::Price;
 use crate::product_record::product;
 use crate::record_reader::RecordReader;
@@ -50,14 +50,14 @@ impl ParsedRecord<'_> {
 /// Parses records one by one. The result for a record does not depend on the others.
 pub(crate) struct RecordParser {
     kind: RecordKind,
-    options: Options,
+    options: ImportOptions,
     times: Times,
     users: Ids<UserId>,
     products: Ids<ProductId>,
 }
 
 impl RecordParser {
-    pub(crate) fn new(kind: RecordKind, options: &Options) -> Self {
+    pub(crate) fn new(kind: RecordKind, options: &ImportOptions) -> Self {
         Self {
             kind,
             options: options.clone(),
@@ -76,10 +76,8 @@ impl RecordParser {
             return product(&row, &self.options)
                 .map(|(product, rounded)| ParsedRecord::Product(product, rounded));
         }
-        let user_id =
-            self.users.parse(&row, Column::UserId, RefusalReason::BadUser, UserId::parse)?.ok_or_else(
-                || RecordFault::of_cell(RefusalReason::MissingUser, Column::UserId, "the user is missing"),
-            )?;
+        let user = row.required(FileColumn::UserId, RefusalReason::MissingUser, "the user is missing")?;
+        let user_id = self.users.parse(&user, FileColumn::UserId, RefusalReason::BadUser, UserId::parse)?;
         match row.lines {
             Some(lines) => self.purchase(records, &row, user_id, lines),
             None => self.loose_line(&row, user_id),
@@ -89,7 +87,7 @@ impl RecordParser {
     fn loose_line<'a>(&mut self, row: &Row<'a>, user_id: UserId) -> Result<ParsedRecord<'a>, RecordFault> {
         let product_id = self.product(row)?;
         if self.is_skipped(&product_id) {
-            return Err(skipped());
+            return Err(RecordFault::skipped_product());
         }
         let at = self.times.parse(row)?;
         let (line, shown) = self.line(row, product_id)?;
@@ -125,7 +123,7 @@ impl RecordParser {
             recommendation_id: recommendation_id(row)?,
         };
         if purchase.lines.is_empty() && left_out > 0 {
-            return Err(skipped());
+            return Err(RecordFault::skipped_product());
         }
         Purchase::check_lines(&purchase.lines).map_err(|error| {
             let reason =
@@ -142,7 +140,11 @@ impl RecordParser {
         line: &'a Value,
     ) -> Result<Option<(Line, LineDetails<'a>)>, RecordFault> {
         let object = line.as_object().ok_or_else(|| {
-            RecordFault::of_cell(RefusalReason::WrongType, Column::ProductId, "a line must be a JSON object")
+            RecordFault::of_cell(
+                RefusalReason::WrongType,
+                FileColumn::ProductId,
+                "a line must be a JSON object",
+            )
         })?;
         let row = records.row_of(object);
         let product_id = self.product(&row)?;
@@ -153,15 +155,9 @@ impl RecordParser {
     }
 
     fn product(&mut self, row: &Row<'_>) -> Result<ProductId, RecordFault> {
-        self.products.parse(row, Column::ProductId, RefusalReason::BadProduct, ProductId::parse)?.ok_or_else(
-            || {
-                RecordFault::of_cell(
-                    RefusalReason::MissingProduct,
-                    Column::ProductId,
-                    "the product is missing",
-                )
-            },
-        )
+        const COLUMN: FileColumn = FileColumn::ProductId;
+        let product = row.required(COLUMN, RefusalReason::MissingProduct, "the product is missing")?;
+        self.products.parse(&product, COLUMN, RefusalReason::BadProduct, ProductId::parse)
     }
 
     fn is_skipped(&self, product_id: &ProductId) -> bool {
@@ -175,11 +171,11 @@ impl RecordParser {
             Some(Price::Exact(money) | Price::Rounded(money)) => Some(money),
             Some(Price::Negative) => {
                 let message = "a negative price is an adjustment, not a purchase";
-                return Err(RecordFault::of_cell(RefusalReason::NegativePrice, Column::Price, message));
+                return Err(RecordFault::of_cell(RefusalReason::NegativePrice, FileColumn::Price, message));
             }
             Some(Price::Zero(_) | Price::Unreadable) | None => None,
         };
-        let name = match row.text(Column::ProductName)? {
+        let name = match row.text(FileColumn::ProductName)? {
             Some(Cow::Borrowed(text)) => value::tidy_name(text),
             Some(Cow::Owned(number)) => Some(Cow::Owned(number)),
             None => None,
@@ -188,29 +184,15 @@ impl RecordParser {
     }
 }
 
-fn skipped() -> RecordFault {
-    RecordFault::of_cell(
-        RefusalReason::SkippedProduct,
-        Column::ProductId,
-        "products with this code are skipped",
-    )
-}
-
 /// The basket's own id, or its time: ids have to be unique among the purchases of one user only.
 fn purchase_id(row: &Row<'_>, at: Timestamp) -> Result<PurchaseId, RecordFault> {
-    const COLUMN: Column = Column::BasketId;
-    let bad =
-        |error: IdError| RecordFault::of_cell(RefusalReason::BadBasket, COLUMN, format!("{COLUMN} {error}"));
-    match row.text(COLUMN)? {
-        Some(text) => PurchaseId::parse(&text).map_err(bad),
-        None => PurchaseId::parse(&at.to_string()).map_err(bad),
-    }
+    let id = row.text(FileColumn::BasketId)?.unwrap_or_else(|| at.to_string().into());
+    PurchaseId::parse(&id)
+        .map_err(|error| RecordFault::of_value(RefusalReason::BadBasket, FileColumn::BasketId, error))
 }
 
 fn recommendation_id(row: &Row<'_>) -> Result<Option<RecommendationId>, RecordFault> {
-    const COLUMN: Column = Column::RecommendationId;
-    let bad = |error: IdError| {
-        RecordFault::of_cell(RefusalReason::BadRecommendation, COLUMN, format!("{COLUMN} {error}"))
-    };
+    const COLUMN: FileColumn = FileColumn::RecommendationId;
+    let bad = |error: IdError| RecordFault::of_value(RefusalReason::BadRecommendation, COLUMN, error);
     row.text(COLUMN)?.map(|text| RecommendationId::parse(&text).map_err(bad)).transpose()
 }

@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::{Map, Value};
 
 use crate::column_names::shown;
-use crate::columns::{Column, RecordKind};
+use crate::columns::{FileColumn, RecordKind};
 use crate::csv_record::{CsvRecord, delimiter_of};
 use crate::error::ImportError;
 use crate::file_layout::{FileForm, FileLayout};
-use crate::line_reader::{Line, LineReader, Lookahead, MAX_RECORD_BYTES};
+use crate::line_reader::{FileLine, LineReader, Lookahead, MAX_RECORD_BYTES};
 use crate::mapping::Mapping;
 use crate::refusal::{self, RecordFault, RefusalReason};
 use crate::row::Row;
@@ -36,26 +36,36 @@ pub(crate) enum NextRecord {
     End,
 }
 
-struct Csv {
+impl NextRecord {
+    fn fault(reason: RefusalReason, message: impl Into<String>) -> Self {
+        Self::Fault(RecordFault::of_record(reason, message))
+    }
+
+    fn invalid_utf8() -> Self {
+        Self::fault(RefusalReason::InvalidUtf8, "the text is not UTF-8")
+    }
+}
+
+struct CsvForm {
     delimited: CsvRecord,
     /// The first record in its original form.
     header: String,
     names: Vec<String>,
     /// Which field is which column.
-    wanted: Vec<(usize, Column)>,
+    wanted: Vec<(usize, FileColumn)>,
 }
 
 #[derive(Default)]
-struct Json {
+struct JsonForm {
     object: Map<String, Value>,
     /// The columns of each key that was seen.
-    known: HashMap<String, Vec<Column>>,
+    known: HashMap<String, Vec<FileColumn>>,
     ignored: BTreeSet<String>,
 }
 
 enum Form {
-    Csv(Box<Csv>),
-    Json(Box<Json>),
+    CsvForm(Box<CsvForm>),
+    JsonForm(Box<JsonForm>),
 }
 
 /// The record that was read last, as it is written in the file.
@@ -96,17 +106,17 @@ impl<'r> RecordReader<'r> {
         loop {
             first.clear();
             match lines.read(&mut first) {
-                Line::Whole if first.trim_ascii().is_empty() => {}
-                Line::Whole => break,
-                Line::TooLong => {
+                FileLine::Whole if first.trim_ascii().is_empty() => {}
+                FileLine::Whole => break,
+                FileLine::TooLong => {
                     reject_unsupported(&first)?;
                     return Err(ImportError::Unsupported {
                         is: "has a first line longer than a megabyte",
                         advice: "Use a CSV or JSON Lines file",
                     });
                 }
-                Line::Broken(error) => return Err(ImportError::Read(error)),
-                Line::End => return Err(ImportError::Empty),
+                FileLine::Broken(error) => return Err(ImportError::Read(error)),
+                FileLine::End => return Err(ImportError::Empty),
             }
         }
         reject_unsupported(&first)?;
@@ -120,8 +130,8 @@ impl<'r> RecordReader<'r> {
         lines.give_back(text, &[bytes], None);
         let mut place = CurrentRecord::new(lines);
         let form = match json {
-            true => Form::Json(Box::default()),
-            false => Form::Csv(Box::new(read_header(&mut place, delimiter, kind, mapping)?)),
+            true => Form::JsonForm(Box::default()),
+            false => Form::CsvForm(Box::new(read_header(&mut place, delimiter, kind, mapping)?)),
         };
         let file_form = FileForm { gzip: source.gzip, delimiter: (!json).then_some(char::from(delimiter)) };
         Ok(Self { kind, mapping: mapping.clone(), place, form, file_form, bytes_read: source.bytes_read })
@@ -140,9 +150,9 @@ impl<'r> RecordReader<'r> {
             (Some(delimiter), Some(header)) => {
                 let delimiter = u8::try_from(delimiter).unwrap_or(b',');
                 let mut place = CurrentRecord::new(LineReader::new(Box::new(header.as_bytes())));
-                Form::Csv(Box::new(read_header(&mut place, delimiter, kind, mapping)?))
+                Form::CsvForm(Box::new(read_header(&mut place, delimiter, kind, mapping)?))
             }
-            _ => Form::Json(Box::default()),
+            _ => Form::JsonForm(Box::default()),
         };
         let place = CurrentRecord::new(lines);
         Ok(Self { kind, mapping: mapping.clone(), place, form, file_form: layout.form, bytes_read })
@@ -150,8 +160,8 @@ impl<'r> RecordReader<'r> {
 
     pub(crate) fn layout(&self) -> FileLayout {
         let header = match &self.form {
-            Form::Csv(csv) => Some(csv.header.clone()),
-            Form::Json(_) => None,
+            Form::CsvForm(csv) => Some(csv.header.clone()),
+            Form::JsonForm(_) => None,
         };
         FileLayout { form: self.file_form, header }
     }
@@ -162,20 +172,20 @@ impl<'r> RecordReader<'r> {
         self.place.raw.clear();
         self.place.raw.extend_from_slice(record);
         match &mut self.form {
-            Form::Csv(csv) => {
+            Form::CsvForm(csv) => {
                 csv.delimited.start();
                 for line in record.split_inclusive(|byte| *byte == b'\n') {
                     csv.delimited.feed(line);
                 }
                 NextRecord::Record
             }
-            Form::Json(json) => json.parse(&self.place.raw, &self.mapping, self.kind),
+            Form::JsonForm(json) => json.parse(&self.place.raw, &self.mapping, self.kind),
         }
     }
 
     /// The keys of JSON lines so far; a CSV file has none.
     pub(crate) fn keys(&self) -> Vec<String> {
-        let Form::Json(json) = &self.form else { return Vec::new() };
+        let Form::JsonForm(json) = &self.form else { return Vec::new() };
         let mut keys: Vec<String> = json.known.keys().chain(&json.ignored).cloned().collect();
         keys.sort_unstable();
         keys
@@ -183,7 +193,7 @@ impl<'r> RecordReader<'r> {
 
     /// Restores keys that were seen earlier.
     pub(crate) fn remember(&mut self, keys: &[String]) {
-        if let Form::Json(json) = &mut self.form {
+        if let Form::JsonForm(json) = &mut self.form {
             keys.iter().for_each(|key| json.remember(key, &self.mapping, self.kind));
         }
     }
@@ -195,16 +205,16 @@ impl<'r> RecordReader<'r> {
 
     pub(crate) fn next(&mut self) -> NextRecord {
         match &mut self.form {
-            Form::Csv(csv) => self.place.next_delimited(&mut csv.delimited, Some(csv.names.len())),
-            Form::Json(json) => json.next(&mut self.place, &self.mapping, self.kind),
+            Form::CsvForm(csv) => self.place.next_delimited(&mut csv.delimited, Some(csv.names.len())),
+            Form::JsonForm(json) => json.next(&mut self.place, &self.mapping, self.kind),
         }
     }
 
     /// The cells of the record that was read.
     pub(crate) fn row(&self) -> Row<'_> {
         match &self.form {
-            Form::Json(json) => self.row_of(&json.object),
-            Form::Csv(csv) => {
+            Form::JsonForm(json) => self.row_of(&json.object),
+            Form::CsvForm(csv) => {
                 let mut row = Row::default();
                 let text = std::str::from_utf8(csv.delimited.bytes()).unwrap_or_default();
                 for (field, column) in &csv.wanted {
@@ -218,7 +228,7 @@ impl<'r> RecordReader<'r> {
     /// The cells of a JSON object within the record: a line of a purchase.
     pub(crate) fn row_of<'a>(&'a self, object: &'a Map<String, Value>) -> Row<'a> {
         let mut row = Row::default();
-        if let Form::Json(json) = &self.form {
+        if let Form::JsonForm(json) = &self.form {
             for (key, value) in object {
                 for column in json.known.get(key).into_iter().flatten() {
                     row.set_json(*column, value);
@@ -232,13 +242,13 @@ impl<'r> RecordReader<'r> {
     }
 
     /// The file's own name for a column.
-    pub(crate) fn name_of(&self, column: Column) -> &str {
+    pub(crate) fn name_of(&self, column: FileColumn) -> &str {
         let own = match &self.form {
-            Form::Csv(csv) => {
+            Form::CsvForm(csv) => {
                 let field = csv.wanted.iter().find(|(_, own)| *own == column);
                 field.and_then(|(field, _)| csv.names.get(*field)).map(String::as_str)
             }
-            Form::Json(json) => {
+            Form::JsonForm(json) => {
                 let is =
                     |key: &&String| json.known.get(*key).is_some_and(|columns| columns.contains(&column));
                 keys_of(&json.object).find(is).map(String::as_str).or_else(|| self.mapping.theirs(column))
@@ -250,8 +260,8 @@ impl<'r> RecordReader<'r> {
     /// The columns that are not used.
     pub(crate) fn ignored(&self) -> Vec<String> {
         match &self.form {
-            Form::Json(json) => json.ignored.iter().map(|name| shown(name)).collect(),
-            Form::Csv(csv) => {
+            Form::JsonForm(json) => json.ignored.iter().map(|name| shown(name)).collect(),
+            Form::CsvForm(csv) => {
                 let wanted = |field: usize| csv.wanted.iter().any(|(own, _)| *own == field);
                 let unwanted = csv.names.iter().enumerate().filter(|(field, _)| !wanted(*field));
                 unwanted.map(|(_, name)| shown(name)).take(MAX_IGNORED).collect()
@@ -262,7 +272,7 @@ impl<'r> RecordReader<'r> {
     /// Refuses a JSON file none of whose lines had a column that is mapped, or required. That of a CSV file is
     /// known from its first line.
     pub(crate) fn check_presence(&self, taken: u64) -> Result<(), ImportError> {
-        let Form::Json(json) = &self.form else { return Ok(()) };
+        let Form::JsonForm(json) = &self.form else { return Ok(()) };
         if json.known.is_empty() && json.ignored.is_empty() {
             return Ok(());
         }
@@ -270,7 +280,8 @@ impl<'r> RecordReader<'r> {
         names.extend(json.ignored.iter().cloned());
         names.sort_unstable();
         let seen = |column| json.known.values().any(|columns| columns.contains(&column));
-        let present = |column: Column| seen(column) || (taken > 0 && self.mapping.theirs(column).is_none());
+        let present =
+            |column: FileColumn| seen(column) || (taken > 0 && self.mapping.theirs(column).is_none());
         self.mapping.check_presence(self.kind, present, &names)
     }
 
@@ -281,7 +292,7 @@ impl<'r> RecordReader<'r> {
 
     /// Writes that the record is refused, as one JSON object on a line.
     pub(crate) fn write_refusal(&self, fault: &RecordFault, into: &mut dyn Write) -> Result<(), ImportError> {
-        let name = |(column, line): &(Column, Option<usize>)| match line {
+        let name = |(column, line): &(FileColumn, Option<usize>)| match line {
             Some(line) => format!("lines[{line}].{}", self.name_of(*column)),
             None => self.name_of(*column).to_owned(),
         };
@@ -305,7 +316,7 @@ fn read_header(
     delimiter: u8,
     kind: RecordKind,
     mapping: &Mapping,
-) -> Result<Csv, ImportError> {
+) -> Result<CsvForm, ImportError> {
     let unreadable = |advice| ImportError::Unsupported { is: "has no readable first line", advice };
     let mut delimited = CsvRecord::new(delimiter);
     match place.next_delimited(&mut delimited, None) {
@@ -320,7 +331,7 @@ fn read_header(
     let text = String::from_utf8_lossy(delimited.bytes()).into_owned();
     let name = |field| text.get(delimited.range(field)).unwrap_or_default().trim().to_owned();
     let names: Vec<String> = (0..delimited.field_count()).map(name).collect();
-    let mut wanted: Vec<(usize, Column)> = Vec::new();
+    let mut wanted: Vec<(usize, FileColumn)> = Vec::new();
     for (field, name) in names.iter().enumerate() {
         for column in mapping.columns_of(name, kind) {
             let other = wanted.iter().find(|(_, taken)| *taken == column);
@@ -333,7 +344,7 @@ fn read_header(
     }
     mapping.check_presence(kind, |column| wanted.iter().any(|(_, own)| *own == column), &names)?;
     let header = String::from_utf8_lossy(&place.raw).into_owned();
-    Ok(Csv { delimited, header, names, wanted })
+    Ok(CsvForm { delimited, header, names, wanted })
 }
 
 impl CurrentRecord<'_> {
@@ -344,22 +355,18 @@ impl CurrentRecord<'_> {
             let read = self.lines.read(&mut self.raw);
             self.line = self.lines.number();
             return match read {
-                Line::Whole if self.raw.trim_ascii().is_empty() => continue,
-                Line::Whole => None,
-                Line::TooLong => Some(NextRecord::Fault(RecordFault::of_record(
-                    RefusalReason::TooLong,
-                    format!("a line must be at most {MAX_RECORD_BYTES} bytes long"),
-                ))),
-                Line::Broken(error) => {
-                    let fault = (!self.raw.is_empty()).then(|| {
-                        RecordFault::of_record(
-                            RefusalReason::CutOff,
-                            "the file ends unexpectedly here, so this line may be incomplete",
-                        )
-                    });
-                    Some(NextRecord::Broken(error, fault))
+                FileLine::Whole if self.raw.trim_ascii().is_empty() => continue,
+                FileLine::Whole => None,
+                FileLine::TooLong => {
+                    let message = format!("a line must be at most {MAX_RECORD_BYTES} bytes long");
+                    Some(NextRecord::fault(RefusalReason::TooLong, message))
                 }
-                Line::End => Some(NextRecord::End),
+                FileLine::Broken(error) => {
+                    let message = "the file ends unexpectedly here, so this line may be incomplete";
+                    let fault = || RecordFault::of_record(RefusalReason::CutOff, message);
+                    Some(NextRecord::Broken(error, (!self.raw.is_empty()).then(fault)))
+                }
+                FileLine::End => Some(NextRecord::End),
             };
         }
     }
@@ -381,9 +388,9 @@ impl CurrentRecord<'_> {
                 break;
             }
             match self.lines.read(&mut self.raw) {
-                Line::Whole => self.further.push(self.lines.last_bytes()),
+                FileLine::Whole => self.further.push(self.lines.last_bytes()),
                 line => {
-                    if !matches!(line, Line::End) {
+                    if !matches!(line, FileLine::End) {
                         let (start, bytes) = (self.raw.split_off(fed), self.lines.last_bytes());
                         after = Some(Lookahead { line, start, bytes });
                     }
@@ -398,29 +405,25 @@ impl CurrentRecord<'_> {
             // Of the whole record: two halves of a character in two fields are none.
             return match std::str::from_utf8(&self.raw) {
                 Ok(_) => NextRecord::Record,
-                Err(_) => NextRecord::Fault(RecordFault::of_record(
-                    RefusalReason::InvalidUtf8,
-                    "the text is not UTF-8",
-                )),
+                Err(_) => NextRecord::invalid_utf8(),
             };
         }
         // A stray quote swallows the lines up to the next one: the first is given up, the others are read again.
         let alone = self.further.is_empty();
         self.lines.give_back(self.raw.get(first_end..).unwrap_or_default(), &self.further, after);
         self.raw.truncate(first_end);
-        NextRecord::Fault(match wrong {
-            Some(expected) if closed && alone => RecordFault::of_record(
-                RefusalReason::WrongFieldCount,
-                format!(
-                    "the line has {} fields, the first line of the file has {expected}",
-                    delimited.field_count()
-                ),
-            ),
-            _ => RecordFault::of_record(
-                RefusalReason::UnclosedQuote,
-                "a quote is opened here and not closed at the end of its field",
-            ),
-        })
+        match wrong {
+            Some(expected) if closed && alone => {
+                let found = delimited.field_count();
+                let message =
+                    format!("the line has {found} fields, the first line of the file has {expected}");
+                NextRecord::fault(RefusalReason::WrongFieldCount, message)
+            }
+            _ => {
+                let message = "a quote is opened here and not closed at the end of its field";
+                NextRecord::fault(RefusalReason::UnclosedQuote, message)
+            }
+        }
     }
 }
 
@@ -430,7 +433,7 @@ fn keys_of(object: &Map<String, Value>) -> impl Iterator<Item = &String> {
     object.keys().chain(lines.iter().filter_map(Value::as_object).flat_map(Map::keys))
 }
 
-impl Json {
+impl JsonForm {
     fn next(&mut self, place: &mut CurrentRecord<'_>, mapping: &Mapping, kind: RecordKind) -> NextRecord {
         if let Some(next) = place.next_line() {
             return next;
@@ -439,26 +442,14 @@ impl Json {
     }
 
     fn parse(&mut self, raw: &[u8], mapping: &Mapping, kind: RecordKind) -> NextRecord {
-        let Ok(text) = std::str::from_utf8(raw) else {
-            return NextRecord::Fault(RecordFault::of_record(
-                RefusalReason::InvalidUtf8,
-                "the text is not UTF-8",
-            ));
-        };
+        let Ok(text) = std::str::from_utf8(raw) else { return NextRecord::invalid_utf8() };
         match serde_json::from_str(text) {
             Ok(Value::Object(object)) => self.object = object,
-            Ok(_) => {
-                return NextRecord::Fault(RecordFault::of_record(
-                    RefusalReason::BadJson,
-                    "each line must be one JSON object",
-                ));
-            }
+            Ok(_) => return NextRecord::fault(RefusalReason::BadJson, "each line must be one JSON object"),
             Err(error) => {
                 let message = error.to_string().replace("at line 1 column", "at character");
-                return NextRecord::Fault(RecordFault::of_record(
-                    RefusalReason::BadJson,
-                    format!("the line is not valid JSON: {message}"),
-                ));
+                let message = format!("the line is not valid JSON: {message}");
+                return NextRecord::fault(RefusalReason::BadJson, message);
             }
         }
         let object = std::mem::take(&mut self.object);

@@ -9,12 +9,12 @@ use crate::columns::RecordKind;
 use crate::error::ImportError;
 use crate::file_layout::{FileLayout, FilePosition};
 use crate::line_reader::LineReader;
-use crate::options::Options;
+use crate::options::ImportOptions;
 use crate::record_parser::RecordParser;
 use crate::record_reader::{NextRecord, RecordReader};
 use crate::refusal::RecordFault;
 use crate::source::{self, ReadProgress};
-use crate::tally::Tally;
+use crate::tally::ImportTally;
 
 /// The result of reading the next record.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub struct ScannedRecord<'s> {
 pub struct ScanEnd {
     /// The counts of the whole file: lines, records and refusals. The results of gathering its records are added to
     /// them.
-    pub tally: Tally,
+    pub tally: ImportTally,
     /// Columns that are not used.
     pub ignored_columns: Vec<String>,
     /// Why the file could not be read to its end, if so.
@@ -56,7 +56,7 @@ pub struct ScanEnd {
 pub struct RecordScanner<'r> {
     records: RecordReader<'r>,
     parser: RecordParser,
-    tally: Tally,
+    tally: ImportTally,
     ended: bool,
     ended_early: Option<String>,
 }
@@ -69,10 +69,10 @@ impl<'r> RecordScanner<'r> {
     pub fn open(
         reader: impl Read + Send + 'r,
         kind: RecordKind,
-        options: &Options,
+        options: &ImportOptions,
     ) -> Result<Self, ImportError> {
         let records = RecordReader::open(reader, kind, &options.mapping)?;
-        Ok(Self::new(records, kind, options, Tally::default()))
+        Ok(Self::new(records, kind, options, ImportTally::default()))
     }
 
     /// Resumes at a position. For a plain file, the reader must begin there; for a compressed one, at the file's
@@ -83,7 +83,7 @@ impl<'r> RecordScanner<'r> {
     pub fn resume(
         reader: impl Read + Send + 'r,
         kind: RecordKind,
-        options: &Options,
+        options: &ImportOptions,
         layout: &FileLayout,
         position: &FilePosition,
     ) -> Result<Self, ImportError> {
@@ -105,7 +105,7 @@ impl<'r> RecordScanner<'r> {
         Ok(Self::new(records, kind, options, position.tally.clone()))
     }
 
-    fn new(records: RecordReader<'r>, kind: RecordKind, options: &Options, tally: Tally) -> Self {
+    fn new(records: RecordReader<'r>, kind: RecordKind, options: &ImportOptions, tally: ImportTally) -> Self {
         Self { records, parser: RecordParser::new(kind, options), tally, ended: false, ended_early: None }
     }
 
@@ -119,7 +119,7 @@ impl<'r> RecordScanner<'r> {
     #[must_use]
     pub fn position(&self) -> FilePosition {
         let (offset, lines) = self.records.next_line();
-        FilePosition { offset, tally: Tally { lines, ..self.tally.clone() }, keys: self.records.keys() }
+        FilePosition { offset, tally: ImportTally { lines, ..self.tally.clone() }, keys: self.records.keys() }
     }
 
     /// How much of the file has been read.
@@ -129,9 +129,6 @@ impl<'r> RecordScanner<'r> {
     }
 
     /// Reads the next record. If it is rejected, it is written to `refused`, as one JSON object on a line.
-    ///
-    /// # Errors
-    /// [`ImportError::Refused`] if `refused` cannot be written.
     pub fn step(&mut self, refused: &mut dyn Write) -> Result<ScanStep<'_>, ImportError> {
         if self.ended {
             return Ok(ScanStep::End);

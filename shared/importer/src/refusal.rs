@@ -5,7 +5,7 @@ use std::io::Write;
 
 use serde::{Deserialize, Serialize};
 
-use crate::columns::Column;
+use crate::columns::FileColumn;
 use crate::error::ImportError;
 
 /// How much of a refused record's text is written, in bytes.
@@ -99,7 +99,7 @@ impl fmt::Display for RefusalReason {
 pub(crate) struct RecordFault {
     pub(crate) reason: RefusalReason,
     /// Whose cell it is; the number is that of a whole purchase's line.
-    pub(crate) cell: Option<(Column, Option<usize>)>,
+    pub(crate) cell: Option<(FileColumn, Option<usize>)>,
     pub(crate) message: String,
 }
 
@@ -108,8 +108,18 @@ impl RecordFault {
         Self { reason, cell: None, message: message.into() }
     }
 
-    pub(crate) fn of_cell(reason: RefusalReason, column: Column, message: impl Into<String>) -> Self {
+    pub(crate) fn of_cell(reason: RefusalReason, column: FileColumn, message: impl Into<String>) -> Self {
         Self { reason, cell: Some((column, None)), message: message.into() }
+    }
+
+    /// The cell's value is not valid, as `error` says.
+    pub(crate) fn of_value(reason: RefusalReason, column: FileColumn, error: impl fmt::Display) -> Self {
+        Self::of_cell(reason, column, format!("{column} {error}"))
+    }
+
+    pub(crate) fn skipped_product() -> Self {
+        let message = "products with this code are skipped";
+        Self::of_cell(RefusalReason::SkippedProduct, FileColumn::ProductId, message)
     }
 
     pub(crate) fn in_line(mut self, index: usize) -> Self {
@@ -121,7 +131,7 @@ impl RecordFault {
 }
 
 #[derive(Serialize)]
-struct Refused<'a> {
+struct RefusedRecord<'a> {
     line: u64,
     reason: RefusalReason,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -143,7 +153,7 @@ pub(crate) fn write(
 ) -> Result<(), ImportError> {
     let shown = record.get(..MAX_REFUSED_BYTES).unwrap_or(record);
     let text = String::from_utf8_lossy(shown);
-    let refused = Refused {
+    let refused = RefusedRecord {
         line,
         reason: fault.reason,
         field,
@@ -175,8 +185,11 @@ mod tests {
     #[test]
     fn a_long_record_is_cut() {
         let mut out = Vec::new();
-        let fault =
-            RecordFault::of_cell(RefusalReason::BadUser, Column::UserId, "must not hold control characters");
+        let fault = RecordFault::of_cell(
+            RefusalReason::BadUser,
+            FileColumn::UserId,
+            "must not hold control characters",
+        );
         write(7, &fault, Some("Customer"), "é".repeat(1_000).as_bytes(), &mut out).unwrap();
         let written: serde_json::Value = serde_json::from_slice(&out).unwrap();
         assert_eq!((&written["line"], &written["field"]), (&7.into(), &"Customer".into()));

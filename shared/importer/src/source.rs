@@ -19,18 +19,18 @@ pub struct ReadProgress {
 }
 
 /// Unpacked bytes, and how many packed ones they came from.
-pub(crate) struct Source<'r> {
+pub(crate) struct ByteSource<'r> {
     pub(crate) bytes: Box<dyn BufRead + Send + 'r>,
     pub(crate) gzip: bool,
     pub(crate) bytes_read: Arc<AtomicU64>,
 }
 
-struct Counted<R> {
+struct CountedReader<R> {
     inner: R,
     bytes_read: Arc<AtomicU64>,
 }
 
-impl<R: Read> Read for Counted<R> {
+impl<R: Read> Read for CountedReader<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(into)?;
         self.bytes_read.fetch_add(u64::try_from(read).unwrap_or_default(), Ordering::Relaxed);
@@ -39,9 +39,9 @@ impl<R: Read> Read for Counted<R> {
 }
 
 /// Looks at the first bytes and unpacks what follows if they are gzip's.
-pub(crate) fn open<'r>(reader: impl Read + Send + 'r) -> io::Result<Source<'r>> {
+pub(crate) fn open<'r>(reader: impl Read + Send + 'r) -> io::Result<ByteSource<'r>> {
     let bytes_read: Arc<AtomicU64> = Arc::default();
-    let mut counted = Counted { inner: reader, bytes_read: Arc::clone(&bytes_read) };
+    let mut counted = CountedReader { inner: reader, bytes_read: Arc::clone(&bytes_read) };
     let mut magic = Vec::with_capacity(GZIP_MAGIC.len());
     (&mut counted).take(2).read_to_end(&mut magic)?;
     let gzip = magic == GZIP_MAGIC;
@@ -51,5 +51,5 @@ pub(crate) fn open<'r>(reader: impl Read + Send + 'r) -> io::Result<Source<'r>> 
     } else {
         Box::new(whole)
     };
-    Ok(Source { bytes, gzip, bytes_read })
+    Ok(ByteSource { bytes, gzip, bytes_read })
 }

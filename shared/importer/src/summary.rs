@@ -7,12 +7,12 @@ use serde::Serialize;
 use crate::columns::RecordKind;
 use crate::file_layout::FileForm;
 use crate::record_scanner::ScanEnd;
-use crate::tally::{CodeCount, Tally};
+use crate::tally::{CodeCount, ImportTally};
 
 /// The result of reading a file. In JSON, all counts are beside the other fields.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Summary {
+pub struct ImportSummary {
     /// What the file was read as.
     pub kind: RecordKind,
     pub form: FileForm,
@@ -20,7 +20,7 @@ pub struct Summary {
     pub taken: u64,
     /// The counts of the whole file.
     #[serde(flatten)]
-    pub tally: Tally,
+    pub tally: ImportTally,
     /// Columns that are not used.
     pub ignored_columns: Vec<String>,
     /// Products that may be services, such as postage: the most frequent first.
@@ -29,7 +29,7 @@ pub struct Summary {
     pub ended_early: Option<String>,
 }
 
-impl Summary {
+impl ImportSummary {
     /// The summary of all parts of a file.
     #[must_use]
     pub fn of(kind: RecordKind, form: FileForm, end: ScanEnd) -> Self {
@@ -41,9 +41,9 @@ impl Summary {
 }
 
 /// A number of things, in words.
-struct Counted(u64, &'static str);
+struct CountedNoun(u64, &'static str);
 
-impl fmt::Display for Counted {
+impl fmt::Display for CountedNoun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}{}", Grouped(self.0), self.1, if self.0 == 1 { "" } else { "s" })
     }
@@ -66,23 +66,23 @@ impl fmt::Display for Grouped {
     }
 }
 
-impl fmt::Display for Summary {
+impl fmt::Display for ImportSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tally = &self.tally;
-        writeln!(f, "{} read ({})", Counted(tally.records, "record"), self.form)?;
+        writeln!(f, "{} read ({})", CountedNoun(tally.records, "record"), self.form)?;
         write!(f, "{:>12} taken: ", Grouped(self.taken).to_string())?;
         match (self.kind, tally.period) {
             (RecordKind::Purchases, Some((first, last))) => writeln!(
                 f,
                 "{} of {}, {}, {:.10} to {:.10}",
-                Counted(tally.purchases, "purchase"),
-                Counted(tally.users, "user"),
-                Counted(tally.products, "product"),
+                CountedNoun(tally.purchases, "purchase"),
+                CountedNoun(tally.users, "user"),
+                CountedNoun(tally.products, "product"),
                 first.to_string(),
                 last.to_string(),
             )?,
             (RecordKind::Purchases, None) => writeln!(f, "no purchase")?,
-            (RecordKind::Products, _) => writeln!(f, "{}", Counted(tally.products, "product"))?,
+            (RecordKind::Products, _) => writeln!(f, "{}", CountedNoun(tally.products, "product"))?,
         }
         writeln!(f, "{:>12} refused", Grouped(tally.refused_records()).to_string())?;
         let mut reasons: Vec<_> = tally.refused.iter().collect();

@@ -37,7 +37,7 @@ pub struct CodeCount {
 /// The counts of a file or of a part of it. Those of parts can be added up in any order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Tally {
+pub struct ImportTally {
     /// The number of lines, with blank lines and the line that names the columns.
     pub lines: u64,
     pub records: u64,
@@ -59,7 +59,7 @@ pub struct Tally {
     pub prices: Prices,
     /// The number of products that no line names; their id is used as the name.
     pub unnamed_products: u64,
-    /// The number of products with a digit in their code. A [`Summary`](crate::Summary) has what follows from it and
+    /// The number of products with a digit in their code. A [`ImportSummary`](crate::ImportSummary) has what follows from it and
     /// from `uncoded` instead.
     #[serde(skip_serializing_if = "is_zero")]
     pub coded_products: u64,
@@ -68,7 +68,7 @@ pub struct Tally {
     pub uncoded: Vec<CodeCount>,
 }
 
-impl Tally {
+impl ImportTally {
     /// The number of rejected records.
     #[must_use]
     pub fn refused_records(&self) -> u64 {
@@ -97,7 +97,7 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-impl AddAssign for Tally {
+impl AddAssign for ImportTally {
     fn add_assign(&mut self, other: Self) {
         self.lines += other.lines;
         self.records += other.records;

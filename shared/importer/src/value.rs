@@ -8,8 +8,8 @@ use nextbasket_domain::time::DAY_MS;
 use nextbasket_domain::{Currency, IdError, Line, Money, Timestamp};
 use serde_json::{Map, Value};
 
-use crate::columns::Column;
-use crate::options::{Options, TimeFormat};
+use crate::columns::FileColumn;
+use crate::options::{ImportOptions, TimeFormat};
 use crate::price::{self, Price};
 use crate::refusal::{RecordFault, RefusalReason};
 use crate::row::Row;
@@ -26,25 +26,23 @@ impl<T: Clone + Eq + Hash + Borrow<str>> Ids<T> {
         Self(HashSet::new())
     }
 
-    /// The id of the cell, if it has one.
+    /// The id of the cell, `bad` if it is invalid.
     pub(crate) fn parse(
         &mut self,
-        row: &Row<'_>,
-        column: Column,
-        reason: RefusalReason,
+        text: &str,
+        column: FileColumn,
+        bad: RefusalReason,
         parse: impl Fn(&str) -> Result<T, IdError>,
-    ) -> Result<Option<T>, RecordFault> {
-        let Some(text) = row.text(column)? else { return Ok(None) };
-        if let Some(known) = self.0.get(&*text) {
-            return Ok(Some(known.clone()));
+    ) -> Result<T, RecordFault> {
+        if let Some(known) = self.0.get(text) {
+            return Ok(known.clone());
         }
-        let id = parse(&text)
-            .map_err(|error| RecordFault::of_cell(reason, column, format!("{column} {error}")))?;
+        let id = parse(text).map_err(|error| RecordFault::of_value(bad, column, error))?;
         if self.0.len() >= MAX_IDS {
             self.0.clear();
         }
         self.0.insert(id.clone());
-        Ok(Some(id))
+        Ok(id)
     }
 }
 
@@ -57,15 +55,13 @@ pub(crate) struct Times {
 }
 
 impl Times {
-    pub(crate) fn new(options: &Options) -> Self {
+    pub(crate) fn new(options: &ImportOptions) -> Self {
         Self { format: options.time_format.clone(), latest: options.now.plus_millis(DAY_MS), last: None }
     }
 
     pub(crate) fn parse(&mut self, row: &Row<'_>) -> Result<Timestamp, RecordFault> {
-        const COLUMN: Column = Column::Timestamp;
-        let text = row
-            .text(COLUMN)?
-            .ok_or_else(|| RecordFault::of_cell(RefusalReason::MissingTime, COLUMN, "the time is missing"))?;
+        const COLUMN: FileColumn = FileColumn::Timestamp;
+        let text = row.required(COLUMN, RefusalReason::MissingTime, "the time is missing")?;
         if let Some((last, time)) = &self.last
             && *last == *text
         {
@@ -81,11 +77,8 @@ impl Times {
             RecordFault::of_cell(RefusalReason::BadTime, COLUMN, message)
         })?;
         if time > self.latest {
-            return Err(RecordFault::of_cell(
-                RefusalReason::FutureTime,
-                COLUMN,
-                "the time is more than a day ahead",
-            ));
+            let message = "the time is more than a day ahead";
+            return Err(RecordFault::of_cell(RefusalReason::FutureTime, COLUMN, message));
         }
         self.last = Some((text.into_owned(), time));
         Ok(time)
@@ -94,36 +87,30 @@ impl Times {
 
 /// A quantity from one on; one if there is none.
 pub(crate) fn quantity(row: &Row<'_>) -> Result<u32, RecordFault> {
-    const COLUMN: Column = Column::Quantity;
+    const COLUMN: FileColumn = FileColumn::Quantity;
     let Some(text) = row.text(COLUMN)? else { return Ok(1) };
     // Spreadsheets write 6 as 6.0 where a cell of the column is empty.
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let bad =
+        |error: &dyn std::fmt::Display| RecordFault::of_value(RefusalReason::BadQuantity, COLUMN, error);
     let number = match whole.parse::<i64>() {
         Ok(number) if fraction.bytes().all(|digit| digit == b'0') => number,
-        _ => {
-            return Err(RecordFault::of_cell(
-                RefusalReason::BadQuantity,
-                COLUMN,
-                format!("{COLUMN} must be a whole number"),
-            ));
-        }
+        _ => return Err(bad(&"must be a whole number")),
     };
     if number < 0 {
         let message = "a negative quantity is a cancellation or a return, not a purchase";
         return Err(RecordFault::of_cell(RefusalReason::Cancellation, COLUMN, message));
     }
-    Line::quantity(number).map_err(|error| {
-        RecordFault::of_cell(RefusalReason::BadQuantity, COLUMN, format!("{COLUMN} {error}"))
-    })
+    Line::quantity(number).map_err(|error| bad(&error))
 }
 
 /// The price of one, or nothing if the cell is empty.
 pub(crate) fn price(row: &Row<'_>, currency: Currency) -> Result<Option<Price>, RecordFault> {
-    if let Some(object) = row.object(Column::Price) {
+    if let Some(object) = row.object(FileColumn::Price) {
         return Ok(Some(price_of_object(object)));
     }
-    let Some(text) = row.text(Column::Price)? else { return Ok(None) };
-    let currency = match row.text(Column::Currency)? {
+    let Some(text) = row.text(FileColumn::Price)? else { return Ok(None) };
+    let currency = match row.text(FileColumn::Currency)? {
         None => currency,
         Some(code) => match Currency::parse(&code.to_ascii_uppercase()) {
             Ok(currency) => currency,
@@ -180,7 +167,7 @@ mod tests {
     fn a_quantity_is_a_whole_number_from_one_on() {
         let read = |text: &str| {
             let mut row = Row::default();
-            row.set_text(Column::Quantity, text);
+            row.set_text(FileColumn::Quantity, text);
             quantity(&row).map_err(|fault| fault.reason)
         };
         assert_eq!(read("6"), Ok(6));

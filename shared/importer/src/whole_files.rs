@@ -8,11 +8,11 @@ use crate::assembler::{Assembled, Assembler};
 use crate::columns::RecordKind;
 use crate::error::ImportError;
 use crate::file_layout::FileLayout;
-use crate::options::Options;
+use crate::options::ImportOptions;
 use crate::product_mentions::ProductMentions;
 use crate::record_scanner::{RecordScanner, ScanEnd, ScanStep};
 use crate::source::ReadProgress;
-use crate::summary::Summary;
+use crate::summary::ImportSummary;
 
 /// The number of records between two calls of the progress hook.
 const PROGRESS_RECORDS: u64 = 4_096;
@@ -25,7 +25,7 @@ pub struct ImportedPurchases {
     /// The products of their lines, by id: with the newest name and price, without categories. Where no line
     /// names a product, its id is its name, which is no reason to overwrite a catalogue's.
     pub products: Vec<Product>,
-    pub summary: Summary,
+    pub summary: ImportSummary,
 }
 
 /// Reads a file of purchases. What is refused goes to `refused`, one JSON object a line; that writer should be
@@ -33,10 +33,10 @@ pub struct ImportedPurchases {
 ///
 /// # Errors
 /// [`ImportError`] if the file is of a form that is not read, lacks a column, or the refused records cannot be
-/// written. A file that ends unexpectedly is not an error: see [`Summary::ended_early`].
+/// written. A file that ends unexpectedly is not an error: see [`ImportSummary::ended_early`].
 pub fn read_purchases(
     reader: impl Read + Send,
-    options: &Options,
+    options: &ImportOptions,
     refused: &mut dyn Write,
     progress: &mut dyn FnMut(ReadProgress),
 ) -> Result<ImportedPurchases, ImportError> {
@@ -46,16 +46,16 @@ pub fn read_purchases(
     let (products, tally) = mentions.into_products();
     end.tally += tally;
     end.tally.users = u64::try_from(assembled.users.len()).unwrap_or(u64::MAX);
-    let summary = Summary::of(RecordKind::Purchases, layout.form, end);
+    let summary = ImportSummary::of(RecordKind::Purchases, layout.form, end);
     Ok(ImportedPurchases { purchases: assembled.purchases, products, summary })
 }
 
 /// The result of reading a file of products.
 #[derive(Debug)]
 pub struct ImportedProducts {
-    /// The products, by id, dated [`Options::now`].
+    /// The products, by id, dated [`ImportOptions::now`].
     pub products: Vec<Product>,
-    pub summary: Summary,
+    pub summary: ImportSummary,
 }
 
 /// Reads a file of products: `product_id`, `name`, `categories` (in CSV with `|` or `;` between them), `price`,
@@ -63,17 +63,14 @@ pub struct ImportedProducts {
 /// and `productId`. Of two records of one product the later counts. Otherwise as
 /// [`read_purchases`](crate::read_purchases), but that a catalogue's price has to be right: one that is negative
 /// or no number is refused, and zero is a price.
-///
-/// # Errors
-/// As [`read_purchases`].
 pub fn read_products(
     reader: impl Read + Send,
-    options: &Options,
+    options: &ImportOptions,
     refused: &mut dyn Write,
     progress: &mut dyn FnMut(ReadProgress),
 ) -> Result<ImportedProducts, ImportError> {
     let (assembled, layout, end) = read(reader, RecordKind::Products, options, refused, progress)?;
-    let summary = Summary::of(RecordKind::Products, layout.form, end);
+    let summary = ImportSummary::of(RecordKind::Products, layout.form, end);
     Ok(ImportedProducts { products: assembled.products, summary })
 }
 
@@ -81,7 +78,7 @@ pub fn read_products(
 fn read(
     reader: impl Read + Send,
     kind: RecordKind,
-    options: &Options,
+    options: &ImportOptions,
     refused: &mut dyn Write,
     progress: &mut dyn FnMut(ReadProgress),
 ) -> Result<(Assembled, FileLayout, ScanEnd), ImportError> {

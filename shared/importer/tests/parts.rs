@@ -16,8 +16,8 @@ use std::io::{Read, Write};
 use common::{HEADER, options, read_with};
 use nextbasket_domain::Purchase;
 use nextbasket_importer::{
-    Assembler, FileLayout, FilePosition, ImportedPurchases, ProductMentions, RecordKind, RecordScanner,
-    ScanStep, Summary, read_products,
+    Assembler, FileLayout, FilePosition, ImportSummary, ImportedPurchases, ProductMentions, RecordKind,
+    RecordScanner, ScanStep, read_products,
 };
 use proptest::prelude::*;
 
@@ -30,7 +30,7 @@ fn scanned(
     kind: RecordKind,
     every: usize,
     refused: &mut Vec<u8>,
-) -> (Vec<Record>, FileLayout, Summary) {
+) -> (Vec<Record>, FileLayout, ImportSummary) {
     let options = options();
     let mut records = Vec::new();
     let mut at: Option<(FileLayout, FilePosition)> = None;
@@ -61,7 +61,7 @@ fn scanned(
         }
         if ended {
             let end = scanner.finish().unwrap();
-            let summary = Summary::of(kind, layout.form, end);
+            let summary = ImportSummary::of(kind, layout.form, end);
             return (records, layout, summary);
         }
         at = Some((layout, scanner.position()));
@@ -73,7 +73,7 @@ fn in_parts(bytes: &[u8], every: usize, heaps: u64) -> (ImportedPurchases, Strin
     let mut refused = Vec::new();
     let (records, layout, mut summary) = scanned(bytes, RecordKind::Purchases, every, &mut refused);
     let (mut purchases, mut users, mut mentions) = (Vec::new(), BTreeSet::new(), ProductMentions::default());
-    let mut tally = nextbasket_importer::Tally::default();
+    let mut tally = nextbasket_importer::ImportTally::default();
     for heap in 0..heaps {
         let mut assembler = Assembler::new(&layout, RecordKind::Purchases, &options()).unwrap();
         for (_, line, record) in records.iter().filter(|(group, ..)| group % heaps == heap) {
@@ -101,7 +101,7 @@ fn in_parts(bytes: &[u8], every: usize, heaps: u64) -> (ImportedPurchases, Strin
     purchases.sort_by(|a: &Purchase, b| {
         (a.purchased_at, &a.user_id, &a.purchase_id).cmp(&(b.purchased_at, &b.user_id, &b.purchase_id))
     });
-    let summary = Summary::of(RecordKind::Purchases, layout.form, end);
+    let summary = ImportSummary::of(RecordKind::Purchases, layout.form, end);
     (ImportedPurchases { purchases, products, summary }, String::from_utf8(refused).unwrap())
 }
 

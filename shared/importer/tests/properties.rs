@@ -11,10 +11,10 @@
 mod common;
 
 use common::{HEADER, options};
-use nextbasket_importer::{Summary, read_products, read_purchases};
+use nextbasket_importer::{ImportSummary, read_products, read_purchases};
 use proptest::prelude::*;
 
-fn check(summary: &Summary, refused: &[u8]) -> Result<(), TestCaseError> {
+fn check(summary: &ImportSummary, refused: &[u8]) -> Result<(), TestCaseError> {
     prop_assert_eq!(summary.taken + summary.tally.refused_records(), summary.tally.records);
     let lines = refused.iter().filter(|byte| **byte == b'\n').count();
     prop_assert_eq!(u64::try_from(lines).unwrap(), summary.tally.refused_records());

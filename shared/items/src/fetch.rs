@@ -1,12 +1,11 @@
 //! Items by their keys.
 
-use aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemOutput;
 use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnConsumedCapacity};
 use nextbasket_dynamodb::item::Item;
 use nextbasket_job_engine::WorkError;
 use nextbasket_job_engine::limit::Limiter;
 
-use nextbasket_dynamodb::capacity::units;
+use nextbasket_dynamodb::capacity::Consuming;
 use nextbasket_job_engine::calls::{Backoff, CallError, Calls};
 
 /// The maximum number of items in one call.
@@ -38,8 +37,7 @@ pub async fn fetch(
                     .return_consumed_capacity(ReturnConsumedCapacity::Total)
                     .send()
             };
-            let consumed = |output: &BatchGetItemOutput| units(output.consumed_capacity());
-            let (output, units) = match calls.call(table, limiter, None, send, consumed).await {
+            let (output, units) = match calls.call(table, limiter, None, send, Consuming::units).await {
                 Err(CallError::Refused(refused)) => {
                     let reason = format!("items of table \"{table}\" cannot be read: {}", refused.reason());
                     return Err(WorkError::Failed(reason).into());

@@ -14,7 +14,7 @@ use http_body::{Body, Frame};
 /// What the SDK reads in place of the answer.
 const NOTHING: Bytes = Bytes::from_static(b"{}");
 
-type Failure = Box<dyn Error + Send + Sync>;
+type BodyError = Box<dyn Error + Send + Sync>;
 
 /// Keeps the body of one call's answer; the SDK finds an empty one. Those that are errors it has itself.
 #[derive(Debug, Clone, Default)]
@@ -37,7 +37,7 @@ impl Intercept for KeptAnswer {
         context: &mut BeforeDeserializationInterceptorContextMut<'_>,
         _: &RuntimeComponents,
         _: &mut ConfigBag,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), BodyError> {
         let response = context.response_mut();
         if response.status().is_success() {
             let length = response.headers().get("content-length").and_then(|length| length.parse().ok());
@@ -60,12 +60,12 @@ struct Keeping {
 
 impl Body for Keeping {
     type Data = Bytes;
-    type Error = Failure;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         while !self.ended {
             match ready!(Pin::new(&mut self.from).poll_frame(context)) {
                 Some(Ok(frame)) => {

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::scan::ScanError;
 use aws_sdk_dynamodb::operation::scan::builders::ScanFluentBuilder;
-use aws_sdk_dynamodb::operation::scan::{ScanError, ScanOutput};
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, Select};
 use bytes::Bytes;
 use nextbasket_domain::Timestamp;
@@ -19,7 +19,7 @@ use crate::expression::{Condition, Placeholders};
 use crate::kept_answer::KeptAnswer;
 use crate::key::from_json;
 use crate::segment::Segment;
-use nextbasket_dynamodb::capacity::units;
+use nextbasket_dynamodb::capacity::Consuming;
 use nextbasket_job_engine::calls::{CallError, Calls};
 
 /// The most bytes of a page: DynamoDB ends it there.
@@ -70,7 +70,7 @@ pub struct ScanPage<T = Item> {
 /// The answer to `Scan`.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Answer<'a> {
+struct ScanAnswer<'a> {
     #[serde(borrow, default)]
     items: Vec<&'a RawValue>,
     #[serde(default)]
@@ -90,7 +90,7 @@ struct Consumed {
 
 impl ScanPage<Bytes> {
     fn read(text: &Bytes) -> Result<Self, String> {
-        let answer: Answer<'_> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+        let answer: ScanAnswer<'_> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
         let next = match &answer.last_evaluated_key {
             Some(key) => Some(from_json(key).ok_or_else(|| format!("LastEvaluatedKey {key} is not a key"))?),
             None => None,
@@ -163,9 +163,8 @@ impl Scan {
     ) -> Result<ScanPage, CallError> {
         let limit = self.limit_of_page(limiter);
         let send = || crate::spawned::spawned(self.request(calls, limit, segment, start).send());
-        let consumed = |output: &ScanOutput| units(output.consumed_capacity());
         let expected = Some(self.expected_units(limit));
-        let answer = calls.call(&self.table, limiter, expected, send, consumed).await;
+        let answer = calls.call(&self.table, limiter, expected, send, Consuming::units).await;
         let (output, units) = answer.map_err(|error| self.refused(error))?;
         Ok(ScanPage {
             matched: u64::try_from(output.count).unwrap_or(0),
@@ -177,9 +176,6 @@ impl Scan {
     }
 
     /// As [`page`](Self::page), with the items as text: for whoever only passes them on, it costs a third.
-    ///
-    /// # Errors
-    /// As there.
     pub async fn text_page(
         &self,
         calls: &Calls,

@@ -1,21 +1,12 @@
-//! The segments of a parallel scan.
+//! How many segments a parallel scan has.
 
-use serde::{Deserialize, Serialize};
+pub use nextbasket_dynamodb::Segment;
 
 /// The number of bytes for each segment, by default.
 const SEGMENT_BYTES: u64 = 64 << 20;
 /// The bounds of the default.
 const MIN_SEGMENTS: u64 = 8;
 const MAX_SEGMENTS: u64 = 1000;
-
-/// One of the parts that a table is scanned in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Segment {
-    /// Its number, from 0.
-    pub number: u32,
-    /// How many segments there are.
-    pub of: u32,
-}
 
 /// How many segments a table of this size is scanned in: as many as asked for, or one for each 64 MB.
 #[must_use]

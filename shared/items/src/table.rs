@@ -140,9 +140,6 @@ impl TableAddress {
     }
 
     /// Describes the table: see [`Table::of_job`].
-    ///
-    /// # Errors
-    /// As there.
     pub async fn describe(&self, site: &Site) -> Result<Table, JobError> {
         Table::of_job(&self.client(site), &self.table).await
     }
@@ -155,9 +152,6 @@ fn credentials_of_environment() -> Option<Credentials> {
 }
 
 /// Rejects an invalid name of a table.
-///
-/// # Errors
-/// [`Refusal`] of the parameter `field`.
 pub fn check_name(field: &str, name: &str) -> Result<(), Refusal> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     if (3..=255).contains(&name.len()) && name.chars().all(fits) {

@@ -83,19 +83,16 @@ pub struct RefusedRequest {
 
 impl RefusedRequest {
     /// Whether the reason is that an item's condition does not hold.
-    #[must_use]
     pub fn is_condition(&self) -> bool {
         matches!(self.code.as_str(), "ConditionalCheckFailedException" | "ConditionalCheckFailed")
     }
 
     /// Whether the request's expressions are rejected, and so the requests of all items.
-    #[must_use]
     pub fn is_expression(&self) -> bool {
         is_expression(&self.message)
     }
 
     /// Code and message together.
-    #[must_use]
     pub fn reason(&self) -> String {
         format!("{}: {}", self.code, self.message)
     }
@@ -132,20 +129,17 @@ pub struct Calls {
 
 impl Calls {
     /// Requests of the site's client, for a batch.
-    #[must_use]
     pub fn new(work: &Work) -> Self {
         Self { client: without_retries(&work.site().dynamodb), retrying: Retrying::of(work) }
     }
 
     /// Requests of the site's client outside of a batch: nothing stops them.
-    #[must_use]
     pub fn at(site: &Site) -> Self {
         let retrying = Retrying { random: site.random.clone(), stop: None };
         Self { client: without_retries(&site.dynamodb), retrying }
     }
 
     /// The same with another client, such as one of another region.
-    #[must_use]
     pub fn to(&self, client: &Client) -> Self {
         Self { client: without_retries(client), retrying: self.retrying.clone() }
     }
@@ -178,7 +172,9 @@ impl Calls {
                 }
                 Err(error) => {
                     drop(permit);
-                    self.retrying.after(Failure::of_request(table, error), &[limiter], &mut backoff).await?;
+                    self.retrying
+                        .after(FailedAttempt::of_request(table, error), &[limiter], &mut backoff)
+                        .await?;
                 }
             }
         }
@@ -230,13 +226,11 @@ pub struct MeteredCalls {
 
 impl MeteredCalls {
     /// Calls within the batch's part of the rates.
-    #[must_use]
     pub fn new(work: &Work) -> Self {
         Self { limits: work.limits().clone(), retrying: Retrying::of(work) }
     }
 
     /// Calls within these rates, outside of a batch: nothing stops them.
-    #[must_use]
     pub fn within(rates: Rates, random: Random) -> Self {
         Self { limits: Limits::new(rates, 1.0), retrying: Retrying { random, stop: None } }
     }
@@ -273,7 +267,7 @@ impl MeteredCalls {
             match result {
                 Ok(output) => return Ok((output, total)),
                 Err(error) => {
-                    self.retrying.after(Failure::of_table(error), limiters, &mut backoff).await?;
+                    self.retrying.after(FailedAttempt::of_table(error), limiters, &mut backoff).await?;
                 }
             }
         }
@@ -289,14 +283,13 @@ fn settle(limiter: &Limiter, permit: Option<Permit>, units: f64, succeeded: bool
     }
 }
 
-/// Why an attempt has no result.
-enum Failure {
+enum FailedAttempt {
     Throttled,
     Unanswered(TableError),
     Final(CallError),
 }
 
-impl Failure {
+impl FailedAttempt {
     fn of_request<E>(table: &str, error: SdkError<E>) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -368,17 +361,17 @@ impl Retrying {
     /// Pauses before the next attempt, if there may be one.
     async fn after(
         &self,
-        failure: Failure,
+        failure: FailedAttempt,
         limiters: &[&Limiter],
         backoff: &mut Backoff,
     ) -> Result<(), CallError> {
         match failure {
-            Failure::Throttled => {
+            FailedAttempt::Throttled => {
                 limiters.iter().for_each(|limiter| limiter.throttled());
                 self.pause(backoff).await
             }
-            Failure::Unanswered(error) => self.unanswered(backoff, error).await,
-            Failure::Final(error) => Err(error),
+            FailedAttempt::Unanswered(error) => self.unanswered(backoff, error).await,
+            FailedAttempt::Final(error) => Err(error),
         }
     }
 

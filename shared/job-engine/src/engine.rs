@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use nextbasket_domain::Timestamp;
 use nextbasket_dynamodb::TableError;
+use nextbasket_objects::in_function;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::RwLock;
@@ -15,11 +16,11 @@ use tokio::sync::RwLock;
 use crate::Site;
 use crate::error::{JobError, Refusal};
 use crate::job::{Job, JobId, Progress, Stage};
-use crate::kind::{AnyKind, Estimate, Kinds};
+use crate::kind::{AnyTask, Estimate, Kinds};
 use crate::pause::doubled;
 use crate::stage::BatchTask;
 use crate::store::{BatchRecord, BatchState, Counts, JobsPage, JobsPosition, LogLine, Store};
-use crate::trust::Vouching;
+use crate::trust::{Trust, Vouching};
 
 /// The most bytes of parameters.
 const PARAMETERS_BYTES: usize = 64 * 1024;
@@ -33,15 +34,15 @@ const ESTIMATES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(800);
 
-/// The engine: the kinds of job, and where jobs run.
+/// The engine: the kinds of job, and where jobs run. Every call fails with a [`JobError`] if the operations table does
+/// not answer; what else may go wrong is said with it.
 #[derive(Debug, Clone)]
 pub struct Engine {
     site: Site,
     kinds: Kinds,
     /// The batches that this process works on hold it shared; a batch that may kill the process holds it exclusively.
     room: Arc<RwLock<()>>,
-    /// The kinds for jobs that this process vouches for.
-    vouched: Option<(Vouching, Kinds)>,
+    vouching: Option<Vouching>,
 }
 
 /// What is to be done next for a job.
@@ -115,7 +116,7 @@ impl Cancelled {
 
 /// A batch that failed for good.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Failure {
+pub struct BatchFailure {
     /// The stage's number.
     pub stage: u32,
     /// The batch's number.
@@ -132,53 +133,58 @@ pub struct JobView {
     #[serde(flatten)]
     pub job: Job,
     /// Batches of the last stage that failed for good, at most 100.
-    pub failures: Vec<Failure>,
+    pub failures: Vec<BatchFailure>,
     /// The newest lines of its log, the oldest of them first.
     pub log: Vec<LogLine>,
 }
 
 impl Engine {
     /// Jobs of these kinds at this site.
-    #[must_use]
     pub fn new(site: Site, kinds: Kinds) -> Self {
-        Self { site, kinds, vouched: None, room: Arc::default() }
+        Self { site, kinds, vouching: None, room: Arc::default() }
     }
 
-    /// Sets how this process vouches for jobs. Those that it submits, and others with a valid voucher, use these
-    /// kinds, which may do more.
+    /// Sets how this process vouches for jobs. Those that it submits, and others with a valid voucher, may do all
+    /// that [`Trust::Machine`] allows. In a function nothing changes: nobody has put files or commands there.
     #[must_use]
-    pub fn vouching(self, vouching: Vouching, kinds: Kinds) -> Self {
-        Self { vouched: Some((vouching, kinds)), ..self }
+    pub fn vouching(self, vouching: Vouching) -> Self {
+        Self { vouching: Some(vouching).filter(|_| !in_function()), ..self }
     }
 
-    /// The job's kind; the one that may do more if the job has a valid voucher.
+    /// What the job asks for, if its parameters are not refused; it may do more if it has a valid voucher.
     ///
     /// # Errors
     /// [`JobError::Unvouched`] if the job needs a voucher and has no valid one.
-    fn kind_of(&self, job: &Job) -> Result<&dyn AnyKind, JobError> {
-        let open = self.kinds.named(&job.kind)?;
-        let Some((vouching, kinds)) = &self.vouched else { return Ok(open) };
-        let vouched = kinds.named(&job.kind)?;
+    fn task_of(&self, job: &Job) -> Result<Result<Box<dyn AnyTask + '_>, Refusal>, JobError> {
+        let kind = self.kinds.named(&job.kind)?;
+        let task = |trust| kind.task(&job.parameters, trust);
+        let Some(vouching) = &self.vouching else { return Ok(task(Trust::Open)) };
         if vouching.vouches(job) {
-            return Ok(vouched);
+            return Ok(task(Trust::Machine));
         }
-        match open.check(&job.parameters) {
-            Err(refusal) if vouched.check(&job.parameters).is_ok() => {
+        match task(Trust::Open) {
+            Err(refusal) if task(Trust::Machine).is_ok() => {
                 let (job, field) = (job.job_id.to_string(), refusal.field);
                 Err(JobError::Unvouched { job, field, is_final: vouching.is_final() })
             }
-            _ => Ok(open),
+            task => Ok(task),
         }
     }
 
     /// Where jobs run.
-    #[must_use]
     pub fn site(&self) -> &Site {
         &self.site
     }
 
+    /// Opens a function's connection before its first call, while the sandbox has a full CPU. A failure is left to
+    /// the first call to report.
+    pub async fn warm_up(&self) {
+        if let Ok(nothing) = JobId::parse("-") {
+            let _ = self.job(&nothing).await;
+        }
+    }
+
     /// The kinds.
-    #[must_use]
     pub fn kinds(&self) -> &Kinds {
         &self.kinds
     }
@@ -192,10 +198,10 @@ impl Engine {
     /// # Errors
     /// [`JobError`] if they are refused, or a table cannot be looked at.
     pub async fn estimate(&self, kind: &str, parameters: &Value) -> Result<Estimate, JobError> {
-        let kind = self.asked(kind, parameters)?;
+        let task = self.asked(kind, parameters)?;
         let mut tries = 1;
         loop {
-            match kind.estimate(&self.site, parameters).await {
+            match task.estimate(&self.site).await {
                 Err(error) if error.is_transient() && tries < ESTIMATES => {
                     let pause = doubled(FIRST_PAUSE, tries - 1, LONGEST_PAUSE, &self.site.random);
                     tokio::time::sleep(pause).await;
@@ -206,15 +212,15 @@ impl Engine {
         }
     }
 
-    /// The kind, if the parameters are of a size that it may be asked about.
-    fn asked(&self, kind: &str, parameters: &Value) -> Result<&dyn AnyKind, JobError> {
-        let kinds = self.vouched.as_ref().map_or(&self.kinds, |(_, kinds)| kinds);
-        let named = kinds.named(kind)?;
+    /// The task, if the parameters are of a size that the kind may be asked about.
+    fn asked(&self, kind: &str, parameters: &Value) -> Result<Box<dyn AnyTask + '_>, JobError> {
+        let kind = self.kinds.named(kind)?;
         if parameters.to_string().len() > PARAMETERS_BYTES {
             let problem = format!("must have at most {PARAMETERS_BYTES} bytes");
             return Err(Refusal { field: "parameters".to_owned(), problem }.into());
         }
-        Ok(named)
+        let trust = if self.vouching.is_some() { Trust::Machine } else { Trust::Open };
+        Ok(kind.task(parameters, trust)?)
     }
 
     /// Accepts a job. The same id with the same kind and parameters again is the same job.
@@ -222,11 +228,11 @@ impl Engine {
     /// # Errors
     /// [`JobError::Refused`] if the kind refuses the parameters, or the id is another job's.
     pub async fn submit(&self, id: Option<JobId>, kind: &str, parameters: Value) -> Result<Job, JobError> {
-        self.asked(kind, &parameters)?.check(&parameters)?;
+        self.asked(kind, &parameters)?;
         let now = self.site.clock.now();
         let job_id = id.unwrap_or_else(|| JobId::new(now, &self.site.random));
-        let vouched = self.vouched.as_ref();
-        let voucher = vouched.and_then(|(vouching, _)| vouching.vouch(&job_id, kind, &parameters));
+        let vouching = self.vouching.as_ref();
+        let voucher = vouching.and_then(|vouching| vouching.vouch(&job_id, kind, &parameters));
         let job = Job { voucher, ..Job::new(job_id, kind.to_owned(), parameters, now) };
         if self.store().create(&job).await? {
             return Ok(job);
@@ -244,17 +250,11 @@ impl Engine {
     }
 
     /// Lists jobs, the newest submission first.
-    ///
-    /// # Errors
-    /// [`JobError`] if the operations table does not answer.
     pub async fn list(&self, limit: u32, after: Option<&JobsPosition>) -> Result<JobsPage, JobError> {
         Ok(self.store().list(limit, after).await?)
     }
 
     /// The jobs that have not ended, by their ids.
-    ///
-    /// # Errors
-    /// [`JobError`] if the operations table does not answer.
     pub async fn active(&self) -> Result<Vec<JobId>, JobError> {
         Ok(self.store().active().await?)
     }
@@ -345,9 +345,6 @@ impl Engine {
     }
 
     /// Ends a job that cannot go on, from outside: what the state machine does when its own attempts are used up.
-    ///
-    /// # Errors
-    /// [`JobError`] if the operations table does not answer.
     pub async fn fail(&self, id: &JobId, reason: &str) -> Result<(), JobError> {
         self.store().failing(id, reason).await
     }
@@ -371,9 +368,6 @@ impl Engine {
     }
 
     /// The batches of a stage that have been claimed at least once. Each of them is read.
-    ///
-    /// # Errors
-    /// [`JobError`] if the operations table does not answer.
     pub async fn batches(&self, id: &JobId, stage: u32) -> Result<Vec<BatchRecord>, JobError> {
         let job = self.store().load(id).await?;
         Ok(self.store().batches(id, job.stage_size(stage)).await?)
@@ -391,7 +385,6 @@ fn count(stage: &mut Stage, batches: &[BatchRecord]) {
     }
 }
 
-/// Adds the stage's counts to it.
 fn counted(stage: &mut Stage, counts: &Counts) {
     stage.done = counts.done;
     stage.failed = counts.failed;

@@ -1,5 +1,6 @@
 //! What ends a batch, and what ends a job.
 
+use aws_sdk_dynamodb::error::BuildError;
 use nextbasket_dynamodb::TableError;
 use nextbasket_locks::Lost;
 use nextbasket_objects::{ErrorClass, ObjectError};
@@ -92,6 +93,20 @@ impl From<ObjectError> for WorkError {
     }
 }
 
+/// What has no JSON fails every attempt.
+impl From<serde_json::Error> for WorkError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// A request that the SDK cannot build fails every attempt.
+impl From<BuildError> for WorkError {
+    fn from(error: BuildError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
 /// The error of planning a job, as a batch would report it: transient errors stay transient.
 impl From<JobError> for WorkError {
     fn from(error: JobError) -> Self {
@@ -113,6 +128,12 @@ impl From<WorkError> for JobError {
             WorkError::Transient(reason) => Self::Unavailable(reason),
             error => Self::Failed(error.to_string()),
         }
+    }
+}
+
+impl From<serde_json::Error> for JobError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Failed(error.to_string())
     }
 }
 
@@ -162,7 +183,6 @@ pub enum JobError {
 
 impl JobError {
     /// Whether the same call may succeed later.
-    #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Table(error) => error.is_transient(),

@@ -1,10 +1,10 @@
 //! What a job is: its id, its state, its stages and how far it has come.
 
-use std::fmt;
-
+use derive_more::{AddAssign, Into};
 use nextbasket_domain::{Random, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use strum::IntoStaticStr;
 
 use crate::stage::{Aggregate, Assign, Rates};
 
@@ -13,20 +13,18 @@ use crate::stage::{Aggregate, Assign, Rates};
 pub(crate) const LAYOUT: u32 = 2;
 
 /// A job's id. Ids sort as their jobs were submitted.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Into, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct JobId(String);
 
 impl JobId {
     /// A new id: the time in milliseconds and 32 random bits, both in hexadecimal.
-    #[must_use]
     pub fn new(now: Timestamp, random: &Random) -> Self {
         Self(format!("{:012x}-{:08x}", now.as_millis(), random.draw() >> 32))
     }
 
     /// The id of what was started at this time under this name, such as by a schedule: the same whenever it is asked
     /// for. Of the name the last 40 characters that an id may have are in it.
-    #[must_use]
     pub fn started(at: Timestamp, name: &str) -> Self {
         let name: Vec<char> = name.chars().filter(|&c| fits(c)).collect();
         let name: String = name.iter().skip(name.len().saturating_sub(40)).collect();
@@ -46,13 +44,11 @@ impl JobId {
     }
 
     /// The key of an object of this job: all of them are below `jobs/JOB/`.
-    #[must_use]
     pub fn object_key(&self, name: &str) -> String {
         format!("jobs/{}/{name}", self.0)
     }
 
     /// Its characters.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -62,8 +58,8 @@ fn fits(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '-' || c == '_'
 }
 
-impl fmt::Display for JobId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl std::fmt::Display for JobId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
 }
@@ -76,15 +72,10 @@ impl TryFrom<String> for JobId {
     }
 }
 
-impl From<JobId> for String {
-    fn from(id: JobId) -> Self {
-        id.0
-    }
-}
-
 /// Where a job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "camelCase")]
+#[strum(serialize_all = "camelCase")]
 pub enum JobState {
     /// Accepted; it waits to be planned, perhaps for its lock.
     Waiting,
@@ -105,21 +96,15 @@ impl JobState {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
     }
 
-    /// The word for it.
+    /// The word for it, as in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Running => "running",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
+        self.into()
     }
 }
 
 /// How far a batch, a stage or a job has come.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, AddAssign, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Progress {
     /// Items (or lines, rows) looked at.
@@ -134,17 +119,6 @@ pub struct Progress {
     pub read_units: f64,
     /// Write units consumed.
     pub write_units: f64,
-}
-
-impl std::ops::AddAssign for Progress {
-    fn add_assign(&mut self, other: Self) {
-        self.processed += other.processed;
-        self.matched += other.matched;
-        self.changed += other.changed;
-        self.refused += other.refused;
-        self.read_units += other.read_units;
-        self.write_units += other.write_units;
-    }
 }
 
 /// A stage of a job, as it is kept and shown.
@@ -269,7 +243,6 @@ impl Job {
     pub const KEPT_STAGES: usize = 20;
 
     /// A job that is submitted now.
-    #[must_use]
     pub fn new(job_id: JobId, kind: String, parameters: Value, now: Timestamp) -> Self {
         Self {
             job_id,
@@ -294,13 +267,11 @@ impl Job {
     }
 
     /// The stage that is worked on, or the last one.
-    #[must_use]
     pub fn stage(&self) -> Option<&Stage> {
         self.stages.last()
     }
 
     /// The size of the stage of this number; the largest possible size if the job does not remember the stage.
-    #[must_use]
     pub fn stage_size(&self, number: u32) -> StageSize {
         let known = self.stages.iter().find(|stage| stage.number == number);
         StageSize { number, batches: known.map_or(u32::MAX, |stage| stage.batches) }

@@ -37,7 +37,6 @@ impl Journal {
     }
 
     /// The names of its objects, in the order in which they were written.
-    #[must_use]
     pub fn names(&self, work: &Work, what: &str) -> Vec<String> {
         let numbers = |range: &Range| {
             let fence = range.fence;

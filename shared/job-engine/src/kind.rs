@@ -16,6 +16,7 @@ use crate::error::{JobError, Refusal, WorkError};
 use crate::job::Job;
 use crate::stage::{Aggregate, StagePlan};
 use crate::store::{BatchRecord, Store};
+use crate::trust::Trust;
 use crate::work::Work;
 
 /// A kind of job: how it is split into stages of batches, and how one batch is done.
@@ -23,17 +24,17 @@ use crate::work::Work;
 /// Planning may be done more than once after a crash, so it has to be without effects of its own, or idempotent.
 pub trait Kind: Send + Sync + 'static {
     /// What its parameters say, read and checked.
-    type Task: Send + Sync;
+    type Task: Send + Sync + 'static;
 
     /// Its name in requests: `count`, `train`.
     fn name(&self) -> &'static str;
 
     /// Reads and checks the parameters, and nothing else. A job whose parameters are refused is not accepted; one that
-    /// was accepted elsewhere fails.
+    /// was accepted elsewhere fails. Parameters that need more trust than the job has are refused as well.
     ///
     /// # Errors
     /// [`Refusal`] that names the first field that is wrong.
-    fn task(&self, parameters: &Value) -> Result<Self::Task, Refusal>;
+    fn task(&self, parameters: &Value, trust: Trust) -> Result<Self::Task, Refusal>;
 
     /// The lock that the job holds from its first stage to its end, if any: two jobs that must not run at the same time
     /// name the same one.
@@ -63,52 +64,49 @@ pub trait Kind: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Outcome, WorkError>> + Send;
 }
 
-/// A [`Kind`] whatever its tasks are, with the parameters still to be read.
+/// A [`Kind`] whatever its tasks are.
 pub(crate) trait AnyKind: Send + Sync {
-    fn check(&self, parameters: &Value) -> Result<(), Refusal>;
+    fn task(&self, parameters: &Value, trust: Trust) -> Result<Box<dyn AnyTask + '_>, Refusal>;
+}
 
-    /// No lock for parameters that are refused: planning says so.
-    fn lock(&self, parameters: &Value) -> Option<String>;
+/// A task, with the kind that it is one of.
+pub(crate) trait AnyTask: Send + Sync {
+    fn lock(&self) -> Option<String>;
 
-    fn estimate<'a>(
-        &'a self,
-        site: &'a Site,
-        parameters: &'a Value,
-    ) -> BoxFuture<'a, Result<Estimate, JobError>>;
+    fn estimate<'a>(&'a self, site: &'a Site) -> BoxFuture<'a, Result<Estimate, JobError>>;
 
     fn plan<'a>(&'a self, planning: &'a Planning<'_>) -> BoxFuture<'a, Result<Next, JobError>>;
 
-    fn work<'a>(&'a self, work: &'a mut Work) -> BoxFuture<'a, Result<Outcome, WorkError>>;
+    fn work<'a>(self: Box<Self>, work: &'a mut Work) -> BoxFuture<'a, Result<Outcome, WorkError>>
+    where
+        Self: 'a;
 }
 
 impl<K: Kind> AnyKind for K {
-    fn check(&self, parameters: &Value) -> Result<(), Refusal> {
-        self.task(parameters).map(drop)
+    fn task(&self, parameters: &Value, trust: Trust) -> Result<Box<dyn AnyTask + '_>, Refusal> {
+        Ok(Box::new((self, Kind::task(self, parameters, trust)?)))
+    }
+}
+
+impl<K: Kind> AnyTask for (&K, K::Task) {
+    fn lock(&self) -> Option<String> {
+        self.0.lock(&self.1)
     }
 
-    fn lock(&self, parameters: &Value) -> Option<String> {
-        Kind::lock(self, &self.task(parameters).ok()?)
-    }
-
-    fn estimate<'a>(
-        &'a self,
-        site: &'a Site,
-        parameters: &'a Value,
-    ) -> BoxFuture<'a, Result<Estimate, JobError>> {
-        Box::pin(async move { Kind::estimate(self, site, &self.task(parameters)?).await })
+    fn estimate<'a>(&'a self, site: &'a Site) -> BoxFuture<'a, Result<Estimate, JobError>> {
+        Box::pin(self.0.estimate(site, &self.1))
     }
 
     fn plan<'a>(&'a self, planning: &'a Planning<'_>) -> BoxFuture<'a, Result<Next, JobError>> {
-        Box::pin(async move { Kind::plan(self, planning, &self.task(&planning.job.parameters)?).await })
+        Box::pin(self.0.plan(planning, &self.1))
     }
 
-    fn work<'a>(&'a self, work: &'a mut Work) -> BoxFuture<'a, Result<Outcome, WorkError>> {
-        Box::pin(async move {
-            let task = self.task(&work.job().parameters);
-            // Every other batch would be refused as well.
-            let task = task.map_err(|refusal| WorkError::Systemic(refusal.to_string()))?;
-            Kind::work(self, work, task).await
-        })
+    fn work<'a>(self: Box<Self>, work: &'a mut Work) -> BoxFuture<'a, Result<Outcome, WorkError>>
+    where
+        Self: 'a,
+    {
+        let (kind, task) = *self;
+        Box::pin(kind.work(work, task))
     }
 }
 
@@ -138,7 +136,7 @@ impl Outcome {
     /// # Errors
     /// [`WorkError::Failed`] if the value has no JSON.
     pub fn done(result: &impl Serialize) -> Result<Self, WorkError> {
-        serde_json::to_vec(result).map(Self::Done).map_err(|error| WorkError::Failed(error.to_string()))
+        Ok(Self::Done(serde_json::to_vec(result)?))
     }
 }
 
@@ -190,7 +188,7 @@ impl Estimate {
     }
 }
 
-/// What a kind plans with.
+/// What a kind plans with. What is read fails with a [`JobError`] if the operations table or the bucket does not answer.
 pub struct Planning<'a> {
     /// Where the job runs.
     pub site: &'a Site,
@@ -200,21 +198,16 @@ pub struct Planning<'a> {
 
 impl Planning<'_> {
     /// The time.
-    #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.site.clock
     }
 
     /// How many stages have been planned so far: the number of the next one.
-    #[must_use]
     pub fn stages(&self) -> u32 {
         self.job.stage().map_or(0, |stage| stage.number + 1)
     }
 
     /// The batches of a stage, in their order; those that failed (within what is tolerated) have no result.
-    ///
-    /// # Errors
-    /// [`JobError`] if the operations table does not answer.
     pub async fn batches(&self, stage: u32) -> Result<Vec<BatchRecord>, JobError> {
         Ok(Store::new(self.site).batches(&self.job.job_id, self.job.stage_size(stage)).await?)
     }
@@ -244,6 +237,26 @@ impl Planning<'_> {
         Ok(results)
     }
 
+    /// The results of a stage from JSON, put together by `plus`, which must be associative: see
+    /// [`merged`](Self::merged). `None` if no batch has a result.
+    ///
+    /// # Errors
+    /// [`JobError`] if a result cannot be read.
+    pub async fn sum<T>(&self, stage: u32, plus: fn(T, T) -> T) -> Result<Option<T>, JobError>
+    where
+        T: Serialize + DeserializeOwned + 'static,
+    {
+        fn parsed<T: DeserializeOwned>(result: &[u8]) -> Result<T, String> {
+            serde_json::from_slice(result).map_err(|error| format!("result of a batch is invalid: {error}"))
+        }
+        let merge = move |left: Vec<u8>, right: Vec<u8>| {
+            let sum = plus(parsed(&left)?, parsed(&right)?);
+            serde_json::to_vec(&sum).map_err(|error| error.to_string())
+        };
+        let sum = self.merged(stage, merge).await?;
+        sum.map(|sum| parsed(&sum)).transpose().map_err(JobError::Failed)
+    }
+
     /// The results of a stage put together by `merge`, which must be associative: in the batches' order one after
     /// the other, or in a tree of neighbours on all cores, as the stage says. `None` if no batch has a result.
     ///
@@ -264,9 +277,28 @@ impl Planning<'_> {
     }
 
     /// The bucket of plans and results.
-    #[must_use]
     pub fn objects(&self) -> &Bucket {
         &self.site.objects
+    }
+
+    /// Writes what all batches of a stage read, or a later plan, as an object of the job, and returns its key.
+    ///
+    /// # Errors
+    /// [`JobError`] if the bucket does not take it.
+    pub async fn put_json(&self, name: &str, value: &impl Serialize) -> Result<String, JobError> {
+        let key = self.job.job_id.object_key(name);
+        self.objects().put(&key, serde_json::to_vec(value)?).await?;
+        Ok(key)
+    }
+
+    /// Reads what [`put_json`](Self::put_json) wrote under this name.
+    ///
+    /// # Errors
+    /// [`JobError`] if the object cannot be read, or is of another form.
+    pub async fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T, JobError> {
+        let key = self.job.job_id.object_key(name);
+        let content = self.objects().get(&key).await?;
+        serde_json::from_slice(&content).map_err(|error| JobError::Failed(format!("{key}: {error}")))
     }
 }
 
@@ -285,8 +317,8 @@ pub fn parameters<P: DeserializeOwned>(parameters: &Value) -> Result<P, Refusal>
 ///
 /// # Errors
 /// [`Refusal`] of the parameter `field`.
-pub fn check_range(field: &str, value: Option<u64>, min: u64, max: u64) -> Result<(), Refusal> {
-    match value {
+pub fn check_range(field: &str, value: Option<impl Into<u64>>, min: u64, max: u64) -> Result<(), Refusal> {
+    match value.map(Into::into) {
         Some(value) if !(min..=max).contains(&value) => {
             Err(Refusal::parameter(field, format!("must be from {min} to {max}")))
         }
@@ -303,6 +335,17 @@ pub fn check_rate(field: &str, rate: Option<f64>) -> Result<(), Refusal> {
         return Err(Refusal::parameter(field, "must be at least 0.1 units per second"));
     }
     Ok(())
+}
+
+/// Rejects what is not a percentage of batches that may fail for good.
+///
+/// # Errors
+/// [`Refusal`] of the parameter `tolerated`.
+pub fn check_tolerated(percent: f64) -> Result<(), Refusal> {
+    if (0.0..=100.0).contains(&percent) {
+        return Ok(());
+    }
+    Err(Refusal::parameter("tolerated", "must be from 0 to 100 percent"))
 }
 
 /// The kinds of job that there are, by name.

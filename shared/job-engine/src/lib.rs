@@ -48,7 +48,6 @@ pub struct Site {
 
 impl Site {
     /// Leases in the operations table.
-    #[must_use]
     pub fn leases(&self) -> Leases {
         Leases::new(self.dynamodb.clone(), self.operations.clone(), self.clock.clone(), self.random.clone())
     }

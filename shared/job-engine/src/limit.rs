@@ -30,14 +30,14 @@ const LEAST_PACE: f64 = 1.0;
 /// wait until the debt is paid back. While calls are under way, what they are likely to consume is set aside, so that
 /// not all who wait go at once. Clones share the balance.
 #[derive(Debug, Clone)]
-pub struct Limiter(Arc<Mutex<Bucket>>);
+pub struct Limiter(Arc<Mutex<TokenBucket>>);
 
 /// The permission to make one call. It sets aside what the call is expected to consume; hold it until the call has
 /// ended, and give it to [`Permit::spent`] then. A call that consumed nothing just drops it.
 #[derive(Debug)]
 #[must_use = "a dropped permit lets the next call go before this one is counted"]
 pub struct Permit {
-    bucket: Arc<Mutex<Bucket>>,
+    bucket: Arc<Mutex<TokenBucket>>,
     expected: f64,
 }
 
@@ -55,8 +55,7 @@ impl Drop for Permit {
 }
 
 #[derive(Debug)]
-struct Bucket {
-    /// What was asked for.
+struct TokenBucket {
     rate: Option<f64>,
     /// The pace that throttling has forced below it; it comes back by itself.
     forced: Option<Forced>,
@@ -74,17 +73,15 @@ struct Bucket {
 #[derive(Debug, Clone, Copy)]
 struct Forced {
     pace: f64,
-    /// The pace that was too fast.
     throttled: f64,
     fell: Instant,
 }
 
 impl Limiter {
     /// At most `rate` units per second; `None`: as many as go through without throttling.
-    #[must_use]
     pub fn new(rate: Option<f64>) -> Self {
         let now = Instant::now();
-        Self(Arc::new(Mutex::new(Bucket {
+        Self(Arc::new(Mutex::new(TokenBucket {
             rate,
             forced: None,
             balance: 0.0,
@@ -102,7 +99,6 @@ impl Limiter {
     }
 
     /// The pace now: the rate, or less after throttling; `None` if nothing holds it back.
-    #[must_use]
     pub fn pace(&self) -> Option<f64> {
         self.bucket().pace()
     }
@@ -133,6 +129,19 @@ impl Limiter {
         }
     }
 
+    /// How many items of one unit each fit into this many seconds at the pace, within these bounds; `most` without a
+    /// pace.
+    pub fn items_in(&self, seconds: f64, least: f64, most: f64) -> usize {
+        let items = self.pace().map_or(most, |pace| (pace * seconds).clamp(least, most));
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it lies within the bounds"
+        )]
+        let items = items as usize;
+        items
+    }
+
     /// Counts what a call without a permit of this limiter consumed.
     pub fn spent(&self, units: f64) {
         let mut bucket = self.bucket();
@@ -147,18 +156,18 @@ impl Limiter {
     }
 
     /// The bucket as it is now.
-    fn bucket(&self) -> MutexGuard<'_, Bucket> {
+    fn bucket(&self) -> MutexGuard<'_, TokenBucket> {
         let mut bucket = lock(&self.0);
         bucket.refill(Instant::now());
         bucket
     }
 }
 
-fn lock(bucket: &Mutex<Bucket>) -> MutexGuard<'_, Bucket> {
+fn lock(bucket: &Mutex<TokenBucket>) -> MutexGuard<'_, TokenBucket> {
     bucket.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Bucket {
+impl TokenBucket {
     fn pace(&self) -> Option<f64> {
         match (self.rate, self.forced) {
             (Some(rate), Some(forced)) => Some(rate.min(forced.pace)),
@@ -220,7 +229,6 @@ pub struct Limits {
 
 impl Limits {
     /// A part of the stage's rates: `share` of 1.
-    #[must_use]
     pub fn new(rates: crate::Rates, share: f64) -> Self {
         let part = |rate: Option<f64>| rate.map(|rate| rate * share);
         Self { read: Limiter::new(part(rates.read)), write: Limiter::new(part(rates.write)) }

@@ -1,7 +1,6 @@
 //! Workers on one machine: the loop that a state machine runs on AWS.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use futures::stream::FuturesUnordered;
 use nextbasket_domain::Timestamp;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::Engine;
 use crate::engine::{Step, WorkStep, Worked};
@@ -26,32 +26,22 @@ const MOST_ERRORS: u32 = 20;
 
 /// Tells a pool to stop: its batches save their checkpoints and stop, and the job can go on later.
 #[derive(Debug, Default)]
-pub struct Stop {
-    stopped: AtomicBool,
-    notify: Notify,
-}
+pub struct Stop(CancellationToken);
 
 impl Stop {
     /// Stops.
     pub fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
-        self.notify.notify_waiters();
+        self.0.cancel();
     }
 
     /// Whether it was stopped.
-    #[must_use]
     pub fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
+        self.0.is_cancelled()
     }
 
     /// Sleeps, less long if it is stopped meanwhile.
     pub async fn sleep(&self, pause: Duration) {
-        let notified = self.notify.notified();
-        tokio::pin!(notified);
-        notified.as_mut().enable();
-        if !self.is_stopped() {
-            let _ = tokio::time::timeout(pause, notified).await;
-        }
+        let _ = tokio::time::timeout(pause, self.0.cancelled()).await;
     }
 }
 
@@ -82,7 +72,6 @@ pub async fn drive(engine: &Engine, id: &JobId, workers: u32, stop: &Stop) -> Re
     Ok(None)
 }
 
-/// Plans, and works on what is planned.
 async fn step(engine: &Engine, id: &JobId, workers: u32, stop: &Stop) -> Result<Option<Step>, JobError> {
     let step = engine.plan(id).await?;
     let Step::Work(stage) = &step else { return Ok(Some(step)) };
@@ -151,9 +140,7 @@ async fn work(
         running.spawn(worker(engine.clone(), session.clone(), queue.clone()));
     }
     let stopping = async {
-        while !stop.is_stopped() {
-            stop.sleep(POLL).await;
-        }
+        stop.0.cancelled().await;
         session.stop();
     };
     tokio::pin!(stopping);

@@ -1,12 +1,12 @@
 //! One process's part in a running job: its lock, its share of the rates, whether to stop.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nextbasket_domain::Random;
 use nextbasket_locks::{Keeper, Lease, LeaseError, LeaseKey};
-use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::Site;
 use crate::error::JobError;
@@ -47,15 +47,8 @@ struct Inner {
     stop: AtomicBool,
     process: String,
     lock: Option<Keeper>,
-    beat: Mutex<Option<JoinHandle<()>>>,
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        if let Some(beat) = self.beat.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
-            beat.abort();
-        }
-    }
+    /// Ends the beat when it is dropped.
+    beat: Mutex<Option<DropGuard>>,
 }
 
 impl std::fmt::Debug for Session {
@@ -67,9 +60,6 @@ impl std::fmt::Debug for Session {
 impl Session {
     /// Takes part in the job as it is now. `None` if the job's lock is not its own any more: it has to be planned
     /// again.
-    ///
-    /// # Errors
-    /// [`JobError`] if the operations table does not answer.
     pub async fn join(site: &Site, job: Job, share: Share) -> Result<Option<Self>, JobError> {
         let lock = match held_lock(site, &job) {
             Some(mut lease) => match lease.renew().await {
@@ -88,25 +78,24 @@ impl Session {
         if let Share::Workers(workers) = share {
             session.share_rates(rates, workers).await?;
         }
-        let beat = tokio::spawn(beat(Arc::downgrade(&session.0), rates, share));
-        *session.0.beat.lock().unwrap_or_else(PoisonError::into_inner) = Some(beat);
+        let left = CancellationToken::new();
+        *session.beat() = Some(left.clone().drop_guard());
+        let beat = beat(Arc::downgrade(&session.0), rates, share);
+        tokio::spawn(async move { left.run_until_cancelled(beat).await });
         Ok(Some(session))
     }
 
     /// The job as it was when the process joined.
-    #[must_use]
     pub fn job(&self) -> &Job {
         &self.0.job
     }
 
     /// The process's part of the rates.
-    #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.0.limits
     }
 
     /// The process's name, unique.
-    #[must_use]
     pub fn process(&self) -> &str {
         &self.0.process
     }
@@ -118,7 +107,6 @@ impl Session {
 
     /// Whether work is to stop at the next checkpoint: the job was cancelled, has failed or ended, has lost its lock,
     /// or this process was told to.
-    #[must_use]
     pub fn must_stop(&self) -> bool {
         self.0.stop.load(Ordering::Relaxed)
             || self.0.lock.as_ref().is_some_and(|lock| lock.lost_now().is_some())
@@ -130,18 +118,16 @@ impl Session {
     }
 
     /// Says that the process is not there any more. One that does not say so is missed after a while.
-    ///
-    /// # Errors
-    /// [`JobError`] if the operations table does not answer.
     pub async fn leave(&self) -> Result<(), JobError> {
-        let beat = self.0.beat.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(beat) = beat {
-            beat.abort();
-        }
+        self.beat().take();
         if has_rates(self.0.job.stage().map(|stage| stage.rates).unwrap_or_default()) {
             Store::new(&self.0.site).absent(&self.0.job.job_id, &self.0.process).await?;
         }
         Ok(())
+    }
+
+    fn beat(&self) -> MutexGuard<'_, Option<DropGuard>> {
+        self.0.beat.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says how many workers this process has and takes their part of the rates.

@@ -2,7 +2,7 @@
 
 use nextbasket_domain::Random;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The order in which batches go out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,9 +61,16 @@ pub struct BatchPlan {
 
 impl BatchPlan {
     /// A batch with this input and nothing else known of it.
-    #[must_use]
     pub fn new(input: Value) -> Self {
         Self { input, weight: 0, priority: 0, of: None }
+    }
+
+    /// A batch for each of `parts` parts of a table, which share its size and its items evenly; `input` gives the
+    /// input of the part of a number. DynamoDB may not have counted the items of a table yet: 0 says nothing.
+    pub fn for_parts(parts: u32, size: u64, items: u64, input: impl Fn(u32) -> Value) -> Vec<Self> {
+        let each = |all: u64| all / u64::from(parts.max(1));
+        let of = (items > 0).then_some(each(items));
+        (0..parts).map(|part| Self { weight: each(size), of, ..Self::new(input(part)) }).collect()
     }
 }
 
@@ -107,8 +114,13 @@ impl StagePlan {
         }
     }
 
-    /// The batches' numbers in the order in which they go out.
+    /// A stage of one batch.
     #[must_use]
+    pub fn single(name: &str, input: Value) -> Self {
+        Self::new(name, json!({ "by": "size", "batches": 1 }), vec![BatchPlan::new(input)])
+    }
+
+    /// The batches' numbers in the order in which they go out.
     pub fn order(&self, random: &Random) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.batches.len()).collect();
         let batch = |at: &usize| self.batches.get(*at);

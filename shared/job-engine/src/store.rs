@@ -30,19 +30,20 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ConsumedCapacity, Delete, Put, ReturnConsumedCapacity,
     ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
 use nextbasket_domain::{Clock, Random};
-use nextbasket_dynamodb::item::{Item, Reader, number, text};
+use nextbasket_dynamodb::item::{Item, ItemReader, number, text};
 use nextbasket_dynamodb::request::get_item;
 use nextbasket_dynamodb::{TableError, TransactionError};
 use nextbasket_locks::LeaseKey;
 
 pub use batches::{BatchRecord, BatchState, batch_key};
-pub(crate) use counts::Change;
+pub(crate) use counts::CountChange;
 pub use counts::Counts;
 pub use list::{JobsPage, JobsPosition};
 pub use log::LogLine;
@@ -96,7 +97,8 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// The first pause before such a retry; it doubles, with jitter.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Jobs and batches in the operations table.
+/// Jobs and batches in the operations table. Every call fails with a [`TableError`] if DynamoDB does not answer; what
+/// else may go wrong is said with it.
 #[derive(Debug, Clone)]
 pub struct Store {
     client: Client,
@@ -107,7 +109,6 @@ pub struct Store {
 
 impl Store {
     /// The site's.
-    #[must_use]
     pub fn new(site: &Site) -> Self {
         Self {
             client: site.dynamodb.clone(),
@@ -207,21 +208,21 @@ impl Store {
     }
 
     fn job(&self, item: Item) -> Result<Job, TableError> {
-        let mut reader = Reader { table: &self.table, key: JOBS.to_owned(), item };
+        let mut reader = ItemReader { table: &self.table, key: JOBS.to_owned(), item };
         reader.key = format!("{JOBS}/{}", reader.text(SK)?);
         let mut job: Job = reader.parsed(JOB, |text| serde_json::from_str(text))?;
         job.revision = reader.number(REVISION)?;
-        job.voucher = reader.optional(VOUCHER, Reader::text)?;
+        job.voucher = reader.optional(VOUCHER, ItemReader::text)?;
         let leftovers = reader
             .optional(LEFTOVERS, |reader, name| reader.parsed(name, |text| serde_json::from_str(text)))?;
         job.leftovers = leftovers.unwrap_or_default();
-        job.layout = reader.optional(OF_LAYOUT, Reader::number)?.unwrap_or(1);
+        job.layout = reader.optional(OF_LAYOUT, ItemReader::number)?.unwrap_or(1);
         if job.state.has_ended() {
             job.cancelling = false;
             return Ok(job);
         }
-        job.cancelling = reader.optional(CANCELLING, Reader::truth)?.unwrap_or_default();
-        if let Some(failing) = reader.optional(FAILING, Reader::text)? {
+        job.cancelling = reader.optional(CANCELLING, ItemReader::truth)?.unwrap_or_default();
+        if let Some(failing) = reader.optional(FAILING, ItemReader::text)? {
             job.failure = Some(failing);
         }
         Ok(job)
@@ -332,21 +333,24 @@ impl Store {
         self.query_with(pk, sk, true).await
     }
 
+    /// A query for the items of the partition whose sort keys begin with `sk`.
+    fn select(&self, pk: &str, sk: &str) -> QueryFluentBuilder {
+        let query = self.client.query().table_name(&self.table).expression_attribute_values(":pk", text(pk));
+        if sk.is_empty() {
+            return query.key_condition_expression("pk = :pk");
+        }
+        query
+            .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
+            .expression_attribute_values(":sk", text(sk))
+    }
+
+    async fn delete(&self, key: Item) -> Result<(), TableError> {
+        let delete = self.client.delete_item().table_name(&self.table).set_key(Some(key));
+        delete.send().await.map(drop).map_err(|error| self.failed(error))
+    }
+
     async fn query_with(&self, pk: &str, sk: &str, consistent: bool) -> Result<Vec<Item>, TableError> {
-        let mut query = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .expression_attribute_values(":pk", text(pk))
-            .consistent_read(consistent);
-        query = if sk.is_empty() {
-            query.key_condition_expression("pk = :pk")
-        } else {
-            query
-                .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
-                .expression_attribute_values(":sk", text(sk))
-        };
-        let mut pages = query.into_paginator().items().send();
+        let mut pages = self.select(pk, sk).consistent_read(consistent).into_paginator().items().send();
         let mut items = Vec::new();
         while let Some(item) = pages.next().await {
             items.push(item.map_err(|error| self.failed(error))?);
@@ -360,7 +364,6 @@ pub(crate) fn partition(job: &JobId) -> String {
     format!("job#{job}")
 }
 
-/// The lease of whoever plans the job.
 pub(crate) fn plan_key(job: &JobId) -> LeaseKey {
     LeaseKey::new(partition(job), "plan".to_owned())
 }

@@ -7,7 +7,6 @@
 //! vouches for it as long as it runs, and another process only if the person at the machine asks it to.
 
 use std::collections::HashMap;
-use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -28,14 +27,6 @@ pub enum Trust {
     Machine,
 }
 
-impl Trust {
-    /// This trust, but at most [`Trust::Open`] unless `at_machine`: nobody has put files into a function.
-    #[must_use]
-    pub fn only_if(self, at_machine: bool) -> Self {
-        if at_machine { self } else { Self::Open }
-    }
-}
-
 /// How a process decides which jobs it vouches for.
 #[derive(Clone)]
 pub struct Vouching(Known);
@@ -52,19 +43,16 @@ enum Known {
 
 impl Vouching {
     /// By a key that only processes at the machine can read: with it they create vouchers and verify those of others.
-    #[must_use]
     pub fn signed(key: [u8; 32]) -> Self {
         Self(Known::Signed(key))
     }
 
     /// For jobs that this process submits itself.
-    #[must_use]
     pub fn submitted() -> Self {
         Self(Known::Submitted(Arc::default()))
     }
 
     /// For every job that this process is asked to work on: the person at the machine vouches for it.
-    #[must_use]
     pub fn all() -> Self {
         Self(Known::All)
     }
@@ -72,7 +60,9 @@ impl Vouching {
     /// Vouches for a job that is being submitted. Returns the voucher for its record, if vouchers are signed.
     pub(crate) fn vouch(&self, id: &JobId, kind: &str, parameters: &Value) -> Option<String> {
         match &self.0 {
-            Known::Signed(key) => Some(hex(&signing(key, id, kind, parameters).finalize().into_bytes())),
+            Known::Signed(key) => {
+                Some(hex::encode(signing(key, id, kind, parameters).finalize().into_bytes()))
+            }
             Known::Submitted(jobs) => {
                 let submitted = (kind.to_owned(), parameters.clone());
                 jobs.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), submitted);
@@ -85,7 +75,10 @@ impl Vouching {
     pub(crate) fn vouches(&self, job: &Job) -> bool {
         match &self.0 {
             Known::Signed(key) => {
-                let Some(voucher) = job.voucher.as_deref().and_then(unhex) else { return false };
+                let Some(voucher) = job.voucher.as_deref().and_then(|voucher| hex::decode(voucher).ok())
+                else {
+                    return false;
+                };
                 // This comparison takes constant time.
                 signing(key, &job.job_id, &job.kind, &job.parameters).verify_slice(&voucher).is_ok()
             }
@@ -116,55 +109,16 @@ impl std::fmt::Debug for Vouching {
 
 /// The HMAC-SHA256 over id, kind and parameters, each prefixed with its length.
 fn signing(key: &[u8; 32], id: &JobId, kind: &str, parameters: &Value) -> Hmac<Sha256> {
-    let mut parameters_text = String::new();
-    canonical(parameters, &mut parameters_text);
+    // The same text before and after the job was stored, whatever order a map of JSON keeps.
+    let mut parameters = parameters.clone();
+    parameters.sort_all_objects();
+    let parameters = parameters.to_string();
     let mut block = [0; 64];
     block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
     let mac = Hmac::<Sha256>::new(&block.into());
-    [id.as_str(), kind, &parameters_text]
+    [id.as_str(), kind, &parameters]
         .into_iter()
         .fold(mac, |mac, part| mac.chain_update(part.len().to_be_bytes()).chain_update(part))
-}
-
-/// JSON without spaces and with sorted members: the same before and after the job was stored.
-fn canonical(value: &Value, text: &mut String) {
-    match value {
-        Value::Object(members) => {
-            let mut members: Vec<_> = members.iter().collect();
-            members.sort_by_key(|(name, _)| name.as_str());
-            text.push('{');
-            for (at, (name, value)) in members.into_iter().enumerate() {
-                text.push_str(if at > 0 { "," } else { "" });
-                let _infallible = write!(text, "{}:", Value::from(name.as_str()));
-                canonical(value, text);
-            }
-            text.push('}');
-        }
-        Value::Array(elements) => {
-            text.push('[');
-            for (at, value) in elements.iter().enumerate() {
-                text.push_str(if at > 0 { "," } else { "" });
-                canonical(value, text);
-            }
-            text.push(']');
-        }
-        other => {
-            let _infallible = write!(text, "{other}");
-        }
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let byte = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if rest.is_empty() { pairs.iter().map(byte).collect() } else { None }
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::limit::Limits;
 use crate::session::Session;
 use crate::stage::BatchTask;
 use crate::store::{
-    BatchRecord, BatchState, CHECKPOINT, COUNTED, Change, EXPIRE_AT, PROGRESS, SAVES, STATE, Store,
+    BatchRecord, BatchState, CHECKPOINT, COUNTED, CountChange, EXPIRE_AT, PROGRESS, SAVES, STATE, Store,
 };
 
 /// The shortest interval between two counts of a running batch's progress: two writes of two units each.
@@ -76,7 +76,6 @@ pub(crate) fn digest_of(checkpoint: Option<&str>) -> Option<String> {
 }
 
 impl Work {
-    /// The work of a batch from its checkpoint.
     pub(crate) fn new(
         site: &Site,
         session: &Session,
@@ -106,19 +105,16 @@ impl Work {
     }
 
     /// Where the job runs.
-    #[must_use]
     pub fn site(&self) -> &Site {
         &self.site
     }
 
     /// The job.
-    #[must_use]
     pub fn job(&self) -> &Job {
         self.session.job()
     }
 
     /// The batch.
-    #[must_use]
     pub fn task(&self) -> &BatchTask {
         &self.task
     }
@@ -146,41 +142,54 @@ impl Work {
     }
 
     /// How many checkpoints have been saved, all attempts together.
-    #[must_use]
     pub fn saves(&self) -> u64 {
         self.saves
     }
 
     /// The process's part of the stage's rates: wait for `ready` before a call, tell `spent` after it.
-    #[must_use]
     pub fn limits(&self) -> &Limits {
         self.session.limits()
     }
 
     /// The fencing token of this attempt.
-    #[must_use]
     pub fn fence(&self) -> u64 {
         self.fence
     }
 
     /// Whether to stop at the next checkpoint: see [`Session::must_stop`], and the function's deadline.
-    #[must_use]
     pub fn must_stop(&self) -> bool {
         self.session.must_stop() || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
     /// The key of an object of the job's, the same for all batches: for what one stage leaves to the next.
-    #[must_use]
     pub fn job_object(&self, name: &str) -> String {
         self.job().job_id.object_key(name)
     }
 
     /// The key of an object of this attempt alone: a worker that has lost its claim cannot spoil another's. Name it
     /// in the checkpoint or the result.
-    #[must_use]
     pub fn own_object(&self, name: &str) -> String {
         let BatchTask { stage, batch, .. } = self.task;
         self.job_object(&format!("stage-{stage:06}/batch-{batch:08}/{}-{name}", self.fence))
+    }
+
+    /// Writes an object of this attempt and returns its key: see [`own_object`](Self::own_object).
+    ///
+    /// # Errors
+    /// [`WorkError`] if the bucket does not take it.
+    pub async fn put_own(&self, name: &str, content: Vec<u8>) -> Result<String, WorkError> {
+        let key = self.own_object(name);
+        self.site.objects.put(&key, content).await?;
+        Ok(key)
+    }
+
+    /// Reads an object of the job that holds JSON, by its key.
+    ///
+    /// # Errors
+    /// [`WorkError`] if it cannot be read, or is of another form.
+    pub async fn read_json<T: DeserializeOwned>(&self, key: &str) -> Result<T, WorkError> {
+        let content = self.site.objects.get(key).await?;
+        serde_json::from_slice(&content).map_err(|error| WorkError::Failed(format!("{key}: {error}")))
     }
 
     /// Calls a function within the batch's part of the rates until it succeeds: see [`MeteredCalls::call`]. What it
@@ -213,11 +222,11 @@ impl Work {
     /// # Errors
     /// [`WorkError::Lost`] if it is not.
     pub async fn save(&mut self, checkpoint: &impl Serialize) -> Result<Go, WorkError> {
-        let checkpoint = json(checkpoint)?;
+        let checkpoint = serde_json::to_string(checkpoint)?;
         self.keep_refusals().await?;
         let changes = AttributeChanges::new()
             .set(CHECKPOINT, text(&checkpoint))
-            .set(PROGRESS, text(json(&self.progress)?))
+            .set(PROGRESS, text(serde_json::to_string(&self.progress)?))
             .set(SAVES, number(self.saves + 1))
             .set(EXPIRE_AT, self.store.expiry());
         let progress = self.progress;
@@ -239,13 +248,13 @@ impl Work {
         if writes.is_empty() {
             return self.save(checkpoint).await;
         }
-        let checkpoint = json(checkpoint)?;
+        let checkpoint = serde_json::to_string(checkpoint)?;
         self.keep_refusals().await?;
         let next = self.saves + 1;
         let progress = self.progress;
         let sets = vec![
             (CHECKPOINT, text(&checkpoint)),
-            (PROGRESS, text(json(&progress)?)),
+            (PROGRESS, text(serde_json::to_string(&progress)?)),
             (SAVES, number(next)),
             (EXPIRE_AT, self.store.expiry()),
         ];
@@ -304,8 +313,7 @@ impl Work {
                 .expression_attribute_names(format!("#{name}"), name)
                 .expression_attribute_values(format!(":{name}"), value);
         }
-        let update = update.build().map_err(|error| WorkError::Failed(error.to_string()))?;
-        Ok(TransactWriteItem::builder().update(update).build())
+        Ok(TransactWriteItem::builder().update(update.build()?).build())
     }
 
     /// `Ok` if the transaction was applied after all and only its answer was lost.
@@ -368,7 +376,7 @@ impl Work {
 
     /// Adds to the stage's counts the progress that was saved since the last count.
     pub(crate) async fn count(&mut self) -> Result<(), WorkError> {
-        let change = Change { end: None, before: self.counted, now: self.kept };
+        let change = CountChange { end: None, before: self.counted, now: self.kept };
         self.write_counted(change, Vec::new(), Vec::new()).await.map(drop)
     }
 
@@ -386,11 +394,11 @@ impl Work {
         if state == BatchState::Done {
             self.kept = self.progress;
         }
-        let change = Change { end: Some(state), before: self.counted, now: self.kept };
+        let change = CountChange { end: Some(state), before: self.counted, now: self.kept };
         let mut sets = sets;
         sets.extend([
-            (STATE, text(state.as_str())),
-            (PROGRESS, text(json(&self.kept)?)),
+            (STATE, text(<&str>::from(state))),
+            (PROGRESS, text(serde_json::to_string(&self.kept)?)),
             (EXPIRE_AT, self.store.expiry()),
         ]);
         self.write_counted(change, sets, others).await
@@ -399,7 +407,7 @@ impl Work {
     /// Makes one attempt to write these attributes, what is counted now and the counts, all or nothing.
     async fn write_counted(
         &mut self,
-        mut change: Change,
+        mut change: CountChange,
         sets: Vec<(&'static str, AttributeValue)>,
         others: Vec<TransactWriteItem>,
     ) -> Result<(), WorkError> {
@@ -408,8 +416,8 @@ impl Work {
             change.before = self.counted;
             let Some(counting) = self.store.count(&job, self.task.stage, &change)? else { return Ok(()) };
             let mut all = sets.clone();
-            all.push((COUNTED, text(json(&change.now)?)));
-            let known = (COUNTED, text(json(&self.counted)?));
+            all.push((COUNTED, text(serde_json::to_string(&change.now)?)));
+            let known = (COUNTED, text(serde_json::to_string(&self.counted)?));
             let mut writes = vec![self.guarded(all, known).await?, counting];
             writes.extend(others.iter().cloned());
             let error = match self.store.transact(writes).await {
@@ -450,10 +458,6 @@ impl Work {
         // Forgotten only once the checkpoint is saved: until then a further try writes them all under this name.
         Ok(self.site.objects.put(&key, self.refusals.clone()).await?)
     }
-}
-
-pub(crate) fn json(value: &impl Serialize) -> Result<String, WorkError> {
-    serde_json::to_string(value).map_err(|error| WorkError::Failed(error.to_string()))
 }
 
 impl From<LeaseError> for WorkError {

@@ -182,7 +182,7 @@ async fn a_lock_that_an_ended_job_has_left_does_not_hold_up_the_next_one() {
     // As if its planner had been killed after the end of the job and before the release of the lock.
     let lock = nextbasket_locks::LeaseKey::lock("table/t").unwrap();
     let holder = format!("job/{}", first.job_id);
-    let request = nextbasket_locks::Request { holder, length: Duration::from_secs(300), note: None };
+    let request = nextbasket_locks::LeaseRequest { holder, length: Duration::from_secs(300), note: None };
     let left = engine.site().leases().try_acquire(&lock, &request).await.unwrap();
     assert!(matches!(left, nextbasket_locks::Attempt::Held(_)));
     let second = engine.submit(None, "tally", parameters.value()).await.unwrap();

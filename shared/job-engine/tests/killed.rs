@@ -20,7 +20,7 @@ use nextbasket_job_engine::session::{Session, Share};
 use nextbasket_job_engine::work::Go;
 use nextbasket_job_engine::{
     BatchPlan, Engine, Estimate, Job, JobError, JobId, JobState, Kind, Kinds, Next, Outcome, Planning,
-    Refusal, Site, StagePlan, Work, WorkError, kind,
+    Refusal, Site, StagePlan, Trust, Work, WorkError, kind,
 };
 use nextbasket_machine::AccessKey;
 use nextbasket_objects::Bucket;
@@ -73,7 +73,7 @@ impl Kind for Lethal {
         "lethal"
     }
 
-    fn task(&self, parameters: &Value) -> Result<Parameters, Refusal> {
+    fn task(&self, parameters: &Value, _: Trust) -> Result<Parameters, Refusal> {
         kind::parameters(parameters)
     }
 

@@ -12,7 +12,6 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::ConsumedCapacity;
 use nextbasket_domain::Random;
 use nextbasket_dynamodb::capacity;
 use nextbasket_job_engine::Rates;
@@ -71,7 +70,7 @@ async fn workers_whose_calls_are_metered_together_keep_to_the_rate() {
             while begun.elapsed() < Duration::from_secs(seconds) {
                 let read = || async {
                     sleep(Duration::from_millis(300)).await;
-                    capacity::read(&Some(ConsumedCapacity::builder().capacity_units(1.0).build()));
+                    capacity::read(1.0);
                     Ok(())
                 };
                 let ((), units) = calls.call(Consumes::Reads, read).await.unwrap();

@@ -3,9 +3,8 @@
 use lambda_runtime::Diagnostic;
 use nextbasket_job_engine::JobError;
 
-/// Why an invocation has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
+pub enum FunctionFailure {
     /// The same call may succeed later.
     #[error("{0}")]
     Transient(String),
@@ -19,20 +18,20 @@ pub enum Failure {
     Systemic(String),
 }
 
-impl From<JobError> for Failure {
+impl From<JobError> for FunctionFailure {
     fn from(error: JobError) -> Self {
         let reason = error.to_string();
         if error.is_transient() { Self::Transient(reason) } else { Self::Lasting(reason) }
     }
 }
 
-impl From<Failure> for Diagnostic {
-    fn from(failure: Failure) -> Self {
+impl From<FunctionFailure> for Diagnostic {
+    fn from(failure: FunctionFailure) -> Self {
         let name = match failure {
-            Failure::Transient(_) => "Job.Transient",
-            Failure::Lasting(_) => "Job.Lasting",
-            Failure::Stopped(_) => "Job.Stopped",
-            Failure::Systemic(_) => "Job.Systemic",
+            FunctionFailure::Transient(_) => "Job.Transient",
+            FunctionFailure::Lasting(_) => "Job.Lasting",
+            FunctionFailure::Stopped(_) => "Job.Stopped",
+            FunctionFailure::Systemic(_) => "Job.Systemic",
         };
         Self { error_type: name.to_owned(), error_message: failure.to_string() }
     }

@@ -10,24 +10,22 @@ use std::env;
 use aws_sdk_dynamodb::Client;
 use nextbasket_domain::{Clock, Random};
 use nextbasket_dynamodb::config::{Patience, lambda_config};
-use nextbasket_job_engine::{Engine, Kinds, Site, Trust};
+use nextbasket_job_engine::{Engine, Kinds, Site};
 use nextbasket_jobs_dump::{Archive, Diff, Dump, Restore, Verify};
 use nextbasket_jobs_map::Map;
 use nextbasket_jobs_shop::{Import, RebuildHistory, RefreshPopular};
-use nextbasket_jobs_table::{TableJob, TableOperation};
+use nextbasket_jobs_table::TableOperation;
 use nextbasket_jobs_train::job::Train;
 use nextbasket_objects::Bucket;
 use nextbasket_tables::{ConfigError, TableNames, Tables};
 
-pub use failure::Failure;
+pub use failure::FunctionFailure;
 
-/// Why a function has no engine.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// A variable is not set.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The system has no random numbers to give.
     #[error("no random numbers: {0}")]
     Random(String),
 }
@@ -53,7 +51,7 @@ pub fn engine_from_env(patience: Patience) -> Result<Engine, SetupError> {
         random,
     };
     let lambda = aws_sdk_lambda::Client::new(&lambda_config("AWS_ENDPOINT_URL_LAMBDA", patience));
-    Ok(Engine::new(site, kinds_with_functions(&tables, Trust::Open, lambda)))
+    Ok(Engine::new(site, kinds(&tables, Some(lambda))))
 }
 
 /// S3 as a function reaches it. An endpoint that is given is addressed by path: it has no name for each bucket.
@@ -64,30 +62,22 @@ fn s3_from_env(patience: Patience) -> aws_sdk_s3::Client {
     aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(&config).force_path_style(given).build())
 }
 
-/// Every kind of job, over these tables, for jobs with this trust.
-#[must_use]
-pub fn kinds(tables: &Tables, trust: Trust) -> Kinds {
-    let table_job = |what| TableJob::new(what).trusting(trust);
+/// Every kind of job, over these tables; a `map` may call Lambda functions through this client, if there is one.
+pub fn kinds(tables: &Tables, lambda: Option<aws_sdk_lambda::Client>) -> Kinds {
     Kinds::default()
-        .with(Import::new(tables.clone()).trusting(trust))
-        .with(Dump::new().trusting(trust))
-        .with(Restore::new().trusting(trust))
-        .with(Verify::new().trusting(trust))
-        .with(Diff::new().trusting(trust))
-        .with(Archive::new().trusting(trust))
-        .with(Train::new(tables.clone()))
-        .with(RebuildHistory::new(tables.clone()))
-        .with(RefreshPopular::new(tables.clone()))
-        .with(Map::new().trusting(trust))
-        .with(table_job(TableOperation::Count))
-        .with(table_job(TableOperation::Update))
-        .with(table_job(TableOperation::Delete))
-        .with(table_job(TableOperation::Copy))
-        .with(table_job(TableOperation::Fill))
-}
-
-/// As [`kinds`], with Lambda functions that a `map` may call through this client.
-#[must_use]
-pub fn kinds_with_functions(tables: &Tables, trust: Trust, lambda: aws_sdk_lambda::Client) -> Kinds {
-    kinds(tables, trust).with(Map::new().trusting(trust).with_functions(lambda))
+        .with(Import(tables.clone()))
+        .with(Dump)
+        .with(Restore)
+        .with(Verify)
+        .with(Diff)
+        .with(Archive)
+        .with(Train(tables.clone()))
+        .with(RebuildHistory(tables.clone()))
+        .with(RefreshPopular(tables.clone()))
+        .with(Map { lambda })
+        .with(TableOperation::Count)
+        .with(TableOperation::Update)
+        .with(TableOperation::Delete)
+        .with(TableOperation::Copy)
+        .with(TableOperation::Fill)
 }

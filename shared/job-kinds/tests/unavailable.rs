@@ -12,8 +12,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use nextbasket_job_engine::engine::Step;
 use nextbasket_job_engine::pool::{Stop, drive};
-use nextbasket_job_engine::{JobState, Kinds, Trust};
-use nextbasket_job_kinds::kinds_with_functions;
+use nextbasket_job_engine::{JobState, Kinds};
 use nextbasket_tables::{TableNames, Tables};
 use nextbasket_testkit::{Fault, JobStack, TestStack};
 use serde_json::{Value, json};
@@ -22,7 +21,7 @@ use serde_json::{Value, json};
 fn kinds(stack: &TestStack, client: Client) -> Kinds {
     let names = TableNames::from_lookup(|variable| Some(stack.table(variable).to_owned()));
     let lambda = aws_sdk_lambda::Client::new(stack.sdk_config());
-    kinds_with_functions(&Tables::new(client, names), Trust::Open, lambda)
+    nextbasket_job_kinds::kinds(&Tables::new(client, names), Some(lambda))
 }
 
 async fn world() -> (JobStack, String, String) {

@@ -1,6 +1,7 @@
 //! Why a text is no item, or an item no text.
 
 use nextbasket_dynamodb::number::NumberError;
+use nextbasket_job_engine::WorkError;
 
 /// Why a text is no item, or an item no text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,18 +20,22 @@ impl From<NumberError> for FormatError {
     }
 }
 
+impl From<FormatError> for WorkError {
+    fn from(error: FormatError) -> Self {
+        Self::Failed(error.0)
+    }
+}
+
 impl From<serde_json::Error> for FormatError {
     fn from(error: serde_json::Error) -> Self {
         Self(error.to_string())
     }
 }
 
-/// What is wrong with a line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
 pub struct LineError {
     /// The line's number, from 1.
     pub line: u64,
-    /// What is wrong.
     pub problem: String,
 }

@@ -1,10 +1,11 @@
 //! The formats of data files.
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
 
-/// The format of data files.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Format {
     /// DynamoDB JSON, as AWS exports it: every type, for programs.
@@ -17,8 +18,6 @@ pub enum Format {
 }
 
 impl Format {
-    /// The ending of its files' names.
-    #[must_use]
     pub fn extension(self, gzip: bool) -> &'static str {
         match (self, gzip) {
             (Self::DynamodbJson, true) => "json.gz",
@@ -30,27 +29,13 @@ impl Format {
         }
     }
 
-    /// What a manifest calls it.
-    #[must_use]
+    /// What a manifest calls it, which [`FromStr`](std::str::FromStr) reads.
     pub fn output_format(self) -> &'static str {
-        match self {
-            Self::DynamodbJson => "DYNAMODB_JSON",
-            Self::Csv => "CSV",
-            Self::JsonLines => "JSON_LINES",
-        }
-    }
-
-    /// From what a manifest calls it.
-    #[must_use]
-    pub fn of_manifest(name: &str) -> Option<Self> {
-        [Self::DynamodbJson, Self::Csv, Self::JsonLines]
-            .into_iter()
-            .find(|format| format.output_format() == name)
+        self.into()
     }
 
     /// From a file's name; `None` if its ending tells nothing. A file `.json` without a manifest is taken for plain
     /// JSON: ours of DynamoDB JSON have one.
-    #[must_use]
     pub fn of_file(name: &str) -> Option<Self> {
         let name = name.strip_suffix(".gz").unwrap_or(name);
         match name.rsplit_once('.')?.1 {

@@ -1,4 +1,4 @@
-//! A gzip file made of pages, so that it can be gone on with after a kill.
+//! A gzip file made of pages, so that it can be resumed after a kill.
 //!
 //! Each page is compressed for itself and ends in a full flush, so the pages one after the other are one stream of
 //! deflate (RFC 1951), and the file is one member of gzip (RFC 1952): what any reader takes, also those that stop behind
@@ -45,9 +45,6 @@ impl std::fmt::Debug for Pages {
 
 impl Pages {
     /// Appends the file's next bytes to `out`.
-    ///
-    /// # Errors
-    /// What the compressor says.
     pub fn page(&mut self, state: &mut GzipState, content: &[u8], out: &mut Vec<u8>) -> std::io::Result<()> {
         let begin = out.len();
         if state.bytes == 0 {
@@ -78,7 +75,6 @@ impl Pages {
     }
 }
 
-/// Appends the file's end to `out`.
 pub fn end(state: &mut GzipState, out: &mut Vec<u8>) {
     let begin = out.len();
     if state.bytes == 0 {

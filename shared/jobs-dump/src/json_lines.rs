@@ -17,10 +17,9 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::digest::sorted;
 use crate::error::{FormatError, LineError};
 use crate::json::read::binary;
-use crate::json::write::{write_base64, write_list, write_string};
+use crate::json::write::{write_base64, write_list, write_object, write_string};
 use nextbasket_dynamodb::error::shown;
 use nextbasket_dynamodb::number::{Number, is_json};
 
@@ -32,22 +31,8 @@ const DEEPEST: u32 = 33;
 /// # Errors
 /// [`FormatError`] if it holds an invalid number, or the value has an unknown type.
 pub fn write_line(item: &Item, out: &mut Vec<u8>) -> Result<(), FormatError> {
-    write_map(item, out)?;
+    write_object(item, out, write_value)?;
     out.push(b'\n');
-    Ok(())
-}
-
-fn write_map(map: &Item, out: &mut Vec<u8>) -> Result<(), FormatError> {
-    out.push(b'{');
-    for (n, (name, value)) in sorted(map).into_iter().enumerate() {
-        if n > 0 {
-            out.push(b',');
-        }
-        write_string(name, out);
-        out.push(b':');
-        write_value(value, out)?;
-    }
-    out.push(b'}');
     Ok(())
 }
 
@@ -79,7 +64,7 @@ fn write_value(value: &AttributeValue, out: &mut Vec<u8>) -> Result<(), FormatEr
             if special {
                 out.extend_from_slice(b"{\"$map\":");
             }
-            write_map(map, out)?;
+            write_object(map, out, write_value)?;
             if special {
                 out.push(b'}');
             }

@@ -37,11 +37,10 @@
 //! | [`gzip`] | a gzip file that can be resumed |
 //! | [`error`] | why a text is no item |
 //! | [`source`], [`records`] | dumps, exports and plain files: found, and read line by line |
-//! | `sides` | tables and dumps in parts, to be compared |
-//! | `common` | what the kinds' parameters have in common |
+//! | `parts` | tables and dumps in parts, to be compared |
+//! | `settings` | what the parameters of several kinds have in common |
 
 pub mod archive;
-mod common;
 pub mod csv;
 pub mod diff;
 pub mod digest;
@@ -52,17 +51,18 @@ pub mod gzip;
 pub mod json;
 pub mod json_lines;
 pub mod manifest;
+mod parts;
 pub mod records;
 pub mod restore;
 #[cfg(test)]
 mod samples;
-mod sides;
+mod settings;
 pub mod source;
 pub mod verify;
 
 pub use archive::Archive;
 pub use diff::Diff;
-pub use digest::Digest;
+pub use digest::ItemsDigest;
 pub use dump::Dump;
 pub use error::{FormatError, LineError};
 pub use format::Format;

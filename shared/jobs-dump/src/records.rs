@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::csv::{Columns, read_row};
 use crate::format::Format;
-use crate::json::{Change, read_line};
+use crate::json::{LineChange, read_line};
 use crate::json_lines;
 
 /// A chunk has at most so many lines, and about so many bytes.
@@ -25,23 +25,19 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// A line, and what it says or what is wrong with it.
 #[derive(Debug)]
-pub struct Record<T = Change> {
+pub struct Record<T = LineChange> {
     /// From 1; of CSV the line on which the row begins.
     pub line: u64,
     /// The content of a record, or what is wrong with it.
     pub change: Result<T, String>,
 }
 
-/// What is read of a file.
 #[derive(Debug)]
-pub enum Piece<T = Change> {
-    /// The next lines.
+pub enum Piece<T = LineChange> {
     Chunk(Vec<Record<T>>),
     /// All has been read: the MD5 of the file, where that is wanted, and its size.
     End {
-        /// The MD5 of the file.
         md5: Option<[u8; 16]>,
-        /// The size of the file in bytes.
         bytes: u64,
     },
 }
@@ -49,12 +45,12 @@ pub enum Piece<T = Change> {
 /// Why a file cannot be read to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The file itself.
     #[error(transparent)]
     File(#[from] ObjectError),
-    /// What is in it.
     #[error("{0}")]
     Content(String),
+    #[error("the reader ended early")]
+    EndedEarly,
 }
 
 impl From<ReadError> for WorkError {
@@ -62,12 +58,12 @@ impl From<ReadError> for WorkError {
         match error {
             ReadError::File(error) => error.into(),
             ReadError::Content(problem) => Self::Failed(problem),
+            ended @ ReadError::EndedEarly => Self::Transient(ended.to_string()),
         }
     }
 }
 
-/// A file that is being read.
-pub struct Records<T = Change>(mpsc::Receiver<Result<Piece<T>, ReadError>>);
+pub struct Records<T = LineChange>(mpsc::Receiver<Result<Piece<T>, ReadError>>);
 
 impl Records {
     /// Reads the lines behind the line `skip`.
@@ -85,7 +81,7 @@ impl Records {
     }
 }
 
-impl<T: From<Change> + Send + 'static> Records<T> {
+impl<T: From<LineChange> + Send + 'static> Records<T> {
     /// As [`open`](Records::open), with a reader of its own for lines of DynamoDB JSON and without the MD5.
     pub(crate) async fn open_with(
         files: &Files,
@@ -136,16 +132,15 @@ impl<T: From<Change> + Send + 'static> Records<T> {
         Ok(Self(receiver))
     }
 
-    /// What comes next; nothing comes behind the end or an error.
+    /// What comes next; nothing may be asked behind the end or an error.
     ///
     /// # Errors
     /// [`ReadError`] if the file cannot be read to its end.
-    pub async fn next(&mut self) -> Option<Result<Piece<T>, ReadError>> {
-        self.0.recv().await
+    pub async fn next(&mut self) -> Result<Piece<T>, ReadError> {
+        self.0.recv().await.unwrap_or(Err(ReadError::EndedEarly))
     }
 }
 
-/// The MD5 of a file.
 pub(crate) async fn md5_of(files: &Files, found: &FoundFile) -> Result<[u8; 16], ObjectError> {
     let mut pieces = files.open(found, 0..found.bytes).await?;
     let mut md5 = Md5::new();
@@ -173,7 +168,6 @@ impl Read for Hashing {
     }
 }
 
-/// Gathers lines and sends them off.
 struct Chunks<'a, T> {
     sender: &'a mpsc::Sender<Result<Piece<T>, ReadError>>,
     records: Vec<Record<T>>,
@@ -183,7 +177,7 @@ struct Chunks<'a, T> {
     gone: bool,
 }
 
-impl<T: From<Change>> Chunks<'_, T> {
+impl<T: From<LineChange>> Chunks<'_, T> {
     fn push(&mut self, line: u64, bytes: usize, change: impl FnOnce() -> Result<T, String>) {
         if line <= self.skip {
             return;
@@ -204,10 +198,9 @@ impl<T: From<Change>> Chunks<'_, T> {
     }
 }
 
-/// Reads a line of DynamoDB JSON.
 type Reader<'a, T> = &'a mut dyn FnMut(u64, &[u8]) -> Result<T, String>;
 
-fn read<T: From<Change>>(
+fn read<T: From<LineChange>>(
     from: &mut Hashing,
     format: Format,
     of_json: Reader<'_, T>,
@@ -227,13 +220,13 @@ fn read<T: From<Change>>(
     lines_or_rows(raw, format, of_json, chunks)
 }
 
-fn lines_or_rows<T: From<Change>>(
+fn lines_or_rows<T: From<LineChange>>(
     reader: impl BufRead,
     format: Format,
     of_json: Reader<'_, T>,
     chunks: &mut Chunks<'_, T>,
 ) -> io::Result<()> {
-    let put = |item| T::from(Change::Put(item));
+    let put = |item| T::from(LineChange::Put(item));
     match format {
         Format::DynamodbJson => lines(reader, of_json, chunks),
         Format::JsonLines => lines(
@@ -245,7 +238,7 @@ fn lines_or_rows<T: From<Change>>(
     }
 }
 
-fn lines<T: From<Change>>(
+fn lines<T: From<LineChange>>(
     mut reader: impl BufRead,
     read: Reader<'_, T>,
     chunks: &mut Chunks<'_, T>,
@@ -285,7 +278,7 @@ fn skip_line(reader: &mut impl BufRead) -> io::Result<()> {
     }
 }
 
-fn rows<T: From<Change>>(mut reader: impl BufRead, chunks: &mut Chunks<'_, T>) -> io::Result<()> {
+fn rows<T: From<LineChange>>(mut reader: impl BufRead, chunks: &mut Chunks<'_, T>) -> io::Result<()> {
     // Of lines that end in CR and LF, the reader counts the LF as the next line's.
     let first = reader.fill_buf()?;
     let at = first.iter().position(|byte| *byte == b'\n').and_then(|at| at.checked_sub(1));
@@ -304,7 +297,9 @@ fn rows<T: From<Change>>(mut reader: impl BufRead, chunks: &mut Chunks<'_, T>) -
         line = (row.position().map_or(0, ::csv::Position::line) + ahead).max(line + 1);
         let bytes = row.as_slice().len();
         chunks.push(line, bytes, || match ::csv::StringRecord::from_byte_record(row.clone()) {
-            Ok(row) => read_row(&columns, &row).map(|item| Change::Put(item).into()).map_err(|error| error.0),
+            Ok(row) => {
+                read_row(&columns, &row).map(|item| LineChange::Put(item).into()).map_err(|error| error.0)
+            }
             Err(_) => Err("the row is not valid UTF-8".to_owned()),
         });
     }

@@ -7,7 +7,7 @@ use nextbasket_job_engine::JobError;
 use nextbasket_objects::{Files, FoundFile, Location, ObjectError};
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Digest;
+use crate::digest::ItemsDigest;
 use crate::dump::exports;
 use crate::format::Format;
 use crate::manifest::{
@@ -18,22 +18,19 @@ use crate::manifest::{
 /// What AWS's documentation calls the files of checksums, which in buckets end in `.md5`.
 const CHECKSUM: &str = ".checksum";
 
-/// A data file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SourceFile {
     /// For people: its name in the dump, or its location.
     pub name: String,
     /// As it was found; `None` if it was not.
     pub found: Option<FoundFile>,
-    /// Its MD5 in the manifest.
     pub md5: Option<String>,
     /// Its number of items in the manifest.
     pub items: Option<u64>,
     /// The digest of its items in our record.
-    pub digest: Option<Digest>,
+    pub digest: Option<ItemsDigest>,
 }
 
-/// What items are read from.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Source {
     /// The export's folder, or the folder of plain files.
@@ -42,7 +39,6 @@ pub struct Source {
     pub format: Format,
     /// The files hold changes, not items.
     pub incremental: bool,
-    /// The data files.
     pub files: Vec<SourceFile>,
     /// Only dumps of our own have a record.
     pub record: Option<DumpRecord>,
@@ -52,7 +48,19 @@ pub struct Source {
     pub problems: Vec<String>,
 }
 
+impl SourceFile {
+    /// # Errors
+    /// [`ObjectError::NotFound`] if the file was not found.
+    pub(crate) fn found(&self) -> Result<&FoundFile, ObjectError> {
+        self.found.as_ref().ok_or_else(|| ObjectError::NotFound { location: self.name.clone() })
+    }
+}
+
 impl Source {
+    pub(crate) fn bytes(&self) -> u64 {
+        self.files.iter().filter_map(|file| file.found.as_ref()).map(|found| found.bytes).sum()
+    }
+
     /// That items were refused when the dump was made, if they were: they cannot come back from it.
     pub(crate) fn incomplete(&self) -> Option<String> {
         let record = self.record.as_ref().filter(|record| !record.complete)?;
@@ -60,8 +68,8 @@ impl Source {
     }
 }
 
-/// Finds a dump or an export of this location: its own folder, or the newest complete one below a place. Without any,
-/// plain files of CSV or JSON. Where the dumps below a place are of several tables, those of `table` are meant.
+/// Finds a dump or an export of this location: its own folder, or the newest complete one below it. Without any,
+/// plain files of CSV or JSON. Where the dumps below a location are of several tables, those of `table` are meant.
 ///
 /// # Errors
 /// [`JobError`] if there is nothing that can be read, or there are dumps of several tables and no table is named.
@@ -130,10 +138,10 @@ async fn export(files: &Files, folder: &Location) -> Result<Source, JobError> {
         }
         None => None,
     };
-    let format = match Format::of_manifest(&summary.output_format) {
-        Some(format) => format,
-        None if summary.output_format.is_empty() => Format::default(),
-        None => {
+    let format = match summary.output_format.parse() {
+        Ok(format) => format,
+        Err(_) if summary.output_format.is_empty() => Format::default(),
+        Err(_) => {
             let problem = format!(
                 "{folder}: unsupported format {}: expected DYNAMODB_JSON, CSV or JSON_LINES",
                 summary.output_format
@@ -216,7 +224,6 @@ fn parsed<T: serde::de::DeserializeOwned>(of: &str, content: &[u8], problems: &m
     }
 }
 
-/// The data files that there are.
 struct Found {
     by_location: HashMap<Location, FoundFile>,
     /// Those in the export's own folder.
@@ -241,7 +248,6 @@ impl Found {
         })
     }
 
-    /// The file of a manifest's line.
     fn source(
         &self,
         folder: &Location,
@@ -273,7 +279,6 @@ impl Found {
     }
 }
 
-/// Our record against the lines of the manifest.
 fn compare(record: &DumpRecord, lines: &[FileLine], problems: &mut Vec<String>) {
     for file in &record.files {
         match lines.iter().find(|line| line.data_file_s3_key.ends_with(&file.name)) {
@@ -289,19 +294,13 @@ fn compare(record: &DumpRecord, lines: &[FileLine], problems: &mut Vec<String>) 
     if record.files.len() < lines.len() {
         problems.push(format!("{FILES}: lists more files than {RECORD}"));
     }
-    let sum = |digests: &mut dyn Iterator<Item = Digest>| {
-        let mut all = Digest::default();
-        digests.for_each(|digest| all += digest);
-        all
-    };
-    let by_file = sum(&mut record.files.iter().map(|file| file.digest));
-    let by_segment = sum(&mut record.segments.iter().map(|segment| segment.digest));
+    let by_file: ItemsDigest = record.files.iter().map(|file| file.digest).sum();
+    let by_segment: ItemsDigest = record.segments.iter().map(|segment| segment.digest).sum();
     if by_file != record.digest || by_segment != record.digest {
         problems.push(format!("{RECORD}: the digests of its files do not add up to that of the table"));
     }
 }
 
-/// Files that have no manifest.
 async fn plain(files: &Files, from: &Location, format: Option<Format>) -> Result<Source, JobError> {
     let found = files.list(from).await?;
     let mut formats = Vec::new();

@@ -9,20 +9,16 @@ use crate::batch_output::BatchOutput;
 /// How often a running batch checks whether to stop.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// One attempt at a batch.
 pub(crate) struct BatchAttempt<'a> {
-    /// What the batch is called.
     pub name: &'a str,
     /// From 1; attempts that were stopped or cut off do not count.
     pub number: u32,
     pub timeout: Duration,
 }
 
-/// How an attempt ended.
 pub(crate) enum AttemptOutcome {
     /// The output, and the number of records it was made from.
     Done(BatchOutput, u64),
-    /// It failed, and may be tried again.
     Failed(String),
     Stopped,
 }

@@ -8,7 +8,7 @@ use flate2::write::MultiGzDecoder;
 use nextbasket_job_engine::{Work, WorkError};
 use serde::{Deserialize, Serialize};
 
-use crate::records::{Format, Splitter};
+use crate::records::{RecordFormat, Splitter};
 use crate::split_files::HEADER;
 use nextbasket_objects::{FileStream, Files, FoundFile};
 
@@ -30,17 +30,25 @@ pub(crate) struct FileRange {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum ColumnHeader {
-    /// There is none.
     None,
     /// The first bytes of the first range's file.
     Prefix(u64),
     /// The first record of what the first range's file holds, unpacked.
     Inside,
-    /// This text.
     Text(String),
 }
 
-/// What a batch of `map` is.
+impl ColumnHeader {
+    /// That of a file in this format, with so many bytes of header if it is not packed.
+    pub(crate) fn of(format: RecordFormat, gzip: bool, header: u64) -> Self {
+        match (format.has_header(), gzip) {
+            (true, true) => Self::Inside,
+            (true, false) => Self::Prefix(header),
+            (false, _) => Self::None,
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BatchInput {
     /// What it is called where it is reported.
@@ -49,7 +57,6 @@ pub(crate) struct BatchInput {
     pub source: RecordSource,
 }
 
-/// Where its records are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum RecordSource {
@@ -62,10 +69,7 @@ impl BatchInput {
     pub(crate) async fn ranges(&self, work: &Work) -> Result<Vec<FileRange>, WorkError> {
         match &self.source {
             RecordSource::Ranges(ranges) => Ok(ranges.clone()),
-            RecordSource::At(key) => {
-                let content = work.site().objects.get(key).await?;
-                serde_json::from_slice(&content).map_err(|error| WorkError::Failed(format!("{key}: {error}")))
-            }
+            RecordSource::At(key) => work.read_json(key).await,
         }
     }
 }
@@ -74,15 +78,15 @@ pub(crate) struct RecordStream {
     files: Files,
     header: Bytes,
     rest: VecDeque<FileRange>,
-    open: Option<Open>,
+    open: Option<OpenRange>,
     /// What came with the header.
     ready: Option<Bytes>,
-    format: Format,
+    format: RecordFormat,
     splitter: Splitter,
     records: u64,
 }
 
-struct Open {
+struct OpenRange {
     pieces: FileStream,
     gzip: Option<MultiGzDecoder<Vec<u8>>>,
     /// The compressed bytes that are not unpacked yet.
@@ -90,7 +94,11 @@ struct Open {
 }
 
 impl RecordStream {
-    pub(crate) async fn open(work: &Work, input: &BatchInput, format: Format) -> Result<Self, WorkError> {
+    pub(crate) async fn open(
+        work: &Work,
+        input: &BatchInput,
+        format: RecordFormat,
+    ) -> Result<Self, WorkError> {
         let ranges = input.ranges(work).await?;
         let files = work.site().objects.files();
         let header = match (&input.header, ranges.first()) {
@@ -120,12 +128,10 @@ impl RecordStream {
         &self.header
     }
 
-    /// How its records are written.
-    pub(crate) fn format(&self) -> Format {
+    pub(crate) fn format(&self) -> RecordFormat {
         self.format
     }
 
-    /// How many records have come.
     pub(crate) fn records(&self) -> u64 {
         self.records
     }
@@ -178,7 +184,7 @@ impl RecordStream {
                 let Some(range) = self.rest.pop_front() else { return Ok(None) };
                 let pieces = self.files.open(&range.file, range.from..range.to).await?;
                 let gzip = range.gzip.then(|| MultiGzDecoder::new(Vec::new()));
-                self.open = Some(Open { pieces, gzip, packed: Bytes::new() });
+                self.open = Some(OpenRange { pieces, gzip, packed: Bytes::new() });
                 continue;
             };
             let piece = match open.packed.is_empty() {

@@ -12,7 +12,6 @@ const SMALL: usize = 2_000;
 /// How the names of the objects begin.
 pub(crate) const OUT: &str = "out-";
 
-/// A part of a result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Piece {
     pub key: String,
@@ -21,7 +20,6 @@ pub(crate) struct Piece {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BatchOutput {
-    /// What the batch is called.
     pub name: String,
     pub bytes: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use nextbasket_domain::Timestamp;
 use nextbasket_job_engine::{BatchPlan, JobError, Planning};
-use serde::Serialize;
 use serde_json::json;
 
 use crate::batch_input::{BatchInput, ColumnHeader, FileRange, RecordSource};
-use crate::parameters::{MapTask, Split};
+use crate::parameters::{BatchSplit, MapTask};
 use crate::read_table::Sorted;
 use crate::record_bins::BinSection;
 use crate::records::trimmed;
@@ -17,11 +16,10 @@ use nextbasket_objects::{FoundFile, Location};
 
 /// Batches of more ranges than this have them in an object.
 const MAX_INLINE_RANGES: usize = 20;
-/// The most batches of a job.
 const MAX_BATCHES: usize = 200_000;
 
 /// A batch in the making.
-struct Batch {
+struct PlannedBatch {
     name: String,
     header: ColumnHeader,
     ranges: Vec<FileRange>,
@@ -37,7 +35,7 @@ pub(crate) async fn of_files(
     mut files: Vec<CutFile>,
 ) -> Result<Vec<BatchPlan>, JobError> {
     let day = |file: &FoundFile| match &task.split {
-        Split::Time { every, .. } => {
+        BatchSplit::Time { every, .. } => {
             let every = i64::try_from(every.as_millis()).unwrap_or(i64::MAX).max(1);
             file.modified_ms - file.modified_ms.rem_euclid(every)
         }
@@ -45,7 +43,7 @@ pub(crate) async fn of_files(
     };
     // Stable: within a day in the files' order.
     files.sort_by_key(|cut| day(&cut.file));
-    let mut batches: Vec<Batch> = Vec::new();
+    let mut batches: Vec<PlannedBatch> = Vec::new();
     let mut before: Option<(i64, String)> = None;
     for cut in files {
         let (day, name) = (day(&cut.file), cut.file.at.to_string());
@@ -61,13 +59,9 @@ pub(crate) async fn of_files(
                 batch.add(range, items);
                 continue;
             }
-            let header = match (task.format().has_header(), cut.gzip) {
-                (true, true) => ColumnHeader::Inside,
-                (true, false) => ColumnHeader::Prefix(cut.header),
-                (false, _) => ColumnHeader::None,
-            };
+            let header = ColumnHeader::of(task.format(), cut.gzip, cut.header);
             let name = if cut.gzip { name.clone() } else { format!("{name} bytes {from}-{}", to - 1) };
-            batches.push(Batch {
+            batches.push(PlannedBatch {
                 name,
                 header,
                 ranges: vec![range],
@@ -92,8 +86,8 @@ pub(crate) async fn of_sorted(
         .iter()
         .flat_map(|sorted| &sorted.bin_objects)
         .flat_map(|object| object.sections.iter().map(move |section| (object.key.as_str(), *section)));
-    let mut batches: Vec<Batch> = Vec::new();
-    if task.split == Split::Size {
+    let mut batches: Vec<PlannedBatch> = Vec::new();
+    if task.split == BatchSplit::Size {
         for (number, (key, section)) in sections.enumerate() {
             let range = range(planning, key, section);
             match batches
@@ -101,7 +95,7 @@ pub(crate) async fn of_sorted(
                 .filter(|batch| batch.takes(section.to - section.from, Some(section.items), task))
             {
                 Some(batch) => batch.add(range, Some(section.items)),
-                None => batches.push(Batch::begun(
+                None => batches.push(PlannedBatch::begun(
                     format!("items from page {number}"),
                     header.clone(),
                     range,
@@ -110,13 +104,14 @@ pub(crate) async fn of_sorted(
             }
         }
     } else {
-        let mut bins: BTreeMap<Option<i64>, Batch> = BTreeMap::new();
+        let mut bins: BTreeMap<Option<i64>, PlannedBatch> = BTreeMap::new();
         for (key, section) in sections {
             let range = range(planning, key, section);
             match bins.get_mut(&section.bin) {
                 Some(batch) => batch.add(range, Some(section.items)),
                 None => {
-                    let batch = Batch::begun(bin_name(task, section.bin), header.clone(), range, section);
+                    let batch =
+                        PlannedBatch::begun(bin_name(task, section.bin), header.clone(), range, section);
                     bins.insert(section.bin, batch);
                 }
             }
@@ -126,14 +121,13 @@ pub(crate) async fn of_sorted(
     finished(planning, batches).await
 }
 
-impl Batch {
+impl PlannedBatch {
     fn begun(name: String, header: ColumnHeader, range: FileRange, section: BinSection) -> Self {
         let bytes = section.to - section.from;
         let priority = section.bin.map_or(0, |bin| -bin);
         Self { name, header, ranges: vec![range], bytes, items: Some(section.items), priority }
     }
 
-    /// Whether there is room for so much more.
     fn takes(&self, bytes: u64, items: Option<u64>, task: &MapTask) -> bool {
         let packed = self.ranges.iter().any(|range| range.gzip);
         let fits = match (task.batch_items, self.items, items) {
@@ -160,14 +154,16 @@ fn range(planning: &Planning<'_>, key: &str, section: BinSection) -> FileRange {
 
 fn bin_name(task: &MapTask, bin: Option<i64>) -> String {
     match (&task.split, bin) {
-        (Split::Time { attribute, .. }, Some(at)) => {
+        (BatchSplit::Time { attribute, .. }, Some(at)) => {
             let at = Timestamp::EPOCH.plus_millis(at);
             format!("{} from {at} on", attribute.as_deref().unwrap_or_default())
         }
-        (Split::Time { attribute, .. }, None) => {
+        (BatchSplit::Time { attribute, .. }, None) => {
             format!("items without a time in {}", attribute.as_deref().unwrap_or_default())
         }
-        (Split::Feature { attribute, parts }, Some(part)) => format!("{attribute}, part {part} of {parts}"),
+        (BatchSplit::Feature { attribute, parts }, Some(part)) => {
+            format!("{attribute}, part {part} of {parts}")
+        }
         (_, _) => "all".to_owned(),
     }
 }
@@ -190,7 +186,7 @@ fn common_header(sorted: &[Sorted]) -> Result<Option<String>, JobError> {
     }))
 }
 
-async fn finished(planning: &Planning<'_>, batches: Vec<Batch>) -> Result<Vec<BatchPlan>, JobError> {
+async fn finished(planning: &Planning<'_>, batches: Vec<PlannedBatch>) -> Result<Vec<BatchPlan>, JobError> {
     if batches.len() > MAX_BATCHES {
         let problem = format!(
             "{} batches are too many: at most {MAX_BATCHES} are possible. Set a larger batchBytes or batchItems.",
@@ -200,7 +196,7 @@ async fn finished(planning: &Planning<'_>, batches: Vec<Batch>) -> Result<Vec<Ba
     }
     let mut plans = Vec::with_capacity(batches.len());
     for (number, batch) in batches.into_iter().enumerate() {
-        let Batch { mut name, header, ranges, bytes, items, priority } = batch;
+        let PlannedBatch { mut name, header, ranges, bytes, items, priority } = batch;
         if ranges.len() > 1
             && matches!(header, ColumnHeader::Prefix(_) | ColumnHeader::None)
             && !name.contains("part ")
@@ -208,9 +204,7 @@ async fn finished(planning: &Planning<'_>, batches: Vec<Batch>) -> Result<Vec<Ba
             name = format!("{name} and {} more", ranges.len() - 1);
         }
         let source = if ranges.len() > MAX_INLINE_RANGES {
-            let key = planning.job.job_id.object_key(&format!("ranges/{number:08}.json"));
-            planning.objects().put(&key, json_of(&ranges)?).await?;
-            RecordSource::At(key)
+            RecordSource::At(planning.put_json(&format!("ranges/{number:08}.json"), &ranges).await?)
         } else {
             RecordSource::Ranges(ranges)
         };
@@ -222,8 +216,4 @@ async fn finished(planning: &Planning<'_>, batches: Vec<Batch>) -> Result<Vec<Ba
         });
     }
     Ok(plans)
-}
-
-pub(crate) fn json_of(value: &impl Serialize) -> Result<Vec<u8>, JobError> {
-    serde_json::to_vec(value).map_err(|error| JobError::Failed(error.to_string()))
 }

@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 use crate::batch_attempt::{AttemptOutcome, BatchAttempt, stopped};
 use crate::batch_input::RecordStream;
 use crate::batch_output::BatchOutputWriter;
-use crate::records::{Format, Splitter, trimmed};
+use crate::records::{RecordFormat, Splitter, trimmed};
 
 /// The most bytes of a call, below Lambda's 6 MB.
 const MAX_PAYLOAD: usize = 5_500_000;
@@ -28,14 +28,26 @@ const MAX_PAYLOAD: usize = 5_500_000;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const MAX_PAUSE: Duration = Duration::from_secs(20);
 
+enum CallFailure {
+    /// The function's own failure: the attempt has failed, and the batch may be tried again.
+    Function(String),
+    Batch(WorkError),
+}
+
+impl From<WorkError> for CallFailure {
+    fn from(error: WorkError) -> Self {
+        Self::Batch(error)
+    }
+}
+
 #[derive(Deserialize)]
-struct Answer {
+struct FunctionAnswer {
     records: Vec<Value>,
 }
 
 /// A call in the making.
 struct FunctionCall {
-    format: Format,
+    format: RecordFormat,
     header: Option<String>,
     records: Vec<Value>,
     /// Of the payload, as JSON.
@@ -45,7 +57,6 @@ struct FunctionCall {
     number: u32,
 }
 
-/// Sends the batch's records to the function.
 pub(crate) async fn run(
     work: &Work,
     attempt: &BatchAttempt<'_>,
@@ -58,7 +69,11 @@ pub(crate) async fn run(
     let calling = caller.all(batch_bytes, &mut stream);
     tokio::select! {
         biased;
-        ended = calling => ended,
+        ended = calling => match ended {
+            Err(CallFailure::Function(reason)) => Ok(AttemptOutcome::Failed(reason)),
+            Err(CallFailure::Batch(error)) => Err(error),
+            Ok(done) => Ok(done),
+        },
         () = stopped(work) => Ok(AttemptOutcome::Stopped),
     }
 }
@@ -71,7 +86,7 @@ struct FunctionCaller<'a> {
 }
 
 impl FunctionCaller<'_> {
-    async fn all(&self, batch_bytes: u64, stream: &mut RecordStream) -> Result<AttemptOutcome, WorkError> {
+    async fn all(&self, batch_bytes: u64, stream: &mut RecordStream) -> Result<AttemptOutcome, CallFailure> {
         let header = text(trimmed(stream.header()))?;
         let header = Some(header).filter(|header| !header.is_empty());
         let mut call = FunctionCall {
@@ -91,20 +106,13 @@ impl FunctionCaller<'_> {
                 let (head, tail) = rest.split_at_checked(end).unwrap_or((rest, &[]));
                 record.extend_from_slice(head);
                 rest = tail;
-                if let Err(reason) = self.add(&mut call, &record, batch_bytes, &mut writer).await? {
-                    return Ok(AttemptOutcome::Failed(reason));
-                }
+                self.add(&mut call, &record, batch_bytes, &mut writer).await?;
                 record.clear();
             }
             record.extend_from_slice(rest);
         }
-        let mut last = self.add(&mut call, &record, batch_bytes, &mut writer).await?;
-        if last.is_ok() {
-            last = self.send(&mut call, &mut writer).await?;
-        }
-        if let Err(reason) = last {
-            return Ok(AttemptOutcome::Failed(reason));
-        }
+        self.add(&mut call, &record, batch_bytes, &mut writer).await?;
+        self.send(&mut call, &mut writer).await?;
         Ok(AttemptOutcome::Done(writer.finish().await?, stream.records()))
     }
 
@@ -115,44 +123,38 @@ impl FunctionCaller<'_> {
         record: &[u8],
         batch_bytes: u64,
         writer: &mut BatchOutputWriter,
-    ) -> Result<Result<(), String>, WorkError> {
+    ) -> Result<(), CallFailure> {
         let mut record = trimmed(record);
         // Blank lines are part of the record that follows them.
         while let [b'\r' | b'\n', rest @ ..] = record {
             record = rest;
         }
         if record.is_empty() {
-            return Ok(Ok(()));
+            return Ok(());
         }
         let value = Value::String(text(record)?);
         let bytes = value.to_string().len() + 1;
         let plain = u64::try_from(record.len()).unwrap_or(u64::MAX);
         let room = call.header.as_ref().map_or(0, String::len) * 6 + 1_000;
         if bytes + room > MAX_PAYLOAD {
-            return Err(WorkError::Failed(format!(
+            let problem = format!(
                 "a record of {plain} bytes is too large for a call, which takes {MAX_PAYLOAD} bytes of JSON"
-            )));
+            );
+            return Err(WorkError::Failed(problem).into());
         }
         if call.bytes + bytes + room > MAX_PAYLOAD || (call.plain + plain > batch_bytes && call.plain > 0) {
-            match self.send(call, writer).await? {
-                Ok(()) => {}
-                failed => return Ok(failed),
-            }
+            self.send(call, writer).await?;
         }
         call.bytes += bytes;
         call.plain += plain;
         call.records.push(value);
-        Ok(Ok(()))
+        Ok(())
     }
 
-    /// Makes the call and writes what it answers. The inner error is the function's own failure.
-    async fn send(
-        &self,
-        call: &mut FunctionCall,
-        writer: &mut BatchOutputWriter,
-    ) -> Result<Result<(), String>, WorkError> {
+    /// Makes the call and writes what it answers.
+    async fn send(&self, call: &mut FunctionCall, writer: &mut BatchOutputWriter) -> Result<(), CallFailure> {
         if call.records.is_empty() {
-            return Ok(Ok(()));
+            return Ok(());
         }
         let task = self.work.task();
         let mut payload = json!({
@@ -168,10 +170,7 @@ impl FunctionCaller<'_> {
         }
         (call.bytes, call.plain) = (0, 0);
         call.number += 1;
-        let answer = match self.invoke(payload.to_string().into_bytes()).await? {
-            Ok(answer) => answer,
-            Err(reason) => return Ok(Err(reason)),
-        };
+        let answer = self.invoke(payload.to_string().into_bytes()).await?;
         for record in answer.records {
             let mut line = match record {
                 Value::String(text) => text,
@@ -180,10 +179,10 @@ impl FunctionCaller<'_> {
             line.push('\n');
             writer.push(line.as_bytes()).await?;
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
-    async fn invoke(&self, payload: Vec<u8>) -> Result<Result<Answer, String>, WorkError> {
+    async fn invoke(&self, payload: Vec<u8>) -> Result<FunctionAnswer, CallFailure> {
         let mut pauses = 0;
         let output = loop {
             let sent = self
@@ -202,21 +201,21 @@ impl FunctionCaller<'_> {
                 }
                 Err(SdkError::TimeoutError(_)) => {
                     let seconds = self.attempt.timeout.as_secs();
-                    return Ok(Err(format!(
+                    return Err(CallFailure::Function(format!(
                         "the function did not answer within {seconds} s. Make batches smaller, or set a longer timeout."
                     )));
                 }
-                Err(error) => return Err(self.failed(error)),
+                Err(error) => return Err(self.failed(error).into()),
             }
         };
         let content = output.payload.map(Blob::into_inner).unwrap_or_default();
         if let Some(kind) = output.function_error {
-            return Ok(Err(format!("the function failed ({kind}): {}", error_message(&content))));
+            let reason = format!("the function failed ({kind}): {}", error_message(&content));
+            return Err(CallFailure::Function(reason));
         }
-        match serde_json::from_slice::<Answer>(&content) {
-            Ok(answer) => Ok(Ok(answer)),
-            Err(error) => Ok(Err(format!("the function's answer is not {{\"records\": [...]}}: {error}"))),
-        }
+        serde_json::from_slice(&content).map_err(|error| {
+            CallFailure::Function(format!("the function's answer is not {{\"records\": [...]}}: {error}"))
+        })
     }
 
     fn failed(&self, error: SdkError<InvokeError>) -> WorkError {

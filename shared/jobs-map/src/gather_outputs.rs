@@ -9,14 +9,13 @@ use serde_json::{Value, json};
 use crate::batch_output::{BatchOutput, OUT};
 use crate::parameters::{MapTask, OutputFormat};
 use crate::record_bins::BINS;
-use crate::records::{Format, Splitter, trimmed};
+use crate::records::{RecordFormat, Splitter, trimmed};
 
 /// How the manifest is called: the output's name and this.
 pub(crate) const MANIFEST: &str = ".manifest.json";
 /// Failures that the job's result names; the manifest names all.
 const NAMED: usize = 20;
 
-/// A batch that failed for good.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Failed {
     pub name: String,
@@ -26,10 +25,9 @@ pub(crate) struct Failed {
 
 /// What there is to gather, in an object of the job's.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Index {
+pub(crate) struct OutputIndex {
     pub outputs: Vec<BatchOutput>,
     pub failed: Vec<Failed>,
-    /// Records of all batches.
     pub records: u64,
 }
 
@@ -59,9 +57,7 @@ struct Checkpoint {
 
 pub(crate) async fn work(work: &mut Work, task: &MapTask) -> Result<Outcome, WorkError> {
     let input: GatherInput = work.input()?;
-    let content = work.site().objects.get(&input.index).await?;
-    let index: Index = serde_json::from_slice(&content)
-        .map_err(|error| WorkError::Failed(format!("{}: {error}", input.index)))?;
+    let index: OutputIndex = work.read_json(&input.index).await?;
     let mut at: Checkpoint = work.checkpoint()?.unwrap_or_default();
     if let Some(result) = &at.result {
         remove_leftovers(work).await;
@@ -113,9 +109,7 @@ pub(crate) async fn work(work: &mut Work, task: &MapTask) -> Result<Outcome, Wor
         "otherColumns": at.other_columns,
     });
     let manifest_at = task.output.with_suffix(MANIFEST);
-    let content =
-        serde_json::to_vec_pretty(&manifest).map_err(|error| WorkError::Failed(error.to_string()))?;
-    files.write(&manifest_at, content).await?;
+    files.write(&manifest_at, serde_json::to_vec_pretty(&manifest)?).await?;
     at.result = Some(json!({
         "output": task.output,
         "manifest": manifest_at,
@@ -160,10 +154,10 @@ fn joined(at: &mut Checkpoint, output: &BatchOutput, task: &MapTask, piece: Vec<
 }
 
 impl MapTask {
-    fn format_of_output(&self) -> Format {
+    fn format_of_output(&self) -> RecordFormat {
         match self.format() {
-            csv @ Format::Csv { .. } => csv,
-            Format::Jsonl => Format::Csv { delimiter: b',', header: true },
+            csv @ RecordFormat::Csv { .. } => csv,
+            RecordFormat::Jsonl => RecordFormat::Csv { delimiter: b',', header: true },
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use nextbasket_items::segment::{Segment, segments as segments_of};
 use nextbasket_items::table::Table;
+use nextbasket_job_engine::calls::CallError;
 use nextbasket_job_engine::stage::BatchTask;
 use nextbasket_job_engine::{
     Assign, BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Trust,
@@ -11,13 +12,13 @@ use serde_json::{Value, json};
 
 use crate::batch_input::BatchInput;
 use crate::batch_output::BatchOutput;
-use crate::batch_plans::{self, json_of};
-use crate::gather_outputs::{self, Failed, GatherInput, Index};
-use crate::parameters::{Executor, MapInput, MapTask, Split};
+use crate::batch_plans;
+use crate::gather_outputs::{self, Failed, GatherInput, OutputIndex};
+use crate::parameters::{BatchSplit, Executor, MapInput, MapTask};
 use crate::read_table::{self, Sorted};
 use crate::split_files::{self, CutFile, CutInput};
 use crate::{map_batch, sort_files};
-use nextbasket_objects::{FoundFile, in_function};
+use nextbasket_objects::FoundFile;
 
 const SPLIT: &str = "split";
 const SORT: &str = "sort";
@@ -29,34 +30,13 @@ const GATHER: &str = "gather";
 const CUT_FILES: usize = 100;
 const CUT_BYTES: u64 = 256 << 20;
 
-/// The number of failures that an error names.
 const NAMED_FAILURES: usize = 3;
 
+/// The kind `map`. Jobs with [`Trust::Machine`] may run this machine's commands, and read and write its files: whoever
+/// submits such a job can run anything.
 #[derive(Debug, Clone, Default)]
 pub struct Map {
-    trust: Trust,
-    lambda: Option<aws_sdk_lambda::Client>,
-}
-
-impl Map {
-    /// With nothing that does the work yet: neither commands nor functions.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets what its jobs may do. On a machine they may run its commands, and read and write its files: whoever
-    /// submits such a job can run anything. In a function nothing changes.
-    #[must_use]
-    pub fn trusting(self, trust: Trust) -> Self {
-        Self { trust: trust.only_if(!in_function()), ..self }
-    }
-
-    /// Calls Lambda functions through this client.
-    #[must_use]
-    pub fn with_functions(self, lambda: aws_sdk_lambda::Client) -> Self {
-        Self { lambda: Some(lambda), ..self }
-    }
+    pub lambda: Option<aws_sdk_lambda::Client>,
 }
 
 impl Kind for Map {
@@ -66,9 +46,9 @@ impl Kind for Map {
         "map"
     }
 
-    fn task(&self, parameters: &Value) -> Result<MapTask, Refusal> {
+    fn task(&self, parameters: &Value, trust: Trust) -> Result<MapTask, Refusal> {
         let task = MapTask::parse(parameters)?;
-        if let Some(field) = task.is_local().filter(|_| self.trust == Trust::Open) {
+        if let Some(field) = task.is_local().filter(|_| trust == Trust::Open) {
             let problem = "is accepted only from jobs that are submitted and worked on at the machine itself";
             return Err(Refusal::parameter(field, problem));
         }
@@ -103,7 +83,7 @@ impl Kind for Map {
             }
         };
         estimate.bytes = Some(bytes);
-        if task.split == Split::Size {
+        if task.split == BatchSplit::Size {
             estimate.notes.push(format!("some {} batches", bytes.div_ceil(task.batch_bytes).max(1)));
         }
         if let Executor::Function(name) = &task.executor {
@@ -133,8 +113,7 @@ impl Kind for Map {
                 if index.outputs.is_empty() && !index.failed.is_empty() {
                     return Err(JobError::Failed(all_failed(task, &index.failed)));
                 }
-                let key = planning.job.job_id.object_key("gather.json");
-                planning.objects().put(&key, json_of(&index)?).await?;
+                let key = planning.put_json("gather.json", &index).await?;
                 let of = u64::try_from(index.outputs.len()).ok();
                 let batch = BatchPlan { of, ..BatchPlan::new(json!(GatherInput { index: key })) };
                 Next::Stage(StagePlan {
@@ -153,7 +132,7 @@ impl Kind for Map {
         match work.job().stage().map(|stage| stage.name.clone()).as_deref() {
             Some(SPLIT) => split_files::work(work, &task).await,
             Some(SORT) => sort_files::work(work, &task).await,
-            Some(READ) => read_table::work(work, &task).await,
+            Some(READ) => read_table::work(work, &task).await.or_else(CallError::outcome),
             Some(MAP) => map_batch::work(work, &task, self.lambda.as_ref()).await,
             _ => gather_outputs::work(work, &task).await,
         }
@@ -166,28 +145,22 @@ async fn first(planning: &Planning<'_>, task: &MapTask) -> Result<StagePlan, Job
         MapInput::Table { name, segments, .. } => {
             let table = Table::describe(&planning.site.dynamodb, name).await?;
             let of = segments_of(*segments, table.bytes, table.items);
-            let each = table.items / u64::from(of);
-            let batches = (0..of).map(|number| BatchPlan {
-                weight: each,
-                of: (table.items > 0).then_some(each),
-                ..BatchPlan::new(json!(Segment { number, of }))
-            });
-            StagePlan::new(READ, read_table::described(task, of), batches.collect())
+            let batches =
+                BatchPlan::for_parts(of, table.items, table.items, |number| json!(Segment { number, of }));
+            StagePlan::new(READ, task.split.described_with("segments", of), batches)
         }
         MapInput::Files { at, .. } => {
             let files = planning.objects().files().list(at).await?;
             let found = files.len();
             match &task.split {
-                Split::Feature { attribute, parts } => {
-                    let split =
-                        json!({ "by": "feature", "attribute": attribute, "parts": parts, "files": found });
+                BatchSplit::Feature { .. } => {
                     let batches = files
                         .iter()
                         .map(|file| BatchPlan { weight: file.bytes, ..BatchPlan::new(json!(file)) });
-                    StagePlan::new(SORT, split, batches.collect())
+                    StagePlan::new(SORT, task.split.described_with("files", found), batches.collect())
                 }
                 split => {
-                    let by = if *split == Split::Size { "size" } else { "time" };
+                    let by = if *split == BatchSplit::Size { "size" } else { "time" };
                     StagePlan::new(SPLIT, json!({ "by": by, "files": found }), cut_batches(files))
                 }
             }
@@ -216,15 +189,10 @@ fn cut_batches(files: Vec<FoundFile>) -> Vec<BatchPlan> {
 
 fn map_stage(task: &MapTask, batches: Vec<BatchPlan>) -> StagePlan {
     let split = match &task.split {
-        Split::Size => {
+        BatchSplit::Size => {
             json!({ "by": "size", "batchBytes": task.batch_bytes, "batchItems": task.batch_items })
         }
-        Split::Time { attribute, every } => {
-            json!({ "by": "time", "attribute": attribute, "everySeconds": every.as_secs() })
-        }
-        Split::Feature { attribute, parts } => {
-            json!({ "by": "feature", "attribute": attribute, "parts": parts })
-        }
+        split => split.described(),
     };
     StagePlan {
         width: task.width,
@@ -248,12 +216,9 @@ fn all_failed(task: &MapTask, failed: &[Failed]) -> String {
 }
 
 /// What came out of the batches, and which failed.
-async fn index(planning: &Planning<'_>, stage: u32) -> Result<Index, JobError> {
-    let mut index = Index::default();
-    let key = planning.job.job_id.object_key(&format!("stage-{stage:06}/plan.json"));
-    let plan = planning.objects().get(&key).await?;
-    let tasks: Vec<BatchTask> =
-        serde_json::from_slice(&plan).map_err(|error| JobError::Failed(error.to_string()))?;
+async fn index(planning: &Planning<'_>, stage: u32) -> Result<OutputIndex, JobError> {
+    let mut index = OutputIndex::default();
+    let tasks: Vec<BatchTask> = planning.read_json(&format!("stage-{stage:06}/plan.json")).await?;
     let name = |batch: u32| {
         let task = tasks.iter().find(|task| task.batch == batch)?;
         serde_json::from_value::<BatchInput>(task.input.clone()).ok().map(|input| input.name)
@@ -262,8 +227,7 @@ async fn index(planning: &Planning<'_>, stage: u32) -> Result<Index, JobError> {
         index.records += batch.progress.processed;
         match planning.result(&batch).await? {
             Some(bytes) => {
-                let output: BatchOutput =
-                    serde_json::from_slice(&bytes).map_err(|error| JobError::Failed(error.to_string()))?;
+                let output: BatchOutput = serde_json::from_slice(&bytes)?;
                 index.outputs.push(output);
             }
             None => index.failed.push(Failed {

@@ -15,7 +15,6 @@ struct Checkpoint {
     failed: u32,
 }
 
-/// Works on the batch.
 pub(crate) async fn work(
     work: &mut Work,
     task: &MapTask,

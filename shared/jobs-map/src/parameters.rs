@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use nextbasket_items::expression::Condition;
-use nextbasket_job_engine::{Assign, Rates, Refusal, kind};
+use nextbasket_job_engine::kind::{self, check_range, check_tolerated};
+use nextbasket_job_engine::{Assign, Rates, Refusal};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::records::Format;
+use crate::records::RecordFormat;
 use nextbasket_objects::Location;
 
 /// Bytes of a batch if the job does not say.
@@ -24,7 +25,6 @@ const MAX_RETRIES: u32 = 7;
 const PARTS: u32 = 64;
 const WIDTH: u32 = 8;
 
-/// What is done with a batch's records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Executor {
     /// A command of this machine, in a folder.
@@ -33,10 +33,9 @@ pub(crate) enum Executor {
     Function(String),
 }
 
-/// Where the records are.
 #[derive(Debug, Clone)]
 pub(crate) enum MapInput {
-    Files { at: Location, format: Format },
+    Files { at: Location, format: RecordFormat },
     Table { name: String, filter: Option<Box<Condition>>, segments: Option<u32>, form: ItemForm },
 }
 
@@ -51,15 +50,37 @@ pub enum ItemForm {
     Plain,
 }
 
-/// How the records are split into batches.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Split {
+pub(crate) enum BatchSplit {
     /// So many bytes or records at a time.
     Size,
     /// Files by the day of their last change, items by the period of an attribute.
     Time { attribute: Option<String>, every: Duration },
     /// By the hash of a column or attribute: records with the same value are in the same batch.
     Feature { attribute: String, parts: u32 },
+}
+
+impl BatchSplit {
+    /// For the plan: the split in words.
+    pub(crate) fn described(&self) -> Value {
+        match self {
+            Self::Size => json!({ "by": "size" }),
+            Self::Time { attribute, every } => {
+                json!({ "by": "time", "attribute": attribute, "everySeconds": every.as_secs() })
+            }
+            Self::Feature { attribute, parts } => {
+                json!({ "by": "feature", "attribute": attribute, "parts": parts })
+            }
+        }
+    }
+
+    pub(crate) fn described_with(&self, name: &str, number: impl Into<Value>) -> Value {
+        let mut split = self.described();
+        if let Value::Object(fields) = &mut split {
+            fields.insert(name.to_owned(), number.into());
+        }
+        split
+    }
 }
 
 /// What stands between the results of batches.
@@ -77,7 +98,7 @@ pub enum OutputFormat {
 #[derive(Debug, Clone)]
 pub struct MapTask {
     pub(crate) input: MapInput,
-    pub(crate) split: Split,
+    pub(crate) split: BatchSplit,
     pub(crate) batch_bytes: u64,
     pub(crate) batch_items: Option<u64>,
     pub(crate) executor: Executor,
@@ -93,7 +114,7 @@ pub struct MapTask {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Parameters {
+struct MapParameters {
     input: InputParameters,
     #[serde(default)]
     split: SplitParameters,
@@ -152,29 +173,23 @@ enum By {
 }
 
 impl MapTask {
-    /// Reads and checks the parameters.
     pub(crate) fn parse(parameters: &Value) -> Result<Self, Refusal> {
         if !parameters.is_object() {
             return Err(Refusal::parameter(".", "must be an object"));
         }
-        let given: Parameters = kind::parameters(parameters)?;
+        let given: MapParameters = kind::parameters(parameters)?;
         let executor = executor(given.command, given.folder, given.function)?;
         let input = input(given.input)?;
         let split = split(given.split, &input)?;
         let most = if matches!(executor, Executor::Function(_)) { CALL_BYTES } else { 1 << 40 };
         let batch_bytes = given.batch_bytes.unwrap_or_else(|| BATCH_BYTES.min(most));
-        within("batchBytes", batch_bytes, 1, most)?;
-        within("batchItems", given.batch_items.unwrap_or(1), 1, u64::from(u32::MAX))?;
-        let width = given.width.unwrap_or(WIDTH);
-        within("width", u64::from(width), 1, 10_000)?;
-        let retries = given.retries.unwrap_or(RETRIES);
-        within("retries", u64::from(retries), 0, u64::from(MAX_RETRIES))?;
-        let timeout = given.timeout.unwrap_or(TIMEOUT);
-        within("timeout", timeout, 1, 7 * 24 * 60 * 60)?;
+        check_range("batchBytes", Some(batch_bytes), 1, most)?;
+        check_range("batchItems", given.batch_items, 1, u64::from(u32::MAX))?;
+        check_range("width", given.width, 1, 10_000)?;
+        check_range("retries", given.retries, 0, u64::from(MAX_RETRIES))?;
+        check_range("timeout", given.timeout, 1, 7 * 24 * 60 * 60)?;
         let tolerated = given.tolerated.unwrap_or(100.0);
-        if !(0.0..=100.0).contains(&tolerated) {
-            return Err(Refusal::parameter("tolerated", "must be from 0 to 100 percent"));
-        }
+        check_tolerated(tolerated)?;
         if given.read_units.is_some_and(|rate| !(rate > 0.0 && rate.is_finite())) {
             return Err(Refusal::parameter("readUnits", "must be more than 0"));
         }
@@ -195,12 +210,12 @@ impl MapTask {
             executor,
             output: given.output,
             output_format: given.output_format.unwrap_or(default_format),
-            width,
+            width: given.width.unwrap_or(WIDTH),
             assign: given.assign,
             rates: Rates { read: given.read_units, write: None },
-            retries,
+            retries: given.retries.unwrap_or(RETRIES),
             tolerated,
-            timeout: Duration::from_secs(timeout),
+            timeout: Duration::from_secs(given.timeout.unwrap_or(TIMEOUT)),
         })
     }
 
@@ -216,19 +231,12 @@ impl MapTask {
     }
 
     /// How the records come to whoever does the work.
-    pub(crate) fn format(&self) -> Format {
+    pub(crate) fn format(&self) -> RecordFormat {
         match &self.input {
             MapInput::Files { format, .. } => *format,
-            MapInput::Table { .. } => Format::Jsonl,
+            MapInput::Table { .. } => RecordFormat::Jsonl,
         }
     }
-}
-
-fn within(field: &str, value: u64, least: u64, most: u64) -> Result<(), Refusal> {
-    if (least..=most).contains(&value) {
-        return Ok(());
-    }
-    Err(Refusal::parameter(field, format!("must be from {least} to {most}")))
 }
 
 /// Whoever works on the job may be in another folder than who submitted it.
@@ -298,12 +306,12 @@ fn input(given: InputParameters) -> Result<MapInput, Refusal> {
                             "must be one ASCII character other than a quote or a line end",
                         )
                     })?;
-                    Format::Csv { delimiter, header: given.header.unwrap_or(true) }
+                    RecordFormat::Csv { delimiter, header: given.header.unwrap_or(true) }
                 }
                 Some(FormatName::Jsonl) => {
                     only("delimiter", given.delimiter.is_some(), "CSV")?;
                     only("header", given.header.is_some(), "CSV")?;
-                    Format::Jsonl
+                    RecordFormat::Jsonl
                 }
                 None => return Err(Refusal::parameter("input.format", "must be csv or jsonl")),
             };
@@ -313,7 +321,7 @@ fn input(given: InputParameters) -> Result<MapInput, Refusal> {
             only("format", given.format.is_some(), "files")?;
             only("delimiter", given.delimiter.is_some(), "files")?;
             only("header", given.header.is_some(), "files")?;
-            within("input.segments", u64::from(given.segments.unwrap_or(1)), 1, 1_000_000)?;
+            check_range("input.segments", given.segments, 1, 1_000_000)?;
             let filter = given.r#where.as_deref().map(Condition::parse).transpose();
             let filter = filter.map_err(|error| Refusal::parameter("input.where", error.to_string()))?;
             Ok(MapInput::Table {
@@ -330,7 +338,7 @@ fn input(given: InputParameters) -> Result<MapInput, Refusal> {
     }
 }
 
-fn split(given: SplitParameters, input: &MapInput) -> Result<Split, Refusal> {
+fn split(given: SplitParameters, input: &MapInput) -> Result<BatchSplit, Refusal> {
     let wrong = |field: &str, problem: &str| Err(Refusal::parameter(&format!("split.{field}"), problem));
     if given.by != By::Feature && given.parts.is_some() {
         return wrong("parts", "is accepted for a split by feature only");
@@ -341,7 +349,7 @@ fn split(given: SplitParameters, input: &MapInput) -> Result<Split, Refusal> {
     let table = matches!(input, MapInput::Table { .. });
     match given.by {
         By::Size if given.attribute.is_some() => wrong("attribute", "is not accepted for a split by size"),
-        By::Size => Ok(Split::Size),
+        By::Size => Ok(BatchSplit::Size),
         By::Time if table && given.attribute.is_none() => {
             wrong("attribute", "must name the attribute that holds the time")
         }
@@ -351,18 +359,18 @@ fn split(given: SplitParameters, input: &MapInput) -> Result<Split, Refusal> {
         By::Time => {
             let every = given.every.as_deref().unwrap_or("1d");
             match period(every) {
-                Some(every) => Ok(Split::Time { attribute: given.attribute, every }),
+                Some(every) => Ok(BatchSplit::Time { attribute: given.attribute, every }),
                 None => wrong("every", "must be a number and m, h, d or w, such as 7d"),
             }
         }
         By::Feature => {
-            if let MapInput::Files { format: Format::Csv { header: false, .. }, .. } = input {
+            if let MapInput::Files { format: RecordFormat::Csv { header: false, .. }, .. } = input {
                 return wrong("by", "must not be feature for files without a header");
             }
+            check_range("split.parts", given.parts, 1, 10_000)?;
             let parts = given.parts.unwrap_or(PARTS);
-            within("split.parts", u64::from(parts), 1, 10_000)?;
             match given.attribute {
-                Some(attribute) => Ok(Split::Feature { attribute, parts }),
+                Some(attribute) => Ok(BatchSplit::Feature { attribute, parts }),
                 None => wrong("attribute", "must name the column or attribute"),
             }
         }

@@ -23,7 +23,6 @@ impl ProcessGroup {
         Ok(Self { child, id })
     }
 
-    /// The command has ended by itself.
     pub(crate) fn ended(mut self) {
         self.id = None;
     }

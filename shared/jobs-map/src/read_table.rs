@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::item_lines;
-use crate::parameters::{MapInput, MapTask, Split};
+use crate::parameters::{BatchSplit, MapInput, MapTask};
 use crate::record_bins::{BinObject, HELD, RecordBins};
 
 /// What a batch of `read` or of `sort` leaves.
@@ -30,15 +30,7 @@ struct Checkpoint {
     bin_objects: Vec<BinObject>,
 }
 
-/// Reads the batch's segment.
-pub(crate) async fn work(work: &mut Work, task: &MapTask) -> Result<Outcome, WorkError> {
-    match read(work, task).await {
-        Ok(sorted) => Outcome::done(&sorted),
-        Err(error) => error.outcome(),
-    }
-}
-
-async fn read(work: &mut Work, task: &MapTask) -> Result<Sorted, CallError> {
+pub(crate) async fn work(work: &mut Work, task: &MapTask) -> Result<Outcome, CallError> {
     let MapInput::Table { name, filter, form, .. } = &task.input else {
         return Err(WorkError::Failed("the job has no table".to_owned()).into());
     };
@@ -68,26 +60,30 @@ async fn read(work: &mut Work, task: &MapTask) -> Result<Sorted, CallError> {
             work.progress.matched += 1;
             let line = item_lines::line(&item, *form);
             let bin = match &task.split {
-                Split::Size => Some(page_bin(&bins, &mut pages, task)),
-                Split::Time { attribute, every } => {
+                BatchSplit::Size => Some(page_bin(&bins, &mut pages, task)),
+                BatchSplit::Time { attribute, every } => {
                     let every = i64::try_from(every.as_millis()).unwrap_or(i64::MAX);
                     item_lines::period_of(&item, attribute.as_deref().unwrap_or_default(), every)
                 }
-                Split::Feature { attribute, parts } => Some(item_lines::part_of(&item, attribute, *parts)),
+                BatchSplit::Feature { attribute, parts } => {
+                    Some(item_lines::part_of(&item, attribute, *parts))
+                }
             };
             bins.add(bin, line.as_bytes());
         }
         // By size nothing is held longer than a page; otherwise bins would be cut into slivers.
-        if next.is_none() || task.split == Split::Size || bins.bytes() >= HELD {
+        if next.is_none() || task.split == BatchSplit::Size || bins.bytes() >= HELD {
             bin_objects.extend(bins.write(work, bin_objects.len()).await?);
-            let Some(next) = &next else { return Ok(Sorted { header: None, bin_objects }) };
+            let Some(next) = &next else {
+                return Ok(Outcome::done(&Sorted { header: None, bin_objects })?);
+            };
             let checkpoint = Checkpoint { after: key::to_json(next), bin_objects };
             if work.save(&checkpoint).await? == Go::Stop {
-                return Err(CallError::Stopped);
+                return Ok(Outcome::Stopped);
             }
             bin_objects = checkpoint.bin_objects;
         } else if work.must_stop() {
-            return Err(CallError::Stopped);
+            return Ok(Outcome::Stopped);
         }
         after = next;
     }
@@ -101,17 +97,4 @@ fn page_bin(bins: &RecordBins, pages: &mut i64, task: &MapTask) -> i64 {
         *pages += 1;
     }
     *pages
-}
-
-/// For the plan: a table's split in words.
-pub(crate) fn described(task: &MapTask, segments: u32) -> Value {
-    match &task.split {
-        Split::Size => serde_json::json!({ "by": "size", "segments": segments }),
-        Split::Time { attribute, every } => {
-            serde_json::json!({ "by": "time", "attribute": attribute, "everySeconds": every.as_secs(), "segments": segments })
-        }
-        Split::Feature { attribute, parts } => {
-            serde_json::json!({ "by": "feature", "attribute": attribute, "parts": parts, "segments": segments })
-        }
-    }
 }

@@ -19,7 +19,6 @@ pub(crate) struct BinSection {
     pub items: u64,
 }
 
-/// An object of sections.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BinObject {
     pub key: String,
@@ -45,12 +44,10 @@ impl RecordBins {
         self.bytes += record.len();
     }
 
-    /// The bytes and items of a bin.
     pub(crate) fn size(&self, bin: Option<i64>) -> (usize, u64) {
         self.bins.get(&bin).map_or((0, 0), |(bytes, items)| (bytes.len(), *items))
     }
 
-    /// How much is held.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -67,8 +64,7 @@ impl RecordBins {
         if sections.is_empty() {
             return Ok(None);
         }
-        let key = work.own_object(&format!("{BINS}{number:06}"));
-        work.site().objects.put(&key, content).await?;
+        let key = work.put_own(&format!("{BINS}{number:06}"), content).await?;
         Ok(Some(BinObject { key, sections }))
     }
 }

@@ -2,13 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How a file's records are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Format {
-    /// Records of CSV.
+pub enum RecordFormat {
     Csv {
-        /// What stands between fields.
         delimiter: u8,
         /// Whether the first record names the columns.
         header: bool,
@@ -17,15 +14,12 @@ pub enum Format {
     Jsonl,
 }
 
-impl Format {
+impl RecordFormat {
     /// Whether files begin with a record that every batch is given.
-    #[must_use]
     pub fn has_header(self) -> bool {
         matches!(self, Self::Csv { header: true, .. })
     }
 
-    /// Its name in parameters.
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Csv { .. } => "csv",
@@ -55,11 +49,10 @@ struct Csv {
 
 impl Splitter {
     /// At the beginning of a record.
-    #[must_use]
-    pub fn new(format: Format) -> Self {
+    pub fn new(format: RecordFormat) -> Self {
         Self(match format {
-            Format::Jsonl => State::Lines { open: false },
-            Format::Csv { delimiter, .. } => State::Csv(Box::new(Csv {
+            RecordFormat::Jsonl => State::Lines { open: false },
+            RecordFormat::Csv { delimiter, .. } => State::Csv(Box::new(Csv {
                 reader: csv_reader(delimiter),
                 after_return: false,
                 fields: [0; 4096],
@@ -84,7 +77,6 @@ impl Splitter {
     }
 
     /// At the end of the input: whether a record ends there that [`end`](Self::end) has not reported.
-    #[must_use]
     pub fn finish(self) -> bool {
         match self.0 {
             State::Lines { open } => open,
@@ -135,8 +127,6 @@ impl Csv {
     }
 }
 
-/// The fields of a CSV record.
-#[must_use]
 pub fn fields(record: &[u8], delimiter: u8) -> Vec<Vec<u8>> {
     let mut reader = csv_reader(delimiter);
     let (mut fields, mut field, mut buffer) = (Vec::new(), Vec::new(), [0; 4096]);
@@ -159,8 +149,6 @@ pub fn fields(record: &[u8], delimiter: u8) -> Vec<Vec<u8>> {
     }
 }
 
-/// A record without its line end.
-#[must_use]
 pub fn trimmed(record: &[u8]) -> &[u8] {
     let record = record.strip_suffix(b"\n").unwrap_or(record);
     record.strip_suffix(b"\r").unwrap_or(record)
@@ -171,10 +159,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const CSV: Format = Format::Csv { delimiter: b',', header: false };
+    const CSV: RecordFormat = RecordFormat::Csv { delimiter: b',', header: false };
 
     /// The records of the content, fed in pieces of these sizes.
-    fn split(format: Format, content: &[u8], sizes: &[usize]) -> Vec<Vec<u8>> {
+    fn split(format: RecordFormat, content: &[u8], sizes: &[usize]) -> Vec<Vec<u8>> {
         let mut splitter = Splitter::new(format);
         let (mut records, mut record) = (Vec::new(), Vec::new());
         let (mut rest, mut sizes) = (content, sizes.iter().cycle());
@@ -215,7 +203,10 @@ mod tests {
     #[test]
     fn lines_end_at_line_ends_alone() {
         for size in 1..9 {
-            assert_eq!(split(Format::Jsonl, b"{}\n\n\"\n[]", &[size]), [&b"{}\n"[..], b"\n", b"\"\n", b"[]"]);
+            assert_eq!(
+                split(RecordFormat::Jsonl, b"{}\n\n\"\n[]", &[size]),
+                [&b"{}\n"[..], b"\n", b"\"\n", b"[]"]
+            );
         }
     }
 

@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 
 use crate::batch_input::{BatchInput, ColumnHeader, FileRange, RecordSource, RecordStream};
 use crate::item_lines::part;
-use crate::parameters::{MapInput, MapTask, Split};
+use crate::parameters::{BatchSplit, MapInput, MapTask};
 use crate::read_table::Sorted;
 use crate::record_bins::{BinObject, HELD, RecordBins};
-use crate::records::{Format, Splitter, fields, trimmed};
+use crate::records::{RecordFormat, Splitter, fields, trimmed};
 use crate::split_files;
 use nextbasket_objects::FoundFile;
 
@@ -33,8 +33,10 @@ enum Feature {
 }
 
 impl Feature {
-    fn of(attribute: &str, format: Format, header: &[u8], file: &FoundFile) -> Result<Self, WorkError> {
-        let Format::Csv { delimiter, .. } = format else { return Ok(Self::Attribute(attribute.to_owned())) };
+    fn of(attribute: &str, format: RecordFormat, header: &[u8], file: &FoundFile) -> Result<Self, WorkError> {
+        let RecordFormat::Csv { delimiter, .. } = format else {
+            return Ok(Self::Attribute(attribute.to_owned()));
+        };
         let names = fields(header, delimiter);
         let found = names
             .iter()
@@ -66,9 +68,9 @@ impl Feature {
     }
 }
 
-/// Sorts the batch's file.
 pub(crate) async fn work(work: &mut Work, task: &MapTask) -> Result<Outcome, WorkError> {
-    let (MapInput::Files { format, .. }, Split::Feature { attribute, parts }) = (&task.input, &task.split)
+    let (MapInput::Files { format, .. }, BatchSplit::Feature { attribute, parts }) =
+        (&task.input, &task.split)
     else {
         return Err(WorkError::Failed("the job has no files, or no feature".to_owned()));
     };
@@ -81,11 +83,7 @@ pub(crate) async fn work(work: &mut Work, task: &MapTask) -> Result<Outcome, Wor
         at = Checkpoint::default();
     }
     work.progress = Progress { processed: at.processed, matched: at.processed, ..Progress::default() };
-    let header = match (format.has_header(), cut.gzip) {
-        (true, true) => ColumnHeader::Inside,
-        (true, false) => ColumnHeader::Prefix(cut.header),
-        (false, _) => ColumnHeader::None,
-    };
+    let header = ColumnHeader::of(*format, cut.gzip, cut.header);
     let from = at.at.max(cut.header);
     let range = FileRange { file: file.clone(), from, to: file.bytes, gzip: cut.gzip };
     let input = BatchInput { name: file.at.to_string(), header, source: RecordSource::Ranges(vec![range]) };

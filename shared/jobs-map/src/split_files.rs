@@ -6,7 +6,7 @@ use nextbasket_job_engine::{Outcome, Work, WorkError};
 use serde::{Deserialize, Serialize};
 
 use crate::parameters::{MapInput, MapTask};
-use crate::records::{Format, Splitter, trimmed};
+use crate::records::{RecordFormat, Splitter, trimmed};
 use nextbasket_objects::{Files, FoundFile};
 
 /// How much is read between two checkpoints.
@@ -17,7 +17,6 @@ pub(crate) const HEADER: u64 = 1 << 20;
 /// Where a batch begins and ends, and how many records it has, if that is known.
 pub(crate) type Range = (u64, u64, Option<u64>);
 
-/// A file that is cut.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CutFile {
     pub file: FoundFile,
@@ -43,7 +42,6 @@ struct Checkpoint {
     open: Option<CutFile>,
 }
 
-/// Cuts the batch's files, one after the other.
 pub(crate) async fn work(work: &mut Work, task: &MapTask) -> Result<Outcome, WorkError> {
     let MapInput::Files { format, .. } = &task.input else {
         return Err(WorkError::Failed("the job has no files".to_owned()));
@@ -73,7 +71,11 @@ pub(crate) async fn work(work: &mut Work, task: &MapTask) -> Result<Outcome, Wor
 }
 
 /// Looks at the file's beginning.
-pub(crate) async fn begin(files: &Files, file: &FoundFile, format: Format) -> Result<CutFile, WorkError> {
+pub(crate) async fn begin(
+    files: &Files,
+    file: &FoundFile,
+    format: RecordFormat,
+) -> Result<CutFile, WorkError> {
     let magic = files.read(file, 0..2).await?;
     let gzip = magic == [0x1f, 0x8b];
     let mut cut = CutFile { file: file.clone(), gzip, header: 0, columns: String::new(), ranges: Vec::new() };
@@ -88,7 +90,11 @@ pub(crate) async fn begin(files: &Files, file: &FoundFile, format: Format) -> Re
 }
 
 /// The record with the columns' names.
-pub(crate) async fn header(files: &Files, file: &FoundFile, format: Format) -> Result<Vec<u8>, WorkError> {
+pub(crate) async fn header(
+    files: &Files,
+    file: &FoundFile,
+    format: RecordFormat,
+) -> Result<Vec<u8>, WorkError> {
     let mut splitter = Splitter::new(format);
     let mut pieces = files.open(file, 0..HEADER).await?;
     let mut header = Vec::new();
@@ -108,13 +114,18 @@ pub(crate) async fn header(files: &Files, file: &FoundFile, format: Format) -> R
 }
 
 /// Cuts the next stretch of the file; `true` at its end.
-async fn step(files: &Files, cut: &mut CutFile, task: &MapTask, format: Format) -> Result<bool, WorkError> {
+async fn step(
+    files: &Files,
+    cut: &mut CutFile,
+    task: &MapTask,
+    format: RecordFormat,
+) -> Result<bool, WorkError> {
     let end = cut.file.bytes;
     let start = cut.ranges.last().map_or(cut.header, |(_, to, _)| *to);
     if cut.gzip || start >= end {
         return Ok(true);
     }
-    if matches!(format, Format::Jsonl) && task.batch_items.is_none() {
+    if matches!(format, RecordFormat::Jsonl) && task.batch_items.is_none() {
         let to = line_end(files, &cut.file, start + task.batch_bytes - 1).await?;
         cut.ranges.push((start, to, None));
         return Ok(to >= end);

@@ -312,7 +312,7 @@ async fn commands_and_files_of_this_machine_are_not_for_whoever_submits_from_els
     let world = World::start().await;
     let input = world.file("in.jsonl", numbers(0..3));
     let parameters = lines_of(&input, &world.path("out"), &json!(["cat"]));
-    let elsewhere = Engine::new(world.engine().site().clone(), Kinds::default().with(Map::new()));
+    let elsewhere = Engine::new(world.engine().site().clone(), Kinds::default().with(Map::default()));
     let refused = elsewhere.submit(None, "map", parameters.clone()).await.unwrap_err();
     assert!(
         matches!(&refused, JobError::Refused(refusal) if refusal.field == "parameters.command"),

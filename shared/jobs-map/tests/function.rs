@@ -59,7 +59,7 @@ async fn lambda(world: &World) -> Lambda {
     let address = machine.lambda(functions).await.unwrap();
     let config =
         machine.sdk_config().clone().into_builder().endpoint_url(format!("http://{address}")).build();
-    let map = Map::new().with_functions(aws_sdk_lambda::Client::new(&config));
+    let map = Map { lambda: Some(aws_sdk_lambda::Client::new(&config)) };
     Lambda { calls, engine: world.engine_with(map), _machine: machine }
 }
 

@@ -9,10 +9,8 @@ use nextbasket_tables::Damaged;
 use nextbasket_tables::history::{HistoryTable, Refreshed};
 use nextbasket_tables::purchases::PurchasesTable;
 
-/// How many histories are looked at at a time.
 const AT_A_TIME: usize = 16;
 
-/// What is done with a history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HistoryAction {
     /// It is written anew from the purchases if it differs from them.

@@ -8,15 +8,18 @@
 //! Stage `sweep` looks at the histories: of a user whose purchases are all gone, the history goes, too. A history that
 //! is as it should be is read and not written.
 
+use std::ops::Add;
+
 use nextbasket_domain::UserId;
 use nextbasket_job_engine::calls::{CallError, Consumes};
 use nextbasket_job_engine::work::Go;
 use nextbasket_job_engine::{
-    BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Work, WorkError,
+    BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Trust, Work,
+    WorkError,
 };
 use nextbasket_tables::Tables;
 use nextbasket_tables::damaged::check;
-use nextbasket_tables::segment::{Place, Segment};
+use nextbasket_tables::segment::{Segment, SegmentPosition, TableSize};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -27,10 +30,9 @@ use crate::{histories, refuse, segments, unnamed, unplanned};
 const REFRESH: &str = "refresh";
 const SWEEP: &str = "sweep";
 
+/// The kind `rebuild-history`, over these tables: purchases and histories.
 #[derive(Debug, Clone)]
-pub struct RebuildHistory {
-    tables: Tables,
-}
+pub struct RebuildHistory(pub Tables);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,7 +52,7 @@ enum Input {
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Checkpoint {
-    after: Place,
+    after: SegmentPosition,
     /// The last user of the page, who may be the first of the next one, too.
     last: Option<UserId>,
     #[serde(default)]
@@ -58,7 +60,7 @@ struct Checkpoint {
 }
 
 /// A batch's result: the number of items that it has read.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, derive_more::Add, Serialize, Deserialize)]
 struct ScanCounts {
     /// The number of readable purchases, or histories.
     readable: u64,
@@ -66,38 +68,17 @@ struct ScanCounts {
     damaged: u64,
 }
 
-impl ScanCounts {
-    fn merge(left: &[u8], right: &[u8]) -> Result<Vec<u8>, String> {
-        let sum = |left: Self, right: Self| Self {
-            readable: left.readable + right.readable,
-            damaged: left.damaged + right.damaged,
-        };
-        let both = Self::read(left).and_then(|left| Ok(sum(left, Self::read(right)?)));
-        both.and_then(|sum| serde_json::to_vec(&sum).map_err(|error| error.to_string()))
-    }
-
-    fn read(bytes: &[u8]) -> Result<Self, String> {
-        serde_json::from_slice(bytes).map_err(|error| error.to_string())
-    }
-}
-
 impl RebuildHistory {
-    /// Over these tables: purchases and histories.
-    #[must_use]
-    pub fn new(tables: Tables) -> Self {
-        Self { tables }
-    }
-
-    async fn refresh(&self, work: &mut Work) -> Result<ScanCounts, CallError> {
-        let history = self.tables.history().map_err(unnamed)?;
-        let purchases = self.tables.purchases().map_err(unnamed)?;
+    async fn refresh(&self, work: &mut Work) -> Result<Outcome, CallError> {
+        let history = self.0.history().map_err(unnamed)?;
+        let purchases = self.0.purchases().map_err(unnamed)?;
         let input: Input = work.input()?;
         let (what, segment) = match input {
             Input::User(user) => {
                 let damaged =
                     histories::update(work, HistoryAction::Refresh, &history, &purchases, &[user]).await?;
                 refuse(work, &damaged);
-                return Ok(ScanCounts::default());
+                return Ok(Outcome::done(&ScanCounts::default())?);
             }
             Input::Purchases(segment) => (HistoryAction::Refresh, segment),
             Input::Histories(segment) => (HistoryAction::Sweep, segment),
@@ -133,11 +114,11 @@ impl RebuildHistory {
             }
             counts.damaged += u64::try_from(damaged.len()).unwrap_or(u64::MAX);
             refuse(work, &damaged);
-            let Some(end) = page.end else { return Ok(counts) };
+            let Some(end) = page.end else { return Ok(Outcome::done(&counts)?) };
             last = users.pop().or(last);
             let checkpoint = Checkpoint { after: end, last, counts };
             if work.save(&checkpoint).await? == Go::Stop {
-                return Err(CallError::Stopped);
+                return Ok(Outcome::Stopped);
             }
             (after, last) = (Some(checkpoint.after), checkpoint.last);
         }
@@ -151,7 +132,7 @@ impl Kind for RebuildHistory {
         "rebuild-history"
     }
 
-    fn task(&self, parameters: &Value) -> Result<Self::Task, Refusal> {
+    fn task(&self, parameters: &Value, _: Trust) -> Result<Self::Task, Refusal> {
         parse(parameters)
     }
 
@@ -160,8 +141,8 @@ impl Kind for RebuildHistory {
             let notes = vec!["One user: a history and at most 100 purchases are read.".to_owned()];
             return Ok(Estimate { items: Some(1), notes, ..Estimate::default() });
         }
-        let purchases = self.tables.purchases().map_err(unplanned)?.size().await?;
-        let history = self.tables.history().map_err(unplanned)?.size().await?;
+        let purchases = self.0.purchases().map_err(unplanned)?.size().await?;
+        let history = self.0.history().map_err(unplanned)?.size().await?;
         Ok(estimate(purchases, history).at(settings.rates()))
     }
 
@@ -177,13 +158,13 @@ impl Kind for RebuildHistory {
                 settings.apply(StagePlan::new(REFRESH, json!({ "by": "feature", "users": 1 }), batches))
             }
             (None, None) => {
-                let size = self.tables.purchases().map_err(unplanned)?.size().await?;
-                stage(REFRESH, "purchases", size, settings, Input::Purchases)?
+                let size = self.0.purchases().map_err(unplanned)?.size().await?;
+                stage(REFRESH, "purchases", size, settings, Input::Purchases)
             }
             (Some(REFRESH), None) => {
                 enough_is_readable(planning, "purchases").await?;
-                let size = self.tables.history().map_err(unplanned)?.size().await?;
-                stage(SWEEP, "history", size, settings, Input::Histories)?
+                let size = self.0.history().map_err(unplanned)?.size().await?;
+                stage(SWEEP, "history", size, settings, Input::Histories)
             }
             (Some(SWEEP), None) => {
                 enough_is_readable(planning, "histories").await?;
@@ -195,19 +176,14 @@ impl Kind for RebuildHistory {
     }
 
     async fn work(&self, work: &mut Work, _: Self::Task) -> Result<Outcome, WorkError> {
-        match self.refresh(work).await {
-            Ok(counts) => Outcome::done(&counts),
-            Err(error) => error.outcome(),
-        }
+        self.refresh(work).await.or_else(CallError::outcome)
     }
 }
 
 /// Fails the job if too many of the stage's items are damaged.
 async fn enough_is_readable(planning: &Planning<'_>, what: &'static str) -> Result<(), JobError> {
     let Some(stage) = planning.job.stage() else { return Ok(()) };
-    let merged = planning.merged(stage.number, |left, right| ScanCounts::merge(&left, &right)).await?;
-    let Some(merged) = merged.filter(|merged| !merged.is_empty()) else { return Ok(()) };
-    let counts = ScanCounts::read(&merged).map_err(JobError::Failed)?;
+    let counts: ScanCounts = planning.sum(stage.number, Add::add).await?.unwrap_or_default();
     check(what, counts.damaged, counts.readable).map_err(|error| JobError::Failed(error.to_string()))
 }
 
@@ -215,19 +191,14 @@ async fn enough_is_readable(planning: &Planning<'_>, what: &'static str) -> Resu
 fn stage(
     name: &str,
     table: &str,
-    size: nextbasket_tables::segment::Size,
+    size: TableSize,
     settings: &RunSettings,
     input: impl Fn(Segment) -> Input,
-) -> Result<StagePlan, JobError> {
-    let mut plan = segments::stage(name, table, size, settings);
-    for batch in &mut plan.batches {
-        let segment: Segment = serde_json::from_value(batch.input.take())
-            .map_err(|error| JobError::Failed(error.to_string()))?;
-        batch.input = json!(input(segment));
-        // A segment's items are purchases, and what is counted are users.
-        batch.of = None;
-    }
-    Ok(plan)
+) -> StagePlan {
+    let mut plan = segments::stage(name, table, size, settings, |segment| json!(input(segment)));
+    // A segment's items are purchases, and what is counted are users.
+    plan.batches.iter_mut().for_each(|batch| batch.of = None);
+    plan
 }
 
 fn result(planning: &Planning<'_>) -> Value {
@@ -246,10 +217,7 @@ fn result(planning: &Planning<'_>) -> Value {
 
 /// Every purchase is scanned once, and read once more, strongly consistent, with its user's.
 #[allow(clippy::cast_precision_loss, reason = "an estimate")]
-fn estimate(
-    purchases: nextbasket_tables::segment::Size,
-    history: nextbasket_tables::segment::Size,
-) -> Estimate {
+fn estimate(purchases: TableSize, history: TableSize) -> Estimate {
     const UNIT_BYTES: f64 = 4096.0;
     let units = |bytes: u64| bytes as f64 / UNIT_BYTES;
     let scans = (units(purchases.bytes) + units(history.bytes)) / 2.0;

@@ -1,6 +1,7 @@
 //! Parameters that all kinds of this crate share: how a job runs.
 
-use nextbasket_job_engine::{Aggregate, Assign, Rates, Refusal, StagePlan, kind};
+use nextbasket_job_engine::kind::{self, check_range};
+use nextbasket_job_engine::{Aggregate, Assign, Rates, Refusal, StagePlan};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -9,13 +10,10 @@ use serde_json::Value;
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct RunSettings {
-    /// Into how many segments tables are cut.
     pub segments: Option<u32>,
     /// How many batches are worked on at a time: 1 to 10,000.
     pub width: Option<u32>,
-    /// The order in which batches go out.
     pub assign: Option<Assign>,
-    /// How results are merged.
     pub aggregate: Option<Aggregate>,
     /// Read units per second of all workers together.
     pub read_units: Option<f64>,
@@ -23,7 +21,6 @@ pub struct RunSettings {
     pub write_units: Option<f64>,
 }
 
-/// Their names in parameters.
 const FIELDS: [&str; 6] = ["segments", "width", "assign", "aggregate", "readUnits", "writeUnits"];
 
 /// A kind's own parameters, and how the job runs.
@@ -50,10 +47,9 @@ impl RunSettings {
 
     /// Refuses what no job can run with.
     fn check(&self) -> Result<(), Refusal> {
-        crate::segments::check(self.segments)?;
-        if self.width.is_some_and(|width| !(1..=10_000).contains(&width)) {
-            return Err(Refusal::parameter("width", "must be from 1 to 10000"));
-        }
+        // More segments than DynamoDB knows.
+        check_range("segments", self.segments, 1, 1_000_000)?;
+        check_range("width", self.width, 1, 10_000)?;
         for (field, rate) in [("readUnits", self.read_units), ("writeUnits", self.write_units)] {
             if rate.is_some_and(|rate| !(rate > 0.0 && rate.is_finite())) {
                 return Err(Refusal::parameter(field, "must be more than 0"));
@@ -66,7 +62,6 @@ impl RunSettings {
         Rates { read: self.read_units, write: self.write_units }
     }
 
-    /// The stage as these settings want it.
     pub(crate) fn apply(&self, plan: StagePlan) -> StagePlan {
         StagePlan {
             width: self.width(),

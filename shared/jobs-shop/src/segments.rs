@@ -1,8 +1,8 @@
 //! Into how many segments a table is cut.
 
-use nextbasket_job_engine::{Assign, BatchPlan, Refusal, StagePlan};
-use nextbasket_tables::segment::{Segment, Size};
-use serde_json::json;
+use nextbasket_job_engine::{Assign, BatchPlan, StagePlan};
+use nextbasket_tables::segment::{Segment, TableSize};
+use serde_json::{Value, json};
 
 use crate::run_settings::RunSettings;
 
@@ -13,32 +13,21 @@ const FEWEST: u32 = 8;
 const MOST: u32 = 1_000;
 
 /// As many segments as were asked for, or one for 64 MB of the table: 8 to 1,000.
-pub(crate) fn segments(asked: Option<u32>, size: Size) -> u32 {
+pub(crate) fn segments(asked: Option<u32>, size: TableSize) -> u32 {
     let by_size = u32::try_from(size.bytes / SEGMENT_BYTES).unwrap_or(MOST);
     asked.unwrap_or_else(|| by_size.clamp(FEWEST, MOST))
 }
 
-/// Refuses a number of segments that DynamoDB does not know.
-pub(crate) fn check(asked: Option<u32>) -> Result<(), Refusal> {
-    match asked {
-        Some(segments) if !(1..=1_000_000).contains(&segments) => {
-            Err(Refusal::parameter("segments", "must be from 1 to 1000000"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// A stage with a batch for each segment of the table.
-pub(crate) fn stage(name: &str, table: &str, size: Size, settings: &RunSettings) -> StagePlan {
+/// A stage with a batch for each segment of the table; `input` gives a segment's input.
+pub(crate) fn stage(
+    name: &str,
+    table: &str,
+    size: TableSize,
+    settings: &RunSettings,
+    input: impl Fn(Segment) -> Value,
+) -> StagePlan {
     let of = segments(settings.segments, size);
-    let each = size.items / u64::from(of.max(1));
-    let batches = (0..of)
-        .map(|number| BatchPlan {
-            weight: each,
-            of: (size.items > 0).then_some(each),
-            ..BatchPlan::new(json!(Segment { number, of }))
-        })
-        .collect();
+    let batches = BatchPlan::for_parts(of, size.items, size.items, |number| input(Segment { number, of }));
     let split = json!({ "by": "size", "table": table, "segments": of });
     settings.apply(StagePlan { assign: Assign::Random, ..StagePlan::new(name, split, batches) })
 }

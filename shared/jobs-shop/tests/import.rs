@@ -204,8 +204,7 @@ async fn parameters_that_no_file_can_be_read_with_are_refused_by_name() {
 #[tokio::test]
 async fn files_of_this_machine_are_not_for_whoever_submits_from_elsewhere() {
     let world = World::start().await;
-    let engine =
-        Engine::new(world.engine().site().clone(), Kinds::default().with(Import::new(world.tables())));
+    let engine = Engine::new(world.engine().site().clone(), Kinds::default().with(Import(world.tables())));
     let refused = engine.submit(None, "import", json!({ "source": "/etc/hosts" })).await.unwrap_err();
     assert!(
         matches!(&refused, JobError::Refused(refusal) if refusal.field == "parameters.source"),

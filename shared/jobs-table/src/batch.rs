@@ -13,7 +13,6 @@ use nextbasket_items::segment::Segment;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct BatchInput {
-    /// The value of `now()`.
     pub(crate) now: Timestamp,
     pub(crate) keys: KeySchema,
     /// The mean size of its items, or 0.
@@ -24,24 +23,28 @@ pub(crate) struct BatchInput {
     pub(crate) seen: Vec<String>,
 }
 
-/// The items that a batch works on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum BatchPart {
-    /// Those of a segment.
     Segment(Segment),
     /// Those of a segment, to be sorted into bins.
     Split(Segment),
     /// Those of a bin; the object lists the runs.
-    Bin { bin: i64, name: String, runs: String },
+    Bin {
+        bin: i64,
+        name: String,
+        runs: String,
+    },
     /// Generated items, by number; `to` is excluded.
-    Items { from: u64, to: u64 },
+    Items {
+        from: u64,
+        to: u64,
+    },
 }
 
-/// How far a batch has come.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) enum Position {
+pub(crate) enum BatchPosition {
     #[default]
     Start,
     /// Behind the item of this key.
@@ -56,7 +59,7 @@ pub(crate) enum Position {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct BatchCheckpoint {
-    pub(crate) at: Position,
+    pub(crate) at: BatchPosition,
     /// The items that met the condition in this pass, for a job that follows the table.
     #[serde(skip_serializing_if = "is_default")]
     pub(crate) seen: Journal,
@@ -82,6 +85,6 @@ pub(crate) struct BatchResult {
 impl BatchResult {
     #[expect(clippy::needless_pass_by_value, reason = "as all results are put together")]
     pub(crate) fn plus(self, other: Self) -> Self {
-        Self { tally: self.tally.plus(other.tally), seen: Vec::new() }
+        Self { tally: self.tally + other.tally, seen: Vec::new() }
     }
 }

@@ -10,8 +10,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use nextbasket_domain::Timestamp;
 use nextbasket_dynamodb::item::Item;
 use nextbasket_job_engine::journal::Journal;
-use nextbasket_job_engine::{JobError, Work, WorkError};
-use nextbasket_objects::Bucket;
+use nextbasket_job_engine::{Work, WorkError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -88,7 +87,7 @@ pub(crate) struct SortedKeys {
 
 impl SortedKeys {
     pub(crate) fn plus(mut self, other: Self) -> Self {
-        self.tally = self.tally.plus(other.tally);
+        self.tally = self.tally + other.tally;
         for (bin, count) in other.bins {
             *self.bins.entry(bin).or_default() += count;
         }
@@ -105,7 +104,6 @@ pub(crate) struct SorterState {
     runs: Journal,
 }
 
-/// Sorts keys into bins.
 #[derive(Debug)]
 pub(crate) struct Sorter {
     split: Split,
@@ -210,7 +208,6 @@ impl Sorter {
         Ok(())
     }
 
-    /// The rest becomes a run.
     pub(crate) async fn finish(mut self, work: &Work) -> Result<SortedKeys, WorkError> {
         if !self.lines.is_empty() {
             self.write_run(work).await?;
@@ -229,13 +226,6 @@ fn failed(error: impl std::fmt::Display) -> WorkError {
     WorkError::Failed(format!("a run of sorted keys is invalid: {error}"))
 }
 
-/// Writes the list of all runs, for the batches of all bins.
-pub(crate) async fn list(objects: &Bucket, name: &str, runs: &[SortedRun]) -> Result<(), JobError> {
-    let content = serde_json::to_vec(runs).map_err(|error| JobError::Failed(error.to_string()))?;
-    Ok(objects.put(name, content).await?)
-}
-
-/// The keys of one bin, run by run.
 #[derive(Debug)]
 pub(crate) struct BinKeys {
     bin: i64,

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::matched_items::MatchedItems;
 use crate::page_loop::{ConditionAfter, PageLoop, RunningBatch, Step};
-use crate::source::Page;
+use crate::source::ItemPage;
 use nextbasket_items::key::{from_json, to_json};
 use nextbasket_items::write::update::Update;
 use nextbasket_job_engine::calls::{Backoff, CallError, is_expression, shortened};
@@ -22,7 +22,6 @@ const WAITS: u32 = 40;
 /// The bytes of a write unit, and how many units a transaction takes for one.
 const UNIT_BYTES: u64 = 1024;
 const UNITS_IN_TRANSACTION: u64 = 2;
-/// What the objects of changed keys are called.
 const CHANGED: &str = "changed";
 
 impl PageLoop {
@@ -30,7 +29,7 @@ impl PageLoop {
     pub(crate) async fn update_exactly_once(
         &self,
         running: &mut RunningBatch<'_>,
-        mut page: Page,
+        mut page: ItemPage,
         update: &Update,
     ) -> Step {
         self.new_ones(running, &mut page);
@@ -184,8 +183,7 @@ impl PageLoop {
         running.state.changed = Journal::default();
         if self.afterwards == ConditionAfter::Unknown && !keys.is_empty() {
             let keys: Vec<Value> = keys.iter().map(to_json).collect();
-            let content = serde_json::to_vec(&keys).map_err(|error| WorkError::Failed(error.to_string()))?;
-            running.state.changed.append(running.work, CHANGED, content).await?;
+            running.state.changed.append(running.work, CHANGED, serde_json::to_vec(&keys)?).await?;
         }
         Ok(())
     }
@@ -194,8 +192,7 @@ impl PageLoop {
     pub(crate) async fn settle(&self, running: &mut RunningBatch<'_>) -> Result<(), CallError> {
         let journal = std::mem::take(&mut running.state.changed);
         for content in journal.read(running.work, CHANGED).await? {
-            let keys: Vec<Value> =
-                serde_json::from_slice(&content).map_err(|error| WorkError::Failed(error.to_string()))?;
+            let keys: Vec<Value> = serde_json::from_slice(&content)?;
             let keys: Vec<Item> = keys.iter().filter_map(from_json).collect();
             self.note_changed(running, keys).await?;
         }
@@ -217,7 +214,6 @@ fn in_words(code: &str) -> &str {
     }
 }
 
-/// How a transaction went.
 enum Done {
     /// It was made, or nothing was left to be made, and the state is saved.
     Saved(Go),

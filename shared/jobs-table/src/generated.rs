@@ -8,7 +8,7 @@ use nextbasket_domain::Timestamp;
 use nextbasket_dynamodb::item::{Item, bytes, number, text};
 use serde_json::{Map, Value};
 
-use crate::parameters::Parameters;
+use crate::parameters::TableParameters;
 use nextbasket_items::key::{KeyAttribute, KeyKind, KeySchema};
 
 /// So many items have the same partition key, in a table with a sort key, if it is not said.
@@ -24,7 +24,6 @@ const COLOURS: [&str; 8] = ["amber", "blue", "crimson", "drab", "ecru", "fawn", 
 const STATES: [&str; 4] = ["open", "paid", "shipped", "returned"];
 const THINGS: [&str; 8] = ["anvil", "basket", "candle", "drum", "easel", "flask", "globe", "hammer"];
 
-/// Makes items by their numbers.
 #[derive(Debug)]
 pub(crate) struct ItemGenerator {
     keys: KeySchema,
@@ -35,7 +34,7 @@ pub(crate) struct ItemGenerator {
 }
 
 impl ItemGenerator {
-    pub(crate) fn new(parameters: &Parameters, keys: &KeySchema) -> Self {
+    pub(crate) fn new(parameters: &TableParameters, keys: &KeySchema) -> Self {
         let likely = parameters.count.unwrap_or(1).div_ceil(PER_PARTITION);
         Self {
             keys: keys.clone(),
@@ -51,7 +50,6 @@ impl ItemGenerator {
         size(&self.make(0))
     }
 
-    /// The item of this number.
     pub(crate) fn make(&self, item: u64) -> Item {
         let mut chance = Chance::of(self.seed, item);
         let mut made = match &self.template {
@@ -211,7 +209,7 @@ mod tests {
             partition: attribute("pk", keys[0].unwrap()),
             sort: keys[1].map(|kind| attribute("sk", kind)),
         };
-        ItemGenerator::new(&Parameters::parse(parameters).unwrap(), &schema)
+        ItemGenerator::new(&TableParameters::parse(parameters).unwrap(), &schema)
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Jobs over the items of any DynamoDB table: [`TableJob`].
+//! Jobs over the items of any DynamoDB table: [`TableOperation`].
 //!
 //! | kind | parameters of its own | what it does |
 //! |---|---|---|
@@ -8,7 +8,7 @@
 //! | `copy` | `to`, `onConflict` | puts them into another table |
 //! | `fill` | `count`, `itemBytes`, `seed`, `partitions`, `template` | makes items, for trying |
 //!
-//! All of them take what [`parameters::Parameters`] says; all but `fill` take `where`, `split`, `segments`,
+//! All of them take what [`parameters::TableParameters`] says; all but `fill` take `where`, `split`, `segments`,
 //! `consistentRead` and `follow`.
 //!
 //! Guarantees: no item that met the condition during the whole job is left out; a change that would count twice, such
@@ -43,4 +43,4 @@ pub mod parameters;
 mod source;
 mod totals;
 
-pub use kinds::{TableJob, TableOperation};
+pub use kinds::TableOperation;

@@ -11,7 +11,6 @@ use nextbasket_items::key::{KeySchema, hash};
 
 /// The number of hashes in one object: 4 MB.
 const CHUNK: usize = 262_144;
-/// What its objects are called.
 const WHAT: &str = "seen";
 
 /// The items that met the condition in the last pass, and in this one.

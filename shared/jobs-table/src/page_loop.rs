@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use nextbasket_domain::Timestamp;
 use nextbasket_dynamodb::item::Item;
 use nextbasket_job_engine::work::Go;
-use nextbasket_job_engine::{Outcome, Work, WorkError};
+use nextbasket_job_engine::{Outcome, Work};
 
-use crate::batch::{BatchCheckpoint, BatchResult, Position};
+use crate::batch::{BatchCheckpoint, BatchPosition, BatchResult};
 use crate::matched_items::MatchedItems;
-use crate::source::{ItemSource, Page};
+use crate::source::{ItemPage, ItemSource};
 use crate::totals::ItemTotals;
 use nextbasket_items::expression::Condition;
 use nextbasket_items::fetch::fetch;
@@ -35,16 +35,13 @@ pub(crate) enum Action {
     Count,
     /// Writes them, many at a time.
     Write(Arc<Writer>),
-    /// Updates each exactly once.
     Once(Update),
 }
 
-/// Whether a changed item still meets the condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ConditionAfter {
     /// The change does not touch what the condition reads.
     Meets,
-    /// The item was deleted.
     Gone,
     /// Only a read can tell.
     Unknown,
@@ -105,7 +102,7 @@ impl<'a> RunningBatch<'a> {
         Ok(go)
     }
 
-    async fn page(&mut self, source: &mut ItemSource) -> Result<Page, CallError> {
+    async fn page(&mut self, source: &mut ItemSource) -> Result<ItemPage, CallError> {
         let (page, units) = source.page(self.work, &self.calls, &self.state.at).await?;
         self.work.progress.read_units += units;
         Ok(page)
@@ -136,23 +133,21 @@ impl PageLoop {
         &self,
         mut running: RunningBatch<'_>,
         mut source: ItemSource,
-    ) -> Result<Outcome, WorkError> {
-        match self.pages(&mut running, &mut source).await {
-            Ok(Go::On) => {}
-            Ok(Go::Stop) => return Ok(Outcome::Stopped),
-            Err(error) => return error.outcome(),
+    ) -> Result<Outcome, CallError> {
+        if self.pages(&mut running, &mut source).await? == Go::Stop {
+            return Ok(Outcome::Stopped);
         }
         let RunningBatch { work, seen, .. } = running;
         let seen = match seen {
             Some(seen) => seen.finish(work).await?,
             None => Vec::new(),
         };
-        Outcome::done(&BatchResult { tally: ItemTotals::of(&work.progress), seen })
+        Ok(Outcome::done(&BatchResult { tally: ItemTotals::of(&work.progress), seen })?)
     }
 
     async fn pages(&self, running: &mut RunningBatch<'_>, source: &mut ItemSource) -> Step {
         self.settle(running).await?;
-        while running.state.at != Position::End {
+        while running.state.at != BatchPosition::End {
             if running.work.must_stop() {
                 return Ok(Go::Stop);
             }
@@ -169,7 +164,7 @@ impl PageLoop {
         Ok(Go::On)
     }
 
-    async fn count(&self, running: &mut RunningBatch<'_>, mut page: Page) -> Step {
+    async fn count(&self, running: &mut RunningBatch<'_>, mut page: ItemPage) -> Step {
         let progress = &mut running.work.progress;
         progress.processed += page.scanned;
         if running.seen.is_some() {
@@ -185,12 +180,12 @@ impl PageLoop {
 
     /// Saves, unless the batch is done: then its result is saved next.
     async fn save_unless_done(&self, running: &mut RunningBatch<'_>) -> Step {
-        if running.state.at == Position::End { Ok(Go::On) } else { running.save().await }
+        if running.state.at == BatchPosition::End { Ok(Go::On) } else { running.save().await }
     }
 
     /// Leaves only those that did not meet the condition in the last pass; the others are noted. Gives how many are
     /// left.
-    pub(crate) fn new_ones(&self, running: &mut RunningBatch<'_>, page: &mut Page) -> usize {
+    pub(crate) fn new_ones(&self, running: &mut RunningBatch<'_>, page: &mut ItemPage) -> usize {
         if let Some(seen) = &mut running.seen {
             page.items.retain(|item| {
                 let known = seen.knew(&self.keys, item);
@@ -210,14 +205,15 @@ impl PageLoop {
         }
     }
 
-    async fn write(&self, running: &mut RunningBatch<'_>, mut page: Page, writer: &Arc<Writer>) -> Step {
+    async fn write(&self, running: &mut RunningBatch<'_>, mut page: ItemPage, writer: &Arc<Writer>) -> Step {
         self.new_ones(running, &mut page);
         let (mut counted, mut done) = (0, 0);
         let of = page.items.len();
         // Whole items may be large: they are handed on, not copied.
         let mut left = std::mem::take(&mut page.items).into_iter();
         while done < of {
-            let most = chunk_size(running.work.limits().write.pace());
+            let limiter = &running.work.limits().write;
+            let most = limiter.items_in(BETWEEN_SAVES.as_secs_f64(), LEAST_CHUNK, CHUNK);
             let chunk: Vec<Item> = left.by_ref().take(most).collect();
             let keys: Vec<Item> = chunk.iter().map(|item| self.keys.of(item)).collect();
             done += chunk.len();
@@ -315,16 +311,4 @@ impl PageLoop {
         }
         Ok(())
     }
-}
-
-/// So many items that a chunk takes some two seconds at most.
-fn chunk_size(pace: Option<f64>) -> usize {
-    let items = pace.map_or(CHUNK, |pace| (pace * BETWEEN_SAVES.as_secs_f64()).clamp(LEAST_CHUNK, CHUNK));
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "it lies between two constants"
-    )]
-    let items = items as usize;
-    items
 }

@@ -4,7 +4,7 @@ use nextbasket_dynamodb::item::Item;
 use nextbasket_job_engine::{Work, WorkError};
 use serde_json::Value;
 
-use crate::batch::Position;
+use crate::batch::BatchPosition;
 use crate::bins::BinKeys;
 use crate::generated::ItemGenerator;
 use nextbasket_items::key::{from_json, to_json};
@@ -18,35 +18,32 @@ const BIN_PAGE: usize = 1000;
 const MADE_PAGE: u64 = 1000;
 const MADE_BYTES: u64 = 4 << 20;
 
-/// Where items come from.
 #[derive(Debug)]
 pub(crate) enum ItemSource {
-    /// A segment of the table.
     Segment(Scan, Segment),
     /// A bin of keys, with the size of a page.
     Bin(BinKeys, Option<u32>),
     /// Generated items: from one number to another, with the size of a page.
-    Made { maker: ItemGenerator, from: u64, to: u64, size: Option<u32> },
+    Made {
+        maker: ItemGenerator,
+        from: u64,
+        to: u64,
+        size: Option<u32>,
+    },
 }
 
-/// A page of items.
 #[derive(Debug)]
-pub(crate) struct Page {
+pub(crate) struct ItemPage {
     /// The items that meet the condition, or their keys.
     pub(crate) items: Vec<Item>,
-    /// How many meet it.
     pub(crate) matched: u64,
-    /// How many were looked at.
     pub(crate) scanned: u64,
-    /// Where the next page begins.
-    pub(crate) end: Position,
+    pub(crate) end: BatchPosition,
     begins: Begins,
 }
 
-/// Where a page begins.
 #[derive(Debug, Clone, Copy)]
 enum Begins {
-    /// Somewhere in a segment.
     InSegment,
     /// In a run of a bin, behind this number of keys.
     InRun(usize, usize),
@@ -54,32 +51,31 @@ enum Begins {
     Item(u64),
 }
 
-impl Page {
+impl ItemPage {
     /// The position behind the first `count` of its `of` items; `last` is the key of the last of them.
-    pub(crate) fn position_after(&self, count: usize, of: usize, last: &Item) -> Position {
+    pub(crate) fn position_after(&self, count: usize, of: usize, last: &Item) -> BatchPosition {
         match self.begins {
             _ if count >= of => self.end.clone(),
-            Begins::InRun(run, offset) => Position::InRun(run, offset + count),
-            Begins::Item(first) => Position::Item(first + count as u64),
-            Begins::InSegment => Position::After(to_json(last)),
+            Begins::InRun(run, offset) => BatchPosition::InRun(run, offset + count),
+            Begins::Item(first) => BatchPosition::Item(first + count as u64),
+            Begins::InSegment => BatchPosition::After(to_json(last)),
         }
     }
 
     fn at_end() -> Self {
-        Self { items: Vec::new(), matched: 0, scanned: 0, end: Position::End, begins: Begins::InSegment }
+        Self { items: Vec::new(), matched: 0, scanned: 0, end: BatchPosition::End, begins: Begins::InSegment }
     }
 }
 
-/// Items that are made.
-fn made(maker: &ItemGenerator, first: u64, to: u64, size: Option<u32>) -> Page {
+fn made(maker: &ItemGenerator, first: u64, to: u64, size: Option<u32>) -> ItemPage {
     let most = MADE_PAGE.min(MADE_BYTES / maker.item_bytes().max(1)).max(1);
     let behind = first.saturating_add(size.map_or(most, u64::from)).min(to);
     if first >= behind {
-        return Page::at_end();
+        return ItemPage::at_end();
     }
     let items = (first..behind).map(|number| maker.make(number)).collect();
-    let end = if behind == to { Position::End } else { Position::Item(behind) };
-    Page { items, matched: behind - first, scanned: behind - first, end, begins: Begins::Item(first) }
+    let end = if behind == to { BatchPosition::End } else { BatchPosition::Item(behind) };
+    ItemPage { items, matched: behind - first, scanned: behind - first, end, begins: Begins::Item(first) }
 }
 
 impl ItemSource {
@@ -88,29 +84,30 @@ impl ItemSource {
         &mut self,
         work: &Work,
         calls: &Calls,
-        at: &Position,
-    ) -> Result<(Page, f64), CallError> {
+        at: &BatchPosition,
+    ) -> Result<(ItemPage, f64), CallError> {
         match self {
             Self::Segment(scan, segment) => {
                 let start = match at {
-                    Position::After(key) => Some(start_key(key)?),
+                    BatchPosition::After(key) => Some(start_key(key)?),
                     _ => None,
                 };
                 let limiter = work.limits().read.clone();
                 let page = scan.page(calls, &limiter, *segment, start.as_ref()).await?;
-                let end = page.next.as_ref().map_or(Position::End, |key| Position::After(to_json(key)));
+                let end =
+                    page.next.as_ref().map_or(BatchPosition::End, |key| BatchPosition::After(to_json(key)));
                 let (items, matched, scanned) = (page.items, page.matched, page.scanned);
-                Ok((Page { items, matched, scanned, end, begins: Begins::InSegment }, page.units))
+                Ok((ItemPage { items, matched, scanned, end, begins: Begins::InSegment }, page.units))
             }
             Self::Bin(keys, size) => {
                 let (mut run, mut offset) = match at {
-                    Position::InRun(run, offset) => (*run, *offset),
+                    BatchPosition::InRun(run, offset) => (*run, *offset),
                     _ => (0, 0),
                 };
                 let size = size.and_then(|size| usize::try_from(size).ok()).unwrap_or(BIN_PAGE);
                 loop {
                     let Some(all) = keys.of_run(work, run).await? else {
-                        return Ok((Page::at_end(), 0.0));
+                        return Ok((ItemPage::at_end(), 0.0));
                     };
                     let items: Vec<Item> = all.iter().skip(offset).take(size).cloned().collect();
                     if items.is_empty() {
@@ -118,13 +115,13 @@ impl ItemSource {
                         continue;
                     }
                     let count = u64::try_from(items.len()).unwrap_or(u64::MAX);
-                    let end = Position::InRun(run, offset + items.len());
+                    let end = BatchPosition::InRun(run, offset + items.len());
                     let begins = Begins::InRun(run, offset);
-                    return Ok((Page { items, matched: count, scanned: count, end, begins }, 0.0));
+                    return Ok((ItemPage { items, matched: count, scanned: count, end, begins }, 0.0));
                 }
             }
             Self::Made { maker, from, to, size } => {
-                let first = if let Position::Item(number) = at { *number } else { *from };
+                let first = if let BatchPosition::Item(number) = at { *number } else { *from };
                 Ok((made(maker, first, *to, *size), 0.0))
             }
         }

@@ -1,29 +1,26 @@
 //! The sums of what batches have done: the same in any order.
 
+use derive_more::{Add, Sum};
 use nextbasket_job_engine::Progress;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// What a batch has done. Units are counted in thousandths, so that sums do not depend on their order.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Add, Sum, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct ItemTotals {
     pub(crate) processed: u64,
     /// Of them, those that met the condition.
     pub(crate) matched: u64,
-    /// Items changed, deleted, written.
     pub(crate) changed: u64,
     /// Items that could not be: they are listed in the refused files.
     pub(crate) refused: u64,
-    /// Thousandths of read units.
+    /// Thousandths of units.
     pub(crate) read_millis: u64,
-    /// Thousandths of write units.
     pub(crate) write_millis: u64,
 }
 
 impl ItemTotals {
-    /// What a batch's progress says.
-    #[must_use]
     pub(crate) fn of(progress: &Progress) -> Self {
         Self {
             processed: progress.processed,
@@ -35,21 +32,8 @@ impl ItemTotals {
         }
     }
 
-    #[must_use]
-    pub(crate) fn plus(self, other: Self) -> Self {
-        Self {
-            processed: self.processed + other.processed,
-            matched: self.matched + other.matched,
-            changed: self.changed + other.changed,
-            refused: self.refused + other.refused,
-            read_millis: self.read_millis + other.read_millis,
-            write_millis: self.write_millis + other.write_millis,
-        }
-    }
-
     /// For people and programs. `changes` is whether the job changes items; then those that met the condition and were
     /// neither changed nor refused are those that did not meet it any more when their turn came.
-    #[must_use]
     pub(crate) fn result(&self, changes: bool, seconds: f64) -> Value {
         let mut result = json!({
             "processed": self.processed,
@@ -90,8 +74,8 @@ mod tests {
     fn sums_of_units_do_not_depend_on_their_order() {
         let of = |units: f64| ItemTotals::of(&Progress { read_units: units, ..Progress::default() });
         let all: Vec<ItemTotals> = (1..1000).map(|n| of(f64::from(n) * 0.1)).collect();
-        let forwards = all.iter().fold(ItemTotals::default(), |sum, one| sum.plus(*one));
-        let backwards = all.iter().rev().fold(ItemTotals::default(), |sum, one| one.plus(sum));
+        let forwards = all.iter().fold(ItemTotals::default(), |sum, one| sum + *one);
+        let backwards = all.iter().rev().fold(ItemTotals::default(), |sum, one| *one + sum);
         assert_eq!(forwards, backwards);
         assert_eq!(
             forwards.result(false, 1.5).to_string(),

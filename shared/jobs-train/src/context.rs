@@ -21,7 +21,6 @@ pub struct TrainingContext {
 }
 
 impl TrainingContext {
-    #[must_use]
     pub fn new(parameters: &TrainParameters, statistics: &PurchaseStatistics) -> Self {
         let sample = if parameters.evaluate {
             EvaluationSample::at_most(parameters.max_evaluated_users, statistics.repeat_users)
@@ -44,20 +43,16 @@ pub struct EvaluationSample {
 
 impl EvaluationSample {
     /// About `max` of this number of users, or all if they are fewer.
-    #[must_use]
     pub fn at_most(max: u32, users: u64) -> Self {
         let share = (u128::from(max) << 32).checked_div(u128::from(users)).unwrap_or(1 << 32);
         Self { share: u64::try_from(share.min(1 << 32)).unwrap_or(0) }
     }
 
-    /// Whether any user is evaluated.
-    #[must_use]
     pub fn is_on(self) -> bool {
         self.share > 0
     }
 
     /// Whether this user is evaluated, given a basket that can be held out.
-    #[must_use]
     pub fn contains(self, pseudonym: &str) -> bool {
         let place = pseudonym.get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok());
         place.is_some_and(|place| u64::from(place) < self.share)
@@ -66,7 +61,6 @@ impl EvaluationSample {
 
 /// The number of segments in which a table of this size is read and counted, so that each fits the memory of a small
 /// function.
-#[must_use]
 pub fn segment_count(parameters: &TrainParameters, purchases: u64, bytes: u64) -> u32 {
     const PURCHASES: u64 = 100_000;
     const BYTES: u64 = 64 << 20;
@@ -78,7 +72,6 @@ pub fn segment_count(parameters: &TrainParameters, purchases: u64, bytes: u64) -
 }
 
 /// The blocks that products are ranked in, whose counts of all segments have to fit a small function's memory.
-#[must_use]
 pub fn product_blocks(
     parameters: &TrainParameters,
     statistics: &PurchaseStatistics,

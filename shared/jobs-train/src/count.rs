@@ -45,13 +45,11 @@ impl Cohort {
     }
 
     /// What evaluated users had bought before their newest baskets.
-    #[must_use]
     pub fn before(&self) -> &Dataset {
         &self.before
     }
 
     /// The newest baskets of evaluated users, numbered as in [`Cohort::before`].
-    #[must_use]
     pub fn held(&self) -> &[HeldOut] {
         &self.held
     }
@@ -73,7 +71,6 @@ impl Cohort {
     }
 }
 
-/// A cohort that is being counted.
 #[derive(Debug)]
 pub struct CohortCounting<'c> {
     others: Counting<'c>,
@@ -99,7 +96,6 @@ impl CohortCounting<'_> {
     }
 
     /// What the cohort adds to the rows of these products, in bytes: a part for [`crate::rank::block`].
-    #[must_use]
     pub fn part(&self, products: Range<u32>) -> Vec<u8> {
         let pairs = |counting: &Counting<'_>| counting.pairs(counting.all_users(), products.clone()).encode();
         let evaluated = self.trial.as_ref().map(|(evaluated, before)| {

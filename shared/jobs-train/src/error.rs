@@ -17,6 +17,8 @@ pub enum StageError {
     /// Counts that do not belong together or do not fit their integers.
     #[error(transparent)]
     Merge(#[from] MergeError),
+    #[error(transparent)]
+    Rank(#[from] RankError),
     /// A product's id and categories do not fit in an item.
     #[error("the priors do not fit into the model table: {0}")]
     Priors(#[from] PieceTooSmall),
@@ -25,16 +27,6 @@ pub enum StageError {
     Json(#[from] serde_json::Error),
 }
 
-impl From<RankError> for StageError {
-    fn from(error: RankError) -> Self {
-        match error {
-            RankError::Bytes(error) => Self::Bytes(error),
-            RankError::Merge(error) => Self::Merge(error),
-        }
-    }
-}
-
-/// The purchases table is empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("there are no purchases to train on")]
 pub struct NoPurchases;

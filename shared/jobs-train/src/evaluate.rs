@@ -37,9 +37,6 @@ impl NextRows {
     }
 
     /// Takes a product's rows.
-    ///
-    /// # Errors
-    /// [`DecodeError`] if the bytes are no rows.
     pub fn add(&mut self, product: ProductIx, rows: &[u8]) -> Result<(), DecodeError> {
         self.0.insert(product, ProductRows::decode(rows)?.next);
         Ok(())
@@ -72,7 +69,6 @@ impl EvaluationResult {
 }
 
 /// The products whose rows in the trial [`evaluate`] wants.
-#[must_use]
 pub fn trial_anchors(cohort: &Cohort, trial: &Priors) -> BTreeSet<ProductIx> {
     let mut evaluator = ListEvaluator::new(trial);
     let mut wanted = BTreeSet::new();
@@ -84,7 +80,6 @@ pub fn trial_anchors(cohort: &Cohort, trial: &Priors) -> BTreeSet<ProductIx> {
 }
 
 /// The products, in the live model's numbers, whose rows in it [`evaluate`] wants.
-#[must_use]
 pub fn live_anchors(cohort: &Cohort, live: &Priors) -> BTreeSet<ProductIx> {
     let mut evaluator = ListEvaluator::new(live);
     let mut wanted = BTreeSet::new();
@@ -97,7 +92,6 @@ pub fn live_anchors(cohort: &Cohort, live: &Priors) -> BTreeSet<ProductIx> {
 
 /// Evaluates the trial on all held-out baskets, and the live model beside it on those that are newer than all that the
 /// live model has seen.
-#[must_use]
 pub fn evaluate(
     cohort: &Cohort,
     trial: &Priors,

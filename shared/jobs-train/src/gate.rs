@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use nextbasket_recommender::evaluate::{Evaluation, Methods, Report};
+use nextbasket_recommender::evaluate::{Evaluation, EvaluationReport, Methods};
 use serde::{Deserialize, Serialize};
 
 use crate::evaluate::EvaluationResult;
@@ -14,14 +14,13 @@ const K: usize = 10;
 const MIN_BASKETS: u64 = 100;
 
 /// How good a model is, as it is stored with it: means over held-out baskets, beside plain counts.
-pub type Metrics = Methods<Report>;
+pub type ModelMetrics = Methods<EvaluationReport>;
 
-/// The live model's version and stored metrics.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LiveMetrics {
     pub version: u64,
     /// None if it was not evaluated.
-    pub metrics: Option<Metrics>,
+    pub metrics: Option<ModelMetrics>,
 }
 
 /// Two models' nDCG@10.
@@ -38,7 +37,6 @@ pub struct Comparison {
     pub gate: f64,
 }
 
-/// The baskets on which two models are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ComparedBy {
@@ -50,7 +48,6 @@ pub enum ComparedBy {
 
 impl Comparison {
     /// Whether the new model is worse by more than the gate.
-    #[must_use]
     pub fn is_worse(&self) -> bool {
         self.new < self.live * (1.0 - self.gate)
     }
@@ -88,10 +85,9 @@ impl fmt::Display for Comparison {
 /// purchases of the same days, which the live model does not; that favours the new model a little, as it does in
 /// production. If fewer than 100 such baskets were held out, that comparison says nothing, but then the baskets held out
 /// now are almost those held out then, and the stored figure is fair.
-#[must_use]
 pub fn compare(evaluation: &EvaluationResult, live: Option<&LiveMetrics>, gate: f64) -> Option<Comparison> {
     let live = live?;
-    let ndcg = |report: &Report| report.at(K).map_or(0.0, |quality| quality.ndcg);
+    let ndcg = |report: &EvaluationReport| report.at(K).map_or(0.0, |quality| quality.ndcg);
     let compared = |new: &Evaluation, live_ndcg, by| Comparison {
         new: ndcg(&new.report()),
         live: live_ndcg,

@@ -31,7 +31,7 @@ mod survey;
 
 use nextbasket_job_engine::calls::CallError;
 use nextbasket_job_engine::{
-    Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, Work, WorkError, kind,
+    Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, Trust, Work, WorkError, kind,
 };
 use nextbasket_tables::{ConfigError, Tables};
 use serde::de::DeserializeOwned;
@@ -51,19 +51,9 @@ const DRAFT: &str = "draft";
 const PUBLISH: &str = "publish";
 const SWITCH: &str = "switch";
 
-/// The kind `train`. Its parameters are [`TrainParameters`].
+/// The kind `train`, over these tables: purchases, products and the model's. Its parameters are [`TrainParameters`].
 #[derive(Debug, Clone)]
-pub struct Train {
-    tables: Tables,
-}
-
-impl Train {
-    /// Over these tables: purchases, products and the model's.
-    #[must_use]
-    pub fn new(tables: Tables) -> Self {
-        Self { tables }
-    }
-}
+pub struct Train(pub Tables);
 
 impl Kind for Train {
     type Task = TrainParameters;
@@ -72,12 +62,10 @@ impl Kind for Train {
         "train"
     }
 
-    fn task(&self, parameters: &Value) -> Result<TrainParameters, Refusal> {
+    fn task(&self, parameters: &Value, _: Trust) -> Result<TrainParameters, Refusal> {
         let parameters: TrainParameters = kind::parameters(parameters)?;
-        match parameters.validate() {
-            Ok(()) => Ok(parameters),
-            Err(error) => Err(Refusal::parameter(&error.field(), error.to_string())),
-        }
+        parameters.validate()?;
+        Ok(parameters)
     }
 
     fn lock(&self, _: &TrainParameters) -> Option<String> {
@@ -85,15 +73,15 @@ impl Kind for Train {
     }
 
     async fn estimate(&self, _: &Site, parameters: &TrainParameters) -> Result<Estimate, JobError> {
-        plan::estimate(&self.tables, parameters).await
+        plan::estimate(&self.0, parameters).await
     }
 
     async fn plan(&self, planning: &Planning<'_>, parameters: &TrainParameters) -> Result<Next, JobError> {
-        plan::next(&self.tables, planning, parameters).await
+        plan::next(&self.0, planning, parameters).await
     }
 
     async fn work(&self, work: &mut Work, parameters: TrainParameters) -> Result<Outcome, WorkError> {
-        let tables = &self.tables;
+        let tables = &self.0;
         match work.job().stage().map(|stage| stage.name.clone()).as_deref() {
             Some(SURVEY) => survey::work(work, tables).await.or_else(CallError::outcome),
             Some(CATALOGUE) => merge::catalogue(work, parameters).await,
@@ -137,11 +125,4 @@ async fn batch_input(work: &Work) -> Result<(usize, StageOutputs), WorkError> {
 
 async fn read_json<T: DeserializeOwned>(work: &Work, key: &str) -> Result<T, WorkError> {
     serde_json::from_slice(&work.site().objects.get(key).await?).map_err(failed)
-}
-
-/// Writes an object of this attempt and returns its key.
-async fn put(work: &Work, name: &str, content: Vec<u8>) -> Result<String, WorkError> {
-    let key = work.own_object(name);
-    work.site().objects.put(&key, content).await?;
-    Ok(key)
 }

@@ -14,7 +14,7 @@
 //! | [`gate`] | – | whether the model may go live |
 //! | [`publish`] | a block of products | rows in the model table, then the pointer |
 //!
-//! Shared by them: the job's [`parameters`], [`product_details`], the [`live_model`] that a new one is compared with,
+//! Shared by them: the job's [`parameters`], [`product_details`], the [`current_model`] that a new one is compared with,
 //! and [`error`].
 //!
 //! Guarantees:
@@ -30,11 +30,11 @@
 
 pub mod context;
 pub mod count;
+pub mod current_model;
 pub mod error;
 pub mod evaluate;
 pub mod gate;
 pub mod job;
-pub mod live_model;
 pub mod parameters;
 pub mod product_details;
 pub mod publish;
@@ -42,6 +42,6 @@ pub mod rank;
 pub mod training_data;
 
 pub use error::{NoPurchases, StageError};
-pub use gate::{Comparison, Metrics};
+pub use gate::{Comparison, ModelMetrics};
 pub use job::Train;
 pub use parameters::TrainParameters;

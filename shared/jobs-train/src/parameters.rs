@@ -1,6 +1,6 @@
 //! The parameters of the kind `train`.
 
-use nextbasket_job_engine::{Aggregate, Assign, Rates};
+use nextbasket_job_engine::{Aggregate, Assign, Rates, Refusal};
 use nextbasket_recommender::{Params, ParamsError};
 use serde::{Deserialize, Serialize};
 
@@ -59,38 +59,15 @@ impl Default for TrainParameters {
     }
 }
 
-/// A parameter that is out of its range.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum ParameterError {
-    /// A parameter of the model.
-    #[error(transparent)]
-    Params(#[from] ParamsError),
-    #[error("must be {range}")]
-    Range {
-        /// The field as it is spelled in JSON.
-        name: &'static str,
-        range: &'static str,
-    },
-}
-
-impl ParameterError {
-    /// The field as it is spelled in JSON, with those around it.
-    #[must_use]
-    pub fn field(&self) -> String {
-        match self {
-            Self::Params(error) => format!("params.{}", error.name),
-            Self::Range { name, .. } => (*name).to_owned(),
-        }
-    }
-}
-
 impl TrainParameters {
     /// Checks every range.
     ///
     /// # Errors
     /// The first field that is out of its range.
-    pub fn validate(&self) -> Result<(), ParameterError> {
-        self.params.validate()?;
+    pub fn validate(&self) -> Result<(), Refusal> {
+        let wrong =
+            |error: ParamsError| Refusal::parameter(&format!("params.{}", error.name), error.to_string());
+        self.params.validate().map_err(wrong)?;
         let parts = |parts: Option<u32>| parts.is_none_or(|parts| (1..=MAX_PARTS).contains(&parts));
         let rate = |rate: Option<f64>| rate.is_none_or(|rate| rate > 0.0 && rate.is_finite());
         let checks = [
@@ -103,13 +80,11 @@ impl TrainParameters {
             ("writeUnits", rate(self.write_units), "more than 0"),
         ];
         match checks.into_iter().find(|(_, fits, _)| !fits) {
-            Some((name, _, range)) => Err(ParameterError::Range { name, range }),
+            Some((name, _, range)) => Err(Refusal::parameter(name, format!("must be {range}"))),
             None => Ok(()),
         }
     }
 
-    /// The rates of all workers together.
-    #[must_use]
     pub fn rates(&self) -> Rates {
         Rates { read: self.read_units, write: self.write_units }
     }
@@ -135,13 +110,16 @@ mod tests {
     fn a_setting_out_of_its_range_is_named() {
         let error = |parameters: TrainParameters| parameters.validate().unwrap_err();
         let wrong = error(TrainParameters { gate: f64::NAN, ..TrainParameters::default() });
-        assert_eq!((wrong.field(), wrong.to_string()), ("gate".to_owned(), "must be 0 to 1".to_owned()));
+        assert_eq!(wrong, Refusal::parameter("gate", "must be 0 to 1"));
         assert_eq!(
-            error(TrainParameters { segments: Some(0), ..TrainParameters::default() }).field(),
-            "segments"
+            error(TrainParameters { segments: Some(0), ..TrainParameters::default() }).field,
+            "parameters.segments"
         );
         let params = Params { max_gap: 0, ..Params::default() };
-        assert_eq!(error(TrainParameters { params, ..TrainParameters::default() }).field(), "params.maxGap");
+        assert_eq!(
+            error(TrainParameters { params, ..TrainParameters::default() }).field,
+            "parameters.params.maxGap"
+        );
         assert_eq!(TrainParameters::default().validate(), Ok(()));
     }
 }

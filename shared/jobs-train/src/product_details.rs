@@ -28,9 +28,6 @@ const SEGMENTS: usize = 4;
 
 impl ProductDetails {
     /// Reads all products; also returns the damaged ones.
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not answer.
     pub async fn read(table: &ProductsTable) -> Result<(Self, Vec<Damaged>), TableError> {
         let details = Mutex::new(Self::default());
         let add = |product| details.lock().unwrap_or_else(PoisonError::into_inner).add(product);
@@ -39,7 +36,6 @@ impl ProductDetails {
     }
 
     /// The number of products with a detail.
-    #[must_use]
     pub fn products(&self) -> u64 {
         self.0.len() as u64
     }
@@ -53,7 +49,6 @@ impl ProductDetails {
     }
 
     /// Those of a block of products.
-    #[must_use]
     pub fn of(&self, products: Range<u32>, catalogue: &Catalogue) -> Self {
         let ids = products.map(|product| catalogue.id(ProductIx::new(product)));
         Self(ids.filter_map(|id| Some((id.to_owned(), self.0.get(id)?.clone()))).collect())
@@ -63,18 +58,14 @@ impl ProductDetails {
         self.0.extend(others.0);
     }
 
-    #[must_use]
     pub fn name(&self, product: &str) -> Option<&str> {
         self.0.get(product).map(|detail| detail.name.as_str())
     }
 
-    #[must_use]
     pub fn categories(&self, product: &str) -> Vec<String> {
         self.0.get(product).map(|detail| detail.categories.clone()).unwrap_or_default()
     }
 
-    /// # Errors
-    /// None with the details of a catalogue.
     pub fn encode(&self) -> Result<Vec<u8>, StageError> {
         Ok(serde_json::to_vec(self)?)
     }

@@ -7,7 +7,7 @@ use nextbasket_recommender::{Catalogue, Params};
 use nextbasket_tables::model::{ModelInfo, ModelRow};
 
 use crate::error::StageError;
-use crate::gate::Metrics;
+use crate::gate::ModelMetrics;
 use crate::product_details::ProductDetails;
 use crate::rank::unpack;
 use crate::training_data::PurchaseStatistics;
@@ -38,7 +38,7 @@ pub fn info(
     statistics: &PurchaseStatistics,
     products: u64,
     params: &Params,
-    metrics: Option<&Metrics>,
+    metrics: Option<&ModelMetrics>,
     seconds: f64,
 ) -> Result<ModelInfo, StageError> {
     Ok(ModelInfo {

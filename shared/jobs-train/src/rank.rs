@@ -53,7 +53,6 @@ pub fn block<B: AsRef<[u8]>>(
 }
 
 /// Packs the rows of a block, so that each can be taken out as it stands.
-#[must_use]
 pub fn pack(rows: &[ProductRows]) -> Vec<u8> {
     encode(&rows.iter().map(ProductRows::encode).collect::<Vec<_>>())
 }

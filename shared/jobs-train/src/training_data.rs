@@ -30,7 +30,6 @@ impl From<&Purchase> for TrainingPurchase {
 }
 
 /// The user's pseudonym: 128 bits of the id's SHA-256, in hexadecimal.
-#[must_use]
 pub fn pseudonym(user: &str) -> String {
     digest(user, 16)
 }
@@ -52,7 +51,6 @@ pub struct PurchaseStatistics {
 }
 
 impl PurchaseStatistics {
-    #[must_use]
     pub fn of(data: &Dataset) -> Self {
         let mut statistics = Self { newest_ms: data.newest_ms(), ..Self::default() };
         for user in 0..data.user_count() {
@@ -68,7 +66,6 @@ impl PurchaseStatistics {
         statistics
     }
 
-    #[must_use]
     pub fn merge(self, other: Self) -> Self {
         Self {
             users: self.users + other.users,

@@ -24,7 +24,7 @@ use nextbasket_job_engine::pool::{Stop, drive};
 use nextbasket_job_engine::{Engine, Job, JobError, JobId, JobState, Kinds, Site};
 use nextbasket_jobs_train::Train;
 use nextbasket_objects::Bucket;
-use nextbasket_recommender::{DatasetBuilder, Model, Params, train};
+use nextbasket_recommender::{DatasetBuilder, Params, TrainedModel, train};
 use nextbasket_tables::model::{ModelTable, RollbackError};
 use nextbasket_tables::{Consistency, TableNames, Tables};
 use nextbasket_testkit::{Fault, FaultProxy, TestStack};
@@ -47,7 +47,7 @@ impl World {
         let objects = Bucket::new(s3.s3(), stack.bucket("JOBS_BUCKET"));
         let site = Site { dynamodb: dynamodb.dynamodb(), objects, ..stack.site() };
         let through = Tables::new(dynamodb.dynamodb(), names.clone());
-        let engine = Engine::new(site, Kinds::default().with(Train::new(through)));
+        let engine = Engine::new(site, Kinds::default().with(Train(through)));
         let world = Self { tables: Tables::new(stack.dynamodb(), names), stack, dynamodb, s3, engine };
         world.record(purchases).await;
         world
@@ -109,7 +109,7 @@ struct StoredModel {
     priors: Vec<Vec<u8>>,
 }
 
-fn at_once(purchases: &[Purchase], params: &Params) -> Model {
+fn at_once(purchases: &[Purchase], params: &Params) -> TrainedModel {
     let mut builder = DatasetBuilder::new();
     for purchase in purchases {
         let products = purchase.lines.iter().map(|line| line.product_id.as_str());
@@ -121,7 +121,7 @@ fn at_once(purchases: &[Purchase], params: &Params) -> Model {
     train(&builder.build().unwrap(), params, NonZero::new(2).unwrap(), &categories).unwrap()
 }
 
-fn as_stored(model: &Model) -> StoredModel {
+fn as_stored(model: &TrainedModel) -> StoredModel {
     let row = |rows: &nextbasket_recommender::ProductRows| {
         let id = model.priors.id(rows.product).to_owned();
         let name = (id == "p1").then(|| "Tea".to_owned());

@@ -31,7 +31,7 @@ use nextbasket_jobs_train::training_data::{
 use nextbasket_recommender::evaluate::{Evaluation, ListEvaluator, Methods};
 use nextbasket_recommender::intermediate::{decode, encode};
 use nextbasket_recommender::{
-    Catalogue, Dataset, History, Model, Params, Priors, ProductRows, evaluate::CUTOFFS, train,
+    Catalogue, Dataset, History, Params, Priors, ProductRows, TrainedModel, evaluate::CUTOFFS, train,
 };
 
 /// All that a training leaves, as it is stored.
@@ -77,7 +77,7 @@ fn evaluation(bytes: &[u8]) -> EvaluationResult {
 fn in_stages(
     purchases: &[Purchase],
     settings: &TrainParameters,
-    live: Option<&Model>,
+    live: Option<&TrainedModel>,
     seed: u64,
 ) -> StageResults {
     let mut random = Seeded(seed);
@@ -160,7 +160,7 @@ fn in_stages(
     }
 }
 
-fn at_once(data: &Dataset, params: &Params) -> Model {
+fn at_once(data: &Dataset, params: &Params) -> TrainedModel {
     let labels = labels();
     let categories = |pseudonym: &str| labels.categories(pseudonym);
     train(data, params, NonZero::new(2).unwrap(), &categories).unwrap()
@@ -245,7 +245,7 @@ fn a_live_model_is_judged_by_nothing_it_has_seen() {
     let purchases = shop(13, 200, 40);
     let data = dataset(&bought(&purchases)).unwrap();
     let settings = settings(2, 2);
-    let judged = |live: &Model| {
+    let judged = |live: &TrainedModel| {
         let left = in_stages(&purchases, &settings, Some(live), 13);
         evaluation(&left.judged)
     };

@@ -2,7 +2,7 @@
 
 use nextbasket_dynamodb::TableError;
 
-use crate::{Lease, Record};
+use crate::{Lease, LeaseRecord};
 
 /// Why a lease was lost.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -11,7 +11,7 @@ pub enum Lost {
     #[error("the lease was stolen by {}, with fence {}", by.holder, by.fence)]
     Taken {
         /// What its item says now.
-        by: Box<Record>,
+        by: Box<LeaseRecord>,
     },
     /// It was released, by another process that holds the same lease.
     #[error("the lease was released")]

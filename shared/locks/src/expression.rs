@@ -119,7 +119,6 @@ impl Expression {
         self.condition.push(condition);
     }
 
-    /// The lease must be ours.
     pub(crate) fn require_guard(&mut self, guard: Guard) {
         self.condition.push(guard.condition);
         self.names.extend(guard.names);

@@ -76,9 +76,6 @@ impl Keeper {
     }
 
     /// Ends the renewals and gives the lease back.
-    ///
-    /// # Errors
-    /// [`Lost`] if it is not ours any more.
     pub async fn stop(mut self) -> Result<Lease, Lost> {
         if let Some(stop) = self.stop.take() {
             // Nobody listens any more if the lease is lost.
@@ -88,9 +85,6 @@ impl Keeper {
     }
 
     /// Ends the renewals and releases the lease.
-    ///
-    /// # Errors
-    /// As [`Lease::release`].
     pub async fn release(self) -> Result<(), LeaseError> {
         self.stop().await?.release().await
     }

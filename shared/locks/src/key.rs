@@ -37,9 +37,6 @@ pub enum BadName {
 
 impl LeaseKey {
     /// The lock of a name: 1 to 256 bytes of UTF-8 without control characters.
-    ///
-    /// # Errors
-    /// [`BadName`] if it is not.
     pub fn lock(name: &str) -> Result<Self, BadName> {
         if name.is_empty() {
             return Err(BadName::Empty);

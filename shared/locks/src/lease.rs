@@ -9,9 +9,9 @@ use nextbasket_dynamodb::item::{number, text};
 use tokio::time::Instant;
 
 use crate::expression::Expression;
-use crate::leases::Written;
+use crate::leases::LeaseWrite;
 use crate::record::{EXPIRES_AT, MARK, RELEASED, millis};
-use crate::{AttributeChanges, Guard, Keeper, LeaseError, LeaseKey, Leases, Lost, Record, Unreleased};
+use crate::{AttributeChanges, Guard, Keeper, LeaseError, LeaseKey, LeaseRecord, Leases, Lost, Unreleased};
 
 /// How often a write is made again because another process that has the same lease came before it.
 const CATCH_UPS: usize = 8;
@@ -119,15 +119,12 @@ impl Lease {
     ///
     /// After [`LeaseError::Table`] it may have been applied or not; to make the same changes again with `add` in
     /// them could then count twice.
-    ///
-    /// # Errors
-    /// As [`renew`](Self::renew).
     pub async fn renew_with(&mut self, changes: AttributeChanges) -> Result<(), LeaseError> {
         let (now, started) = (self.leases.now(), Instant::now());
         let mut term = Term::of(self.leases.bounded(self.length, now), now, started);
         // If our clock was set back, what others were told already still stands.
         term.expires_at = term.expires_at.max(self.term.expires_at);
-        self.write(Change::Renew(&mut term), changes).await?;
+        self.write(LeaseChange::Renew(&mut term), changes).await?;
         self.term = self.term.or_later(term);
         Ok(())
     }
@@ -148,7 +145,7 @@ impl Lease {
     /// The lease, to be tried again, and why it could not be released. If another process that holds the same lease
     /// released it, that is [`Lost::Released`] unless there is nothing else to change.
     pub async fn release_with(mut self, changes: AttributeChanges) -> Result<(), Box<Unreleased>> {
-        match self.write(Change::Release, changes).await {
+        match self.write(LeaseChange::Release, changes).await {
             Ok(()) => Ok(()),
             Err(error) => Err(Box::new(Unreleased { lease: self, error })),
         }
@@ -176,7 +173,11 @@ impl Lease {
     /// It applies only to the item as we last knew it, by the mark that every write leaves: what the network held back
     /// finds another mark and does nothing. What we find there ourselves is our own write whose answer was lost, or
     /// that of another process which has this lease; then the write is made again on top of it.
-    async fn write(&mut self, mut change: Change<'_>, changes: AttributeChanges) -> Result<(), LeaseError> {
+    async fn write(
+        &mut self,
+        mut change: LeaseChange<'_>,
+        changes: AttributeChanges,
+    ) -> Result<(), LeaseError> {
         self.leases.check(&changes)?;
         for _ in 0..CATCH_UPS {
             let Some(known) = self.mark.clone() else {
@@ -189,8 +190,8 @@ impl Lease {
             let mark = self.leases.mark();
             let mut write = Expression::default();
             match &change {
-                Change::Renew(term) => write.set(EXPIRES_AT, number(term.expires_at.as_millis())),
-                Change::Release => write.set(RELEASED, AttributeValue::Bool(true)),
+                LeaseChange::Renew(term) => write.set(EXPIRES_AT, number(term.expires_at.as_millis())),
+                LeaseChange::Release => write.set(RELEASED, AttributeValue::Bool(true)),
             }
             write.mark(&mark);
             write.require_guard(self.guard());
@@ -198,11 +199,11 @@ impl Lease {
             write.require(unchanged);
             changes.clone().write_to(&mut write);
             match self.leases.write(&self.key, write, ReturnValue::None).await? {
-                Written::Applied(_) => {
+                LeaseWrite::Applied(_) => {
                     self.mark = Some(mark);
                     return Ok(());
                 }
-                Written::Refused(item) => {
+                LeaseWrite::Refused(item) => {
                     let stored = item.map_or(Ok(None), |item| self.leases.read(&self.key, item))?;
                     if self.learn(stored, Some(&mark), &mut change, &changes)? {
                         return Ok(());
@@ -216,14 +217,14 @@ impl Lease {
     /// Takes notice of what is stored. Whether the write that bears `mark` was applied, or needs not be any more.
     fn learn(
         &mut self,
-        stored: Option<Record>,
+        stored: Option<LeaseRecord>,
         mark: Option<&String>,
-        change: &mut Change<'_>,
+        change: &mut LeaseChange<'_>,
         changes: &AttributeChanges,
     ) -> Result<bool, LeaseError> {
         let stored = stored.ok_or(Lost::Gone)?;
         let applied = mark.is_some_and(|mark| [&stored.mark, &stored.previous].contains(&mark));
-        let release = matches!(change, Change::Release);
+        let release = matches!(change, LeaseChange::Release);
         if stored.owner != self.owner || stored.fence != self.fence {
             // Whoever has it now may have got it by our release.
             return if applied && release {
@@ -236,7 +237,7 @@ impl Lease {
             let done = release && (applied || changes.is_empty());
             return if done { Ok(true) } else { Err(Lost::Released.into()) };
         }
-        if let Change::Renew(term) = change {
+        if let LeaseChange::Renew(term) = change {
             term.expires_at = term.expires_at.max(stored.expires_at);
         }
         self.mark = Some(stored.mark);
@@ -245,7 +246,7 @@ impl Lease {
 }
 
 /// What a write does to the lease.
-enum Change<'a> {
+enum LeaseChange<'a> {
     Renew(&'a mut Term),
     Release,
 }

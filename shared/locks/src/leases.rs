@@ -6,13 +6,10 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{
-    AttributeValue, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
-};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use nextbasket_domain::{Clock, Random, Timestamp};
-use nextbasket_dynamodb::item::{Item, Reader, number, text};
-use nextbasket_dynamodb::request::get_item;
-use nextbasket_dynamodb::{TableError, capacity};
+use nextbasket_dynamodb::item::{Item, number, text};
+use nextbasket_dynamodb::{TableClient, TableError};
 use tokio::time::Instant;
 
 use crate::expression::{Expression, new_value, placeholder};
@@ -21,7 +18,7 @@ use crate::lease::Term;
 use crate::record::{
     ACQUIRED_AT, EXPIRES_AT, FENCE, HOLDER, LENGTH, MARK, NAME, NOTE, OWNER, RELEASED, millis,
 };
-use crate::{AcquisitionTerms, Attempt, AttributeChanges, Lease, LeaseKey, Record, Request};
+use crate::{AcquisitionTerms, Attempt, AttributeChanges, Lease, LeaseKey, LeaseRecord, LeaseRequest};
 
 const SKEW: Duration = Duration::from_secs(2);
 /// How often a write is made again whose answer could not be read, beside what the client does by itself.
@@ -31,8 +28,7 @@ const BACKOFF: Duration = Duration::from_millis(20);
 /// The leases of one table, whose key is the strings `pk` and `sk`.
 #[derive(Clone)]
 pub struct Leases {
-    client: Client,
-    table: String,
+    table: TableClient,
     clock: Clock,
     random: Random,
     skew: Duration,
@@ -44,20 +40,19 @@ pub(crate) enum Takeover<'a> {
     /// When it expired, by our clock, longer ago than the skew.
     Expired,
     /// When it is as it was seen.
-    Unchanged(&'a Record),
-    /// Never.
+    Unchanged(&'a LeaseRecord),
     No,
 }
 
 /// One acquisition of ours, which may take several requests.
-pub(crate) struct Claim {
+pub(crate) struct Acquisition {
     owner: String,
     /// Before the first request.
     started: Instant,
 }
 
 /// What came of a conditional write.
-pub(crate) enum Written {
+pub(crate) enum LeaseWrite {
     /// Applied; the attributes that it changed.
     Applied(Item),
     /// The condition did not hold; the item as it is, if there is one.
@@ -68,7 +63,7 @@ impl Leases {
     /// Of this table, with a skew of 2 seconds.
     #[must_use]
     pub fn new(client: Client, table: String, clock: Clock, random: Random) -> Self {
-        Self { client, table, clock, random, skew: SKEW, deadline: None }
+        Self { table: TableClient::new(client, table), clock, random, skew: SKEW, deadline: None }
     }
 
     /// By how much the clocks of any two holders may differ: a lease is taken over only when it expired longer ago
@@ -99,20 +94,17 @@ impl Leases {
     /// [`TableError`] if the table cannot be asked. If that is transient, the lease may have been acquired all the
     /// same; nobody holds it then, and it expires. It may also have been acquired, and have expired before the
     /// answer came, if another is told to have it.
-    pub async fn try_acquire(&self, key: &LeaseKey, request: &Request) -> Result<Attempt, TableError> {
+    pub async fn try_acquire(&self, key: &LeaseKey, request: &LeaseRequest) -> Result<Attempt, TableError> {
         self.attempt(key, request, &self.claim(request), &Takeover::Expired).await
     }
 
     /// Like [`try_acquire`](Self::try_acquire), but changes other attributes of the item in the same write; nothing
     /// is changed if the terms do not hold. Also returns the whole item: as it is after the acquisition, or as it was
     /// found.
-    ///
-    /// # Errors
-    /// As [`try_acquire`](Self::try_acquire).
     pub async fn try_acquire_with(
         &self,
         key: &LeaseKey,
-        request: &Request,
+        request: &LeaseRequest,
         terms: AcquisitionTerms,
     ) -> Result<(Option<Lease>, Item), TableError> {
         self.check(&terms.changes)?;
@@ -124,8 +116,8 @@ impl Leases {
     ///
     /// # Errors
     /// [`TableError`] if the table cannot be asked or the item is of another form.
-    pub async fn show(&self, key: &LeaseKey) -> Result<Option<Record>, TableError> {
-        let item = get_item(&self.client, &self.table, key.item(), true).await?;
+    pub async fn show(&self, key: &LeaseKey) -> Result<Option<LeaseRecord>, TableError> {
+        let item = self.table.get(key.item(), true).await?;
         item.map_or(Ok(None), |item| self.read(key, item))
     }
 
@@ -133,32 +125,22 @@ impl Leases {
     ///
     /// # Errors
     /// [`TableError`] if the table cannot be asked or an item is of another form.
-    pub async fn list_locks(&self) -> Result<Vec<Record>, TableError> {
+    pub async fn list_locks(&self) -> Result<Vec<LeaseRecord>, TableError> {
+        let query = self
+            .table
+            .query()
+            .key_condition_expression("pk = :locks")
+            .expression_attribute_values(":locks", text(LOCKS))
+            .consistent_read(true);
         let mut records = Vec::new();
-        let mut start = None;
-        loop {
-            let output = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .key_condition_expression("pk = :locks")
-                .expression_attribute_values(":locks", text(LOCKS))
-                .consistent_read(true)
-                .set_exclusive_start_key(start)
-                .return_consumed_capacity(ReturnConsumedCapacity::Total)
-                .send()
-                .await
-                .map_err(|error| TableError::from_sdk(&self.table, error))?;
-            capacity::read(output.consumed_capacity());
-            for mut item in output.items.unwrap_or_default() {
-                let Some(AttributeValue::S(name)) = item.remove("sk") else { continue };
+        let take = |mut item: Item| {
+            if let Some(AttributeValue::S(name)) = item.remove("sk") {
                 records.extend(self.read(&LeaseKey::new(LOCKS, name), item)?);
             }
-            start = output.last_evaluated_key;
-            if start.is_none() {
-                return Ok(records);
-            }
-        }
+            Ok(())
+        };
+        self.table.query_all(query, take).await?;
+        Ok(records)
     }
 
     /// Takes up a lease known by its owner and fence, as a job does that goes on in another process. Nothing is read
@@ -178,20 +160,20 @@ impl Leases {
         format!("{:016x}{:016x}", self.random.draw(), self.random.draw())
     }
 
-    pub(crate) fn read(&self, key: &LeaseKey, item: Item) -> Result<Option<Record>, TableError> {
-        Record::read(&self.table, key, item)
+    pub(crate) fn read(&self, key: &LeaseKey, item: Item) -> Result<Option<LeaseRecord>, TableError> {
+        LeaseRecord::read(self.table.name(), key, item)
     }
 
     /// That the writer of `also` may change what it names.
     pub(crate) fn check(&self, changes: &AttributeChanges) -> Result<(), TableError> {
         changes.reserved().map_or(Ok(()), |attribute| {
             let reason = format!("the attribute {attribute} is the lease's own");
-            Err(TableError::Refused { table: self.table.clone(), reason })
+            Err(TableError::Refused { table: self.table.name().to_owned(), reason })
         })
     }
 
     pub(crate) fn contended(&self, key: &LeaseKey, attempts: usize) -> TableError {
-        TableError::Contended { table: self.table.clone(), key: key.to_string(), attempts }
+        self.table.contended(key.to_string(), attempts)
     }
 
     /// What is left of a length until the deadline.
@@ -200,16 +182,16 @@ impl Leases {
         length.min(Duration::from_millis(u64::try_from(left).unwrap_or(0)))
     }
 
-    pub(crate) fn claim(&self, request: &Request) -> Claim {
-        Claim { owner: format!("{}/{}", request.holder, self.mark()), started: Instant::now() }
+    pub(crate) fn claim(&self, request: &LeaseRequest) -> Acquisition {
+        Acquisition { owner: format!("{}/{}", request.holder, self.mark()), started: Instant::now() }
     }
 
     /// One conditional write that raises the fence.
     pub(crate) async fn attempt(
         &self,
         key: &LeaseKey,
-        request: &Request,
-        claim: &Claim,
+        request: &LeaseRequest,
+        claim: &Acquisition,
         takeover: &Takeover<'_>,
     ) -> Result<Attempt, TableError> {
         let (lease, item) = self.acquire_once(key, request, claim, takeover, None).await?;
@@ -224,8 +206,8 @@ impl Leases {
     async fn acquire_once(
         &self,
         key: &LeaseKey,
-        request: &Request,
-        claim: &Claim,
+        request: &LeaseRequest,
+        claim: &Acquisition,
         takeover: &Takeover<'_>,
         terms: Option<AcquisitionTerms>,
     ) -> Result<(Option<Lease>, Item), TableError> {
@@ -257,12 +239,11 @@ impl Leases {
             terms.write_to(&mut write);
         }
         match self.write(key, write, returns).await? {
-            Written::Applied(item) => {
-                let mut reader = Reader { table: &self.table, key: key.to_string(), item: item.clone() };
-                let fence = reader.number(FENCE)?;
+            LeaseWrite::Applied(item) => {
+                let fence = self.table.reader(key.to_string(), item.clone()).number(FENCE)?;
                 Ok((Some(self.lease(key, claim, fence, length, term, mark)), item))
             }
-            Written::Refused(item) => {
+            LeaseWrite::Refused(item) => {
                 let item = item.unwrap_or_default();
                 let lease = self.read(key, item.clone())?.and_then(|record| {
                     // An earlier request of this claim was applied, and its answer lost.
@@ -282,7 +263,7 @@ impl Leases {
     fn lease(
         &self,
         key: &LeaseKey,
-        claim: &Claim,
+        claim: &Acquisition,
         fence: u64,
         length: Duration,
         term: Term,
@@ -322,36 +303,27 @@ impl Leases {
         key: &LeaseKey,
         write: Expression,
         returns: ReturnValue,
-    ) -> Result<Written, TableError> {
+    ) -> Result<LeaseWrite, TableError> {
         let request = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(key.item()))
+            .table
+            .update(key.item())
             .return_values(returns)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let request = write.put_on(request);
         let mut attempt = 1;
         loop {
-            let error = match request.clone().send().await {
-                Ok(output) => {
-                    capacity::write(output.consumed_capacity());
-                    return Ok(Written::Applied(output.attributes.unwrap_or_default()));
-                }
-                Err(error) => error,
-            };
-            if attempt < ATTEMPTS && worth_another(&error) {
+            let answer = request.clone().send().await;
+            if attempt < ATTEMPTS && answer.as_ref().is_err_and(worth_another) {
                 tokio::time::sleep(self.jitter(BACKOFF * attempt)).await;
                 attempt += 1;
                 continue;
             }
-            return match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(refusal)) => {
-                    Ok(Written::Refused(refusal.item.clone()))
-                }
-                _ => Err(TableError::from_sdk(&self.table, error)),
-            };
+            let refusal = answer.as_ref().err().and_then(SdkError::as_service_error);
+            if let Some(UpdateItemError::ConditionalCheckFailedException(refusal)) = refusal {
+                return Ok(LeaseWrite::Refused(refusal.item.clone()));
+            }
+            let output = self.table.write(answer)?;
+            return Ok(LeaseWrite::Applied(output.attributes.unwrap_or_default()));
         }
     }
 
@@ -370,7 +342,7 @@ fn worth_another(error: &SdkError<UpdateItemError>) -> bool {
 impl fmt::Debug for Leases {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Leases")
-            .field("table", &self.table)
+            .field("table", &self.table.name())
             .field("skew", &self.skew)
             .field("deadline", &self.deadline)
             .finish_non_exhaustive()

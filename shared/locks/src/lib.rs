@@ -22,8 +22,8 @@
 //! | [`key`] | [`LeaseKey`]: which item |
 //! | [`leases`] | [`Leases`]: try, look, list, resume |
 //! | [`waiting`] | [`Leases::acquire`], [`Leases::acquire_observing`] |
-//! | [`request`] | [`Request`] and its [`Attempt`] |
-//! | [`record`] | [`Record`]: what a lease's item says |
+//! | [`request`] | [`LeaseRequest`] and its [`Attempt`] |
+//! | [`record`] | [`LeaseRecord`]: what a lease's item says |
 //! | [`lease`] | [`Lease`]: renew, release |
 //! | [`attribute_changes`] | [`AttributeChanges`]: changes of other attributes in the same write |
 //! | [`guard`] | [`Guard`]: the condition that a lease is still ours |
@@ -51,5 +51,5 @@ pub use keeper::Keeper;
 pub use key::{BadName, LeaseKey};
 pub use lease::Lease;
 pub use leases::Leases;
-pub use record::{LeaseState, Record};
-pub use request::{Attempt, Request};
+pub use record::{LeaseRecord, LeaseState};
+pub use request::{Attempt, LeaseRequest};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nextbasket_domain::{Timestamp, TimestampError};
 use nextbasket_dynamodb::TableError;
-use nextbasket_dynamodb::item::{Item, Reader};
+use nextbasket_dynamodb::item::{Item, ItemReader};
 
 use crate::LeaseKey;
 
@@ -32,7 +32,7 @@ pub(crate) const OURS: [&str; 10] =
 
 /// What a lease's item says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub struct LeaseRecord {
     /// The item's key.
     pub key: LeaseKey,
     /// Who holds it, for people.
@@ -68,7 +68,7 @@ pub enum LeaseState {
     Expired,
 }
 
-impl Record {
+impl LeaseRecord {
     /// Whether it can be had at this time of the caller's clock.
     #[must_use]
     pub fn state(&self, now: Timestamp, skew: Duration) -> LeaseState {
@@ -86,7 +86,7 @@ impl Record {
         if !item.contains_key(OWNER) {
             return Ok(None);
         }
-        let mut reader = Reader { table, key: key.to_string(), item };
+        let mut reader = ItemReader { table, key: key.to_string(), item };
         Ok(Some(Self {
             key: key.clone(),
             holder: reader.text(HOLDER)?,
@@ -96,7 +96,7 @@ impl Record {
             expires_at: time(&mut reader, EXPIRES_AT)?,
             length: Duration::from_millis(reader.number(LENGTH)?),
             released: reader.truth(RELEASED)?,
-            note: reader.optional(NOTE, Reader::text)?,
+            note: reader.optional(NOTE, ItemReader::text)?,
             name: key.name().map(str::to_owned),
             mark: reader.text(MARK)?,
             previous: reader.text(PREVIOUS)?,
@@ -104,7 +104,7 @@ impl Record {
     }
 }
 
-fn time(reader: &mut Reader<'_>, attribute: &'static str) -> Result<Timestamp, TableError> {
+fn time(reader: &mut ItemReader<'_>, attribute: &'static str) -> Result<Timestamp, TableError> {
     let millis = reader.number(attribute)?;
     Timestamp::from_millis(millis)
         .map_err(|error: TimestampError| reader.corrupt(attribute, error.to_string()))
@@ -119,8 +119,8 @@ pub(crate) fn millis(duration: Duration) -> i64 {
 mod tests {
     use super::*;
 
-    fn record() -> Record {
-        Record {
+    fn record() -> LeaseRecord {
+        LeaseRecord {
             key: LeaseKey::lock("train").unwrap(),
             holder: "host/1".to_owned(),
             owner: "host/1/x".to_owned(),
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_released_lease_is_free_before_and_after_its_expiry() {
-        let record = Record { released: true, ..record() };
+        let record = LeaseRecord { released: true, ..record() };
         for millis in [0, 20_000] {
             let now = Timestamp::EPOCH.plus_millis(millis);
             assert_eq!(record.state(now, Duration::ZERO), LeaseState::Free);

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::{Lease, Record};
+use crate::{Lease, LeaseRecord};
 
 /// What a holder asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct LeaseRequest {
     /// Who asks, for people: a host and process, or a job's id.
     pub holder: String,
     /// How long the lease holds from each acquisition or renewal on, in whole milliseconds.
@@ -15,7 +15,7 @@ pub struct Request {
     pub note: Option<String>,
 }
 
-impl Request {
+impl LeaseRequest {
     /// A request without a note.
     pub fn new(holder: impl Into<String>, length: Duration) -> Self {
         Self { holder: holder.into(), length, note: None }
@@ -34,7 +34,7 @@ pub enum Attempt {
     /// It is ours.
     Held(Lease),
     /// Another holds it.
-    Busy(Record),
+    Busy(LeaseRecord),
 }
 
 impl Attempt {

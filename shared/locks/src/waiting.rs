@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::leases::Takeover;
 use crate::record::millis;
-use crate::{Attempt, LeaseKey, Leases, Record, Request};
+use crate::{Attempt, LeaseKey, LeaseRecord, LeaseRequest, Leases};
 
 /// A lease is looked at some twenty times in its length, within these bounds.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
@@ -21,7 +21,7 @@ enum Judge {
     /// By its expiry.
     Clocks,
     /// By having been like this for its own length, since the given time.
-    Observation(Option<Box<(Record, Instant)>>),
+    Observation(Option<Box<(LeaseRecord, Instant)>>),
 }
 
 impl Leases {
@@ -36,7 +36,7 @@ impl Leases {
     pub async fn acquire(
         &self,
         key: &LeaseKey,
-        request: &Request,
+        request: &LeaseRequest,
         wait: Duration,
     ) -> Result<Attempt, TableError> {
         self.wait(key, request, wait, Judge::Clocks).await
@@ -53,7 +53,7 @@ impl Leases {
     pub async fn acquire_observing(
         &self,
         key: &LeaseKey,
-        request: &Request,
+        request: &LeaseRequest,
         wait: Duration,
     ) -> Result<Attempt, TableError> {
         self.wait(key, request, wait, Judge::Observation(None)).await
@@ -62,7 +62,7 @@ impl Leases {
     async fn wait(
         &self,
         key: &LeaseKey,
-        request: &Request,
+        request: &LeaseRequest,
         wait: Duration,
         mut judge: Judge,
     ) -> Result<Attempt, TableError> {
@@ -106,7 +106,7 @@ impl Judge {
     }
 
     /// Takes notice of what another holds, and tells how long until it can be taken over if nobody renews it.
-    fn until_free(&mut self, leases: &Leases, record: Record) -> Duration {
+    fn until_free(&mut self, leases: &Leases, record: LeaseRecord) -> Duration {
         match self {
             Self::Clocks => {
                 let free = record.expires_at.plus_millis(millis(leases.skew()).saturating_add(1));
@@ -126,6 +126,6 @@ impl Judge {
     }
 }
 
-fn same(one: &Record, other: &Record) -> bool {
+fn same(one: &LeaseRecord, other: &LeaseRecord) -> bool {
     (&one.owner, one.fence, &one.mark) == (&other.owner, other.fence, &other.mark)
 }

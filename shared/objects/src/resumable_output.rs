@@ -18,13 +18,13 @@ const PART_SIZE: u64 = 16 << 20;
 /// A file that is renamed, or an object that appears, when it is complete; an earlier one stays until then.
 #[derive(Debug)]
 pub struct ResumableOutput {
-    sink: Sink,
+    sink: OutputSink,
     held: Vec<u8>,
     part_size: usize,
 }
 
 #[derive(Debug)]
-enum Sink {
+enum OutputSink {
     File {
         path: PathBuf,
         part: PathBuf,
@@ -50,10 +50,10 @@ impl ResumableOutput {
                 let (part, written) = (part_path(path, run), written.bytes);
                 let file = open_part(&part, written).await;
                 let file = file.map_err(|error| ObjectError::from_io(&part.display().to_string(), &error))?;
-                Sink::File { path: path.clone(), part, file, written }
+                OutputSink::File { path: path.clone(), part, file, written }
             }
             Location::Object { bucket, key } => {
-                Sink::Object(ObjectWriter::new(files.bucket(bucket), key, written))
+                OutputSink::Object(ObjectWriter::new(files.bucket(bucket), key, written))
             }
         };
         // The last tenth of the parts is for what is added between the pieces.
@@ -81,7 +81,7 @@ impl ResumableOutput {
     pub async fn write(&mut self) -> Result<WrittenParts, ObjectError> {
         let held = std::mem::take(&mut self.held);
         match &mut self.sink {
-            Sink::File { part, file, written, .. } => {
+            OutputSink::File { part, file, written, .. } => {
                 let name = part.display().to_string();
                 let Some(file) = file else { return Err(ObjectError::NotFound { location: name }) };
                 let result = async {
@@ -93,7 +93,7 @@ impl ResumableOutput {
                 *written += held.len() as u64;
                 Ok(WrittenParts::of_file(*written))
             }
-            Sink::Object(writer) => {
+            OutputSink::Object(writer) => {
                 writer.write_part(held).await?;
                 Ok(writer.written().clone())
             }
@@ -102,12 +102,12 @@ impl ResumableOutput {
 
     /// Writes the rest and lets the output appear; returns its size.
     pub async fn finish(mut self) -> Result<u64, ObjectError> {
-        if matches!(self.sink, Sink::File { file: Some(_), .. }) && !self.held.is_empty() {
+        if matches!(self.sink, OutputSink::File { file: Some(_), .. }) && !self.held.is_empty() {
             self.write().await?;
         }
         let (path, part, file) = match self.sink {
-            Sink::Object(writer) => return writer.finish(self.held).await,
-            Sink::File { path, part, file, .. } => (path, part, file),
+            OutputSink::Object(writer) => return writer.finish(self.held).await,
+            OutputSink::File { path, part, file, .. } => (path, part, file),
         };
         let name = path.display().to_string();
         if file.is_some() {

@@ -3,8 +3,8 @@
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use nextbasket_recommender::{
-    ANCHORS, Dataset, DatasetBuilder, History, Params, Priors, ProductIx, Request, Scorer, ScratchBuffers,
-    train,
+    ANCHORS, Dataset, DatasetBuilder, History, Params, Priors, ProductIx, ScoreRequest, Scorer,
+    ScratchBuffers, train,
 };
 use std::hint::black_box;
 use std::num::NonZero;
@@ -74,7 +74,7 @@ fn answering(c: &mut Criterion) {
         c.bench_function(&format!("answer, 10 of 4,000 products, history of {length} baskets"), |b| {
             b.iter(|| {
                 let anchors = scorer.anchors(&mut scratch, &history, ANCHORS);
-                let request = Request {
+                let request = ScoreRequest {
                     history: &history,
                     anchors: &anchors,
                     next_row: &|product: ProductIx| {

@@ -5,8 +5,8 @@
 //! through their bytes first, as they do where the model is stored.
 
 use nextbasket_recommender::{
-    ANCHORS, History, NeighbourRow, Params, Priors, ProductIx, ProductRows, Request, Scorer, ScratchBuffers,
-    train,
+    ANCHORS, History, NeighbourRow, Params, Priors, ProductIx, ProductRows, ScoreRequest, Scorer,
+    ScratchBuffers, train,
 };
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -50,7 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let anchors = scorer.anchors(&mut scratch, &history, anchors);
         let next_row = |product: ProductIx| rows.get(product.get() as usize).map(|rows| &rows.next);
         let no_row = |_: ProductIx| None::<&NeighbourRow>;
-        let request = Request {
+        let request = ScoreRequest {
             history: &history,
             anchors: &anchors,
             next_row: &next_row,

@@ -5,7 +5,7 @@
 //! purchases: each segment counted apart, the counts written out per block, and each block ranked from its counts.
 
 use nextbasket_recommender::intermediate::encode;
-use nextbasket_recommender::{Counting, Dataset, Model, NeighbourModels, Params, Priors, rank, train};
+use nextbasket_recommender::{Counting, Dataset, NeighbourModels, Params, Priors, TrainedModel, rank, train};
 use std::error::Error;
 use std::num::NonZero;
 use std::time::Instant;
@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn in_parts(data: &Dataset, segments: u32, blocks: u32) -> Result<Model, Box<dyn Error>> {
+fn in_parts(data: &Dataset, segments: u32, blocks: u32) -> Result<TrainedModel, Box<dyn Error>> {
     let params = Params::default();
     let now_ms = data.newest_ms().unwrap_or_default();
     let products = u32::try_from(data.catalogue().len())?;
@@ -96,7 +96,10 @@ fn in_parts(data: &Dataset, segments: u32, blocks: u32) -> Result<Model, Box<dyn
         "largestBlockBytes": counts.iter().map(sizes).max(),
     });
     println!("{report}");
-    Ok(Model { priors: Priors::new(data.catalogue(), &totals, &params, now_ms, &|_| Vec::new()), rows })
+    Ok(TrainedModel {
+        priors: Priors::new(data.catalogue(), &totals, &params, now_ms, &|_| Vec::new()),
+        rows,
+    })
 }
 
 /// The process's peak resident memory; `None` where there is no /proc.

@@ -62,9 +62,6 @@ impl Catalogue {
     }
 
     /// Reads what [`Catalogue::encode`] wrote.
-    ///
-    /// # Errors
-    /// The bytes are cut, of another version, or not ascending ids.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = ByteReader::new(bytes, "catalogue");
         reader.version(VERSION)?;

@@ -17,9 +17,6 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 }
 
 /// Reads what [`encode`] wrote; `what` names it in errors.
-///
-/// # Errors
-/// The bytes are cut, of another version, or not such a value.
 pub fn decode<'b, T: Deserialize<'b>>(what: &'static str, bytes: &'b [u8]) -> Result<T, DecodeError> {
     let (&found, content) = bytes.split_first().ok_or(DecodeError::Truncated(what))?;
     if found != VERSION {

@@ -30,10 +30,10 @@ pub use popularity::window_weights;
 pub use priors::{PieceTooSmall, Priors, Window};
 pub use row::{Neighbour, NeighbourRow, ProductRows};
 pub use score::{
-    ANCHORS, Anchor, Bought, History, HistoryBasket, MOST_REASONS, Reason, Recommendation, Request,
-    ScoreParts, Scorer, ScratchBuffers,
+    ANCHORS, Anchor, Bought, History, HistoryBasket, MOST_REASONS, NeighbourReason, Recommendation,
+    ScoreParts, ScoreRequest, Scorer, ScratchBuffers,
 };
-pub use train::{Model, NeighbourModels, RankError, TrainError, rank, train};
+pub use train::{NeighbourModels, RankError, TrainError, TrainedModel, rank, train};
 
 mod bytes;
 mod catalogue;

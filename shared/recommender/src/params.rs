@@ -84,69 +84,40 @@ pub struct ParamsError {
     pub range: &'static str,
 }
 
+/// The test of a parameter, and its range in words.
+type Allowed = (fn(f64) -> bool, &'static str);
+
+const SHARE: Allowed = (|v| v > 0.0 && v <= 1.0, "over 0 and at most 1");
+const DAYS: Allowed = (|v| v > 0.0 && v <= 1e12, "over 0 and at most 1e12");
+const POWER: Allowed = (|v| (0.0..=4.0).contains(&v), "0 to 4");
+const WEIGHT: Allowed = (|v| (0.0..=1000.0).contains(&v), "0 to 1000");
+const NEIGHBOURS: Allowed = (|v| (1.0..=1000.0).contains(&v), "1 to 1000");
+
 impl Params {
     /// Checks every range; NaN is outside all of them.
-    ///
-    /// # Errors
-    /// The first field outside its range.
     pub fn validate(&self) -> Result<(), ParamsError> {
-        let share = |v: f64| v > 0.0 && v <= 1.0;
-        let days = |v: f64| v > 0.0 && v <= 1e12;
-        let weight = |v: f64| (0.0..=1000.0).contains(&v);
-        let power = |v: f64, top: f64| (0.0..=top).contains(&v);
-        let neighbours = |v: u16| (1..=1000).contains(&v);
-        let checks: [(&'static str, f64, bool, &'static str); 18] = [
-            ("personalDecay", self.personal_decay, share(self.personal_decay), "over 0 and at most 1"),
-            ("nextDecay", self.next_decay, share(self.next_decay), "over 0 and at most 1"),
-            ("basketSizePower", self.basket_size_power, power(self.basket_size_power, 2.0), "0 to 2"),
-            ("maxGap", f64::from(self.max_gap), (1..=50).contains(&self.max_gap), "1 to 50"),
-            ("gapDecay", self.gap_decay, share(self.gap_decay), "over 0 and at most 1"),
-            (
-                "transitionHalfLifeDays",
-                self.transition_half_life_days,
-                days(self.transition_half_life_days),
-                "over 0 and at most 1e12",
-            ),
-            ("repurchasePower", self.repurchase_power, power(self.repurchase_power, 4.0), "0 to 4"),
-            ("trendPower", self.trend_power, power(self.trend_power, 4.0), "0 to 4"),
-            (
-                "trendHalfLifeDays",
-                self.trend_half_life_days,
-                days(self.trend_half_life_days),
-                "over 0 and at most 1e12",
-            ),
-            (
-                "popularityHalfLifeDays",
-                self.popularity_half_life_days,
-                days(self.popularity_half_life_days),
-                "over 0 and at most 1e12",
-            ),
-            ("nextWeight", self.next_weight, weight(self.next_weight), "0 to 1000"),
-            ("popularityWeight", self.popularity_weight, weight(self.popularity_weight), "0 to 1000"),
-            ("togetherWeight", self.together_weight, weight(self.together_weight), "0 to 1000"),
-            ("tooSoonFactor", self.too_soon_factor, power(self.too_soon_factor, 1.0), "0 to 1"),
-            ("countShrinkage", self.count_shrinkage, weight(self.count_shrinkage), "0 to 1000"),
-            (
-                "nextNeighbours",
-                f64::from(self.next_neighbours),
-                neighbours(self.next_neighbours),
-                "1 to 1000",
-            ),
-            (
-                "togetherNeighbours",
-                f64::from(self.together_neighbours),
-                neighbours(self.together_neighbours),
-                "1 to 1000",
-            ),
-            (
-                "similarNeighbours",
-                f64::from(self.similar_neighbours),
-                neighbours(self.similar_neighbours),
-                "1 to 1000",
-            ),
+        let checks: [(&'static str, f64, Allowed); 18] = [
+            ("personalDecay", self.personal_decay, SHARE),
+            ("nextDecay", self.next_decay, SHARE),
+            ("basketSizePower", self.basket_size_power, (|v| (0.0..=2.0).contains(&v), "0 to 2")),
+            ("maxGap", f64::from(self.max_gap), (|v| (1.0..=50.0).contains(&v), "1 to 50")),
+            ("gapDecay", self.gap_decay, SHARE),
+            ("transitionHalfLifeDays", self.transition_half_life_days, DAYS),
+            ("repurchasePower", self.repurchase_power, POWER),
+            ("trendPower", self.trend_power, POWER),
+            ("trendHalfLifeDays", self.trend_half_life_days, DAYS),
+            ("popularityHalfLifeDays", self.popularity_half_life_days, DAYS),
+            ("nextWeight", self.next_weight, WEIGHT),
+            ("popularityWeight", self.popularity_weight, WEIGHT),
+            ("togetherWeight", self.together_weight, WEIGHT),
+            ("tooSoonFactor", self.too_soon_factor, (|v| (0.0..=1.0).contains(&v), "0 to 1")),
+            ("countShrinkage", self.count_shrinkage, WEIGHT),
+            ("nextNeighbours", f64::from(self.next_neighbours), NEIGHBOURS),
+            ("togetherNeighbours", f64::from(self.together_neighbours), NEIGHBOURS),
+            ("similarNeighbours", f64::from(self.similar_neighbours), NEIGHBOURS),
         ];
-        match checks.into_iter().find(|(_, _, fits, _)| !fits) {
-            Some((name, value, _, range)) => Err(ParamsError { name, value, range }),
+        match checks.into_iter().find(|(_, value, (fits, _))| !fits(*value)) {
+            Some((name, value, (_, range))) => Err(ParamsError { name, value, range }),
             None => Ok(()),
         }
     }

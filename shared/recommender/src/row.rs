@@ -104,9 +104,6 @@ impl NeighbourRow {
     }
 
     /// Reads what [`NeighbourRow::encode`] wrote.
-    ///
-    /// # Errors
-    /// The bytes are cut, of another version, or not a row.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = ByteReader::new(bytes, "neighbour row");
         let row = Self::take(&mut reader)?;
@@ -182,9 +179,6 @@ impl ProductRows {
     }
 
     /// Reads what [`ProductRows::encode`] wrote.
-    ///
-    /// # Errors
-    /// The bytes are cut, of another version, or not three rows.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = ByteReader::new(bytes, "product rows");
         reader.version(VERSION)?;

@@ -2,15 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "in a test a panic is the message")]
 
 use nextbasket_recommender::{
-    DatasetBuilder, History, Model, Params, ProductIx, Recommendation, Request, Scorer, ScratchBuffers,
-    Window, train,
+    DatasetBuilder, History, Params, ProductIx, Recommendation, ScoreRequest, Scorer, ScratchBuffers,
+    TrainedModel, Window, train,
 };
 use std::num::NonZero;
 
 const DAY: i64 = 86_400_000;
 
 /// Shoppers buy a grinder, then beans; filters lie in the basket with beans; tea is what most buy.
-fn shop() -> Model {
+fn shop() -> TrainedModel {
     let mut builder = DatasetBuilder::new();
     for shopper in 0..6 {
         let user = format!("shopper {shopper}");
@@ -37,7 +37,7 @@ struct Ask<'a> {
     limit: Option<usize>,
 }
 
-fn answer(model: &Model, ask: &Ask<'_>) -> Vec<Recommendation> {
+fn answer(model: &TrainedModel, ask: &Ask<'_>) -> Vec<Recommendation> {
     let ids = |ids: &[&str]| ids.iter().filter_map(|id| model.priors.index_of(id)).collect::<Vec<_>>();
     let baskets = (0i64..).zip(ask.baskets).map(|(lag, basket)| ((9 - lag) * DAY, basket.iter().copied()));
     let history = History::new(&model.priors, baskets);
@@ -47,7 +47,7 @@ fn answer(model: &Model, ask: &Ask<'_>) -> Vec<Recommendation> {
     let filter = |product: ProductIx| only.as_ref().is_none_or(|only| only.contains(&product));
     scorer.score(
         &mut scratch,
-        &Request {
+        &ScoreRequest {
             history: &history,
             anchors: &anchors,
             next_row: &|product| model.rows.get(product.get() as usize).map(|rows| &rows.next),
@@ -60,7 +60,7 @@ fn answer(model: &Model, ask: &Ask<'_>) -> Vec<Recommendation> {
     )
 }
 
-fn names<'m>(model: &'m Model, answer: &[Recommendation]) -> Vec<&'m str> {
+fn names<'m>(model: &'m TrainedModel, answer: &[Recommendation]) -> Vec<&'m str> {
     answer.iter().map(|item| model.priors.id(item.product)).collect()
 }
 

@@ -9,16 +9,14 @@
 use std::sync::Arc;
 use std::sync::OnceLock;
 
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
+use aws_sdk_dynamodb::types::AttributeValue;
 use nextbasket_domain::Random;
 use nextbasket_domain::recommendation::AnswerKey;
-use nextbasket_dynamodb::item::{Item, bytes, text};
-use nextbasket_dynamodb::request::{self, if_condition_held};
-use nextbasket_dynamodb::{TableError, capacity};
+use nextbasket_dynamodb::item::{Item, bytes};
+use nextbasket_dynamodb::{TableClient, TableError};
 
-const PRODUCT_ID: &str = "productId";
-const SLOT: &str = "slot";
+use crate::model;
+
 /// The partition key, which the template's roles name too.
 const ANSWER_KEY: &str = "answer-key";
 /// The sort key: it is not a slot of a product, so a product with the id `answer-key` causes no conflict.
@@ -28,20 +26,16 @@ const KEY: &str = "key";
 /// The location of the key in the model table, and the key itself once it was read. Clones share it.
 #[derive(Debug, Clone)]
 pub struct AnswerKeys {
-    client: Client,
-    name: String,
+    table: TableClient,
     known: Arc<OnceLock<AnswerKey>>,
 }
 
 impl AnswerKeys {
-    pub(crate) fn new(client: Client, name: String) -> Self {
-        Self { client, name, known: Arc::default() }
+    pub(crate) fn new(table: TableClient) -> Self {
+        Self { table, known: Arc::default() }
     }
 
     /// The key, if there is one; without one, no id was ever issued. Strongly consistent, and read once.
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not answer.
     pub async fn find(&self) -> Result<Option<AnswerKey>, TableError> {
         if let Some(known) = self.known.get() {
             return Ok(Some(known.clone()));
@@ -51,9 +45,6 @@ impl AnswerKeys {
     }
 
     /// The key, which is generated if there is none.
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not answer.
     pub async fn find_or_draw(&self, random: &Random) -> Result<AnswerKey, TableError> {
         if let Some(known) = self.known.get() {
             return Ok(known.clone());
@@ -72,29 +63,26 @@ impl AnswerKeys {
     }
 
     async fn read(&self) -> Result<Option<Item>, TableError> {
-        request::get_item(&self.client, &self.name, place(), true).await
+        self.table.get(key(), true).await
     }
 
     /// Puts the key unless another was put meanwhile; returns whether it did.
     async fn put(&self, key: &AnswerKey, damaged: Option<AttributeValue>) -> Result<bool, TableError> {
-        let mut item = place();
+        let mut item = self::key();
         item.insert(KEY.to_owned(), bytes(key.as_bytes().to_vec()));
-        let put = self.client.put_item().table_name(&self.name).set_item(Some(item));
-        let put = put.expression_attribute_names("#key", KEY);
+        let put = self.table.put(item).expression_attribute_names("#key", KEY);
         let put = match damaged {
             None => put.condition_expression("attribute_not_exists(#key)"),
             Some(damaged) => {
                 put.condition_expression("#key = :damaged").expression_attribute_values(":damaged", damaged)
             }
         };
-        let put = put.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await;
-        let written = if_condition_held(&self.name, put)?;
-        Ok(written.map(|output| capacity::write(&output.consumed_capacity)).is_some())
+        Ok(self.table.write_if(put.send().await)?.is_some())
     }
 }
 
-fn place() -> Item {
-    Item::from([(PRODUCT_ID.to_owned(), text(ANSWER_KEY)), (SLOT.to_owned(), text(CURRENT))])
+fn key() -> Item {
+    model::key(ANSWER_KEY, CURRENT)
 }
 
 /// `None` for a damaged item: a new key is generated.

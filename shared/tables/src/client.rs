@@ -4,6 +4,7 @@ use std::env;
 use std::fmt;
 
 use aws_sdk_dynamodb::Client;
+use nextbasket_dynamodb::TableClient;
 use nextbasket_dynamodb::config::{Patience, lambda_config};
 
 use crate::answer_key::AnswerKeys;
@@ -17,7 +18,6 @@ use crate::purchases::PurchasesTable;
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("environment variable {variable} is not set")]
 pub struct ConfigError {
-    /// Its name.
     pub variable: &'static str,
 }
 
@@ -31,13 +31,9 @@ impl fmt::Debug for ConfigError {
 /// The names of the tables. A function that has no business with a table has no name for it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TableNames {
-    /// From `PRODUCTS_TABLE`.
     pub products: Option<String>,
-    /// From `PURCHASES_TABLE`.
     pub purchases: Option<String>,
-    /// From `HISTORY_TABLE`.
     pub history: Option<String>,
-    /// From `MODEL_TABLE`.
     pub model: Option<String>,
 }
 
@@ -60,7 +56,7 @@ impl TableNames {
     }
 }
 
-/// The tables that a program may touch, behind one client.
+/// The tables that a program may touch, behind one client. Asking for one that has no name is a [`ConfigError`].
 #[derive(Debug, Clone)]
 pub struct Tables {
     client: Client,
@@ -84,61 +80,38 @@ impl Tables {
         )
     }
 
-    /// The catalogue.
-    ///
-    /// # Errors
-    /// [`ConfigError`] if it has no name.
     pub fn products(&self) -> Result<ProductsTable, ConfigError> {
-        let name = named(&self.names.products, "PRODUCTS_TABLE")?;
-        Ok(ProductsTable::new(self.client.clone(), name))
+        Ok(ProductsTable { table: self.named(&self.names.products, "PRODUCTS_TABLE")? })
     }
 
-    /// The purchases.
-    ///
-    /// # Errors
-    /// [`ConfigError`] if they have no name.
     pub fn purchases(&self) -> Result<PurchasesTable, ConfigError> {
-        let name = named(&self.names.purchases, "PURCHASES_TABLE")?;
-        Ok(PurchasesTable::new(self.client.clone(), name))
+        Ok(PurchasesTable { table: self.named(&self.names.purchases, "PURCHASES_TABLE")? })
     }
 
-    /// The histories.
-    ///
-    /// # Errors
-    /// [`ConfigError`] if they have no name.
     pub fn history(&self) -> Result<HistoryTable, ConfigError> {
-        let name = named(&self.names.history, "HISTORY_TABLE")?;
-        Ok(HistoryTable::new(self.client.clone(), name))
+        Ok(HistoryTable { table: self.named(&self.names.history, "HISTORY_TABLE")? })
     }
 
-    /// The model.
-    ///
-    /// # Errors
-    /// [`ConfigError`] if it has no name.
     pub fn model(&self) -> Result<ModelTable, ConfigError> {
-        let name = named(&self.names.model, "MODEL_TABLE")?;
-        Ok(ModelTable::new(self.client.clone(), name))
+        Ok(ModelTable { table: self.model_table()? })
     }
 
     /// The popular lists, which are stored in the model table.
-    ///
-    /// # Errors
-    /// [`ConfigError`] if it has no name.
     pub fn popular(&self) -> Result<PopularTable, ConfigError> {
-        let name = named(&self.names.model, "MODEL_TABLE")?;
-        Ok(PopularTable::new(self.client.clone(), name))
+        Ok(PopularTable { table: self.model_table()? })
     }
 
     /// Access to the key of answers' ids, which is stored in the model table.
-    ///
-    /// # Errors
-    /// [`ConfigError`] if the environment does not name the table.
     pub fn answer_keys(&self) -> Result<AnswerKeys, ConfigError> {
-        let name = named(&self.names.model, "MODEL_TABLE")?;
-        Ok(AnswerKeys::new(self.client.clone(), name))
+        Ok(AnswerKeys::new(self.model_table()?))
     }
-}
 
-fn named(name: &Option<String>, variable: &'static str) -> Result<String, ConfigError> {
-    name.clone().ok_or(ConfigError { variable })
+    fn model_table(&self) -> Result<TableClient, ConfigError> {
+        self.named(&self.names.model, "MODEL_TABLE")
+    }
+
+    fn named(&self, name: &Option<String>, variable: &'static str) -> Result<TableClient, ConfigError> {
+        let name = name.clone().ok_or(ConfigError { variable })?;
+        Ok(TableClient::new(self.client.clone(), name))
+    }
 }

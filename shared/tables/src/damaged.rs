@@ -6,9 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
-use nextbasket_dynamodb::TableError;
 use nextbasket_dynamodb::item::{Item, hashed};
+use nextbasket_dynamodb::{TableClient, TableError};
 use serde::Serialize;
 
 /// The attribute with the id of a user: logs show a hash of it.
@@ -77,13 +78,13 @@ impl<T> Default for Readable<T> {
 impl<T> Readable<T> {
     /// Reads items of a table whose keys have these attributes.
     pub(crate) fn of(
-        table: &str,
+        table: &TableClient,
         keys: &[&str],
-        items: impl IntoIterator<Item = Item>,
+        items: Option<Vec<Item>>,
         read: impl Fn(Item) -> Result<T, TableError>,
     ) -> Self {
         let mut readable = Self::default();
-        for item in items {
+        for item in items.unwrap_or_default() {
             match one(table, keys, item, &read) {
                 Ok(item) => readable.items.push(item),
                 Err(damaged) => readable.damaged.push(damaged),
@@ -98,8 +99,26 @@ impl<T> Readable<T> {
     }
 }
 
+/// Reads the whole table with `segments` parallel scans, passes each readable item to `take`, in no order, and returns
+/// the damaged ones. Eventually consistent.
+pub(crate) async fn scan<T>(
+    table: &TableClient,
+    segments: usize,
+    keys: &[&str],
+    read: impl Fn(Item) -> Result<T, TableError>,
+    take: impl Fn(T),
+) -> Result<Vec<Damaged>, TableError> {
+    let all = Mutex::new(Vec::new());
+    let scan = table.scan_all(segments, |item| match one(table, keys, item, &read) {
+        Ok(item) => take(item),
+        Err(damaged) => all.lock().unwrap_or_else(PoisonError::into_inner).push(damaged),
+    });
+    scan.await?;
+    Ok(all.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
 pub(crate) fn one<T>(
-    table: &str,
+    table: &TableClient,
     keys: &[&str],
     item: Item,
     read: impl FnOnce(Item) -> Result<T, TableError>,
@@ -107,7 +126,7 @@ pub(crate) fn one<T>(
     let text = |name: &&str| Some(((*name).to_owned(), item.get(*name)?.as_s().ok()?.clone()));
     let key: BTreeMap<String, String> = keys.iter().filter_map(text).collect();
     read(item).map_err(|error| Damaged {
-        table: table.to_owned(),
+        table: table.name().to_owned(),
         key,
         problem: match error {
             TableError::Corrupt { attribute, problem, .. } => format!("attribute {attribute} {problem}"),
@@ -132,9 +151,6 @@ pub struct TooManyDamaged {
 }
 
 /// One damaged item, or one in a hundred, is skipped; more indicate that something else is wrong.
-///
-/// # Errors
-/// [`TooManyDamaged`] if there are more.
 pub fn check(what: &'static str, damaged: u64, readable: u64) -> Result<(), TooManyDamaged> {
     let all = damaged.saturating_add(readable);
     if damaged > 1 && damaged.saturating_mul(ONE_OF) > all {

@@ -5,21 +5,17 @@
 //! for byte: the item holds nothing that does not follow from the purchases. Its `version` is a digest of the
 //! baskets. [`refresh`](crate::refresh) explains when a refresh may end.
 
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{
-    AttributeValue, ConditionCheck, Put, ReturnConsumedCapacity, TransactWriteItem,
-};
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Put, TransactWriteItem};
 use nextbasket_domain::history::fold;
 use nextbasket_domain::{Basket, PurchaseId, UserId, digest};
 
-use crate::damaged::{Damaged, Readable};
+use crate::damaged::Damaged;
 use crate::history_codec::{pack, unpack};
 use crate::purchases::{self, PurchasesTable};
-use crate::refresh::{Packed, Refresh, Step};
-use crate::segment::{self, Page, Segment, Size};
-use nextbasket_dynamodb::item::{Item, Reader, bytes, hashed, text};
-use nextbasket_dynamodb::request::{self, if_condition_held};
-use nextbasket_dynamodb::{TableError, TransactionError, capacity};
+use crate::refresh::{Packed, Refresh, RefreshStep};
+use crate::segment::{self, Segment, SegmentPage, TableSize};
+use nextbasket_dynamodb::item::{Item, bytes, hashed, text};
+use nextbasket_dynamodb::{TableClient, TableError};
 
 const USER_ID: &str = "userId";
 const VERSION: &str = "version";
@@ -42,13 +38,12 @@ pub struct Refreshed {
 
 #[derive(Debug, Clone)]
 pub struct HistoryTable {
-    client: Client,
-    name: String,
+    pub(crate) table: TableClient,
 }
 
 /// What the stored item must be for a write to succeed.
 #[derive(Debug, Clone, PartialEq)]
-enum Guard {
+enum HistoryGuard {
     Absent,
     /// It must have this version, of whatever type that is in a damaged item.
     Version(AttributeValue),
@@ -56,7 +51,7 @@ enum Guard {
     Unversioned,
 }
 
-impl Guard {
+impl HistoryGuard {
     /// The guard for what was written.
     fn of(packed: &Packed) -> Self {
         packed.as_deref().map_or(Self::Absent, |baskets| Self::Version(version(baskets)))
@@ -87,17 +82,13 @@ fn to_item(user: &UserId, baskets: Vec<u8>) -> Item {
 }
 
 impl HistoryTable {
-    pub(crate) fn new(client: Client, name: String) -> Self {
-        Self { client, name }
-    }
-
     /// The user's baskets, newest first; none for a user without a history. Eventually consistent.
     ///
     /// # Errors
     /// [`TableError`] if DynamoDB does not answer or the item is not a history.
     pub async fn baskets(&self, user: &UserId) -> Result<Vec<Basket>, TableError> {
-        let Some(item) = self.get(user, false).await? else { return Ok(Vec::new()) };
-        let mut reader = Reader { table: &self.name, key: hashed(user.as_str()), item };
+        let Some(item) = self.table.get(key(user), false).await? else { return Ok(Vec::new()) };
+        let mut reader = self.table.reader(hashed(user.as_str()), item);
         let baskets = reader.bytes(BASKETS)?;
         unpack(&baskets)
             .ok_or_else(|| reader.corrupt(BASKETS, "is not a packed history of this version of the program"))
@@ -110,15 +101,15 @@ impl HistoryTable {
     /// [`TableError`] if DynamoDB does not answer, or other writers kept changing the history.
     pub async fn refresh(&self, user: &UserId, purchases: &PurchasesTable) -> Result<Refreshed, TableError> {
         let mut refresh = Refresh::new(WRITES);
-        let (mut guard, mut damaged, mut newest_read) = (Guard::Absent, Vec::new(), None);
+        let (mut guard, mut damaged, mut newest_read) = (HistoryGuard::Absent, Vec::new(), None);
         loop {
             match refresh.next() {
-                Step::ReadHistory => {
-                    let stored = self.get(user, true).await?;
+                RefreshStep::ReadHistory => {
+                    let stored = self.table.get(key(user), true).await?;
                     guard = match stored.as_ref().map(|item| item.get(VERSION)) {
-                        None => Guard::Absent,
-                        Some(None) => Guard::Unversioned,
-                        Some(Some(version)) => Guard::Version(version.clone()),
+                        None => HistoryGuard::Absent,
+                        Some(None) => HistoryGuard::Unversioned,
+                        Some(Some(version)) => HistoryGuard::Version(version.clone()),
                     };
                     let packed = stored.map(|mut item| match item.remove(BASKETS) {
                         Some(AttributeValue::B(baskets)) => Some(baskets.into_inner()),
@@ -127,21 +118,21 @@ impl HistoryTable {
                     // An item without baskets, or whose version does not match its baskets, is damaged.
                     let sound = match &packed {
                         None => true,
-                        Some(baskets) => baskets.is_some() && guard == Guard::of(baskets),
+                        Some(baskets) => baskets.is_some() && guard == HistoryGuard::of(baskets),
                     };
                     refresh.history(sound.then(|| packed.flatten()));
                 }
-                Step::ReadPurchases => {
+                RefreshStep::ReadPurchases => {
                     let newest = purchases.newest(user).await?;
                     damaged = newest.damaged;
                     newest_read = newest.items.first().map(|purchase| purchase.purchase_id.clone());
                     let baskets = fold(newest.items);
                     refresh.purchases((!baskets.is_empty()).then(|| pack(&baskets)));
                 }
-                Step::Write(packed) => {
-                    let after = Guard::of(&packed);
+                RefreshStep::Write(packed) => {
+                    let after = HistoryGuard::of(&packed);
                     let made = match (packed, &newest_read) {
-                        (Some(baskets), Some(newest)) if guard == Guard::Absent => {
+                        (Some(baskets), Some(newest)) if guard == HistoryGuard::Absent => {
                             self.put_first(user, baskets, newest, purchases).await?
                         }
                         (Some(baskets), _) => self.put(user, baskets, &guard).await?,
@@ -152,45 +143,27 @@ impl HistoryTable {
                     }
                     refresh.written(made);
                 }
-                Step::Done { changed } => return Ok(Refreshed { changed, damaged }),
-                Step::GiveUp => {
-                    return Err(TableError::Contended {
-                        table: self.name.clone(),
-                        key: hashed(user.as_str()),
-                        attempts: WRITES,
-                    });
+                RefreshStep::Done { changed } => return Ok(Refreshed { changed, damaged }),
+                RefreshStep::GiveUp => {
+                    return Err(self.table.contended(hashed(user.as_str()), WRITES));
                 }
             }
         }
     }
 
     /// The users with a history in a page of a segment, from behind `after` on. Eventually consistent.
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not answer.
     pub async fn users_in(
         &self,
         segment: Segment,
-        after: Option<&segment::Place>,
-    ) -> Result<Page<UserId>, TableError> {
-        let (items, end) = segment::page(&self.client, &self.name, segment, after, Some(USER_ID)).await?;
-        let readable = Readable::of(&self.name, &[USER_ID], items, |item| {
-            Reader { table: &self.name, key: "history".to_owned(), item }.parsed(USER_ID, UserId::parse)
-        });
-        Ok(Page::new(readable, end))
+        after: Option<&segment::SegmentPosition>,
+    ) -> Result<SegmentPage<UserId>, TableError> {
+        let read = |item| self.table.reader("history", item).parsed(USER_ID, UserId::parse);
+        segment::page(&self.table, segment, after, Some(USER_ID), &[USER_ID], read).await
     }
 
     /// How large the table is.
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not answer.
-    pub async fn size(&self) -> Result<Size, TableError> {
-        segment::size(&self.client, &self.name).await
-    }
-
-    async fn get(&self, user: &UserId, consistent: bool) -> Result<Option<Item>, TableError> {
-        let key = Item::from([(USER_ID.to_owned(), text(user.as_str()))]);
-        request::get_item(&self.client, &self.name, key, consistent).await
+    pub async fn size(&self) -> Result<TableSize, TableError> {
+        segment::size(&self.table).await
     }
 
     /// Puts the user's first history if there still is none and the newest purchase that it was folded from still
@@ -203,66 +176,40 @@ impl HistoryTable {
         newest: &PurchaseId,
         purchases: &PurchasesTable,
     ) -> Result<bool, TableError> {
-        let refused = |error| TableError::Refused { table: self.name.clone(), reason: format!("{error}") };
         let exists = ConditionCheck::builder()
-            .table_name(purchases.name())
+            .table_name(purchases.table.name())
             .set_key(Some(purchases::key(user, newest.as_str())))
             .condition_expression("attribute_exists(userId)")
-            .build()
-            .map_err(refused)?;
+            .build();
         let put = Put::builder()
-            .table_name(&self.name)
+            .table_name(self.table.name())
             .set_item(Some(to_item(user, baskets)))
-            .condition_expression(Guard::Absent.condition().0)
-            .build()
-            .map_err(refused)?;
-        let sent = self
-            .client
-            .transact_write_items()
-            .transact_items(TransactWriteItem::builder().condition_check(exists).build())
-            .transact_items(TransactWriteItem::builder().put(put).build())
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await;
-        match sent.map_err(|error| TransactionError::from_sdk(&self.name, error)) {
-            Ok(output) => {
-                capacity::write(output.consumed_capacity());
-                Ok(true)
-            }
-            // Somebody else is writing one of the two: what was read is out of date.
-            Err(TransactionError::Conflict(_)) => Ok(false),
-            Err(error) if error.failed_conditions_alone() => Ok(false),
-            Err(error) => Err(error.into_table(&self.name)),
-        }
+            .condition_expression(HistoryGuard::Absent.condition().0)
+            .build();
+        let writes = vec![
+            TransactWriteItem::builder().condition_check(self.table.built(exists)?).build(),
+            TransactWriteItem::builder().put(self.table.built(put)?).build(),
+        ];
+        self.table.transact_if(writes).await
     }
 
     /// Puts the baskets if what is stored is still what was read; tells whether it did.
-    async fn put(&self, user: &UserId, baskets: Vec<u8>, guard: &Guard) -> Result<bool, TableError> {
+    async fn put(&self, user: &UserId, baskets: Vec<u8>, guard: &HistoryGuard) -> Result<bool, TableError> {
         let (condition, values) = guard.condition();
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.name)
-            .set_item(Some(to_item(user, baskets)))
-            .condition_expression(condition)
-            .set_expression_attribute_values(values)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total);
-        let written = if_condition_held(&self.name, put.send().await)?;
-        Ok(written.map(|output| capacity::write(&output.consumed_capacity)).is_some())
+        let put = self.table.put(to_item(user, baskets)).condition_expression(condition);
+        let put = put.set_expression_attribute_values(values);
+        Ok(self.table.write_if(put.send().await)?.is_some())
     }
 
     /// Removes the history if the stored item is still what was read; returns whether it did.
-    async fn remove(&self, user: &UserId, guard: &Guard) -> Result<bool, TableError> {
+    async fn remove(&self, user: &UserId, guard: &HistoryGuard) -> Result<bool, TableError> {
         let (condition, values) = guard.condition();
-        let delete = self
-            .client
-            .delete_item()
-            .table_name(&self.name)
-            .key(USER_ID, text(user.as_str()))
-            .condition_expression(condition)
-            .set_expression_attribute_values(values)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total);
-        let removed = if_condition_held(&self.name, delete.send().await)?;
-        Ok(removed.map(|output| capacity::write(&output.consumed_capacity)).is_some())
+        let delete = self.table.delete(key(user)).condition_expression(condition);
+        let delete = delete.set_expression_attribute_values(values);
+        Ok(self.table.write_if(delete.send().await)?.is_some())
     }
+}
+
+fn key(user: &UserId) -> Item {
+    Item::from([(USER_ID.to_owned(), text(user.as_str()))])
 }

@@ -15,7 +15,8 @@
 //! It guarantees that writing the same twice is the same as writing it once, that reads of more than a page are
 //! whole, and that an item that does not have the expected form is never silently replaced by a default: a read of
 //! that item alone gets an error that names its table, key and attribute; a read of many items gets the others and
-//! the keys of the damaged ones. It knows no HTTP and no model: rows and priors are bytes here.
+//! the keys of the damaged ones. Every call fails with a [`TableError`] if DynamoDB does not answer or does not take it;
+//! where a call can fail for another reason as well, it says so. The crate knows no HTTP and no model: rows and priors are bytes here.
 
 pub mod answer_key;
 pub mod client;

@@ -11,22 +11,16 @@
 
 mod records;
 
-use std::collections::HashMap;
 use std::fmt;
 
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::types::{
-    AttributeValue, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
-};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use futures::{StreamExt, TryStreamExt};
 use nextbasket_domain::{ProductId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use nextbasket_dynamodb::bulk::{Consistency, read_batch};
-use nextbasket_dynamodb::item::{Item, Reader, bytes, number, text};
-use nextbasket_dynamodb::request::{self, if_condition_held};
-use nextbasket_dynamodb::{TableError, capacity};
+use nextbasket_dynamodb::bulk::Consistency;
+use nextbasket_dynamodb::item::{Item, ItemReader, bytes, number, text};
+use nextbasket_dynamodb::{TableClient, TableError};
 
 use crate::damaged::Readable;
 
@@ -56,18 +50,18 @@ const ATTEMPTS: usize = 8;
 /// One of the two places where a model can be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Slot {
+pub enum ModelSlot {
     A,
     B,
 }
 
-impl fmt::Display for Slot {
+impl fmt::Display for ModelSlot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl Slot {
+impl ModelSlot {
     fn as_str(self) -> &'static str {
         match self {
             Self::A => "a",
@@ -107,7 +101,7 @@ impl Slot {
 pub struct Pointer {
     /// Its version: 1 for the first training, and so on.
     pub version: u64,
-    pub slot: Slot,
+    pub slot: ModelSlot,
     /// How many items its priors are cut into.
     pub chunks: usize,
     pub trained_at: Timestamp,
@@ -118,7 +112,7 @@ pub struct Pointer {
 pub struct Draft {
     /// The version that it will have.
     pub version: u64,
-    pub slot: Slot,
+    pub slot: ModelSlot,
 }
 
 /// A product's neighbours, packed, and its name at the time of the training.
@@ -132,15 +126,10 @@ pub struct ModelRow {
 
 #[derive(Debug, Clone)]
 pub struct ModelTable {
-    client: Client,
-    name: String,
+    pub(crate) table: TableClient,
 }
 
 impl ModelTable {
-    pub(crate) fn new(client: Client, name: String) -> Self {
-        Self { client, name }
-    }
-
     /// The live model, if there is one. Eventually consistent.
     ///
     /// # Errors
@@ -150,9 +139,6 @@ impl ModelTable {
     }
 
     /// The live model, if there is one. Strongly consistent.
-    ///
-    /// # Errors
-    /// As for [`pointer`](Self::pointer).
     pub async fn latest_pointer(&self) -> Result<Option<Pointer>, TableError> {
         self.read_pointer(Consistency::Strong).await
     }
@@ -166,16 +152,16 @@ impl ModelTable {
 
     /// An item of the model's own.
     async fn item(&self, slot: &str, consistent: bool) -> Result<Option<Item>, TableError> {
-        request::get_item(&self.client, &self.name, key(MODEL, slot), consistent).await
+        self.table.get(key(MODEL, slot), consistent).await
     }
 
     /// `None` while there are only drafts.
     fn pointer_from(&self, item: Item) -> Result<Option<Pointer>, TableError> {
         let mut reader = self.reader(CURRENT, item);
-        let Some(version) = reader.optional(VERSION, Reader::number)? else { return Ok(None) };
+        let Some(version) = reader.optional(VERSION, ItemReader::number)? else { return Ok(None) };
         Ok(Some(Pointer {
             version,
-            slot: reader.parsed(SLOT_OF_MODEL, Slot::parse)?,
+            slot: reader.parsed(SLOT_OF_MODEL, ModelSlot::parse)?,
             chunks: reader.number(CHUNKS)?,
             trained_at: reader.parsed(TRAINED_AT, Timestamp::parse)?,
         }))
@@ -199,9 +185,6 @@ impl ModelTable {
 
     /// The live rows of these products, in no order; products without a row are omitted. A strongly consistent read
     /// finds rows that an eventually consistent one may miss: rows are written before the pointer is.
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not answer.
     pub async fn rows(
         &self,
         pointer: &Pointer,
@@ -209,14 +192,14 @@ impl ModelTable {
         consistency: Consistency,
     ) -> Result<Readable<ModelRow>, TableError> {
         let keys = ids.iter().map(|id| key(id.as_str(), pointer.slot.as_str())).collect();
-        let items = read_batch(&self.client, &self.name, keys, consistency).await?;
-        let rows = Readable::of(&self.name, &[PRODUCT_ID, SLOT], items, |item| {
-            let mut reader = Reader { table: &self.name, key: "row".to_owned(), item };
+        let items = self.table.read_batch(keys, consistency).await?;
+        let rows = Readable::of(&self.table, &[PRODUCT_ID, SLOT], Some(items), |item| {
+            let mut reader = self.table.reader("row", item);
             let product_id = reader.parsed(PRODUCT_ID, ProductId::parse)?;
             if reader.number::<u64>(VERSION)? != pointer.version {
                 return Ok(None);
             }
-            let name = reader.optional(NAME, Reader::text)?;
+            let name = reader.optional(NAME, ItemReader::text)?;
             Ok(Some(ModelRow { product_id, name, row: reader.bytes(ROW)? }))
         });
         Ok(Readable { items: rows.items.into_iter().flatten().collect(), damaged: rows.damaged })
@@ -224,24 +207,18 @@ impl ModelTable {
 
     /// Begins a model: takes the next version and the idle slot. Trainings that began before it are overtaken, and the
     /// model that stood in the slot cannot go live again.
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not take it.
     pub async fn begin(&self) -> Result<Draft, TableError> {
         for _ in 0..ATTEMPTS {
             // If the pointer is damaged, all of it is rewritten when the model is published.
             let live = self.item(CURRENT, true).await?.and_then(|mut item| item.remove(SLOT_OF_MODEL));
-            let slot_of = |live: &AttributeValue| Slot::parse(live.as_s().ok()?).ok();
-            let slot = live.as_ref().and_then(slot_of).map_or(Slot::A, Slot::other);
+            let slot_of = |live: &AttributeValue| ModelSlot::parse(live.as_s().ok()?).ok();
+            let slot = live.as_ref().and_then(slot_of).map_or(ModelSlot::A, ModelSlot::other);
             let update = self
-                .client
-                .update_item()
-                .table_name(&self.name)
-                .set_key(Some(key(MODEL, CURRENT)))
+                .table
+                .update(key(MODEL, CURRENT))
                 .update_expression(format!("ADD {LATEST_VERSION} :one REMOVE {}", slot.whole()))
                 .expression_attribute_values(":one", number(1))
-                .return_values(ReturnValue::AllNew)
-                .return_consumed_capacity(ReturnConsumedCapacity::Total);
+                .return_values(ReturnValue::AllNew);
             let update = match &live {
                 Some(live) => update
                     .condition_expression(format!("{SLOT_OF_MODEL} = :live"))
@@ -249,8 +226,7 @@ impl ModelTable {
                 None => update.condition_expression(format!("attribute_not_exists({SLOT_OF_MODEL})")),
             };
             // A retry after a lost response skips a version, which does no harm.
-            if let Some(output) = if_condition_held(&self.name, update.send().await)? {
-                capacity::write(&output.consumed_capacity);
+            if let Some(output) = self.table.write_if(update.send().await)? {
                 let item = output.attributes.unwrap_or_default();
                 let mut reader = self.reader(CURRENT, item);
                 return Ok(Draft { version: reader.number(LATEST_VERSION)?, slot });
@@ -260,9 +236,6 @@ impl ModelTable {
     }
 
     /// Writes rows of the draft, unless another training wrote one of them since; `written` is called after each.
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not take one.
     pub async fn put_rows(
         &self,
         draft: &Draft,
@@ -292,9 +265,6 @@ impl ModelTable {
 
     /// Writes the priors of the draft and its description, and makes it the live model, unless another training began
     /// since. Doing so again is the same as doing it once.
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not take a write.
     pub async fn publish(
         &self,
         draft: &Draft,
@@ -325,11 +295,9 @@ impl ModelTable {
 
     /// Makes a model the live one if the condition holds; `false` if it does not.
     async fn point_to(&self, pointer: &Pointer, also: &str, condition: &str) -> Result<bool, TableError> {
-        let result = self
-            .client
-            .update_item()
-            .table_name(&self.name)
-            .set_key(Some(key(MODEL, CURRENT)))
+        let update = self
+            .table
+            .update(key(MODEL, CURRENT))
             .update_expression(format!(
                 "SET {VERSION} = :version, {SLOT_OF_MODEL} = :slot, {CHUNKS} = :chunks, {TRAINED_AT} = :at{also}"
             ))
@@ -337,42 +305,36 @@ impl ModelTable {
             .expression_attribute_values(":version", number(pointer.version))
             .expression_attribute_values(":slot", text(pointer.slot.as_str()))
             .expression_attribute_values(":chunks", number(pointer.chunks))
-            .expression_attribute_values(":at", text(pointer.trained_at.to_string()))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await;
-        let written = if_condition_held(&self.name, result)?;
-        Ok(written.map(|output| capacity::write(&output.consumed_capacity)).is_some())
+            .expression_attribute_values(":at", text(pointer.trained_at.to_string()));
+        Ok(self.table.write_if(update.send().await)?.is_some())
     }
 
     async fn put_draft(&self, draft: &Draft, mut item: Item) -> Result<Result<(), Overtaken>, TableError> {
         item.insert(VERSION.to_owned(), number(draft.version));
         let mut damaged = None;
         for _ in 0..ATTEMPTS {
-            match self.put_over(draft, item.clone(), damaged.take()).await? {
-                Put::Done => return Ok(Ok(())),
-                // An item with a later version belongs to another training, unless no later training has begun.
-                Put::Refused(version) => {
-                    let latest =
-                        self.item(CURRENT, true).await?.and_then(|mut item| item.remove(LATEST_VERSION));
-                    if latest != Some(number(draft.version)) {
-                        return Ok(Err(Overtaken { version: draft.version }));
-                    }
-                    damaged = version;
-                }
+            let Some(mut found) = self.put_over(draft, item.clone(), damaged).await? else {
+                return Ok(Ok(()));
+            };
+            // An item with a later version belongs to another training, unless no later training has begun.
+            let latest = self.item(CURRENT, true).await?.and_then(|mut item| item.remove(LATEST_VERSION));
+            if latest != Some(number(draft.version)) {
+                return Ok(Err(Overtaken { version: draft.version }));
             }
+            damaged = found.remove(VERSION);
         }
         Err(self.contended())
     }
 
-    /// Puts the item over one of an earlier version, or over the damaged one of exactly this version.
+    /// Puts the item over one of an earlier version, or over the damaged one of exactly this version. Returns the item
+    /// that is there if it is neither.
     async fn put_over(
         &self,
         draft: &Draft,
         item: Item,
         damaged: Option<AttributeValue>,
-    ) -> Result<Put, TableError> {
-        let put = self.client.put_item().table_name(&self.name).set_item(Some(item));
+    ) -> Result<Option<Item>, TableError> {
+        let put = self.table.put(item);
         let put = match damaged {
             None => put
                 .condition_expression("attribute_not_exists(version) OR version <= :version")
@@ -381,35 +343,15 @@ impl ModelTable {
                 .condition_expression("version = :damaged")
                 .expression_attribute_values(":damaged", damaged),
         };
-        let result = put
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await;
-        match result {
-            Ok(output) => {
-                capacity::write(&output.consumed_capacity);
-                Ok(Put::Done)
-            }
-            Err(error) => match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(failed)) => {
-                    Ok(Put::Refused(failed.item().and_then(|item| item.get(VERSION)).cloned()))
-                }
-                _ => Err(TableError::from_sdk(&self.name, error)),
-            },
-        }
+        self.table.put_or_find(put).await
     }
 
-    fn reader(&self, slot: &str, item: Item) -> Reader<'_> {
-        Reader { table: &self.name, key: format!("{MODEL}/{slot}"), item }
+    fn reader(&self, slot: &str, item: Item) -> ItemReader<'_> {
+        self.table.reader(format!("{MODEL}/{slot}"), item)
     }
 
     fn contended(&self) -> TableError {
-        TableError::Contended {
-            table: self.name.clone(),
-            key: format!("{MODEL}/{CURRENT}"),
-            attempts: ATTEMPTS,
-        }
+        self.table.contended(format!("{MODEL}/{CURRENT}"), ATTEMPTS)
     }
 }
 
@@ -421,16 +363,10 @@ pub struct Overtaken {
     pub version: u64,
 }
 
-/// The outcome of a put.
-enum Put {
-    Done,
-    /// There is already an item, with this version.
-    Refused(Option<AttributeValue>),
-}
-
 /// The pointer's slot has a name of its own, since `slot` is the table's sort key.
 const SLOT_OF_MODEL: &str = "liveSlot";
 
-fn key(product: &str, slot: &str) -> HashMap<String, AttributeValue> {
-    HashMap::from([(PRODUCT_ID.to_owned(), text(product)), (SLOT.to_owned(), text(slot))])
+/// A key of the table; the popular lists and the key of answers' ids have partitions of their own.
+pub(crate) fn key(product: &str, slot: &str) -> Item {
+    Item::from([(PRODUCT_ID.to_owned(), text(product)), (SLOT.to_owned(), text(slot))])
 }

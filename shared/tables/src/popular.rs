@@ -8,17 +8,13 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use nextbasket_domain::{Category, ProductId, Timestamp};
-use nextbasket_dynamodb::item::{Item, Reader, bytes, number, text};
-use nextbasket_dynamodb::request::{self, if_condition_held};
-use nextbasket_dynamodb::{TableError, capacity};
+use nextbasket_dynamodb::item::{Item, ItemReader, bytes, number, text};
+use nextbasket_dynamodb::{TableClient, TableError};
 
 use crate::history_codec::{put, take};
+use crate::model::key;
 
-const PRODUCT_ID: &str = "productId";
-const SLOT: &str = "slot";
 const POPULAR: &str = "popular";
 const CURRENT: &str = "current";
 const MADE_AT: &str = "madeAt";
@@ -62,15 +58,10 @@ pub struct PopularList {
 /// The lists in the model table.
 #[derive(Debug, Clone)]
 pub struct PopularTable {
-    client: Client,
-    name: String,
+    pub(crate) table: TableClient,
 }
 
 impl PopularTable {
-    pub(crate) fn new(client: Client, name: String) -> Self {
-        Self { client, name }
-    }
-
     /// When the newest lists were made; `None` if none ever were. Eventually consistent.
     ///
     /// # Errors
@@ -99,9 +90,6 @@ impl PopularTable {
 
     /// Writes the lists by window, each cut to what fits, and then that they are there. Lists that are newer stay.
     /// Gives how many products of each were written.
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not take them.
     pub async fn put(&self, made: &Made, lists: &[(&str, Vec<Popular>)]) -> Result<Vec<usize>, TableError> {
         let mut written = Vec::with_capacity(lists.len());
         for (window, products) in lists {
@@ -118,36 +106,24 @@ impl PopularTable {
     }
 
     async fn put_item(&self, slot: &str, made: &Made, mut item: Item) -> Result<(), TableError> {
-        item.extend(key(slot));
+        item.extend(key(POPULAR, slot));
         item.insert(MADE_AT.to_owned(), text(made.at.to_string()));
-        let result = self
-            .client
-            .put_item()
-            .table_name(&self.name)
-            .set_item(Some(item))
+        let put = self
+            .table
+            .put(item)
             // A time that is not a string means that the item is damaged.
             .condition_expression(
                 "attribute_not_exists(madeAt) OR madeAt <= :made OR NOT attribute_type(madeAt, :text)",
             )
             .expression_attribute_values(":made", text(made.at.to_string()))
-            .expression_attribute_values(":text", text("S"))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await;
-        if let Some(output) = if_condition_held(&self.name, result)? {
-            capacity::write(&output.consumed_capacity);
-        }
-        Ok(())
+            .expression_attribute_values(":text", text("S"));
+        self.table.write_if(put.send().await).map(drop)
     }
 
-    async fn get(&self, slot: &str) -> Result<Option<Reader<'_>>, TableError> {
-        let item = request::get_item(&self.client, &self.name, key(slot), false).await?;
-        Ok(item.map(|item| Reader { table: &self.name, key: format!("{POPULAR}/{slot}"), item }))
+    async fn get(&self, slot: &str) -> Result<Option<ItemReader<'_>>, TableError> {
+        let item = self.table.get(key(POPULAR, slot), false).await?;
+        Ok(item.map(|item| self.table.reader(format!("{POPULAR}/{slot}"), item)))
     }
-}
-
-fn key(slot: &str) -> HashMap<String, AttributeValue> {
-    HashMap::from([(PRODUCT_ID.to_owned(), text(POPULAR)), (SLOT.to_owned(), text(slot))])
 }
 
 /// As many of the products, from the first on, as fit, and how many that are.

@@ -8,19 +8,17 @@
 mod listing;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
 
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata};
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, ReturnConsumedCapacity, TransactWriteItem};
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 use nextbasket_domain::{Category, Product, ProductId, Timestamp};
 
-use nextbasket_dynamodb::bulk::{Consistency, read_batch, scan};
-use nextbasket_dynamodb::item::{Item, Reader, money_from_value, money_to_value, text};
-use nextbasket_dynamodb::{TableError, TransactionError, capacity, request};
+use nextbasket_dynamodb::bulk::Consistency;
+use nextbasket_dynamodb::item::{Item, ItemReader, money_from_value, money_to_value, text};
+use nextbasket_dynamodb::{TableClient, TableError};
 
 use crate::damaged::{self, Damaged, Readable};
-use listing::{Guard, Listing, POINTER, categories_value};
+use listing::{Listing, ListingGuard, POINTER, categories_value};
 
 const BY_CATEGORY: &str = "byCategory";
 const PRODUCT_ID: &str = "productId";
@@ -32,6 +30,8 @@ const AVAILABLE: &str = "available";
 const ATTRIBUTES: &str = "attributes";
 const UPDATED_AT: &str = "updatedAt";
 
+const KEYS: &[&str] = &[PRODUCT_ID];
+
 /// How many items a scan looks at in a call: pointers are among them.
 const SCAN_PAGE: i32 = 100;
 
@@ -40,10 +40,10 @@ const ATTEMPTS: usize = 8;
 
 /// Where a page of products ended: the key of its last item, which may be a pointer's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place(String);
+pub struct CataloguePosition(String);
 
-impl Place {
-    /// The place of a product in the list of a category, or of all products.
+impl CataloguePosition {
+    /// The position of a product in the list of a category, or of all products.
     #[must_use]
     pub fn of(product: &Product, category: Option<&Category>) -> Self {
         let id = &product.product_id;
@@ -55,7 +55,6 @@ impl Place {
         })
     }
 
-    /// The place as text, to be given back with [`parse`](Self::parse).
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -70,46 +69,36 @@ impl Place {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct CataloguePage {
-    /// The products of the page.
     pub products: Vec<Product>,
     /// The damaged items among them.
     pub damaged: Vec<Damaged>,
     /// Where the page ended, if there are more.
-    pub end: Option<Place>,
+    pub end: Option<CataloguePosition>,
 }
 
 #[derive(Debug, Clone)]
 pub struct ProductsTable {
-    client: Client,
-    name: String,
+    pub(crate) table: TableClient,
 }
 
 impl ProductsTable {
-    pub(crate) fn new(client: Client, name: String) -> Self {
-        Self { client, name }
-    }
-
     /// The product, strongly consistent.
     ///
     /// # Errors
     /// [`TableError`] if DynamoDB does not answer or the item is not a product.
     pub async fn get(&self, id: &ProductId) -> Result<Option<Product>, TableError> {
-        self.item(id).await?.map(|item| from_item(&self.name, item)).transpose()
+        self.item(id).await?.map(|item| from_item(&self.table, item)).transpose()
     }
 
     async fn item(&self, id: &ProductId) -> Result<Option<Item>, TableError> {
-        let key = Item::from([(PRODUCT_ID.to_owned(), text(id.as_str()))]);
-        request::get_item(&self.client, &self.name, key, true).await
+        self.table.get(key(id.as_str()), true).await
     }
 
     /// The products of these ids that are there, in no order. Eventually consistent.
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not answer.
     pub async fn cards(&self, ids: &[ProductId]) -> Result<Readable<Product>, TableError> {
-        let keys = ids.iter().map(|id| HashMap::from([(PRODUCT_ID.to_owned(), text(id.as_str()))])).collect();
-        let items = read_batch(&self.client, &self.name, keys, Consistency::Eventual).await?;
-        Ok(Readable::of(&self.name, &[PRODUCT_ID], items, |item| from_item(&self.name, item)))
+        let keys = ids.iter().map(|id| key(id.as_str())).collect();
+        let items = self.table.read_batch(keys, Consistency::Eventual).await?;
+        Ok(Readable::of(&self.table, KEYS, Some(items), |item| from_item(&self.table, item)))
     }
 
     /// Writes the product over the item with its id, even a damaged one; returns whether the product is new.
@@ -134,9 +123,6 @@ impl ProductsTable {
     }
 
     /// Writes the product if there is none under its id; tells whether it did.
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not take it.
     pub async fn put_new(&self, product: &Product) -> Result<bool, TableError> {
         if Listing::of(product).pointers.is_empty() {
             self.put_item(product, None).await
@@ -161,14 +147,11 @@ impl ProductsTable {
 
     /// A page of products, of one category (by id) or of all (in no order), and where it ended if there are more.
     /// Eventually consistent.
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not answer.
     pub async fn page(
         &self,
         category: Option<&Category>,
         limit: usize,
-        after: Option<&Place>,
+        after: Option<&CataloguePosition>,
     ) -> Result<CataloguePage, TableError> {
         match category {
             Some(category) => self.page_of_category(category, limit, after).await,
@@ -178,56 +161,36 @@ impl ProductsTable {
 
     /// Reads the whole catalogue with `segments` parallel scans, passes each product to `take`, in no order, and
     /// returns the damaged items. Eventually consistent.
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not answer.
     pub async fn scan(&self, segments: usize, take: impl Fn(Product)) -> Result<Vec<Damaged>, TableError> {
-        let all = Mutex::new(Vec::new());
-        scan(&self.client, &self.name, segments, |item| {
-            if is_pointer(&item) {
-                return;
-            }
-            match damaged::one(&self.name, &[PRODUCT_ID], item, |item| from_item(&self.name, item)) {
-                Ok(product) => take(product),
-                Err(damaged) => all.lock().unwrap_or_else(PoisonError::into_inner).push(damaged),
-            }
-        })
-        .await?;
-        Ok(all.into_inner().unwrap_or_else(PoisonError::into_inner))
+        let read = |item| if is_pointer(&item) { Ok(None) } else { from_item(&self.table, item).map(Some) };
+        let take = |product: Option<Product>| product.into_iter().for_each(&take);
+        damaged::scan(&self.table, segments, KEYS, read, take).await
     }
 
     async fn page_of_category(
         &self,
         category: &Category,
         limit: usize,
-        after: Option<&Place>,
+        after: Option<&CataloguePosition>,
     ) -> Result<CataloguePage, TableError> {
         let (mut products, mut damaged) = (Vec::new(), Vec::new());
-        let mut start = after.map(|place| {
-            HashMap::from([
-                (CATEGORY.to_owned(), text(category.as_str())),
-                (PRODUCT_ID.to_owned(), text(place.as_str())),
-            ])
+        let mut start = after.map(|after| {
+            let mut start = key(after.as_str());
+            start.insert(CATEGORY.to_owned(), text(category.as_str()));
+            start
         });
         loop {
-            let output = self
-                .client
+            let query = self
+                .table
                 .query()
-                .table_name(&self.name)
                 .index_name(BY_CATEGORY)
                 .key_condition_expression("category = :category")
                 .expression_attribute_values(":category", text(category.as_str()))
                 .limit(i32::try_from(limit - products.len()).unwrap_or(i32::MAX))
-                .set_exclusive_start_key(start)
-                .return_consumed_capacity(ReturnConsumedCapacity::Total)
-                .send()
-                .await
-                .map_err(|error| TableError::from_sdk(&self.name, error))?;
-            capacity::read(&output.consumed_capacity);
-            let listed = output.items.unwrap_or_default();
-            let listed = Readable::of(&self.name, &[PRODUCT_ID], listed, |item| {
-                let mut reader = Reader { table: &self.name, key: "pointer".to_owned(), item };
-                reader.parsed(PRODUCT_ID, |key| {
+                .set_exclusive_start_key(start);
+            let output = self.table.read(query.send().await)?;
+            let listed = Readable::of(&self.table, KEYS, output.items, |item| {
+                self.table.reader("pointer", item).parsed(PRODUCT_ID, |key| {
                     ProductId::parse(key.split_once(POINTER).map_or(key, |(id, _)| id))
                 })
             });
@@ -247,79 +210,58 @@ impl ProductsTable {
             );
             start = output.last_evaluated_key;
             if start.is_none() || products.len() >= limit {
-                return Ok(CataloguePage { products, damaged, end: start.as_ref().and_then(place) });
+                return Ok(CataloguePage { products, damaged, end: start.as_ref().and_then(position) });
             }
         }
     }
 
-    async fn page_of_all(&self, limit: usize, after: Option<&Place>) -> Result<CataloguePage, TableError> {
+    async fn page_of_all(
+        &self,
+        limit: usize,
+        after: Option<&CataloguePosition>,
+    ) -> Result<CataloguePage, TableError> {
         let (mut products, mut damaged) = (Vec::new(), Vec::new());
-        let mut start = after.map(|place| HashMap::from([(PRODUCT_ID.to_owned(), text(place.as_str()))]));
+        let mut start = after.map(|after| key(after.as_str()));
         let mut end = None;
         loop {
-            let output = self
-                .client
+            let scan = self
+                .table
                 .scan()
-                .table_name(&self.name)
                 // Pointers have a category and no other product attribute.
                 .filter_expression(
                     "attribute_exists(#name) OR attribute_exists(categories) OR attribute_not_exists(category)",
                 )
                 .expression_attribute_names("#name", NAME)
                 .limit(SCAN_PAGE)
-                .set_exclusive_start_key(start)
-                .return_consumed_capacity(ReturnConsumedCapacity::Total)
-                .send()
-                .await
-                .map_err(|error| TableError::from_sdk(&self.name, error))?;
-            capacity::read(&output.consumed_capacity);
+                .set_exclusive_start_key(start);
+            let output = self.table.read(scan.send().await)?;
             for item in output.items.unwrap_or_default() {
                 if products.len() == limit {
                     return Ok(CataloguePage { products, damaged, end });
                 }
-                end = place(&item);
+                end = position(&item);
                 if is_pointer(&item) {
                     continue;
                 }
-                match damaged::one(&self.name, &[PRODUCT_ID], item, |item| from_item(&self.name, item)) {
+                match damaged::one(&self.table, KEYS, item, |item| from_item(&self.table, item)) {
                     Ok(product) => products.push(product),
                     Err(one) => damaged.push(one),
                 }
             }
             start = output.last_evaluated_key;
             if start.is_none() || products.len() == limit {
-                return Ok(CataloguePage { products, damaged, end: start.as_ref().and_then(place) });
+                return Ok(CataloguePage { products, damaged, end: start.as_ref().and_then(position) });
             }
         }
     }
 
     /// Puts the item alone, if the categories there are still those of `before`.
     async fn put_item(&self, product: &Product, before: Option<&Listing>) -> Result<bool, TableError> {
-        let guard = Guard::unchanged(before);
-        let result = self
-            .client
-            .put_item()
-            .table_name(&self.name)
-            .set_item(Some(to_item(product)))
-            .condition_expression(guard.condition)
-            .set_expression_attribute_values(guard.values)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await;
-        match result {
-            Ok(output) => {
-                capacity::write(&output.consumed_capacity);
-                Ok(true)
-            }
-            Err(error)
-                if matches!(
-                    error.code(),
-                    Some("ConditionalCheckFailedException" | "TransactionConflictException")
-                ) =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(TableError::from_sdk(&self.name, error)),
+        let guard = ListingGuard::unchanged(before);
+        let put = self.table.put(to_item(product)).condition_expression(guard.condition);
+        match put.set_expression_attribute_values(guard.values).send().await {
+            Err(error) if error.code() == Some("TransactionConflictException") => Ok(false),
+            answer => Ok(self.table.write_if(answer)?.is_some()),
         }
     }
 
@@ -330,75 +272,59 @@ impl ProductsTable {
         before: Option<&Listing>,
         after: Option<&Product>,
     ) -> Result<bool, TableError> {
-        let refused =
-            |error: BuildError| TableError::Refused { table: self.name.clone(), reason: error.to_string() };
-        let guard = Guard::unchanged(before);
+        let name = self.table.name();
+        let guard = ListingGuard::unchanged(before);
         let main = match after {
             Some(product) => {
                 let put = Put::builder()
-                    .table_name(&self.name)
+                    .table_name(name)
                     .set_item(Some(to_item(product)))
                     .condition_expression(guard.condition)
                     .set_expression_attribute_values(guard.values);
-                TransactWriteItem::builder().put(put.build().map_err(refused)?)
+                TransactWriteItem::builder().put(self.table.built(put.build())?)
             }
             None => {
                 let delete = Delete::builder()
-                    .table_name(&self.name)
+                    .table_name(name)
                     .key(PRODUCT_ID, text(id.as_str()))
                     .condition_expression(guard.condition)
                     .set_expression_attribute_values(guard.values);
-                TransactWriteItem::builder().delete(delete.build().map_err(refused)?)
+                TransactWriteItem::builder().delete(self.table.built(delete.build())?)
             }
         };
         let mut writes = vec![main.build()];
         let old = before.map(|before| before.pointers.clone()).unwrap_or_default();
         let new = after.map(|after| Listing::of(after).pointers).unwrap_or_default();
         for (key, _) in old.iter().filter(|(key, _)| !new.contains_key(*key)) {
-            let delete = Delete::builder().table_name(&self.name).key(PRODUCT_ID, text(key));
-            writes.push(TransactWriteItem::builder().delete(delete.build().map_err(refused)?).build());
+            let delete = Delete::builder().table_name(name).key(PRODUCT_ID, text(key));
+            writes.push(TransactWriteItem::builder().delete(self.table.built(delete.build())?).build());
         }
         for (key, category) in new.iter().filter(|(key, _)| !old.contains_key(*key)) {
             let put = Put::builder()
-                .table_name(&self.name)
+                .table_name(name)
                 .item(PRODUCT_ID, text(key))
                 .item(CATEGORY, text(category.as_str()));
-            writes.push(TransactWriteItem::builder().put(put.build().map_err(refused)?).build());
+            writes.push(TransactWriteItem::builder().put(self.table.built(put.build())?).build());
         }
-        let result = self
-            .client
-            .transact_write_items()
-            .set_transact_items(Some(writes))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await;
-        match result {
-            Ok(output) => {
-                capacity::write(output.consumed_capacity());
-                Ok(true)
-            }
-            Err(error) => match TransactionError::from_sdk(&self.name, error) {
-                // Another writer is changing the product: it is read again.
-                TransactionError::Conflict(_) => Ok(false),
-                error if error.failed_conditions_alone() => Ok(false),
-                error => Err(error.into_table(&self.name)),
-            },
-        }
+        self.table.transact_if(writes).await
     }
 
     fn contended(&self, id: &ProductId) -> TableError {
-        TableError::Contended { table: self.name.clone(), key: id.to_string(), attempts: ATTEMPTS }
+        self.table.contended(id.as_str(), ATTEMPTS)
     }
 }
 
-/// Whether the item is a pointer.
-fn is_pointer(item: &Item) -> bool {
-    place(item).is_some_and(|place| place.as_str().contains(POINTER))
+fn key(id: &str) -> Item {
+    Item::from([(PRODUCT_ID.to_owned(), text(id))])
 }
 
-fn place(key: &Item) -> Option<Place> {
+fn is_pointer(item: &Item) -> bool {
+    position(item).is_some_and(|position| position.as_str().contains(POINTER))
+}
+
+fn position(key: &Item) -> Option<CataloguePosition> {
     match key.get(PRODUCT_ID) {
-        Some(AttributeValue::S(key)) => Some(Place(key.clone())),
+        Some(AttributeValue::S(key)) => Some(CataloguePosition(key.clone())),
         _ => None,
     }
 }
@@ -424,8 +350,8 @@ fn to_item(product: &Product) -> Item {
     item
 }
 
-fn from_item(table: &str, item: Item) -> Result<Product, TableError> {
-    let mut reader = Reader { table, key: format!("{:?}", item.get(PRODUCT_ID)), item };
+fn from_item(table: &TableClient, item: Item) -> Result<Product, TableError> {
+    let mut reader = table.reader(format!("{:?}", item.get(PRODUCT_ID)), item);
     let product_id = reader.parsed(PRODUCT_ID, ProductId::parse)?;
     reader.key = product_id.to_string();
     let mut categories = Vec::new();
@@ -434,7 +360,7 @@ fn from_item(table: &str, item: Item) -> Result<Product, TableError> {
         categories.push(category.ok_or_else(|| reader.corrupt(CATEGORIES, "holds what is not a category"))?);
     }
     let mut attributes = BTreeMap::new();
-    for (name, value) in reader.optional(ATTRIBUTES, Reader::map)?.unwrap_or_default() {
+    for (name, value) in reader.optional(ATTRIBUTES, ItemReader::map)?.unwrap_or_default() {
         match value {
             AttributeValue::S(value) => attributes.insert(name, value),
             _ => return Err(reader.corrupt(ATTRIBUTES, "holds what is not a string")),

@@ -4,24 +4,18 @@
 //! on `purchasedAt` gives a user's newest first, strongly consistent.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::operation::query::QueryOutput;
-use aws_sdk_dynamodb::types::{
-    AttributeValue, DeleteRequest, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure, WriteRequest,
-};
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, WriteRequest};
 use nextbasket_domain::{
     HISTORY_BASKETS, Line, ProductId, Purchase, PurchaseId, RecommendationId, Timestamp, UserId,
 };
 
-use nextbasket_dynamodb::bulk::{scan, write_batch};
-use nextbasket_dynamodb::item::{Item, Reader, hashed, money_from_value, money_to_value, number, text};
-use nextbasket_dynamodb::{TableError, capacity};
+use nextbasket_dynamodb::item::{Item, hashed, money_from_value, money_to_value, number, text};
+use nextbasket_dynamodb::{TableClient, TableError};
 
 use crate::damaged::{self, Damaged, Readable};
-use crate::segment::{self, Page, Segment, Size};
+use crate::segment::{self, Segment, SegmentPage, TableSize};
 
 const BY_TIME: &str = "byTime";
 const USER_ID: &str = "userId";
@@ -50,12 +44,12 @@ pub enum Recorded {
 
 /// Where a page of a user's purchases ended: the raw attribute, since the last item of the page may be damaged.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct PurchasePosition {
     purchased_at: String,
     purchase_id: String,
 }
 
-impl Place {
+impl PurchasePosition {
     /// The time and the id, from which [`parse`](Self::parse) makes the position again.
     #[must_use]
     pub fn as_parts(&self) -> (&str, &str) {
@@ -73,109 +67,64 @@ impl Place {
 /// A page of a user's purchases, newest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserPage {
-    /// The purchases of the page.
     pub purchases: Vec<Purchase>,
     /// The damaged items among them.
     pub damaged: Vec<Damaged>,
     /// Where the page ended, if there are more.
-    pub end: Option<Place>,
+    pub end: Option<PurchasePosition>,
 }
 
 #[derive(Debug, Clone)]
 pub struct PurchasesTable {
-    client: Client,
-    name: String,
+    pub(crate) table: TableClient,
 }
 
 impl PurchasesTable {
-    pub(crate) fn new(client: Client, name: String) -> Self {
-        Self { client, name }
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
     /// Records the purchase unless one of the same user and id is there: one conditional put.
     ///
     /// After a lost response the caller finds its own purchase under [`Recorded::Before`].
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not take it.
     pub async fn record(&self, purchase: &Purchase) -> Result<Recorded, TableError> {
-        let result = self
-            .client
-            .put_item()
-            .table_name(&self.name)
-            .set_item(Some(to_item(purchase)))
-            .condition_expression("attribute_not_exists(userId)")
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await;
-        match result {
-            Ok(output) => {
-                capacity::write(&output.consumed_capacity);
-                Ok(Recorded::New)
-            }
-            Err(error) => match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(failed)) => {
-                    let item = failed.item().cloned().unwrap_or_default();
-                    Ok(match damaged::one(&self.name, &KEYS, item, |item| from_item(&self.name, item)) {
-                        Ok(before) => Recorded::Before(Box::new(before)),
-                        Err(damaged) => Recorded::Damaged(damaged),
-                    })
-                }
-                _ => Err(TableError::from_sdk(&self.name, error)),
-            },
-        }
+        let put = self.table.put(to_item(purchase)).condition_expression("attribute_not_exists(userId)");
+        let Some(found) = self.table.put_or_find(put).await? else { return Ok(Recorded::New) };
+        Ok(match damaged::one(&self.table, &KEYS, found, |item| from_item(&self.table, item)) {
+            Ok(before) => Recorded::Before(Box::new(before)),
+            Err(damaged) => Recorded::Damaged(damaged),
+        })
     }
 
     /// Removes the purchase; nothing happens if it is not there.
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not take it.
     pub async fn remove(&self, user: &UserId, purchase: &PurchaseId) -> Result<(), TableError> {
-        let output = self
-            .client
-            .delete_item()
-            .table_name(&self.name)
-            .set_key(Some(key(user, purchase.as_str())))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(|error| TableError::from_sdk(&self.name, error))?;
-        capacity::write(&output.consumed_capacity);
-        Ok(())
+        let delete = self.table.delete(key(user, purchase.as_str()));
+        self.table.write(delete.send().await).map(drop)
     }
 
     /// A page of the user's purchases, newest first, strongly consistent, and where it ended if there are more. It
     /// ends before the limit where DynamoDB's own page does, at 1 MB: an answer made of it is then within what a
     /// function may answer.
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not answer.
     pub async fn page(
         &self,
         user: &UserId,
         limit: usize,
-        after: Option<&Place>,
+        after: Option<&PurchasePosition>,
     ) -> Result<UserPage, TableError> {
-        let start = after.map(|place| place_key(user, place));
-        let output = self.query_newest(user, limit, start).await?;
-        let Readable { items, damaged } = self.readable(output.items.unwrap_or_default());
+        let query = self
+            .query_user(user)
+            .index_name(BY_TIME)
+            .scan_index_forward(false)
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .set_exclusive_start_key(after.map(|position| position_key(user, position)));
+        let output = self.table.read(query.send().await)?;
+        let Readable { items, damaged } =
+            Readable::of(&self.table, &KEYS, output.items, |item| from_item(&self.table, item));
         let end = output.last_evaluated_key.and_then(|mut key| {
             let mut text = |name| key.remove(name)?.as_s().ok().cloned();
-            Place::parse(text(PURCHASED_AT)?, text(PURCHASE_ID)?)
+            PurchasePosition::parse(text(PURCHASED_AT)?, text(PURCHASE_ID)?)
         });
         Ok(UserPage { purchases: items, damaged, end })
     }
 
     /// The user's newest purchases, as many as a history holds, strongly consistent. Damaged items do not count
     /// towards that number.
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not answer.
     pub async fn newest(&self, user: &UserId) -> Result<Readable<Purchase>, TableError> {
         let mut newest = Readable::default();
         let mut after = None;
@@ -190,33 +139,12 @@ impl PurchasesTable {
         }
     }
 
-    fn readable(&self, items: Vec<Item>) -> Readable<Purchase> {
-        Readable::of(&self.name, &KEYS, items, |item| from_item(&self.name, item))
-    }
-
-    async fn query_newest(
-        &self,
-        user: &UserId,
-        limit: usize,
-        start: Option<Item>,
-    ) -> Result<QueryOutput, TableError> {
-        let output = self
-            .client
+    fn query_user(&self, user: &UserId) -> QueryFluentBuilder {
+        self.table
             .query()
-            .table_name(&self.name)
-            .index_name(BY_TIME)
             .key_condition_expression("userId = :user")
             .expression_attribute_values(":user", text(user.as_str()))
-            .scan_index_forward(false)
             .consistent_read(true)
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .set_exclusive_start_key(start)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(|error| TableError::from_sdk(&self.name, error))?;
-        capacity::read(&output.consumed_capacity);
-        Ok(output)
     }
 
     /// Removes all purchases of the user and tells how many there were. Safe to call again after it was cut off.
@@ -225,22 +153,10 @@ impl PurchasesTable {
     /// [`TableError`] if DynamoDB does not take it; some may be gone by then.
     pub async fn remove_all(&self, user: &UserId) -> Result<usize, TableError> {
         let mut removed = 0;
+        let query = self.query_user(user).projection_expression("userId, purchaseId");
         let mut start = None;
         loop {
-            let output = self
-                .client
-                .query()
-                .table_name(&self.name)
-                .key_condition_expression("userId = :user")
-                .expression_attribute_values(":user", text(user.as_str()))
-                .projection_expression("userId, purchaseId")
-                .consistent_read(true)
-                .set_exclusive_start_key(start)
-                .return_consumed_capacity(ReturnConsumedCapacity::Total)
-                .send()
-                .await
-                .map_err(|error| TableError::from_sdk(&self.name, error))?;
-            capacity::read(&output.consumed_capacity);
+            let output = self.table.read(query.clone().set_exclusive_start_key(start).send().await)?;
             let keys = output.items.unwrap_or_default();
             removed += keys.len();
             for keys in keys.chunks(25) {
@@ -254,71 +170,44 @@ impl PurchasesTable {
     }
 
     async fn delete_batch(&self, keys: &[Item]) -> Result<(), TableError> {
-        let mut requests = Vec::with_capacity(keys.len());
-        for key in keys {
-            let delete = DeleteRequest::builder().set_key(Some(key.clone())).build().map_err(|error| {
-                TableError::Refused { table: self.name.clone(), reason: error.to_string() }
-            })?;
-            requests.push(WriteRequest::builder().delete_request(delete).build());
-        }
-        write_batch(&self.client, &self.name, requests).await
+        let request = |key: &Item| {
+            let delete = DeleteRequest::builder().set_key(Some(key.clone())).build();
+            Ok(WriteRequest::builder().delete_request(self.table.built(delete)?).build())
+        };
+        self.table.write_batch(keys.iter().map(request).collect::<Result<_, TableError>>()?).await
     }
 
     /// Reads the whole table with `segments` parallel scans, passes each purchase to `take`, in no order, and returns
     /// the damaged items. Eventually consistent.
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not answer.
     pub async fn scan(&self, segments: usize, take: impl Fn(Purchase)) -> Result<Vec<Damaged>, TableError> {
-        let all = Mutex::new(Vec::new());
-        scan(&self.client, &self.name, segments, |item| {
-            match damaged::one(&self.name, &KEYS, item, |item| from_item(&self.name, item)) {
-                Ok(purchase) => take(purchase),
-                Err(damaged) => all.lock().unwrap_or_else(PoisonError::into_inner).push(damaged),
-            }
-        })
-        .await?;
-        Ok(all.into_inner().unwrap_or_else(PoisonError::into_inner))
+        damaged::scan(&self.table, segments, &KEYS, |item| from_item(&self.table, item), take).await
     }
 
     /// A page of a segment's purchases, starting after `after`: all of a user's purchases are adjacent. Eventually
     /// consistent.
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not answer.
     pub async fn purchases_in(
         &self,
         segment: Segment,
-        after: Option<&segment::Place>,
-    ) -> Result<Page<Purchase>, TableError> {
-        let (items, end) = segment::page(&self.client, &self.name, segment, after, None).await?;
-        Ok(Page::new(self.readable(items), end))
+        after: Option<&segment::SegmentPosition>,
+    ) -> Result<SegmentPage<Purchase>, TableError> {
+        segment::page(&self.table, segment, after, None, &KEYS, |item| from_item(&self.table, item)).await
     }
 
     /// The users of a page of a segment's purchases, starting after `after`: one entry for each purchase, all of a
     /// user's adjacent. A user whose purchases are in several pages is in each of them. Eventually consistent.
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not answer.
     pub async fn users_in(
         &self,
         segment: Segment,
-        after: Option<&segment::Place>,
-    ) -> Result<Page<UserId>, TableError> {
+        after: Option<&segment::SegmentPosition>,
+    ) -> Result<SegmentPage<UserId>, TableError> {
         let attributes = Some("userId, purchaseId");
-        let (items, end) = segment::page(&self.client, &self.name, segment, after, attributes).await?;
-        let readable = Readable::of(&self.name, &KEYS, items, |item| {
-            Reader { table: &self.name, key: "purchase".to_owned(), item }.parsed(USER_ID, UserId::parse)
-        });
-        Ok(Page::new(readable, end))
+        let read = |item| self.table.reader("purchase", item).parsed(USER_ID, UserId::parse);
+        segment::page(&self.table, segment, after, attributes, &KEYS, read).await
     }
 
     /// How large the table is.
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not answer.
-    pub async fn size(&self) -> Result<Size, TableError> {
-        segment::size(&self.client, &self.name).await
+    pub async fn size(&self) -> Result<TableSize, TableError> {
+        segment::size(&self.table).await
     }
 }
 
@@ -336,9 +225,9 @@ pub(crate) fn key(user: &UserId, purchase_id: &str) -> Item {
     HashMap::from([(USER_ID.to_owned(), text(user.as_str())), (PURCHASE_ID.to_owned(), text(purchase_id))])
 }
 
-fn place_key(user: &UserId, place: &Place) -> Item {
-    let mut key = key(user, &place.purchase_id);
-    key.insert(PURCHASED_AT.to_owned(), text(&place.purchased_at));
+fn position_key(user: &UserId, position: &PurchasePosition) -> Item {
+    let mut key = key(user, &position.purchase_id);
+    key.insert(PURCHASED_AT.to_owned(), text(&position.purchased_at));
     key
 }
 
@@ -365,8 +254,8 @@ fn to_item(purchase: &Purchase) -> Item {
     item
 }
 
-fn from_item(table: &str, item: Item) -> Result<Purchase, TableError> {
-    let mut reader = Reader { table, key: format!("{:?}", item.get(PURCHASE_ID)), item };
+fn from_item(table: &TableClient, item: Item) -> Result<Purchase, TableError> {
+    let mut reader = table.reader(format!("{:?}", item.get(PURCHASE_ID)), item);
     let user_id = reader.parsed(USER_ID, UserId::parse)?;
     let purchase_id = reader.parsed(PURCHASE_ID, PurchaseId::parse)?;
     reader.key = format!("{}/{purchase_id}", hashed(user_id.as_str()));
@@ -378,7 +267,7 @@ fn from_item(table: &str, item: Item) -> Result<Purchase, TableError> {
         let AttributeValue::M(item) = value else {
             return Err(reader.corrupt(LINES, "holds a line that is not a map"));
         };
-        let mut line = Reader { table, key: reader.key.clone(), item };
+        let mut line = table.reader(&reader.key, item);
         lines.push(Line {
             product_id: line.parsed(PRODUCT_ID, ProductId::parse)?,
             quantity: line.number(QUANTITY)?,

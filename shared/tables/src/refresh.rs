@@ -25,7 +25,7 @@
 pub(crate) type Packed = Option<Vec<u8>>;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum RefreshStep {
     /// Read the history, strongly consistent.
     ReadHistory,
     /// Read the purchases, strongly consistent, and fold them.
@@ -40,14 +40,14 @@ pub(crate) enum Step {
 
 #[derive(Debug)]
 pub(crate) struct Refresh {
-    state: State,
+    state: RefreshState,
     changed: bool,
     /// The number of writes that are left.
     writes: usize,
 }
 
 #[derive(Debug)]
-enum State {
+enum RefreshState {
     Begun,
     /// The history that was read; `None` if it is damaged.
     Stored(Option<Packed>),
@@ -61,32 +61,37 @@ enum State {
 impl Refresh {
     /// A refresh that gives up after this many writes.
     pub(crate) fn new(writes: usize) -> Self {
-        Self { state: State::Begun, changed: false, writes }
+        Self { state: RefreshState::Begun, changed: false, writes }
     }
 
-    pub(crate) fn next(&self) -> Step {
+    pub(crate) fn next(&self) -> RefreshStep {
         match &self.state {
-            State::Begun => Step::ReadHistory,
-            State::Stored(_) | State::Written(_) | State::Differed(_) => Step::ReadPurchases,
-            State::Folded(_) if self.writes == 0 => Step::GiveUp,
-            State::Folded(packed) => Step::Write(packed.clone()),
-            State::Done => Step::Done { changed: self.changed },
+            RefreshState::Begun => RefreshStep::ReadHistory,
+            RefreshState::Stored(_) | RefreshState::Written(_) | RefreshState::Differed(_) => {
+                RefreshStep::ReadPurchases
+            }
+            RefreshState::Folded(_) if self.writes == 0 => RefreshStep::GiveUp,
+            RefreshState::Folded(packed) => RefreshStep::Write(packed.clone()),
+            RefreshState::Done => RefreshStep::Done { changed: self.changed },
         }
     }
 
     /// The history was read: `None` if it exists and is damaged.
     pub(crate) fn history(&mut self, stored: Option<Packed>) {
-        self.state = State::Stored(stored);
+        self.state = RefreshState::Stored(stored);
     }
 
     pub(crate) fn purchases(&mut self, folded: Packed) {
-        self.state = match std::mem::replace(&mut self.state, State::Done) {
-            State::Stored(Some(stored)) if stored == folded => State::Done,
-            State::Stored(_) => State::Folded(folded),
-            State::Written(written) if written == folded => State::Done,
-            State::Written(_) => State::Differed(folded),
-            State::Differed(seen) if seen == folded => State::Folded(folded),
-            State::Differed(_) | State::Begun | State::Folded(_) | State::Done => State::Done,
+        self.state = match std::mem::replace(&mut self.state, RefreshState::Done) {
+            RefreshState::Stored(Some(stored)) if stored == folded => RefreshState::Done,
+            RefreshState::Stored(_) => RefreshState::Folded(folded),
+            RefreshState::Written(written) if written == folded => RefreshState::Done,
+            RefreshState::Written(_) => RefreshState::Differed(folded),
+            RefreshState::Differed(seen) if seen == folded => RefreshState::Folded(folded),
+            RefreshState::Differed(_)
+            | RefreshState::Begun
+            | RefreshState::Folded(_)
+            | RefreshState::Done => RefreshState::Done,
         };
     }
 
@@ -94,9 +99,9 @@ impl Refresh {
     pub(crate) fn written(&mut self, made: bool) {
         self.writes = self.writes.saturating_sub(1);
         self.changed |= made;
-        self.state = match std::mem::replace(&mut self.state, State::Begun) {
-            State::Folded(packed) if made => State::Written(packed),
-            _ => State::Begun,
+        self.state = match std::mem::replace(&mut self.state, RefreshState::Begun) {
+            RefreshState::Folded(packed) if made => RefreshState::Written(packed),
+            _ => RefreshState::Begun,
         };
     }
 }
@@ -129,12 +134,12 @@ mod tests {
         /// Takes one step; `false` if there is none left. A lost answer looks like a write that was not made.
         fn step(&mut self, world: &mut World, answer_lost: bool) -> bool {
             match self.refresh.next() {
-                Step::ReadHistory => {
+                RefreshStep::ReadHistory => {
                     self.guard = world.history.clone();
                     self.refresh.history(Some(world.history.clone()));
                 }
-                Step::ReadPurchases => self.refresh.purchases(world.purchases.clone()),
-                Step::Write(packed) => {
+                RefreshStep::ReadPurchases => self.refresh.purchases(world.purchases.clone()),
+                RefreshStep::Write(packed) => {
                     let made = world.history == self.guard;
                     if made {
                         world.history = packed.clone();
@@ -142,8 +147,8 @@ mod tests {
                     }
                     self.refresh.written(made && !answer_lost);
                 }
-                Step::Done { .. } => return false,
-                Step::GiveUp => panic!("it gave up"),
+                RefreshStep::Done { .. } => return false,
+                RefreshStep::GiveUp => panic!("it gave up"),
             }
             self.steps += 1;
             true
@@ -219,7 +224,7 @@ mod tests {
                 break;
             }
         }
-        assert!(matches!(actor.refresh.next(), Step::Done { changed: true }));
+        assert!(matches!(actor.refresh.next(), RefreshStep::Done { changed: true }));
         assert_eq!(actor.steps, 5, "history, purchases, write, and the purchases twice");
     }
 
@@ -228,11 +233,11 @@ mod tests {
         let mut refresh = Refresh::new(20);
         refresh.history(None);
         refresh.purchases(packed(1));
-        assert_eq!(refresh.next(), Step::Write(packed(1)));
+        assert_eq!(refresh.next(), RefreshStep::Write(packed(1)));
         let mut refresh = Refresh::new(20);
         refresh.history(None);
         refresh.purchases(None);
-        assert_eq!(refresh.next(), Step::Write(None), "also if there are no purchases");
+        assert_eq!(refresh.next(), RefreshStep::Write(None), "also if there are no purchases");
     }
 
     #[test]
@@ -245,6 +250,6 @@ mod tests {
         }
         refresh.history(Some(packed(1)));
         refresh.purchases(packed(2));
-        assert_eq!(refresh.next(), Step::GiveUp);
+        assert_eq!(refresh.next(), RefreshStep::GiveUp);
     }
 }

@@ -22,7 +22,6 @@ pub enum Unit {
     Count,
 }
 
-/// Where metrics go.
 #[derive(Clone)]
 pub struct Metrics {
     namespace: Arc<str>,
@@ -48,7 +47,6 @@ impl Metrics {
         })
     }
 
-    /// Nowhere.
     #[must_use]
     pub fn off() -> Self {
         Self::new(NAMESPACE, Clock::system(), |_| ())

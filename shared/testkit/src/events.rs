@@ -1,10 +1,9 @@
 //! The events in the repository's `events/`, and what a function answers them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{FunctionProcess, TestStack};
 
@@ -43,12 +42,55 @@ pub fn events_of(stack: &TestStack, binary: &str) -> BTreeSet<String> {
     mine.collect()
 }
 
-/// The status and the body (null if there is none) of a function's answer to an HTTP event.
+/// A client's view of an answer of the API.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApiAnswer {
+    pub status: i64,
+    /// Null if there is none.
+    pub body: Value,
+}
+
+impl ApiAnswer {
+    /// The answer that a function's response to an HTTP event becomes.
+    #[must_use]
+    pub fn of(response: &Value) -> Self {
+        let body = response.get("body").and_then(Value::as_str).filter(|body| !body.is_empty());
+        Self {
+            status: response.get("statusCode").and_then(Value::as_i64).expect("a status"),
+            body: body.map_or(Value::Null, |body| serde_json::from_str(body).expect("a JSON body")),
+        }
+    }
+}
+
+/// The status and the body of a function's answer to an HTTP event.
 pub async fn answer(function: &FunctionProcess, event: &Value) -> (u64, Value) {
-    let answer = function.invoke(event).await.unwrap_or_else(|e| panic!("{e}\n{:#?}", function.logs()));
-    let body = answer.get("body").and_then(Value::as_str).filter(|body| !body.is_empty());
-    let body = body.map_or(Value::Null, |body| serde_json::from_str(body).expect("a JSON body"));
-    (answer.get("statusCode").and_then(Value::as_u64).expect("a status"), body)
+    let response = function.invoke(event).await.unwrap_or_else(|e| panic!("{e}\n{:#?}", function.logs()));
+    let ApiAnswer { status, body } = ApiAnswer::of(&response);
+    (status.try_into().expect("a status"), body)
+}
+
+/// A request as API Gateway passes it on: `route` is its key, the parameters are those of its path.
+#[must_use]
+pub fn api_event(route: &str, parameters: &[(&str, &str)], query: &str, body: Option<&str>) -> Value {
+    let (method, path) = route.split_once(' ').expect("a route");
+    let parameters: BTreeMap<&str, &str> = parameters.iter().copied().collect();
+    json!({
+        "version": "2.0",
+        "routeKey": route,
+        "rawPath": path,
+        "rawQueryString": query,
+        "headers": { "content-type": "application/json" },
+        "pathParameters": parameters,
+        "requestContext": {
+            "authorizer": { "iam": { "userArn": "arn:aws:sts::000000000000:assumed-role/shop/shop" } },
+            "http": { "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1" },
+            "requestId": "H6d8901624dFiAEJXg=", "routeKey": route, "stage": "$default", "timeEpoch": 0,
+            "accountId": "0", "apiId": "a", "domainName": "d", "domainPrefix": "d",
+            "time": "14/Mar/2025:08:15:30 +0000",
+        },
+        "body": body,
+        "isBase64Encoded": false,
+    })
 }
 
 /// The events for a function that the source of its tests does not name.
@@ -63,9 +105,5 @@ pub fn unused_events(stack: &TestStack, binary: &str, source: &str) -> BTreeSet<
 pub async fn ends_and_says(function: &FunctionProcess, event: &Value, says: &str) {
     let error = function.invoke(event).await.expect_err("a function that cannot start");
     assert_eq!(error.error_type, "Runtime.ExitError", "{says}");
-    let started = Instant::now();
-    while !function.logs().iter().any(|line| line.contains(says)) {
-        assert!(started.elapsed() < Duration::from_secs(10), "{says}: {:#?}", function.logs());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    function.says(says).await;
 }

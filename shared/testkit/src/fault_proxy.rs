@@ -54,45 +54,37 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The name for [`FAULT_HEADER`]. A delay and a cancellation depend on their values and have no name.
+    /// A delay and a cancellation depend on their values and have no name.
+    const NAMED: [(Self, &'static str); 8] = [
+        (Self::Throttle, "throttle"),
+        (Self::ServerError, "server-error"),
+        (Self::Deny, "deny"),
+        (Self::DropBefore, "drop-before"),
+        (Self::DropAfter, "drop-after"),
+        (Self::Truncate, "truncate"),
+        (Self::Unprocessed, "unprocessed"),
+        (Self::Missed, "missed"),
+    ];
+
+    /// The name for [`FAULT_HEADER`].
     #[must_use]
     pub fn name(&self) -> Option<&'static str> {
-        Some(match self {
-            Self::Throttle => "throttle",
-            Self::ServerError => "server-error",
-            Self::Deny => "deny",
-            Self::DropBefore => "drop-before",
-            Self::DropAfter => "drop-after",
-            Self::Truncate => "truncate",
-            Self::Unprocessed => "unprocessed",
-            Self::Missed => "missed",
-            Self::Delay(_) | Self::Cancel(_) => return None,
-        })
+        Self::NAMED.iter().find(|(fault, _)| fault == self).map(|(_, name)| *name)
     }
 
     fn named(name: &str) -> Option<Self> {
-        const NAMED: [Fault; 8] = [
-            Fault::Throttle,
-            Fault::ServerError,
-            Fault::Deny,
-            Fault::DropBefore,
-            Fault::DropAfter,
-            Fault::Truncate,
-            Fault::Unprocessed,
-            Fault::Missed,
-        ];
-        NAMED.into_iter().find(|fault| fault.name() == Some(name))
+        Self::NAMED.into_iter().find(|(_, known)| *known == name).map(|(fault, _)| fault)
     }
 }
 
 /// A running proxy. It is gone when this is dropped.
 pub struct FaultProxy {
     address: SocketAddr,
-    state: Arc<State>,
+    state: Arc<ProxyState>,
     server: JoinHandle<()>,
 }
 
-pub(crate) struct State {
+pub(crate) struct ProxyState {
     upstream: String,
     client: forward::Client,
     /// The endpoint's access key: calls that are changed here are signed again with it.
@@ -130,7 +122,7 @@ impl FaultProxy {
     pub async fn start(upstream: &str, key: &AccessKey) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let state = Arc::new(State {
+        let state = Arc::new(ProxyState {
             upstream: upstream.to_owned(),
             client: forward::client(),
             key: key.clone(),
@@ -152,7 +144,6 @@ impl FaultProxy {
         FaultProxy { address, state, server }
     }
 
-    /// The URL for clients.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
@@ -164,13 +155,11 @@ impl FaultProxy {
         nextbasket_machine::dynamodb::sdk_config(&self.url(), &self.state.key)
     }
 
-    /// A client of the tables that goes through the proxy.
     #[must_use]
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         aws_sdk_dynamodb::Client::new(&self.sdk_config())
     }
 
-    /// A client of the buckets that goes through the proxy.
     #[must_use]
     pub fn s3(&self) -> aws_sdk_s3::Client {
         aws_sdk_s3::Client::from_conf(nextbasket_machine::s3::s3_config(&self.url(), &self.state.key))
@@ -183,7 +172,6 @@ impl FaultProxy {
         book.rules.push(Rule { operation: operation.to_owned(), seen: 0, calls, fault });
     }
 
-    /// Ends all faults.
     pub fn heal(&self) {
         self.state.book.lock().unwrap().rules.clear();
     }
@@ -208,7 +196,7 @@ impl Drop for FaultProxy {
     }
 }
 
-impl State {
+impl ProxyState {
     /// Counts a call and gives its fault, if there is one for it.
     fn count(&self, operation: &str) -> Option<Fault> {
         let mut book = self.book.lock().unwrap();

@@ -7,19 +7,21 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path as Segments, State};
 use axum::http::{Response, StatusCode};
 use axum::routing::{get, post};
+use nextbasket_machine::lambda::FunctionError;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
 /// How often a waiting invocation looks whether the process still lives.
 const LOOK: Duration = Duration::from_millis(20);
+const LONGEST_LAG: Duration = Duration::from_secs(10);
 
 /// A running function process. It is killed, by its id, when this is dropped.
 pub struct FunctionProcess {
@@ -30,24 +32,15 @@ pub struct FunctionProcess {
     timeout: Duration,
 }
 
-/// What the function answered in place of a result.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{error_type}: {error_message}")]
-pub struct FunctionError {
-    /// As the runtime names it; `Runtime.ExitError` when the process ended, `Sandbox.Timedout` when it took too long.
-    pub error_type: String,
-    /// The message that Lambda would log.
-    pub error_message: String,
-}
-
-type Answer = Result<Value, FunctionError>;
+/// What the function answers; `Runtime.ExitError` when the process ended, `Sandbox.Timedout` when it took too long.
+type InvocationResult = Result<Value, FunctionError>;
 
 #[derive(Default)]
 struct RuntimeApi {
     serial: AtomicU64,
     waiting: Mutex<VecDeque<Invocation>>,
     arrived: Notify,
-    under_way: Mutex<BTreeMap<String, oneshot::Sender<Answer>>>,
+    under_way: Mutex<BTreeMap<String, oneshot::Sender<InvocationResult>>>,
     init_error: Mutex<Option<FunctionError>>,
 }
 
@@ -55,7 +48,7 @@ struct Invocation {
     id: String,
     event: Vec<u8>,
     deadline: u128,
-    answer: oneshot::Sender<Answer>,
+    answer: oneshot::Sender<InvocationResult>,
 }
 
 impl FunctionProcess {
@@ -105,7 +98,7 @@ impl FunctionProcess {
     ///
     /// # Errors
     /// [`FunctionError`] when the function fails, ends or takes too long; then it is killed, as Lambda does.
-    pub async fn invoke(&self, event: &Value) -> Answer {
+    pub async fn invoke(&self, event: &Value) -> InvocationResult {
         let deadline = SystemTime::now() + self.timeout;
         let (answer, mut answered) = oneshot::channel();
         let id = format!("00000000-0000-0000-0000-{:012}", self.api.serial.fetch_add(1, Ordering::Relaxed));
@@ -115,18 +108,22 @@ impl FunctionProcess {
         self.api.arrived.notify_one();
         loop {
             if let Ok(answer) = tokio::time::timeout(LOOK, &mut answered).await {
-                return answer
-                    .unwrap_or_else(|_| Err(failed("Runtime.Unknown", "the invocation was dropped")));
+                return answer.unwrap_or_else(|_| {
+                    Err(FunctionError::new("Runtime.Unknown", "the invocation was dropped"))
+                });
             }
             if let Some(e) = self.api.init_error.lock().unwrap().clone() {
                 return Err(e);
             }
             if let Some(status) = self.child.lock().unwrap().try_wait().expect("the process's state") {
-                return Err(failed("Runtime.ExitError", &format!("the process ended: {status}")));
+                return Err(FunctionError::new("Runtime.ExitError", format!("the process ended: {status}")));
             }
             if SystemTime::now() > deadline {
                 self.child.lock().unwrap().kill().expect("the process can be killed");
-                return Err(failed("Sandbox.Timedout", &format!("timed out after {:?}", self.timeout)));
+                return Err(FunctionError::new(
+                    "Sandbox.Timedout",
+                    format!("timed out after {:?}", self.timeout),
+                ));
             }
         }
     }
@@ -135,6 +132,18 @@ impl FunctionProcess {
     #[must_use]
     pub fn logs(&self) -> Vec<String> {
         self.logs.lock().unwrap().clone()
+    }
+
+    /// Waits until one of its lines contains the text: lines are collected by threads, which may lag behind an answer.
+    ///
+    /// # Panics
+    /// If there is no such line after ten seconds.
+    pub async fn says(&self, text: &str) {
+        let started = Instant::now();
+        while !self.logs().iter().any(|line| line.contains(text)) {
+            assert!(started.elapsed() < LONGEST_LAG, "{text:?} is not among {:#?}", self.logs());
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     #[must_use]
@@ -151,10 +160,6 @@ impl Drop for FunctionProcess {
         let _ended = child.kill();
         let _reaped = child.wait();
     }
-}
-
-fn failed(error_type: &str, error_message: &str) -> FunctionError {
-    FunctionError { error_type: error_type.to_owned(), error_message: error_message.to_owned() }
 }
 
 fn collect(output: Option<impl Read + Send + 'static>, logs: Arc<Mutex<Vec<String>>>) {
@@ -193,7 +198,7 @@ async fn response(
 ) -> StatusCode {
     let answer = match serde_json::from_slice(&body) {
         Ok(value) => Ok(value),
-        Err(e) => Err(failed("Runtime.InvalidJson", &e.to_string())),
+        Err(e) => Err(FunctionError::new("Runtime.InvalidJson", e.to_string())),
     };
     settle(&api, &id, answer)
 }
@@ -211,7 +216,7 @@ async fn init_error(State(api): State<Arc<RuntimeApi>>, body: Bytes) -> StatusCo
     StatusCode::ACCEPTED
 }
 
-fn settle(api: &RuntimeApi, id: &str, answer: Answer) -> StatusCode {
+fn settle(api: &RuntimeApi, id: &str, answer: InvocationResult) -> StatusCode {
     match api.under_way.lock().unwrap().remove(id) {
         Some(waiting) => {
             // Nobody waits any more after a timeout.
@@ -225,5 +230,5 @@ fn settle(api: &RuntimeApi, id: &str, answer: Answer) -> StatusCode {
 fn parse_error(body: &[u8]) -> FunctionError {
     let body: Value = serde_json::from_slice(body).unwrap_or(json!({}));
     let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    FunctionError { error_type: text("errorType"), error_message: text("errorMessage") }
+    FunctionError::new(text("errorType"), text("errorMessage"))
 }

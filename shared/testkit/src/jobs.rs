@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use nextbasket_domain::Clock;
 use nextbasket_job_engine::pool::{Stop, drive};
 use nextbasket_job_engine::store::BatchState;
-use nextbasket_job_engine::{Engine, Job, JobId, JobState, Kinds, Site};
+use nextbasket_job_engine::{Engine, Job, JobId, JobState, Kinds, Site, Vouching};
 use nextbasket_jobs_train::Train;
 use nextbasket_objects::Bucket;
 use nextbasket_tables::Tables;
@@ -35,7 +35,7 @@ impl JobStack {
         Self { stack: TestStack::start().await, kinds, workers: WORKERS, ahead: Arc::default() }
     }
 
-    /// An engine with the kinds.
+    /// An engine with the kinds, that vouches for all jobs.
     #[must_use]
     pub fn engine(&self) -> Engine {
         self.engine_through(self.stack.dynamodb(), self.stack.s3())
@@ -45,7 +45,7 @@ impl JobStack {
     #[must_use]
     pub fn engine_through(&self, dynamodb: Client, s3: aws_sdk_s3::Client) -> Engine {
         let kinds = (self.kinds)(&self.stack, dynamodb.clone());
-        Engine::new(self.site_through(dynamodb, s3), kinds)
+        Engine::new(self.site_through(dynamodb, s3), kinds).vouching(Vouching::all())
     }
 
     /// Where the jobs run, behind these clients.
@@ -95,7 +95,6 @@ impl JobStack {
         }
     }
 
-    /// The job's refused lines.
     pub async fn refused(&self, job: &JobId) -> Vec<Value> {
         let engine = self.engine();
         let mut lines = Vec::new();
@@ -146,7 +145,7 @@ pub async fn run(engine: &Engine, kind: &str, parameters: Value) -> Job {
 
 /// Trains a model from the purchases in the tables and makes it the live one.
 pub async fn train(site: Site, tables: &Tables) {
-    let engine = Engine::new(site, Kinds::default().with(Train::new(tables.clone())));
+    let engine = Engine::new(site, Kinds::default().with(Train(tables.clone())));
     // One batch per stage: the shops of tests are small.
     result(&run(&engine, "train", json!({ "segments": 1, "productBlocks": 1 })).await);
 }

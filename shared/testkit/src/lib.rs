@@ -27,7 +27,7 @@ pub mod seeded;
 pub mod stack;
 
 pub use fault_proxy::{Capacity, FAULT_HEADER, Fault, FaultProxy};
-pub use function_process::{FunctionError, FunctionProcess};
+pub use function_process::FunctionProcess;
 pub use jobs::JobStack;
 pub use seeded::Seeded;
 pub use stack::TestStack;

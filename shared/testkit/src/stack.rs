@@ -54,31 +54,26 @@ impl TestStack {
         self.machine
     }
 
-    /// Configuration for SDK clients.
     #[must_use]
     pub fn sdk_config(&self) -> &SdkConfig {
         self.machine.sdk_config()
     }
 
-    /// A client of the tables.
     #[must_use]
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         aws_sdk_dynamodb::Client::new(self.sdk_config())
     }
 
-    /// A client of the tables' streams.
     #[must_use]
     pub fn streams(&self) -> aws_sdk_dynamodbstreams::Client {
         aws_sdk_dynamodbstreams::Client::new(self.sdk_config())
     }
 
-    /// A client of the buckets.
     #[must_use]
     pub fn s3(&self) -> aws_sdk_s3::Client {
         aws_sdk_s3::Client::from_conf(self.machine.s3_config())
     }
 
-    /// The URL of this stack's S3.
     #[must_use]
     pub fn s3_endpoint(&self) -> String {
         self.machine.s3().endpoint_url()
@@ -119,7 +114,6 @@ impl TestStack {
         bucket.unwrap_or_else(|| panic!("the template has no bucket for {name}")).clone()
     }
 
-    /// Where jobs run.
     #[must_use]
     pub fn site(&self) -> Site {
         Site {
@@ -149,7 +143,6 @@ fn logical_id(variable: &str) -> String {
     variable.split('_').map(word).collect()
 }
 
-/// The text of the repository's `template.yaml`.
 #[must_use]
 pub fn template_text() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template.yaml");

@@ -26,7 +26,7 @@ async fn a_function_answers_one_invocation_after_another() {
     assert_eq!(first["home"], json!(null), "nothing of the test's own environment");
     let second = function.invoke(&json!({"n": 2})).await.unwrap();
     assert_ne!(first["requestId"], second["requestId"]);
-    assert!(function.logs().contains(&"testkit-function starts".to_owned()));
+    function.says("testkit-function starts").await;
 }
 
 #[tokio::test]

@@ -2,8 +2,8 @@
 
 use nextbasket_dynamodb::TableError;
 
-use crate::content::ContentError;
-use crate::destination::InvalidKey;
+use crate::upload_content::ContentError;
+use crate::upload_destination::InvalidKey;
 use nextbasket_objects::ObjectError;
 
 /// Why a content is not uploaded.
@@ -16,7 +16,7 @@ pub enum UploadError {
     Object(#[from] ObjectError),
     /// The content cannot be read.
     #[error("{0}")]
-    Content(#[from] ContentError),
+    UploadContent(#[from] ContentError),
     /// The name cannot be a key of S3.
     #[error("{0}")]
     Key(#[from] InvalidKey),

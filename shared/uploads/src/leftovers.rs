@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use nextbasket_locks::{Attempt, AttributeChanges, Request};
+use nextbasket_locks::{Attempt, AttributeChanges, LeaseRequest};
 
-use crate::destination::base_key;
 use crate::error::UploadError;
+use crate::upload_destination::base_key;
 use crate::upload_record::{UPLOADING, UploadRecord};
 use crate::uploads::Uploads;
 use nextbasket_objects::MultipartUpload;
@@ -14,9 +14,6 @@ impl Uploads {
     /// Ends the multipart uploads to keys with this prefix that were begun by uploads of ours and that nobody is at
     /// work on, and answers how many. What others began is left alone: it has no mark. So are the keys that `resumed`
     /// says somebody will come back to.
-    ///
-    /// # Errors
-    /// [`UploadError`] if S3 or the table cannot be asked.
     pub async fn abort_leftovers(
         &self,
         prefix: &str,
@@ -59,7 +56,7 @@ impl Uploads {
         object: &str,
         uploads: &[MultipartUpload],
     ) -> Result<u64, UploadError> {
-        let request = Request::new(&self.settings.holder, self.settings.lease);
+        let request = LeaseRequest::new(&self.settings.holder, self.settings.lease);
         let lease = match self.leases.try_acquire(&self.records.lease_key(key), &request).await? {
             Attempt::Held(lease) => lease,
             Attempt::Busy(_) => return Ok(0),

@@ -36,9 +36,9 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `destination` | [`Destination`]: bucket, prefix, keys, names of versions |
+//! | `upload_destination` | [`UploadDestination`]: bucket, prefix, keys, names of versions |
 //! | `walk` | [`walk()`]: a folder's files and their keys |
-//! | `content` | [`Content`]: a file or bytes, read in one state or not at all |
+//! | `upload_content` | [`UploadContent`]: a file or bytes, read in one state or not at all |
 //! | `part_plan` | how large contents are cut into parts |
 //! | `upload_record`, `record_table` | what the operations table says of an object; the calls to the table |
 //! | `uploads` | [`Uploads`]: claim, send, mark one object |
@@ -46,29 +46,27 @@
 //! | `leftovers` | multipart uploads that nobody will continue |
 //! | `upload_files` | many files by many runs at once |
 //! | `summary` | [`UploadSummary`]: the outcome of each file |
-//! | `stop_signal` | [`StopSignal`]: ending in order |
 //! | `error` | [`UploadError`] |
 
-mod content;
-mod destination;
 mod error;
 mod leftovers;
 mod multipart;
 mod part_plan;
 mod record_table;
 mod send;
-mod stop_signal;
 mod summary;
+mod upload_content;
+mod upload_destination;
 mod upload_files;
 mod upload_record;
 mod uploads;
 mod walk;
 
-pub use content::{Content, ContentError};
-pub use destination::{Destination, InvalidDestination, InvalidKey, base_key, version_key};
 pub use error::UploadError;
-pub use stop_signal::{StopSignal, Stopper};
 pub use summary::{FileOutcome, NewVersion, UploadSummary};
+pub use tokio_util::sync::CancellationToken;
+pub use upload_content::{ContentError, UploadContent};
+pub use upload_destination::{InvalidDestination, InvalidKey, UploadDestination, base_key, version_key};
 pub use upload_files::ClaimedFiles;
 pub use uploads::{OnChange, UploadServices, UploadSettings, Uploaded, Uploads};
 pub use walk::{FolderFiles, LocalFile, RejectedFile, walk};

@@ -5,11 +5,11 @@ use std::ops::ControlFlow;
 
 use futures::{StreamExt, TryStreamExt};
 
-use crate::content::OpenContent;
 use crate::error::UploadError;
-use crate::part_plan::{self, Part};
+use crate::part_plan::{self, PartRange};
 use crate::send::{PAUSE, SendOutcome, TRIES};
-use crate::upload_record::{NotedUpload, StoredObject};
+use crate::upload_content::OpenContent;
+use crate::upload_record::{NotedUpload, UploadedObject};
 use crate::uploads::{Claim, Uploads};
 use nextbasket_objects::{Checksum, ConditionalWrite, Digest, MultipartUpload, SentPart, StoredPart};
 
@@ -17,7 +17,7 @@ use nextbasket_objects::{Checksum, ConditionalWrite, Digest, MultipartUpload, Se
 const BEGINNINGS: u32 = 3;
 
 /// A multipart upload with the parts that S3 had when it was taken up.
-struct Upload {
+struct ResumedUpload {
     upload: MultipartUpload,
     part_size: u64,
     there: HashMap<i32, StoredPart>,
@@ -66,19 +66,19 @@ impl Uploads {
         size: u64,
         part_size: u64,
         noted: Option<NotedUpload>,
-    ) -> Result<Upload, UploadError> {
+    ) -> Result<ResumedUpload, UploadError> {
         if let Some(noted) = noted {
             let upload = MultipartUpload { key: key.to_owned(), id: noted.id };
             if !part_plan::fits(size, noted.part_size) {
                 self.bucket.abort_upload(&upload).await?;
             } else if let Some(there) = self.bucket.parts(&upload).await? {
-                return Ok(Upload { upload, part_size: noted.part_size, there });
+                return Ok(ResumedUpload { upload, part_size: noted.part_size, there });
             }
         }
         let upload = self.bucket.create_upload(key).await?;
         let uploading = NotedUpload { id: upload.id.clone(), key: key.to_owned(), part_size };
         match self.records.note(claim.key, claim.guard.clone(), Some(&uploading)).await {
-            Ok(true) => Ok(Upload { upload, part_size, there: HashMap::new() }),
+            Ok(true) => Ok(ResumedUpload { upload, part_size, there: HashMap::new() }),
             Ok(false) => {
                 self.bucket.abort_upload(&upload).await?;
                 Err(UploadError::ClaimLost)
@@ -96,7 +96,7 @@ impl Uploads {
     /// Sends the parts that S3 does not have; none if it does not know the upload any more.
     async fn all_parts(
         &self,
-        upload: &Upload,
+        upload: &ResumedUpload,
         opened: &OpenContent,
     ) -> Result<Option<AllParts>, UploadError> {
         let parts = part_plan::parts(opened.size(), upload.part_size);
@@ -116,9 +116,9 @@ impl Uploads {
 
     async fn part(
         &self,
-        upload: &Upload,
+        upload: &ResumedUpload,
         opened: &OpenContent,
-        part: Part,
+        part: PartRange,
     ) -> Result<Option<(SentPart, Digest, u64)>, UploadError> {
         let (number, size) = (part.number, part.size());
         let _room = self.room(size).await?;
@@ -138,7 +138,7 @@ impl Uploads {
     /// Makes the object of the parts; none if it has to be begun anew.
     async fn complete(
         &self,
-        upload: &Upload,
+        upload: &ResumedUpload,
         opened: &OpenContent,
         all: &AllParts,
         sent: u64,
@@ -150,7 +150,7 @@ impl Uploads {
                 matches!(written, ConditionalWrite::Written { .. }),
                 matches!(written, ConditionalWrite::UnusableUpload),
             );
-            let stored = |etag, version_id| StoredObject {
+            let stored = |etag, version_id| UploadedObject {
                 size: opened.size(),
                 checksum: all.checksum.clone(),
                 part_size: Some(upload.part_size),

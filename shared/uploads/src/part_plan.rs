@@ -7,14 +7,14 @@ use nextbasket_objects::MAX_PARTS;
 const MEBIBYTE: u64 = 1 << 20;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Part {
+pub(crate) struct PartRange {
     /// From 1 on.
     pub(crate) number: i32,
     /// Its bytes in the content.
     pub(crate) range: Range<u64>,
 }
 
-impl Part {
+impl PartRange {
     pub(crate) fn size(&self) -> u64 {
         self.range.end - self.range.start
     }
@@ -36,11 +36,11 @@ pub(crate) fn fits(size: u64, part_size: u64) -> bool {
 }
 
 /// A content's parts, in order: all of the size but the last, which has the rest.
-pub(crate) fn parts(size: u64, part_size: u64) -> impl Iterator<Item = Part> {
+pub(crate) fn parts(size: u64, part_size: u64) -> impl Iterator<Item = PartRange> {
     let count = if part_size == 0 { 0 } else { size.div_ceil(part_size).min(MAX_PARTS) };
     (1..).zip(0..count).map(move |(number, before)| {
         let start = before * part_size;
-        Part { number, range: start..size.min(start.saturating_add(part_size)) }
+        PartRange { number, range: start..size.min(start.saturating_add(part_size)) }
     })
 }
 

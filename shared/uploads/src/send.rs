@@ -4,10 +4,10 @@ use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::content::OpenContent;
 use crate::error::UploadError;
 use crate::part_plan;
-use crate::upload_record::StoredObject;
+use crate::upload_content::OpenContent;
+use crate::upload_record::UploadedObject;
 use crate::uploads::{Claim, Uploads};
 use nextbasket_objects::{Checksum, ConditionalWrite, MultipartUpload, ObjectHead};
 
@@ -24,10 +24,9 @@ pub(crate) const PAUSE: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub(crate) enum SendOutcome {
     /// The content, of which so many bytes were sent now.
-    Sent(StoredObject, u64),
+    Sent(UploadedObject, u64),
     /// The content; it was there.
-    There(StoredObject),
-    /// Another content.
+    There(UploadedObject),
     Differs,
 }
 
@@ -74,7 +73,7 @@ impl Uploads {
         let checksum = Checksum::whole(digest);
         for _ in 0..TRIES {
             let written = self.bucket.put_if_absent(key, content.clone(), &checksum).await?;
-            let stored = |etag, version_id| StoredObject {
+            let stored = |etag, version_id| UploadedObject {
                 size: opened.size(),
                 checksum: checksum.clone(),
                 part_size: None,
@@ -105,7 +104,7 @@ impl Uploads {
         key: &str,
         opened: &OpenContent,
         written: ConditionalWrite,
-        stored: impl FnOnce(Option<String>, Option<String>) -> StoredObject,
+        stored: impl FnOnce(Option<String>, Option<String>) -> UploadedObject,
     ) -> Result<ControlFlow<SendOutcome>, UploadError> {
         if let ConditionalWrite::Written { etag, version_id } = written {
             return Ok(ControlFlow::Break(SendOutcome::Sent(stored(etag, version_id), opened.size())));
@@ -126,7 +125,7 @@ impl Uploads {
         if head.size != opened.size() {
             return Ok(SendOutcome::Differs);
         }
-        let stored = |checksum, part_size| StoredObject {
+        let stored = |checksum, part_size| UploadedObject {
             size: head.size,
             checksum,
             part_size,

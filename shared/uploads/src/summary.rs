@@ -43,7 +43,6 @@ pub struct UploadSummary {
     pub sent: u64,
     /// How many bytes that took.
     pub sent_bytes: u64,
-    /// How many were there.
     pub already_there: u64,
     /// How many were uploaded by others meanwhile.
     pub by_others: u64,

@@ -12,12 +12,12 @@ use nextbasket_dynamodb::TableError;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::content::{Content, ContentError};
 use crate::error::UploadError;
 use crate::record_table::{self, Shard};
 use crate::summary::{FileOutcome, UploadSummary};
+use crate::upload_content::{ContentError, UploadContent};
 use crate::upload_record::UploadRecord;
-use crate::uploads::{AttemptOutcome, Uploaded, Uploads};
+use crate::uploads::{ClaimOutcome, Uploaded, Uploads};
 use crate::walk::{LocalFile, RejectedFile};
 
 /// Attempts at a file that fails for a transient reason: an answer that did not come, a file that changes.
@@ -37,7 +37,6 @@ const LOOK: Duration = Duration::from_secs(1);
 pub enum ClaimedFiles {
     /// Waits until they are done, or takes them over when the other is gone.
     Await,
-    /// Leaves them.
     Leave,
 }
 
@@ -107,7 +106,7 @@ impl Uploads {
         for task in waiting {
             settle(task.file, &FileOutcome::Deferred);
         }
-        if !self.stop.is_set() {
+        if !self.stop.is_cancelled() {
             match self.abort_leftovers(prefix, |key| unfinished.contains(key)).await {
                 Ok(aborted) => summary.leftovers = aborted,
                 Err(error) => {
@@ -192,10 +191,10 @@ impl Uploads {
         task: Result<FileTask<'a, 'b>, UploadError>,
     ) -> Result<(FileTask<'a, 'b>, Option<FileOutcome>), UploadError> {
         let task = task?;
-        let content = Content::File(task.file.path.clone());
+        let content = UploadContent::File(task.file.path.clone());
         let mut tries = 0;
         loop {
-            if self.stop.is_set() {
+            if self.stop.is_cancelled() {
                 return Ok((task, Some(FileOutcome::Deferred)));
             }
             let error = match self.try_file(&task, &content).await {
@@ -204,7 +203,7 @@ impl Uploads {
             };
             tries += 1;
             let is_transient =
-                error.is_transient() || matches!(error, UploadError::Content(ContentError::Changing));
+                error.is_transient() || matches!(error, UploadError::UploadContent(ContentError::Changing));
             if is_transient && tries < TRIES {
                 // Told to stop: the next turn says so.
                 let _stopped = self.pause(PAUSE * (1 << tries.min(5))).await;
@@ -214,7 +213,7 @@ impl Uploads {
             let outcome = match error {
                 UploadError::Stopped => FileOutcome::Deferred,
                 UploadError::Differs { .. } => FileOutcome::Changed,
-                UploadError::Content(ContentError::Gone) => FileOutcome::Gone,
+                UploadError::UploadContent(ContentError::Gone) => FileOutcome::Gone,
                 // Every other file would meet it, too.
                 error if error.is_systemic() => return Err(error),
                 UploadError::Table(error @ TableError::Corrupt { .. }) => {
@@ -232,7 +231,7 @@ impl Uploads {
     async fn try_file(
         &self,
         task: &FileTask<'_, '_>,
-        content: &Content,
+        content: &UploadContent,
     ) -> Result<Option<FileOutcome>, UploadError> {
         let FileTask { shard, file, .. } = task;
         let mark = shard.known.lock().await.marks.get(&file.key).cloned().unwrap_or_default();
@@ -242,16 +241,16 @@ impl Uploads {
         }
         let was_done = mark.done.is_some() || mark.latest.is_some();
         match self.attempt(&file.key, content, mark).await? {
-            AttemptOutcome::Settled(Uploaded::Sent { key, bytes }) => {
+            ClaimOutcome::Settled(Uploaded::Sent { key, bytes }) => {
                 Ok(Some(FileOutcome::Sent { key, bytes }))
             }
-            AttemptOutcome::Settled(Uploaded::AlreadyThere { .. }) => {
+            ClaimOutcome::Settled(Uploaded::AlreadyThere { .. }) => {
                 if !was_done {
                     self.listed(shard, FRESH).await?;
                 }
                 Ok(Some(there()))
             }
-            AttemptOutcome::Busy => {
+            ClaimOutcome::Busy => {
                 self.listed(shard, FRESH).await?;
                 Ok(None)
             }

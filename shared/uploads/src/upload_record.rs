@@ -17,13 +17,13 @@
 
 use nextbasket_domain::Timestamp;
 use nextbasket_dynamodb::TableError;
-use nextbasket_dynamodb::item::{Item, Reader, number, text};
+use nextbasket_dynamodb::item::{Item, ItemReader, number, text};
 use nextbasket_locks::AttributeChanges;
 use nextbasket_locks::record::{EXPIRES_AT, RELEASED};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::content::FileStamp;
+use crate::upload_content::FileStamp;
 use nextbasket_objects::Checksum;
 
 pub(crate) const STATE: &str = "state";
@@ -43,7 +43,7 @@ const DONE: &str = "done";
 
 /// An object that exists, as its mark describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct StoredObject {
+pub(crate) struct UploadedObject {
     pub(crate) size: u64,
     pub(crate) checksum: Checksum,
     /// If it was sent in parts.
@@ -59,7 +59,7 @@ pub(crate) struct StoredObject {
 pub(crate) struct ObjectVersion {
     pub(crate) number: u32,
     pub(crate) key: String,
-    pub(crate) stored: StoredObject,
+    pub(crate) stored: UploadedObject,
 }
 
 /// A multipart upload in progress.
@@ -74,7 +74,7 @@ pub(crate) struct NotedUpload {
 /// The item of an object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct UploadRecord {
-    pub(crate) done: Option<StoredObject>,
+    pub(crate) done: Option<UploadedObject>,
     pub(crate) latest: Option<ObjectVersion>,
     pub(crate) uploading: Option<NotedUpload>,
     /// Until when somebody holds the claim, by that holder's clock.
@@ -83,20 +83,20 @@ pub(crate) struct UploadRecord {
 
 impl UploadRecord {
     pub(crate) fn read(table: &str, key: &str, item: Item) -> Result<Self, TableError> {
-        let mut reader = Reader { table, key: key.to_owned(), item };
-        let uploading = reader.optional(UPLOADING, Reader::map)?;
-        let latest = reader.optional(LATEST, Reader::map)?;
-        let released = reader.optional(RELEASED, Reader::truth)?;
-        let expires_at: Option<i64> = reader.optional(EXPIRES_AT, Reader::number)?;
+        let mut reader = ItemReader { table, key: key.to_owned(), item };
+        let uploading = reader.optional(UPLOADING, ItemReader::map)?;
+        let latest = reader.optional(LATEST, ItemReader::map)?;
+        let released = reader.optional(RELEASED, ItemReader::truth)?;
+        let expires_at: Option<i64> = reader.optional(EXPIRES_AT, ItemReader::number)?;
         let claimed_until = match (released, expires_at) {
             (Some(false), Some(millis)) => Some(Timestamp::EPOCH.plus_millis(millis)),
             _ => None,
         };
-        let done = match reader.optional(STATE, Reader::text)? {
+        let done = match reader.optional(STATE, ItemReader::text)? {
             Some(state) if state == DONE => Some(stored(&mut reader)?),
             _ => None,
         };
-        let inner = |item| Reader { table, key: key.to_owned(), item };
+        let inner = |item| ItemReader { table, key: key.to_owned(), item };
         Ok(Self {
             done,
             latest: latest.map(|item| version(&mut inner(item))).transpose()?,
@@ -113,37 +113,37 @@ impl UploadRecord {
     /// The key of what is there, if the file looks as when that was uploaded.
     pub(crate) fn looks_like<'a>(&'a self, key: &'a str, look: FileStamp) -> Option<&'a str> {
         let alike =
-            |stored: &StoredObject| stored.size == look.size && stored.modified == Some(look.modified);
+            |stored: &UploadedObject| stored.size == look.size && stored.modified == Some(look.modified);
         self.objects(key).find(|(_, stored)| alike(stored)).map(|(key, _)| key)
     }
 
     /// What is there: the object itself and the newest version.
-    pub(crate) fn objects<'a>(&'a self, key: &'a str) -> impl Iterator<Item = (&'a str, &'a StoredObject)> {
+    pub(crate) fn objects<'a>(&'a self, key: &'a str) -> impl Iterator<Item = (&'a str, &'a UploadedObject)> {
         let latest = self.latest.iter().map(|version| (version.key.as_str(), &version.stored));
         self.done.iter().map(move |stored| (key, stored)).chain(latest)
     }
 }
 
-fn stored(reader: &mut Reader<'_>) -> Result<StoredObject, TableError> {
-    Ok(StoredObject {
+fn stored(reader: &mut ItemReader<'_>) -> Result<UploadedObject, TableError> {
+    Ok(UploadedObject {
         size: reader.number(SIZE)?,
         checksum: Checksum::reported(reader.text(SHA256)?),
-        part_size: reader.optional(PART_SIZE, Reader::number)?,
-        etag: reader.optional(ETAG, Reader::text)?,
-        version_id: reader.optional(VERSION_ID, Reader::text)?,
-        modified: reader.optional(MODIFIED, Reader::number)?,
+        part_size: reader.optional(PART_SIZE, ItemReader::number)?,
+        etag: reader.optional(ETAG, ItemReader::text)?,
+        version_id: reader.optional(VERSION_ID, ItemReader::text)?,
+        modified: reader.optional(MODIFIED, ItemReader::number)?,
     })
 }
 
-fn version(reader: &mut Reader<'_>) -> Result<ObjectVersion, TableError> {
+fn version(reader: &mut ItemReader<'_>) -> Result<ObjectVersion, TableError> {
     Ok(ObjectVersion { number: reader.number(NUMBER)?, key: reader.text(KEY)?, stored: stored(reader)? })
 }
 
-fn in_progress(reader: &mut Reader<'_>) -> Result<NotedUpload, TableError> {
+fn in_progress(reader: &mut ItemReader<'_>) -> Result<NotedUpload, TableError> {
     Ok(NotedUpload { id: reader.text(ID)?, key: reader.text(KEY)?, part_size: reader.number(PART_SIZE)? })
 }
 
-fn attributes(stored: &StoredObject, now: Timestamp) -> Vec<(&'static str, AttributeValue)> {
+fn attributes(stored: &UploadedObject, now: Timestamp) -> Vec<(&'static str, AttributeValue)> {
     let mut attributes = vec![
         (SIZE, number(stored.size)),
         (SHA256, text(stored.checksum.as_str())),
@@ -157,7 +157,7 @@ fn attributes(stored: &StoredObject, now: Timestamp) -> Vec<(&'static str, Attri
 }
 
 /// That an object is there.
-pub(crate) fn done(stored: &StoredObject, now: Timestamp) -> AttributeChanges {
+pub(crate) fn done(stored: &UploadedObject, now: Timestamp) -> AttributeChanges {
     let also = AttributeChanges::new().set(STATE, text(DONE)).remove(UPLOADING);
     attributes(stored, now).into_iter().fold(also, |also, (name, value)| also.set(name, value))
 }

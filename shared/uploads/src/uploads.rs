@@ -4,16 +4,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use nextbasket_domain::{Clock, Random};
-use nextbasket_locks::{Attempt, AttributeChanges, Guard, Keeper, LeaseError, Leases, Request};
+use nextbasket_locks::{Attempt, AttributeChanges, Guard, Keeper, LeaseError, LeaseRequest, Leases};
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio_util::sync::CancellationToken;
 
-use crate::content::{Content, OpenContent};
-use crate::destination::{check, version_key};
 use crate::error::UploadError;
 use crate::record_table::RecordTable;
 use crate::send::SendOutcome;
-use crate::stop_signal::StopSignal;
-use crate::upload_record::{NotedUpload, ObjectVersion, StoredObject, UploadRecord, done, newest};
+use crate::upload_content::{OpenContent, UploadContent};
+use crate::upload_destination::{check, version_key};
+use crate::upload_record::{NotedUpload, ObjectVersion, UploadRecord, UploadedObject, done, newest};
 use nextbasket_objects::Bucket;
 
 /// Attempts at an upload that fails for a transient reason.
@@ -36,7 +36,6 @@ const MAX_VERSIONS: u32 = 1_000;
 pub struct UploadServices {
     pub s3: aws_sdk_s3::Client,
     pub dynamodb: aws_sdk_dynamodb::Client,
-    /// The operations table's name.
     pub operations: String,
     pub bucket: String,
     pub clock: Clock,
@@ -54,7 +53,6 @@ pub enum OnChange {
     Version,
 }
 
-/// How uploads are made.
 #[derive(Debug, Clone)]
 pub struct UploadSettings {
     /// Who uploads, for people: host and process.
@@ -108,7 +106,6 @@ impl Uploaded {
     }
 }
 
-/// Uploads to one bucket.
 #[derive(Debug)]
 pub struct Uploads {
     pub(crate) bucket: Bucket,
@@ -117,7 +114,7 @@ pub struct Uploads {
     pub(crate) clock: Clock,
     pub(crate) random: Random,
     pub(crate) settings: UploadSettings,
-    pub(crate) stop: StopSignal,
+    pub(crate) stop: CancellationToken,
     memory: Semaphore,
     memory_units: u32,
     /// How many objects were there without a mark: if there are some, it is worth looking before sending.
@@ -126,9 +123,8 @@ pub struct Uploads {
 
 /// The outcome of one attempt.
 #[derive(Debug)]
-pub(crate) enum AttemptOutcome {
+pub(crate) enum ClaimOutcome {
     Settled(Uploaded),
-    /// Another has the claim.
     Busy,
 }
 
@@ -157,7 +153,7 @@ impl Uploads {
             clock,
             random,
             settings,
-            stop: StopSignal::never(),
+            stop: CancellationToken::new(),
             memory: Semaphore::new(memory_units as usize),
             memory_units,
             unmarked: AtomicU32::new(0),
@@ -167,7 +163,7 @@ impl Uploads {
     /// The same, ended by `stop`: an upload in progress then gives its claim up and fails with
     /// [`UploadError::Stopped`]; what was sent of it is kept for the next.
     #[must_use]
-    pub fn with_stop(self, stop: StopSignal) -> Self {
+    pub fn with_stop(self, stop: CancellationToken) -> Self {
         Self { stop, ..self }
     }
 
@@ -176,7 +172,7 @@ impl Uploads {
     ///
     /// # Errors
     /// [`UploadError`] if it is not there in the end, or nobody knows.
-    pub async fn put(&self, key: &str, content: &Content) -> Result<Uploaded, UploadError> {
+    pub async fn put(&self, key: &str, content: &UploadContent) -> Result<Uploaded, UploadError> {
         check(key)?;
         let mut tries = 0;
         loop {
@@ -185,8 +181,8 @@ impl Uploads {
                 self.attempt(key, content, mark).await
             };
             match attempt.await {
-                Ok(AttemptOutcome::Settled(uploaded)) => return Ok(uploaded),
-                Ok(AttemptOutcome::Busy) => self.pause(LOOK).await?,
+                Ok(ClaimOutcome::Settled(uploaded)) => return Ok(uploaded),
+                Ok(ClaimOutcome::Busy) => self.pause(LOOK).await?,
                 Err(error) if error.is_transient() && tries + 1 < TRIES => {
                     self.pause(PAUSE * (1 << tries)).await?;
                     tries += 1;
@@ -200,37 +196,37 @@ impl Uploads {
     pub(crate) async fn attempt(
         &self,
         key: &str,
-        content: &Content,
+        content: &UploadContent,
         mark: UploadRecord,
-    ) -> Result<AttemptOutcome, UploadError> {
+    ) -> Result<ClaimOutcome, UploadError> {
         let opened = content.open(self.clock.now()).await?;
         if let Some(there) = self.marked(key, &opened, &mark).await? {
-            return Ok(AttemptOutcome::Settled(there));
+            return Ok(ClaimOutcome::Settled(there));
         }
         if mark.done.is_some() && self.settings.on_change == OnChange::Fail {
             return Err(self.differs(key));
         }
         if self.is_claimed(&mark) {
-            return Ok(AttemptOutcome::Busy);
+            return Ok(ClaimOutcome::Busy);
         }
-        let request = Request::new(&self.settings.holder, self.settings.lease);
+        let request = LeaseRequest::new(&self.settings.holder, self.settings.lease);
         let lease = match self.leases.try_acquire(&self.records.lease_key(key), &request).await? {
             Attempt::Held(lease) => lease,
-            Attempt::Busy(_) => return Ok(AttemptOutcome::Busy),
+            Attempt::Busy(_) => return Ok(ClaimOutcome::Busy),
         };
         let keeper = lease.keep();
         let ended = tokio::select! {
             biased;
-            () = self.stop.wait() => Err(UploadError::Stopped),
+            () = self.stop.cancelled() => Err(UploadError::Stopped),
             lost = keeper.lost() => {
                 tracing::warn!(key, %lost, "another worker has taken the claim over");
-                return Ok(AttemptOutcome::Busy);
+                return Ok(ClaimOutcome::Busy);
             }
             ended = self.claimed(key, &opened, &keeper) => ended,
         };
         match ended {
             Ok((uploaded, also)) => self.settle(key, keeper, uploaded, also).await,
-            Err(UploadError::ClaimLost) => Ok(AttemptOutcome::Busy),
+            Err(UploadError::ClaimLost) => Ok(ClaimOutcome::Busy),
             Err(error) => {
                 // If it cannot be given up it expires.
                 if let Err(failed) = keeper.release().await {
@@ -299,11 +295,11 @@ impl Uploads {
         keeper: Keeper,
         uploaded: Uploaded,
         also: AttributeChanges,
-    ) -> Result<AttemptOutcome, UploadError> {
-        let Ok(lease) = keeper.stop().await else { return Ok(AttemptOutcome::Busy) };
+    ) -> Result<ClaimOutcome, UploadError> {
+        let Ok(lease) = keeper.stop().await else { return Ok(ClaimOutcome::Busy) };
         let fence = lease.fence();
         let Err(unreleased) = lease.release_with(also).await else {
-            return Ok(AttemptOutcome::Settled(uploaded));
+            return Ok(ClaimOutcome::Settled(uploaded));
         };
         // The answer may have been lost.
         let marked = match self.records.read(key).await? {
@@ -311,10 +307,10 @@ impl Uploads {
             None => false,
         };
         match LeaseError::from(unreleased) {
-            _ if marked => Ok(AttemptOutcome::Settled(uploaded)),
+            _ if marked => Ok(ClaimOutcome::Settled(uploaded)),
             LeaseError::Lost(lost) => {
                 tracing::warn!(key, fence, %lost, "another worker has taken the claim over");
-                Ok(AttemptOutcome::Busy)
+                Ok(ClaimOutcome::Busy)
             }
             LeaseError::Table(error) => Err(error.into()),
         }
@@ -361,7 +357,7 @@ impl Uploads {
         tokio::select! {
             biased;
             () = tokio::time::sleep(pause / 2 + pause * share / 1_024) => Ok(()),
-            () = self.stop.wait() => Err(UploadError::Stopped),
+            () = self.stop.cancelled() => Err(UploadError::Stopped),
         }
     }
 
@@ -372,7 +368,7 @@ impl Uploads {
 }
 
 impl SendOutcome {
-    fn uploaded(self, key: &str) -> Option<(Uploaded, StoredObject)> {
+    fn uploaded(self, key: &str) -> Option<(Uploaded, UploadedObject)> {
         match self {
             Self::Sent(stored, bytes) => Some((Uploaded::Sent { key: key.to_owned(), bytes }, stored)),
             Self::There(stored) => Some((Uploaded::AlreadyThere { key: key.to_owned() }, stored)),

@@ -1,11 +1,13 @@
 //! The files of a folder, and what in it is none.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::io::ErrorKind::NotFound;
 use std::path::{Path, PathBuf};
 
-use crate::Destination;
-use crate::content::FileStamp;
+use walkdir::WalkDir;
+
+use crate::UploadDestination;
+use crate::upload_content::FileStamp;
 
 /// A file and the key that its object gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +40,6 @@ impl RejectedFile {
     }
 }
 
-/// What a folder holds.
 #[derive(Debug, Default)]
 pub struct FolderFiles {
     /// Its files, with those of folders in it.
@@ -55,87 +56,43 @@ pub struct FolderFiles {
 ///
 /// # Errors
 /// If the folder itself cannot be read.
-pub fn walk(folder: &Path, destination: &Destination) -> std::io::Result<FolderFiles> {
-    let mut found = FolderFiles::default();
-    let metadata = fs::metadata(folder)?;
-    let mut walk = Walk { root: folder, destination, found: &mut found };
+pub fn walk(folder: &Path, destination: &UploadDestination) -> std::io::Result<FolderFiles> {
     // A folder that cannot be read is refused, but for the first.
-    let entries = fs::read_dir(folder)?;
-    walk.entries(folder, entries, &mut vec![identity(&metadata)]);
+    fs::read_dir(folder)?;
+    let mut found = FolderFiles::default();
+    for entry in WalkDir::new(folder).min_depth(1).follow_links(true) {
+        match entry.and_then(|entry| Ok((entry.metadata()?, entry.into_path()))) {
+            Ok((metadata, path)) if metadata.is_file() => found.file(folder, path, &metadata, destination),
+            Ok((metadata, _)) => found.skipped += u64::from(!metadata.is_dir()),
+            Err(error) => found.refuse(folder, &error),
+        }
+    }
     Ok(found)
 }
 
-struct Walk<'a> {
-    root: &'a Path,
-    destination: &'a Destination,
-    found: &'a mut FolderFiles,
-}
-
-/// Device and number: what a folder is, however it is called.
-type Identity = (u64, u64);
-
-fn identity(metadata: &fs::Metadata) -> Identity {
-    (metadata.dev(), metadata.ino())
-}
-
-impl Walk<'_> {
-    fn entries(&mut self, folder: &Path, entries: fs::ReadDir, above: &mut Vec<Identity>) {
-        for entry in entries {
-            match entry {
-                Ok(entry) => self.entry(&entry.path(), above),
-                Err(error) => self.refuse(folder, error),
-            }
-        }
-    }
-
-    fn entry(&mut self, path: &Path, above: &mut Vec<Identity>) {
-        let metadata = match fs::metadata(path) {
-            Ok(metadata) => metadata,
-            // Between the listing and this, or a link that leads nowhere.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                if fs::symlink_metadata(path).is_ok() {
-                    self.refuse(path, "the link leads nowhere");
-                }
-                return;
-            }
-            Err(error) => return self.refuse(path, error),
-        };
-        if metadata.is_dir() {
-            self.folder(path, identity(&metadata), above);
-        } else if metadata.is_file() {
-            self.file(path, &metadata);
-        } else {
-            self.found.skipped += 1;
-        }
-    }
-
-    fn folder(&mut self, path: &Path, identity: Identity, above: &mut Vec<Identity>) {
-        if above.contains(&identity) {
-            return self.refuse(path, "the link leads to a folder that it is in");
-        }
-        match fs::read_dir(path) {
-            Ok(entries) => {
-                above.push(identity);
-                self.entries(path, entries, above);
-                above.pop();
-            }
-            Err(error) => self.refuse(path, error),
-        }
-    }
-
-    fn file(&mut self, path: &Path, metadata: &fs::Metadata) {
-        let relative = path.strip_prefix(self.root).unwrap_or(path);
-        match self.destination.key(relative) {
+impl FolderFiles {
+    fn file(&mut self, root: &Path, path: PathBuf, metadata: &fs::Metadata, destination: &UploadDestination) {
+        match destination.key(path.strip_prefix(root).unwrap_or(&path)) {
             Ok(key) => {
                 let FileStamp { size, modified } = FileStamp::of(metadata);
-                self.found.files.push(LocalFile { path: path.to_owned(), key, size, modified });
+                self.files.push(LocalFile { path, key, size, modified });
             }
-            Err(error) => self.refuse(path, error),
+            Err(error) => self.refused.push(RejectedFile::new(&path, error)),
         }
     }
 
-    fn refuse(&mut self, path: &Path, reason: impl std::fmt::Display) {
-        self.found.refused.push(RejectedFile::new(path, reason));
+    fn refuse(&mut self, root: &Path, error: &walkdir::Error) {
+        let path = error.path().unwrap_or(root);
+        let reason = match error.io_error() {
+            None => "the link leads to a folder that it is in".to_owned(),
+            Some(error) if error.kind() == NotFound && fs::symlink_metadata(path).is_ok() => {
+                "the link leads nowhere".to_owned()
+            }
+            // Gone between the listing and this.
+            Some(error) if error.kind() == NotFound => return,
+            Some(error) => error.to_string(),
+        };
+        self.refused.push(RejectedFile::new(path, reason));
     }
 }
 

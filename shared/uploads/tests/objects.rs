@@ -11,10 +11,10 @@ mod common;
 
 use common::{World, content, settings, until};
 use nextbasket_testkit::Fault;
-use nextbasket_uploads::{Content, OnChange, UploadError, UploadSettings, Uploaded, Uploads};
+use nextbasket_uploads::{OnChange, UploadContent, UploadError, UploadSettings, Uploaded, Uploads};
 
-fn bytes(content: &[u8]) -> Content {
-    Content::Bytes(content.to_vec().into())
+fn bytes(content: &[u8]) -> UploadContent {
+    UploadContent::Bytes(content.to_vec().into())
 }
 
 fn sent(key: &str, bytes: usize) -> Uploaded {

@@ -12,13 +12,15 @@ use std::time::Duration;
 use common::{MIB, World, content, settings, until};
 use nextbasket_objects::Checksum;
 use nextbasket_testkit::Fault;
-use nextbasket_uploads::{Content, ContentError, OnChange, UploadError, UploadSettings, Uploaded, Uploads};
+use nextbasket_uploads::{
+    ContentError, OnChange, UploadContent, UploadError, UploadSettings, Uploaded, Uploads,
+};
 
 /// So long that it does not come within a test.
 const NEVER: Fault = Fault::Delay(Duration::from_secs(300));
 
-fn bytes(content: &[u8]) -> Content {
-    Content::Bytes(content.to_vec().into())
+fn bytes(content: &[u8]) -> UploadContent {
+    UploadContent::Bytes(content.to_vec().into())
 }
 
 /// Uploads until so many parts were sent, and is then gone, as after SIGKILL.
@@ -228,16 +230,16 @@ async fn a_file_that_changes_while_it_is_sent_is_not_uploaded_and_leaves_nothing
     let path = folder.path().join("growing");
     fs::write(&path, content(6 * MIB, 3)).unwrap();
     world.s3.inject("PUT partNumber=2", 1..=1, Fault::Delay(Duration::from_secs(1)));
-    let upload = async { world.uploads().put("growing", &Content::File(path.clone())).await };
+    let upload = async { world.uploads().put("growing", &UploadContent::File(path.clone())).await };
     let grow = async {
         until(|| world.s3.calls("PUT partNumber=2") > 0).await;
         append(&path);
     };
     let (uploaded, ()) = tokio::join!(upload, grow);
-    assert!(matches!(uploaded, Err(UploadError::Content(ContentError::Changing))), "{uploaded:?}");
+    assert!(matches!(uploaded, Err(UploadError::UploadContent(ContentError::Changing))), "{uploaded:?}");
     assert_eq!(world.object("growing").await, None);
     assert_eq!(world.in_progress().await, Vec::<String>::new());
-    world.uploads().put("growing", &Content::File(path.clone())).await.unwrap();
+    world.uploads().put("growing", &UploadContent::File(path.clone())).await.unwrap();
     assert!(world.object("growing").await.unwrap() == fs::read(&path).unwrap());
 }
 

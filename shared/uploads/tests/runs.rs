@@ -19,8 +19,8 @@ use std::time::{Duration, SystemTime};
 use common::{MIB, World, content, files, run, settings, until};
 use nextbasket_testkit::Fault;
 use nextbasket_uploads::{
-    ClaimedFiles, Content, FileOutcome, OnChange, Stopper, UploadError, UploadSettings, UploadSummary,
-    Uploads, walk,
+    CancellationToken, ClaimedFiles, FileOutcome, OnChange, UploadContent, UploadError, UploadSettings,
+    UploadSummary, Uploads, walk,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -237,11 +237,11 @@ async fn a_systemic_failure_ends_the_run_with_one_message() {
 async fn a_run_that_is_told_to_stop_gives_its_claims_up() {
     let world = World::new().await;
     let folder = many(100);
-    let (stopper, stop) = Stopper::new();
-    let uploads = world.uploads().with_stop(stop);
+    let stop = CancellationToken::new();
+    let uploads = world.uploads().with_stop(stop.clone());
     let stopping = async {
         until(|| world.puts() >= 30).await;
-        stopper.stop();
+        stop.cancel();
     };
     let (summary, ()) = tokio::join!(run(&uploads, &world, folder.path()), stopping);
     let summary = summary.unwrap();
@@ -263,7 +263,7 @@ async fn multipart_uploads_of_killed_runs_are_ended_and_those_of_others_are_not(
         create.send().await.unwrap();
     };
     // Killed mid-way, and the file is gone since.
-    let large = Content::Bytes(content(6 * MIB, 1).into());
+    let large = UploadContent::Bytes(content(6 * MIB, 1).into());
     for key in ["p/removed", "elsewhere/removed"] {
         world.s3.inject("PUT partNumber=", 1..=100, Fault::Delay(Duration::from_secs(300)));
         let (uploads, part) = (world.uploads(), format!("PUT {key}"));
@@ -276,7 +276,7 @@ async fn multipart_uploads_of_killed_runs_are_ended_and_those_of_others_are_not(
     // Another program's.
     begin("p/theirs").await;
     // Of a worker that was killed between the beginning and the note, of a file that others have done since.
-    world.uploads().put("p/done", &Content::Bytes("done".into())).await.unwrap();
+    world.uploads().put("p/done", &UploadContent::Bytes("done".into())).await.unwrap();
     begin("p/done").await;
     let live = run(&world.uploads(), &world, folder.path()).await.unwrap();
     assert_eq!(live.leftovers, 1, "the claims of the others have not expired");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use nextbasket_job_engine::work::Go;
 use nextbasket_job_engine::{
     BatchPlan, Engine, Estimate, JobError, Kind, Kinds, Next, Outcome, Planning, Refusal, Site, StagePlan,
-    Work, WorkError, kind,
+    Trust, Work, WorkError, kind,
 };
 use nextbasket_testkit::TestStack;
 use serde::Deserialize;
@@ -69,7 +69,7 @@ impl Kind for Trial {
         "trial"
     }
 
-    fn task(&self, parameters: &Value) -> Result<Parameters, Refusal> {
+    fn task(&self, parameters: &Value, _: Trust) -> Result<Parameters, Refusal> {
         kind::parameters(parameters)
     }
 

@@ -21,19 +21,12 @@ const SECRET: &str = "AWS_SECRET_ACCESS_KEY=";
 pub enum KeyError {
     /// The file does not exist, or this user cannot read or write it.
     #[error("access key {path}: {source}{}", advice(.source))]
-    Io {
-        /// The path of the key file.
-        path: PathBuf,
-        /// The operating system's error.
-        source: std::io::Error,
-    },
-    /// The file belongs to another user.
+    Io { path: PathBuf, source: std::io::Error },
     #[error(
         "access key {path} belongs to another user (id {owner}), who could run commands through this process. Remove \
          the file if the data folder is yours: a new key is then created."
     )]
     Foreign {
-        /// The path of the key file.
         path: PathBuf,
         /// The id of the user who owns it.
         owner: u32,
@@ -49,9 +42,6 @@ fn advice(error: &std::io::Error) -> &'static str {
 }
 
 /// The key of the folder at `folder`, for clients of the process that has it open.
-///
-/// # Errors
-/// [`KeyError::Io`] if the file cannot be read or contains no key.
 pub fn read(folder: &Path) -> Result<AccessKey, KeyError> {
     let path = folder.join(ACCESS_KEY_FILE);
     let failed = |source| KeyError::Io { path: path.clone(), source };
@@ -61,9 +51,6 @@ pub fn read(folder: &Path) -> Result<AccessKey, KeyError> {
 
 /// The key of a folder that this process has opened exclusively. A new key is generated if there is none, if it is
 /// damaged, or if other users could have read it.
-///
-/// # Errors
-/// [`KeyError`] if the file cannot be read or written, or belongs to another user.
 pub(crate) fn open(folder: &Path) -> Result<AccessKey, KeyError> {
     let path = folder.join(ACCESS_KEY_FILE);
     let failed = |source| KeyError::Io { path: path.clone(), source };

@@ -25,7 +25,6 @@ const SKEW: Duration = Duration::from_secs(15 * 60);
 /// Characters that a canonical path or query does not encode.
 const UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// The result of checking a request's signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// The request was signed with the key, at an acceptable time.
@@ -49,7 +48,7 @@ pub(crate) fn is_signed(head: &Parts, id: &str) -> bool {
         || credentials.any(|credential| credential.starts_with(id))
 }
 
-struct Authorization<'a> {
+pub(super) struct Authorization<'a> {
     key: &'a str,
     /// Date, region, service and `aws4_request`.
     scope: &'a str,
@@ -75,27 +74,23 @@ impl<'a> Authorization<'a> {
     }
 }
 
-/// Checks which key the request claims to be signed with, before its body has arrived: no body is read without this
-/// key's id.
-pub(crate) fn claimed(head: &Parts, key: &AccessKey) -> Verdict {
+/// Checks which key the request claims to be signed with, before its body has arrived.
+pub(super) fn claimed<'a>(head: &'a Parts, key: &AccessKey) -> Result<Authorization<'a>, Verdict> {
     let value = head.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     match value.and_then(Authorization::parse) {
-        None => Verdict::Incomplete,
-        Some(given) if given.key != key.id() => Verdict::UnknownKey,
-        Some(_) => Verdict::Good,
+        None => Err(Verdict::Incomplete),
+        Some(given) if given.key != key.id() => Err(Verdict::UnknownKey),
+        Some(given) => Ok(given),
     }
 }
 
 /// Verifies the signature of a whole request.
-pub(crate) fn verify(head: &Parts, body: &[u8], key: &AccessKey, now: SystemTime) -> Verdict {
-    let claimed = claimed(head, key);
-    if claimed != Verdict::Good {
-        return claimed;
-    }
-    let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
-    let Some(given) = text("authorization").and_then(Authorization::parse) else {
-        return Verdict::Incomplete;
+pub(super) fn verify(head: &Parts, body: &[u8], key: &AccessKey, now: SystemTime) -> Verdict {
+    let given = match claimed(head, key) {
+        Ok(given) => given,
+        Err(verdict) => return verdict,
     };
+    let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
     let (Some(date), Some(scope)) = (text(DATE), given.scope()) else { return Verdict::Incomplete };
     let Ok(signed_at) = NaiveDateTime::parse_from_str(date, DATE_FORMAT) else { return Verdict::Incomplete };
     let names: Vec<&str> = given.signed_headers.split(';').collect();

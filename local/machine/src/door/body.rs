@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
 use tokio::time::{Sleep, sleep};
 
-use super::connections::State;
+use super::connections::ConnectionState;
 
 /// The time that each byte adds to the limit for a body: a kilobyte per second.
 const PER_BYTE: Duration = Duration::from_millis(1);
@@ -29,16 +29,15 @@ pub(super) enum BodyError {
     Broken(#[from] hyper::Error),
 }
 
-/// A request body with a time limit.
 pub(super) struct Paced {
     body: Incoming,
-    state: Arc<State>,
+    state: Arc<ConnectionState>,
     allowed: Duration,
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
 /// While this exists, the client is waiting for its answer or sending its request.
-pub(super) struct Waiting(Arc<State>);
+pub(super) struct Waiting(Arc<ConnectionState>);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
@@ -47,7 +46,7 @@ impl Drop for Waiting {
 }
 
 impl Paced {
-    pub(super) fn new(body: Incoming, allowed: Duration, state: Arc<State>) -> (Self, Waiting) {
+    pub(super) fn new(body: Incoming, allowed: Duration, state: Arc<ConnectionState>) -> (Self, Waiting) {
         state.heard();
         if body.is_end_stream() {
             state.answering();
@@ -98,36 +97,13 @@ impl HttpBody for Paced {
     }
 }
 
-/// An answer's body that reports when it has been sent.
-pub(super) struct Watched {
-    body: Body,
-    _waiting: Waiting,
-}
-
-impl Watched {
-    pub(super) fn new(body: Body, waiting: Waiting) -> Self {
-        Self { body, _waiting: waiting }
-    }
-}
-
-impl HttpBody for Watched {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+/// An answer's body that ends the waiting when it has been sent.
+pub(super) fn until_sent(body: Body, waiting: Waiting) -> Body {
+    Body::new(body.map_err(move |error| {
+        // Dropped with the body.
+        let _held = &waiting;
+        error
+    }))
 }
 
 /// Reads, within limits, what a client still sends of an unwanted body.

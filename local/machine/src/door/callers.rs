@@ -5,7 +5,6 @@ use std::net::{IpAddr, SocketAddr};
 use http::request::Parts;
 use http::{HeaderName, header};
 
-/// Why a request is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Foreign {
     /// A page of another origin sent it.

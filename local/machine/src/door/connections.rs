@@ -10,13 +10,13 @@ use tokio::sync::Notify;
 pub(super) struct Connections {
     most: usize,
     next: AtomicU64,
-    open: Mutex<HashMap<u64, Arc<State>>>,
+    open: Mutex<HashMap<u64, Arc<ConnectionState>>>,
     /// Whether the server is waiting for a connection that may be closed.
     full: AtomicBool,
     changed: Notify,
 }
 
-pub(super) struct State {
+pub(super) struct ConnectionState {
     connections: Arc<Connections>,
     /// Whether a whole request is being answered; if not, the server waits for the client.
     busy: AtomicBool,
@@ -29,7 +29,7 @@ pub(super) struct State {
 /// A connection in the list; dropping it removes it from there.
 pub(super) struct Connection {
     number: u64,
-    state: Arc<State>,
+    state: Arc<ConnectionState>,
 }
 
 impl Connections {
@@ -43,7 +43,7 @@ impl Connections {
         }
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<u64, Arc<State>>> {
+    fn open(&self) -> MutexGuard<'_, HashMap<u64, Arc<ConnectionState>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -62,7 +62,7 @@ impl Connections {
 
     pub(super) fn enter(self: &Arc<Self>) -> Connection {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let state = Arc::new(State {
+        let state = Arc::new(ConnectionState {
             connections: Arc::clone(self),
             busy: AtomicBool::new(false),
             heard: AtomicU64::new(0),
@@ -90,7 +90,7 @@ impl Connections {
     }
 }
 
-impl State {
+impl ConnectionState {
     fn last_heard(&self) -> Instant {
         let heard = Duration::from_millis(self.heard.load(Ordering::Relaxed));
         self.opened.checked_add(heard).unwrap_or(self.opened)
@@ -118,7 +118,7 @@ impl State {
 }
 
 impl Connection {
-    pub(super) fn state(&self) -> Arc<State> {
+    pub(super) fn state(&self) -> Arc<ConnectionState> {
         Arc::clone(&self.state)
     }
 

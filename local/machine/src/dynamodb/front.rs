@@ -1,22 +1,20 @@
 //! DynamoDB's protocol in front of the embedded database: authentication, operation, answer.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use axum::body::Body;
 use axum::response::Response;
 use dynoxide::Database;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
 use uuid::Uuid;
 
 use super::{FULL_DISK, operations};
-use crate::access::{AccessKey, Verdict, claimed, verify};
-use crate::door::{Foreign, discard, host_is_foreign};
+use crate::access::{AccessKey, UnacceptedBody, Verdict, signed_body};
+use crate::door::{Foreign, host_is_foreign, response};
 
 /// The maximum size of a request, as on AWS.
-const MOST: usize = 16 * 1024 * 1024;
+const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 const AMZ_JSON: &str = "application/x-amz-json-1.0";
 const JSON: &str = "application/json";
@@ -41,23 +39,16 @@ pub(super) async fn answer(front: Arc<DynamoDbState>, request: Request<Body>) ->
         }
         return respond(StatusCode::OK, None, "healthy: dynamodb.us-east-1.amazonaws.com ".to_owned());
     }
-    // The body of a sender who does not even know the key's id is not kept.
-    let claimed = claimed(&head, &front.key);
-    if claimed != Verdict::Good {
-        discard(body).await;
-        return unsigned(&head, &front, &claimed);
-    }
-    let body = match Limited::new(body, MOST).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+    let body = match signed_body(&head, body, &front.key, MAX_BYTES).await {
+        Ok(body) => body,
+        Err(UnacceptedBody::Unsigned(verdict)) => return unsigned(&head, &front, &verdict),
+        Err(UnacceptedBody::TooLarge) => {
             return respond(StatusCode::PAYLOAD_TOO_LARGE, None, "length limit exceeded".to_owned());
         }
-        Err(_) => return respond(StatusCode::REQUEST_TIMEOUT, None, "the body did not arrive".to_owned()),
+        Err(UnacceptedBody::NotArrived) => {
+            return respond(StatusCode::REQUEST_TIMEOUT, None, "the body did not arrive".to_owned());
+        }
     };
-    let verdict = verify(&head, &body, &front.key, SystemTime::now());
-    if verdict != Verdict::Good {
-        return unsigned(&head, &front, &verdict);
-    }
     match std::str::from_utf8(&body) {
         Ok(body) => operation(&front.database, &head, body),
         Err(_) => respond(StatusCode::BAD_REQUEST, None, "the body is not UTF-8".to_owned()),
@@ -146,12 +137,8 @@ fn error(status: StatusCode, media: &'static str, name: &str, message: Option<&s
 
 fn respond(status: StatusCode, media: Option<&'static str>, body: String) -> Response {
     let checksum = crc32fast::hash(body.as_bytes());
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
+    let mut response = response(status, media, body);
     let headers = response.headers_mut();
-    if let Some(media) = media {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
-    }
     headers.insert("x-amz-crc32", HeaderValue::from(checksum));
     // The ids have the same length as those of AWS.
     let id = [Uuid::new_v4(), Uuid::new_v4()].map(|id| id.simple().to_string().to_ascii_uppercase()).concat();

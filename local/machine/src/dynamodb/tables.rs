@@ -1,9 +1,12 @@
 //! Makes the template's tables where they are missing, and refuses tables of another shape.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::DisplayErrorContext;
 use aws_sdk_dynamodb::types::{
-    BillingMode, StreamSpecification, StreamViewType, TableDescription, TimeToLiveSpecification,
+    AttributeDefinition, BillingMode, KeySchemaElement, Projection, StreamSpecification, StreamViewType,
+    TableDescription, TimeToLiveSpecification,
 };
 
 use crate::template::TableTemplate;
@@ -25,11 +28,7 @@ pub enum TableSetupError {
         part: &'static str,
     },
     #[error("table {table} cannot be created: {reason}")]
-    Refused {
-        table: String,
-        /// What the SDK says.
-        reason: String,
-    },
+    Refused { table: String, reason: String },
 }
 
 /// Makes every table that is not there, with its indexes, stream, expiry and protection. Doing it again changes
@@ -130,41 +129,26 @@ async fn expire(client: &Client, table: &TableTemplate) -> Result<(), TableSetup
 }
 
 fn difference(table: &TableTemplate, found: &TableDescription) -> Option<&'static str> {
-    let definitions = |all: &[aws_sdk_dynamodb::types::AttributeDefinition]| {
-        let mut all: Vec<(String, String)> = all
-            .iter()
-            .map(|d| (d.attribute_name().to_owned(), d.attribute_type().as_str().to_owned()))
-            .collect();
-        all.sort();
-        all
+    let definitions = |all: &[AttributeDefinition]| -> BTreeSet<(String, String)> {
+        all.iter().map(|d| (d.attribute_name().to_owned(), d.attribute_type().as_str().to_owned())).collect()
     };
     if table.key_schema != found.key_schema()
         || definitions(&table.attribute_definitions) != definitions(found.attribute_definitions())
     {
         return Some("key");
     }
-    let mut wanted: Vec<String> = table
-        .global_indexes
-        .iter()
-        .map(|i| format!("{} {:?} {:?}", i.index_name(), i.key_schema(), i.projection()))
-        .chain(
-            table
-                .local_indexes
-                .iter()
-                .map(|i| format!("{} {:?} {:?}", i.index_name(), i.key_schema(), i.projection())),
-        )
-        .collect();
-    let mut there: Vec<String> = found
-        .global_secondary_indexes()
-        .iter()
-        .map(|i| format!("{} {:?} {:?}", i.index_name().unwrap_or_default(), i.key_schema(), i.projection()))
-        .chain(found.local_secondary_indexes().iter().map(|i| {
-            format!("{} {:?} {:?}", i.index_name().unwrap_or_default(), i.key_schema(), i.projection())
-        }))
-        .collect();
-    wanted.sort();
-    there.sort();
-    if wanted != there {
+    let described = |name: &str, keys: &[KeySchemaElement], projection: Option<&Projection>| {
+        format!("{name} {keys:?} {projection:?}")
+    };
+    let global =
+        table.global_indexes.iter().map(|i| described(i.index_name(), i.key_schema(), i.projection()));
+    let local = table.local_indexes.iter().map(|i| described(i.index_name(), i.key_schema(), i.projection()));
+    let wanted: BTreeSet<String> = global.chain(local).collect();
+    let global = found.global_secondary_indexes().iter();
+    let global = global.map(|i| described(i.index_name().unwrap_or(""), i.key_schema(), i.projection()));
+    let local = found.local_secondary_indexes().iter();
+    let local = local.map(|i| described(i.index_name().unwrap_or(""), i.key_schema(), i.projection()));
+    if wanted != global.chain(local).collect() {
         return Some("set of indexes");
     }
     let stream =

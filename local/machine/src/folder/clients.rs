@@ -19,9 +19,6 @@ pub struct ClientRegistration {
 
 impl ClientRegistration {
     /// Registers this process at the folder.
-    ///
-    /// # Errors
-    /// [`FolderError::Io`] if the file cannot be created or locked.
     pub fn join(folder: &Path) -> Result<Self, FolderError> {
         let path = folder.join(FILE);
         let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
@@ -32,9 +29,6 @@ impl ClientRegistration {
 }
 
 /// Whether any command works on the folder through the process that has, or had, it open.
-///
-/// # Errors
-/// [`FolderError::Io`] if the file exists and cannot be locked.
 pub fn has_clients(folder: &Path) -> Result<bool, FolderError> {
     let path = folder.join(FILE);
     let file = match OpenOptions::new().write(true).open(&path) {

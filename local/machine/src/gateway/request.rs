@@ -25,10 +25,14 @@ pub(crate) fn event(
 ) -> Result<ApiGatewayV2httpRequest, serde_json::Error> {
     let (headers, cookies) = headers(head);
     let text = |name: &str| headers.get(name).cloned().unwrap_or(Value::from(""));
-    let host = text("host");
+    let (host, user_agent) = (text("host"), text("user-agent"));
     let now = epoch_millis(SystemTime::now());
     let path = decoded(head.uri.path());
     let query = head.uri.query().unwrap_or_default();
+    let (body, encoded) = match std::str::from_utf8(body) {
+        Ok(text) => (text.to_owned(), false),
+        Err(_) => (STANDARD.encode(body), true),
+    };
     let mut event = json!({
         "version": "2.0",
         "routeKey": matched.key,
@@ -52,7 +56,7 @@ pub(crate) fn event(
                 "path": path,
                 "protocol": format!("{:?}", head.version),
                 "sourceIp": peer.ip().to_string(),
-                "userAgent": text("user-agent"),
+                "userAgent": user_agent,
             },
             "requestId": request_id,
             "routeKey": matched.key,
@@ -60,28 +64,18 @@ pub(crate) fn event(
             "time": clock_time(now),
             "timeEpoch": now,
         },
-        "isBase64Encoded": false,
+        "headers": headers,
+        "cookies": (!cookies.is_empty()).then_some(cookies),
+        "body": (!body.is_empty()).then_some(body),
+        "isBase64Encoded": encoded,
     });
     if let Value::Object(event) = &mut event {
-        event.insert("headers".to_owned(), Value::Object(headers));
-        if !cookies.is_empty() {
-            event.insert("cookies".to_owned(), cookies.into());
-        }
         if !query.is_empty() {
             event.insert("queryStringParameters".to_owned(), Value::Object(query_parameters(query)));
         }
         if !matched.parameters.is_empty() {
-            let parameters: Map<String, Value> =
-                matched.parameters.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
-            event.insert("pathParameters".to_owned(), Value::Object(parameters));
-        }
-        if !body.is_empty() {
-            let (body, encoded) = match std::str::from_utf8(body) {
-                Ok(text) => (text.to_owned(), false),
-                Err(_) => (STANDARD.encode(body), true),
-            };
-            event.insert("body".to_owned(), body.into());
-            event.insert("isBase64Encoded".to_owned(), encoded.into());
+            let parameters = matched.parameters.iter().map(|(name, value)| (*name, value.as_str()));
+            event.insert("pathParameters".to_owned(), parameters.collect());
         }
     }
     serde_json::from_value(event)

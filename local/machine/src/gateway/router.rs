@@ -5,15 +5,12 @@ use percent_encoding::percent_decode_str;
 
 use super::GatewayError;
 
-/// Routes and where they lead.
 pub(crate) struct Router<T> {
     routes: Vec<Entry<T>>,
 }
 
-/// The route that a request takes.
 pub(crate) struct Match<'a, T> {
     pub(crate) key: &'a str,
-    /// Where it leads.
     pub(crate) target: &'a T,
     /// Path parameters, decoded.
     pub(crate) parameters: Vec<(&'a str, String)>,
@@ -63,13 +60,12 @@ impl<T> Router<T> {
     /// The most specific route for a path that is still percent-encoded: `%2F` stays inside its segment.
     pub(crate) fn find(&self, method: &Method, path: &str) -> Option<Match<'_, T>> {
         let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
-        let fits = |entry: &&Entry<T>| {
-            entry.method.as_ref().is_none_or(|m| m == method)
-                && entry.path.as_ref().is_none_or(|pattern| matches(pattern, &segments))
-        };
-        let entry = self.routes.iter().filter(fits).min_by_key(|entry| rank(entry))?;
-        let parameters =
-            entry.path.as_deref().map_or_else(Vec::new, |pattern| parameters(pattern, &segments));
+        let fitting = self.routes.iter().filter_map(|entry| {
+            entry.method.as_ref().is_none_or(|m| m == method).then_some(())?;
+            let parameters = entry.path.as_ref().map_or(Some(Vec::new()), |path| matched(path, &segments))?;
+            Some((entry, parameters))
+        });
+        let (entry, parameters) = fitting.min_by_key(|(entry, _)| rank(entry))?;
         Some(Match { key: &entry.key, target: &entry.target, parameters })
     }
 }
@@ -84,20 +80,22 @@ fn segment(text: &str) -> Segment {
     }
 }
 
-fn matches(pattern: &[Segment], segments: &[&str]) -> bool {
-    let mut given = segments.iter();
-    for part in pattern {
-        let fits = match (part, given.next()) {
-            (Segment::Rest(_), Some(_)) => return true,
-            (Segment::Literal(text), Some(segment)) => decoded(segment) == *text,
-            (Segment::Parameter(_), Some(segment)) => !segment.is_empty(),
-            (_, None) => false,
-        };
-        if !fits {
-            return false;
+/// The parameters of a path that fits the pattern.
+fn matched<'a>(pattern: &'a [Segment], segments: &[&str]) -> Option<Vec<(&'a str, String)>> {
+    let mut parameters = Vec::new();
+    for (at, part) in pattern.iter().enumerate() {
+        let segment = segments.get(at)?;
+        match part {
+            Segment::Literal(text) => (decoded(segment) == *text).then_some(())?,
+            Segment::Parameter(_) if segment.is_empty() => return None,
+            Segment::Parameter(name) => parameters.push((name.as_str(), decoded(segment))),
+            Segment::Rest(name) => {
+                parameters.push((name.as_str(), decoded(&segments.get(at..)?.join("/"))));
+                return Some(parameters);
+            }
         }
     }
-    given.next().is_none()
+    (segments.len() == pattern.len()).then_some(parameters)
 }
 
 /// Lower is more specific: segment by segment literal before parameter before the rest, a given method before any.
@@ -108,22 +106,6 @@ fn rank<T>(entry: &Entry<T>) -> (bool, Vec<u8>, bool) {
         Segment::Rest(_) => 2,
     });
     (entry.path.is_none(), segments.collect(), entry.method.is_none())
-}
-
-fn parameters<'a>(pattern: &'a [Segment], segments: &[&str]) -> Vec<(&'a str, String)> {
-    let mut found = Vec::new();
-    for (i, part) in pattern.iter().enumerate() {
-        match part {
-            Segment::Literal(_) => {}
-            Segment::Parameter(name) => {
-                found.extend(segments.get(i).map(|segment| (name.as_str(), decoded(segment))));
-            }
-            Segment::Rest(name) => {
-                found.extend(segments.get(i..).map(|rest| (name.as_str(), decoded(&rest.join("/")))));
-            }
-        }
-    }
-    found
 }
 
 /// Whether each percent sign begins an escape and the whole is UTF-8 when decoded.

@@ -57,7 +57,7 @@ pub(super) struct Received {
 
 impl Received {
     pub(super) fn etag(&self) -> String {
-        hex(&self.md5)
+        hex(self.md5)
     }
 
     pub(super) fn piece(&self) -> FilePiece {
@@ -137,11 +137,6 @@ fn cut_off(error: s3s::StdError) -> S3Error {
     answer
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _written = write!(text, "{byte:02x}");
-        text
-    })
+pub(super) fn hex(md5: [u8; 16]) -> String {
+    format!("{:032x}", u128::from_be_bytes(md5))
 }

@@ -48,25 +48,27 @@ macro_rules! given {
     };
 }
 
-/// Puts a checksum into the right one of the five fields of an answer.
-macro_rules! tell {
-    ($output:expr, $checksum:expr) => {
-        match $checksum {
-            $crate::s3::checksum::Checksum { kind, value } => {
-                let field = match kind.algorithm {
-                    $crate::s3::checksum::Algorithm::Crc32 => &mut $output.checksum_crc32,
-                    $crate::s3::checksum::Algorithm::Crc32c => &mut $output.checksum_crc32c,
-                    $crate::s3::checksum::Algorithm::Crc64Nvme => &mut $output.checksum_crc64nvme,
-                    $crate::s3::checksum::Algorithm::Sha1 => &mut $output.checksum_sha1,
-                    $crate::s3::checksum::Algorithm::Sha256 => &mut $output.checksum_sha256,
-                };
-                *field = Some(value.clone());
-            }
+/// The one of the five fields that is for an algorithm.
+macro_rules! field {
+    ($holder:expr, $algorithm:expr) => {
+        match $algorithm {
+            $crate::s3::checksum::Algorithm::Crc32 => &mut $holder.checksum_crc32,
+            $crate::s3::checksum::Algorithm::Crc32c => &mut $holder.checksum_crc32c,
+            $crate::s3::checksum::Algorithm::Crc64Nvme => &mut $holder.checksum_crc64nvme,
+            $crate::s3::checksum::Algorithm::Sha1 => &mut $holder.checksum_sha1,
+            $crate::s3::checksum::Algorithm::Sha256 => &mut $holder.checksum_sha256,
         }
     };
 }
 
-pub(super) use {given, tell};
+/// Puts a checksum into the right one of the five fields of an answer.
+macro_rules! tell {
+    ($output:expr, $checksum:expr) => {
+        *$crate::s3::checksum::field!($output, $checksum.kind.algorithm) = Some($checksum.value.clone())
+    };
+}
+
+pub(super) use {field, given, tell};
 
 /// The checksums that a request gives, in the order of [`ALL`].
 pub(super) struct Given(pub(super) [Option<String>; 5]);
@@ -98,7 +100,7 @@ impl Algorithm {
     pub(super) fn announced(headers: &HeaderMap) -> Option<Self> {
         let names = headers.get("x-amz-trailer")?.to_str().ok()?;
         let announces = |algorithm: &Algorithm| {
-            names.split(',').any(|name| name.trim().eq_ignore_ascii_case(algorithm.header()))
+            names.split(',').any(|name| name.trim().eq_ignore_ascii_case(&algorithm.header()))
         };
         ALL.into_iter().find(announces)
     }
@@ -114,14 +116,8 @@ impl Algorithm {
     }
 
     /// The header, or trailer, that carries it.
-    pub(super) fn header(self) -> &'static str {
-        match self {
-            Algorithm::Crc32 => "x-amz-checksum-crc32",
-            Algorithm::Crc32c => "x-amz-checksum-crc32c",
-            Algorithm::Crc64Nvme => "x-amz-checksum-crc64nvme",
-            Algorithm::Sha1 => "x-amz-checksum-sha1",
-            Algorithm::Sha256 => "x-amz-checksum-sha256",
-        }
+    pub(super) fn header(self) -> String {
+        format!("x-amz-checksum-{}", self.name().to_ascii_lowercase())
     }
 
     pub(super) fn dto(self) -> dto::ChecksumAlgorithm {
@@ -221,14 +217,8 @@ impl Hasher {
 
     /// The checksum of all bytes.
     pub(super) fn finish(self) -> Checksum {
-        let sums = self.hasher.finalize();
-        let value = match self.algorithm {
-            Algorithm::Crc32 => sums.checksum_crc32,
-            Algorithm::Crc32c => sums.checksum_crc32c,
-            Algorithm::Crc64Nvme => sums.checksum_crc64nvme,
-            Algorithm::Sha1 => sums.checksum_sha1,
-            Algorithm::Sha256 => sums.checksum_sha256,
-        };
+        let mut sums = self.hasher.finalize();
+        let value = field!(sums, self.algorithm).take();
         Checksum { kind: ChecksumKind::whole(self.algorithm), value: value.unwrap_or_default() }
     }
 }

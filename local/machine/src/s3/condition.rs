@@ -7,7 +7,7 @@ use s3s::dto::{ETagCondition, Timestamp};
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
 use super::error::refused;
-use super::index::Object;
+use super::index::StoredObject;
 
 /// What has to be under a key for a write to be done.
 #[derive(Debug, Clone)]
@@ -48,16 +48,16 @@ impl WriteCondition {
 }
 
 /// The conditions of a read.
-pub(super) struct Reading {
+pub(super) struct ReadCondition {
     pub(super) matches: Option<ETagCondition>,
     pub(super) none_matches: Option<ETagCondition>,
     pub(super) modified_since: Option<Timestamp>,
     pub(super) unmodified_since: Option<Timestamp>,
 }
 
-impl Reading {
+impl ReadCondition {
     /// An error unless the object is to be sent: a condition on the ETag goes before one on the time.
-    pub(super) fn check(&self, object: &Object) -> S3Result<()> {
+    pub(super) fn check(&self, object: &StoredObject) -> S3Result<()> {
         let modified = whole_seconds(object.modified);
         let changed_since = |time: &Timestamp| modified > *time;
         let wanted = match (&self.matches, &self.unmodified_since) {
@@ -77,7 +77,7 @@ impl Reading {
     }
 
     /// The same for the source of a copy, where there is no `304`.
-    pub(super) fn check_source(&self, object: &Object) -> S3Result<()> {
+    pub(super) fn check_source(&self, object: &StoredObject) -> S3Result<()> {
         self.check(object).map_err(|_| failed())
     }
 }
@@ -90,7 +90,7 @@ fn failed() -> S3Error {
     refused(S3ErrorCode::PreconditionFailed, "At least one of the conditions of the request does not hold")
 }
 
-fn not_modified(object: &Object) -> S3Error {
+fn not_modified(object: &StoredObject) -> S3Error {
     let mut error = S3Error::new(S3ErrorCode::NotModified);
     let mut headers = HeaderMap::new();
     if let Ok(etag) = HeaderValue::try_from(format!("\"{}\"", object.etag)) {

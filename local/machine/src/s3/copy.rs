@@ -6,7 +6,7 @@ use s3s::dto::*;
 use s3s::{S3ErrorCode, S3Request, S3Result};
 
 use super::checksum;
-use super::condition::{Reading, WriteCondition};
+use super::condition::{ReadCondition, WriteCondition};
 use super::error::{broken, refused};
 use super::files::{FilePiece, Incoming};
 use super::index::NewObject;
@@ -34,7 +34,7 @@ impl ObjectStore {
             ));
         }
         let (source, _hold) = self.find(bucket, key)?;
-        let reading = Reading {
+        let reading = ReadCondition {
             matches: input.copy_source_if_match.take(),
             none_matches: input.copy_source_if_none_match.take(),
             modified_since: input.copy_source_if_modified_since.take(),

@@ -30,7 +30,6 @@ fn is_full_disk(error: &(dyn Error + 'static)) -> bool {
         .any(|error| sqlite(error).or_else(|| system(error)).unwrap_or(false))
 }
 
-/// A refusal with its reason.
 pub(super) fn refused(code: S3ErrorCode, reason: impl Into<String>) -> S3Error {
     S3Error::with_message(code, reason.into())
 }

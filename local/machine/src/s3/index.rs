@@ -13,9 +13,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, OptionalExtension, params};
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
-pub(super) use objects::{Facts, NewObject, Object};
-pub(super) use page::Wanted;
-pub(super) use uploads::{Begun, Part};
+pub(super) use objects::{NewObject, ObjectFacts, StoredObject};
+pub(super) use page::ListRequest;
+pub(super) use uploads::{UploadTerms, UploadedPart};
 
 use super::error::broken;
 
@@ -52,19 +52,16 @@ impl ObjectIndex {
 
     /// Removes an empty bucket. Uploads that are under way in it end with it.
     pub(super) fn delete_bucket(&self, name: &str) -> S3Result<Vec<i64>> {
-        let mut connection = self.connection();
-        let transaction = connection.transaction().map_err(broken)?;
-        expect_bucket(&transaction, name)?;
-        let full: bool = transaction
-            .query_row("SELECT EXISTS (SELECT 1 FROM objects WHERE bucket = ?1)", [name], |row| row.get(0))
-            .map_err(broken)?;
-        if full {
-            return Err(S3Error::new(S3ErrorCode::BucketNotEmpty));
-        }
-        let files = uploads::remove_all(&transaction, name).map_err(broken)?;
-        transaction.execute("DELETE FROM buckets WHERE name = ?1", [name]).map_err(broken)?;
-        transaction.commit().map_err(broken)?;
-        Ok(files)
+        const ANY_OBJECT: &str = "SELECT EXISTS (SELECT 1 FROM objects WHERE bucket = ?1)";
+        self.transaction(|connection| {
+            expect_bucket(connection, name)?;
+            if connection.query_row(ANY_OBJECT, [name], |row| row.get(0)).map_err(broken)? {
+                return Err(S3Error::new(S3ErrorCode::BucketNotEmpty));
+            }
+            let files = uploads::remove_all(connection, name).map_err(broken)?;
+            connection.execute("DELETE FROM buckets WHERE name = ?1", [name]).map_err(broken)?;
+            Ok(files)
+        })
     }
 
     /// All buckets by name, with when they were made.
@@ -77,6 +74,15 @@ impl ObjectIndex {
     /// An error unless the bucket is there.
     pub(super) fn expect_bucket(&self, name: &str) -> S3Result<()> {
         expect_bucket(&self.connection(), name)
+    }
+
+    /// Makes a change as one transaction; nothing of it stays if it fails.
+    fn transaction<T>(&self, change: impl FnOnce(&Connection) -> S3Result<T>) -> S3Result<T> {
+        let mut connection = self.connection();
+        let transaction = connection.transaction().map_err(broken)?;
+        let done = change(&transaction)?;
+        transaction.commit().map_err(broken)?;
+        Ok(done)
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {

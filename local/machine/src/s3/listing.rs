@@ -7,7 +7,7 @@ use s3s::dto::*;
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Result};
 
 use super::error::{broken, refused};
-use super::index::Wanted;
+use super::index::ListRequest;
 use super::store::ObjectStore;
 
 /// Most entries of one page.
@@ -77,7 +77,7 @@ impl ObjectStore {
             (None, Some(key)) => [key.as_bytes(), &[0]].concat(),
             (None, None) => Vec::new(),
         };
-        let page = self.index.page(&Wanted {
+        let page = self.index.page(&ListRequest {
             bucket: &input.bucket,
             prefix: input.prefix.as_deref().unwrap_or_default(),
             delimiter: input.delimiter.as_deref().unwrap_or_default(),

@@ -11,7 +11,7 @@ use super::checksum::{self, Algorithm, Checksum, ChecksumKind};
 use super::condition::WriteCondition;
 use super::error::{broken, refused};
 use super::files::{Hold, Reader};
-use super::index::{Begun, NewObject, Part as Stored};
+use super::index::{NewObject, UploadTerms, UploadedPart};
 use super::listing::{Encoding, most};
 use super::object::{MOST_AT_ONCE, facts};
 use super::store::ObjectStore;
@@ -29,7 +29,7 @@ impl ObjectStore {
     ) -> S3Result<CreateMultipartUploadOutput> {
         let mut input = request.input;
         let kind = ChecksumKind::of_upload(input.checksum_algorithm.as_ref(), input.checksum_type.as_ref())?;
-        let begun = Begun { facts: facts!(input), kind };
+        let begun = UploadTerms { facts: facts!(input), kind };
         // In the order in which they are begun.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let id = format!("{:012x}{}", since.as_millis(), uuid::Uuid::new_v4().simple());
@@ -70,7 +70,7 @@ impl ObjectStore {
             ));
         }
         let received = receive(&self.files, body, &claims, wanted.unwrap_or(Algorithm::Crc64Nvme)).await?;
-        let part = Stored {
+        let part = UploadedPart {
             number: input.part_number,
             piece: received.piece(),
             etag: received.etag(),
@@ -232,14 +232,14 @@ impl ObjectStore {
 /// The stored parts that a request lists, in its order, if they are those that it means.
 fn chosen(
     listed: Vec<CompletedPart>,
-    stored: Vec<Stored>,
+    stored: Vec<UploadedPart>,
     kind: Option<ChecksumKind>,
-) -> S3Result<Vec<Stored>> {
+) -> S3Result<Vec<UploadedPart>> {
     if listed.is_empty() {
         return Err(refused(S3ErrorCode::MalformedXML, "an object has at least one part"));
     }
     let mut stored = stored.into_iter().peekable();
-    let mut parts: Vec<Stored> = Vec::new();
+    let mut parts: Vec<UploadedPart> = Vec::new();
     for mut listed in listed {
         let number =
             listed.part_number.ok_or_else(|| refused(S3ErrorCode::MalformedXML, "a part has no number"))?;
@@ -249,7 +249,7 @@ fn chosen(
         while stored.next_if(|part| part.number < number).is_some() {}
         let part = stored.next_if(|part| part.number == number);
         let given = checksum::given!(listed).single()?;
-        let same = |part: &Stored| {
+        let same = |part: &UploadedPart| {
             listed.e_tag.as_ref().is_some_and(|etag| etag.value() == part.etag)
                 && given.as_ref().is_none_or(|(algorithm, value)| part.checksum.is(*algorithm, value))
         };
@@ -269,7 +269,7 @@ fn chosen(
 }
 
 /// The object's checksum: of the parts' checksums, or of all bytes.
-async fn sum(kind: Option<ChecksumKind>, parts: &[Stored], hold: Hold) -> S3Result<Checksum> {
+async fn sum(kind: Option<ChecksumKind>, parts: &[UploadedPart], hold: Hold) -> S3Result<Checksum> {
     let kind = kind.unwrap_or(ChecksumKind::whole(Algorithm::Crc64Nvme));
     if kind.composite {
         return Checksum::composite(kind.algorithm, parts.iter().map(|part| &part.checksum));
@@ -287,10 +287,10 @@ async fn sum(kind: Option<ChecksumKind>, parts: &[Stored], hold: Hold) -> S3Resu
 }
 
 /// The MD5 of the parts' MD5s, and how many there are.
-fn etag(parts: &[Stored]) -> S3Result<String> {
+fn etag(parts: &[UploadedPart]) -> S3Result<String> {
     let mut md5 = Md5::new();
     for part in parts {
         md5.update(&u128::from_str_radix(&part.etag, 16).map_err(broken)?.to_be_bytes());
     }
-    Ok(format!("{}-{}", hex(&md5.finalize()), parts.len()))
+    Ok(format!("{}-{}", hex(md5.finalize()), parts.len()))
 }

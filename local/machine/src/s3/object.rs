@@ -8,10 +8,10 @@ use s3s::{S3Error, S3ErrorCode, S3Request, S3Result};
 
 use super::body::{Claims, receive};
 use super::checksum::{self, Algorithm};
-use super::condition::{Reading, WriteCondition};
+use super::condition::{ReadCondition, WriteCondition};
 use super::error::{broken, refused};
 use super::files::Reader;
-use super::index::{Facts, NewObject};
+use super::index::{NewObject, ObjectFacts};
 use super::store::ObjectStore;
 
 /// Most bytes that one request can put: 5 GB, as S3 has it.
@@ -44,7 +44,7 @@ macro_rules! found {
     ($store:expr, $input:expr) => {{
         whole($input.part_number, $input.version_id.as_deref())?;
         let found = $store.find(&$input.bucket, &$input.key)?;
-        let reading = Reading {
+        let reading = ReadCondition {
             matches: $input.if_match,
             none_matches: $input.if_none_match,
             modified_since: $input.if_modified_since,
@@ -87,8 +87,8 @@ pub(super) fn kept(
     [content_type, content_encoding, content_disposition, content_language, cache_control]: [Option<String>;
         5],
     expires: Option<Timestamp>,
-) -> Facts {
-    Facts {
+) -> ObjectFacts {
+    ObjectFacts {
         metadata: metadata.into_iter().flatten().collect(),
         content_type,
         content_encoding: content_encoding.and_then(|encoding| without_transport(&encoding)),

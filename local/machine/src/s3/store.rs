@@ -7,7 +7,7 @@ use s3s::{S3Error as Answer, S3ErrorCode, S3Result};
 
 use super::S3Error;
 use super::files::{Files, Hold};
-use super::index::{Object, ObjectIndex};
+use super::index::{ObjectIndex, StoredObject};
 
 /// The storage of one endpoint. Clones share it.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ impl ObjectStore {
     }
 
     /// An object, and a hold on its files: they stay for as long as the hold does.
-    pub(super) fn find(&self, bucket: &str, key: &str) -> S3Result<(Object, Hold)> {
+    pub(super) fn find(&self, bucket: &str, key: &str) -> S3Result<(StoredObject, Hold)> {
         let found = self.index.object(bucket, key, |object| self.files.hold(object.file_ids()))?;
         if let Some(found) = found {
             return Ok(found);

@@ -31,9 +31,6 @@ impl ExpressionError {
 
 impl ScheduleExpression {
     /// From its text.
-    ///
-    /// # Errors
-    /// [`ExpressionError`] that says what it must be.
     pub fn parse(text: &str) -> Result<Self, ExpressionError> {
         let error = |problem: String| ExpressionError { expression: text.to_owned(), problem };
         let inside = |name: &str| text.trim().strip_prefix(name)?.strip_prefix('(')?.strip_suffix(')');

@@ -10,16 +10,15 @@ use tokio::sync::watch;
 use super::{MappingProgress, StreamError};
 use crate::folder::write_atomically;
 
-/// The checkpoints of one mapping.
 pub(crate) struct Checkpoints {
     file: Option<PathBuf>,
     stream_arn: String,
-    state: Mutex<State>,
+    state: Mutex<MappingState>,
     changed: watch::Sender<()>,
 }
 
 #[derive(Default)]
-struct State {
+struct MappingState {
     shards: HashMap<String, ShardState>,
     delivered: u64,
     given_up: u64,
@@ -36,7 +35,7 @@ struct ShardState {
 /// As it is kept. Numbers are text: they have more digits than JSON readers take.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Kept {
+struct StoredCheckpoints {
     stream_arn: String,
     shards: BTreeMap<String, String>,
 }
@@ -47,7 +46,7 @@ pub(crate) fn kept(folder: &Path, mapping: &str) -> Option<u128> {
     numbers.values().map(|number| number.parse().ok()).min().flatten()
 }
 
-fn read(folder: &Path, mapping: &str) -> Option<Kept> {
+fn read(folder: &Path, mapping: &str) -> Option<StoredCheckpoints> {
     serde_json::from_slice(&std::fs::read(path(folder, mapping)).ok()?).ok()
 }
 
@@ -64,7 +63,7 @@ impl Checkpoints {
             std::fs::create_dir_all(parent)
                 .map_err(|source| StreamError::Checkpoint { path: parent.to_owned(), source })?;
         }
-        let mut state = State::default();
+        let mut state = MappingState::default();
         if let Some(kept) = folder.and_then(|f| read(f, mapping)).filter(|k| k.stream_arn == stream_arn) {
             for (shard, number) in kept.shards {
                 state.shards.entry(shard).or_default().done = number.parse().ok();
@@ -127,7 +126,7 @@ impl Checkpoints {
         state.given_up += self.finish(&mut state, shard, numbers);
     }
 
-    fn finish(&self, state: &mut State, shard: &str, numbers: impl Iterator<Item = u128>) -> u64 {
+    fn finish(&self, state: &mut MappingState, shard: &str, numbers: impl Iterator<Item = u128>) -> u64 {
         let shard = state.shards.entry(shard.to_owned()).or_default();
         let mut count = 0;
         for number in numbers {
@@ -150,17 +149,17 @@ impl Checkpoints {
         count
     }
 
-    fn keep(&self, state: &State) -> std::io::Result<()> {
+    fn keep(&self, state: &MappingState) -> std::io::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
         let shards = state
             .shards
             .iter()
             .filter_map(|(shard, state)| Some((shard.clone(), state.done?.to_string())))
             .collect();
-        write_atomically(file, &Kept { stream_arn: self.stream_arn.clone(), shards }, false)
+        write_atomically(file, &StoredCheckpoints { stream_arn: self.stream_arn.clone(), shards }, false)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, MappingState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::record::Delivered;
@@ -18,19 +19,10 @@ pub struct DeadLetters {
 }
 
 /// Why records were given up.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) enum DeadLetterCondition {
     RetryAttemptsExhausted,
     RecordAgeExceeded,
-}
-
-impl DeadLetterCondition {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            DeadLetterCondition::RetryAttemptsExhausted => "RetryAttemptsExhausted",
-            DeadLetterCondition::RecordAgeExceeded => "RecordAgeExceeded",
-        }
-    }
 }
 
 pub(crate) struct GivenUp<'a> {
@@ -59,9 +51,6 @@ impl DeadLetters {
     }
 
     /// All of them, oldest first.
-    ///
-    /// # Errors
-    /// When the file is there and cannot be read.
     pub fn all(&self) -> std::io::Result<Vec<Value>> {
         let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(file) = &self.file else { return Ok(memory.clone()) };
@@ -73,9 +62,6 @@ impl DeadLetters {
     }
 
     /// Adds a note.
-    ///
-    /// # Errors
-    /// Names the file if it cannot be written.
     pub(crate) fn add(&self, given_up: &GivenUp<'_>) -> Result<(), NotWritten> {
         let failed = |source| NotWritten { path: self.file.clone().unwrap_or_default(), source };
         self.write(given_up).map_err(failed)
@@ -118,7 +104,7 @@ fn document(given_up: &GivenUp<'_>) -> Value {
         "requestContext": {
             "requestId": given_up.request_id,
             "functionArn": given_up.function_arn,
-            "condition": given_up.condition.name(),
+            "condition": given_up.condition,
             "approximateInvokeCount": given_up.invocations,
         },
         "responseContext": response,

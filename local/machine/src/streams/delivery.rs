@@ -6,34 +6,22 @@ use std::time::{Duration, SystemTime};
 
 use aws_lambda_events::event::dynamodb::Event;
 use aws_lambda_events::event::streams::DynamoDbEventResponse;
-use tokio::sync::watch;
 
-use crate::invoke::{InvocationError, StreamFunction, invoke, request_id};
-use crate::template::{Function, StreamMapping};
+use crate::invoke::{InvocationError, invoke, request_id};
 
-use super::MappingPace;
-use super::checkpoint::Checkpoints;
-use super::dead_letters::{DeadLetterCondition, DeadLetters, GivenUp};
+use super::SharedMapping;
+use super::dead_letters::{DeadLetterCondition, GivenUp};
 use super::record::Delivered;
-use super::trouble::Trouble;
 
 /// After how many failed attempts to write a note about given-up records those who wait for the mapping get an error.
 const NOTE_TRIES: u32 = 3;
 
 /// What a shard's lanes share.
-pub(crate) struct Delivery {
-    pub(crate) mapping: StreamMapping,
-    pub(crate) function: Function,
-    pub(crate) handler: StreamFunction,
-    pub(crate) stream_arn: String,
-    pub(crate) shard: String,
-    pub(crate) pace: MappingPace,
-    pub(crate) checkpoints: Arc<Checkpoints>,
-    pub(crate) dead_letters: Arc<DeadLetters>,
-    pub(crate) trouble: Arc<Trouble>,
-    pub(crate) stopped: watch::Receiver<bool>,
+pub(super) struct Delivery {
+    pub(super) shared: Arc<SharedMapping>,
+    pub(super) shard: String,
     /// When the mapping began to run.
-    pub(crate) started: SystemTime,
+    pub(super) started: SystemTime,
 }
 
 /// Records that are given to the function together.
@@ -66,7 +54,7 @@ impl Delivery {
             if batch.records.is_empty() {
                 continue;
             }
-            if *self.stopped.borrow() {
+            if *self.shared.stop.borrow() {
                 return;
             }
             match self.attempt(&mut batch).await {
@@ -82,7 +70,7 @@ impl Delivery {
                     self.taken(&batch.records);
                     // Another record fails now than before: its tries are counted from here.
                     batches.push_front(RecordBatch { records: rest, retries: 0, invocations: 1, ..batch });
-                    if !self.pause(self.pace.first_backoff).await {
+                    if !self.pause(self.shared.pace.first_backoff).await {
                         return;
                     }
                 }
@@ -95,7 +83,7 @@ impl Delivery {
         batch.invocations = batch.invocations.saturating_add(1);
         let mut event = Event::default();
         event.records = batch.records.iter().map(|record| record.event.clone()).collect();
-        let answer = invoke(&self.function, &self.handler, event, &batch.request_id).await;
+        let answer = invoke(&self.shared.function, &self.shared.handler, event, &batch.request_id).await;
         let outcome = match &answer {
             Ok(answer) => self.judge(answer, &batch.records),
             Err(e) => {
@@ -108,7 +96,7 @@ impl Delivery {
     }
 
     fn judge(&self, answer: &DynamoDbEventResponse, records: &[Delivered]) -> DeliveryOutcome {
-        if !self.mapping.report_item_failures || answer.batch_item_failures.is_empty() {
+        if !self.shared.mapping.report_item_failures || answer.batch_item_failures.is_empty() {
             return DeliveryOutcome::Taken;
         }
         let mut first = records.len();
@@ -128,25 +116,31 @@ impl Delivery {
 
     /// What to give next of a batch whose first record failed; `None` when the mapping is stopped.
     async fn after_failure(&self, mut batch: RecordBatch) -> Option<Vec<RecordBatch>> {
-        if self.mapping.bisect && batch.records.len() > 1 {
+        if self.shared.mapping.bisect && batch.records.len() > 1 {
             let records = batch.records.split_off(batch.records.len() / 2);
             let request_id = batch.request_id.clone();
             let second =
                 RecordBatch { records, retries: 0, invocations: 1, crashed: batch.crashed, request_id };
             return Some(vec![batch, second]);
         }
-        if self.mapping.maximum_retries.is_some_and(|most| batch.retries >= most) {
+        if self.shared.mapping.maximum_retries.is_some_and(|most| batch.retries >= most) {
             self.give_up(&batch, &batch.records, DeadLetterCondition::RetryAttemptsExhausted).await;
             return Some(Vec::new());
         }
         let doublings = batch.retries.min(16);
         batch.retries = batch.retries.saturating_add(1);
-        let wait = self.pace.first_backoff.saturating_mul(1 << doublings).min(self.pace.longest_backoff);
+        let wait = self
+            .shared
+            .pace
+            .first_backoff
+            .saturating_mul(1 << doublings)
+            .min(self.shared.pace.longest_backoff);
         self.pause(wait).await.then(|| vec![batch])
     }
 
     async fn give_up_old(&self, batch: &mut RecordBatch) {
-        let Some(oldest) = self.mapping.maximum_record_age.and_then(|age| SystemTime::now().checked_sub(age))
+        let Some(oldest) =
+            self.shared.mapping.maximum_record_age.and_then(|age| SystemTime::now().checked_sub(age))
         else {
             return;
         };
@@ -161,59 +155,55 @@ impl Delivery {
 
     async fn give_up(&self, batch: &RecordBatch, records: &[Delivered], condition: DeadLetterCondition) {
         tracing::error!(
-            mapping = self.mapping.name,
+            mapping = self.shared.mapping.name,
             records = records.len(),
-            condition = condition.name(),
+            condition = ?condition,
             "records were given up"
         );
-        if self.mapping.on_failure.is_some() {
+        if self.shared.mapping.on_failure.is_some() {
             let given_up = GivenUp {
                 condition,
-                function_arn: self.function.arn(),
+                function_arn: self.shared.function.arn(),
                 request_id: &batch.request_id,
                 invocations: batch.invocations,
                 crashed: batch.crashed,
-                stream_arn: &self.stream_arn,
+                stream_arn: &self.shared.stream_arn,
                 shard: &self.shard,
                 records,
             };
             // Without the note nobody would ever learn of them, so this is retried until the mapping is stopped.
             let mut tries = 0_u32;
-            while let Err(error) = self.dead_letters.add(&given_up) {
+            while let Err(error) = self.shared.dead_letters.add(&given_up) {
                 tries = tries.saturating_add(1);
                 if tries == 1 {
-                    tracing::error!(%error, mapping = self.mapping.name, "a batch failed; retrying");
+                    tracing::error!(%error, mapping = self.shared.mapping.name, "a batch failed; retrying");
                 }
                 if tries >= NOTE_TRIES {
-                    self.trouble.lasts(error.to_string());
+                    self.shared.trouble.lasts(error.to_string());
                 }
-                if !self.pause(self.pace.longest_backoff).await {
+                if !self.pause(self.shared.pace.longest_backoff).await {
                     return;
                 }
             }
-            self.trouble.ends();
+            self.shared.trouble.ends();
         }
-        self.checkpoints.given_up(&self.shard, records.iter().map(|record| record.sequence));
+        self.shared.checkpoints.given_up(&self.shard, records.iter().map(|record| record.sequence));
     }
 
     fn taken(&self, records: &[Delivered]) {
-        self.trouble.ends();
-        self.checkpoints.taken(&self.shard, records.iter().map(|record| record.sequence));
+        self.shared.trouble.ends();
+        self.shared.checkpoints.taken(&self.shard, records.iter().map(|record| record.sequence));
     }
 
     /// Whether the mapping is still to go on after that time.
     async fn pause(&self, time: Duration) -> bool {
-        let mut stopped = self.stopped.clone();
-        tokio::select! {
-            () = tokio::time::sleep(time) => true,
-            _ = stopped.wait_for(|stopped| *stopped) => false,
-        }
+        tokio::time::timeout(time, self.shared.stopped()).await.is_err()
     }
 
     fn log(&self, batch: &RecordBatch, error: &InvocationError) {
-        self.trouble.note(error.to_string());
+        self.shared.trouble.note(error.to_string());
         tracing::warn!(
-            mapping = self.mapping.name,
+            mapping = self.shared.mapping.name,
             request_id = batch.request_id,
             records = batch.records.len(),
             invocations = batch.invocations,

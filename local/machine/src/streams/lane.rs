@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::delivery::Delivery;
 use super::record::Delivered;
+use crate::template::StreamMapping;
 
 /// Lambda's limit for an invocation's event, 6 MB; the rest is room for what is not counted.
 const LARGEST_EVENT: usize = 5 * 1024 * 1024;
@@ -15,7 +16,7 @@ const LARGEST_EVENT: usize = 5 * 1024 * 1024;
 /// Pages that wait in front of a lane before the reader waits, too.
 const QUEUE: usize = 2;
 
-pub(crate) fn start(delivery: Arc<Delivery>) -> (mpsc::Sender<Vec<Delivered>>, JoinHandle<()>) {
+pub(super) fn start(delivery: Arc<Delivery>) -> (mpsc::Sender<Vec<Delivered>>, JoinHandle<()>) {
     let (sender, receiver) = mpsc::channel(QUEUE);
     let lane = Lane { delivery, receiver, waiting: Vec::new().into_iter() };
     (sender, tokio::spawn(lane.run()))
@@ -30,11 +31,11 @@ struct Lane {
 
 impl Lane {
     async fn run(mut self) {
-        let mut stopped = self.delivery.stopped.clone();
+        let shared = Arc::clone(&self.delivery.shared);
         loop {
             let batch = tokio::select! {
                 batch = self.batch() => batch,
-                _ = stopped.wait_for(|stopped| *stopped) => None,
+                () = shared.stopped() => None,
             };
             let Some(batch) = batch else { return };
             self.delivery.deliver(batch).await;
@@ -46,11 +47,12 @@ impl Lane {
         while self.waiting.len() == 0 {
             self.waiting = self.receiver.recv().await?.into_iter();
         }
-        let window = Instant::now() + self.delivery.mapping.batching_window;
+        let StreamMapping { batching_window, batch_size, .. } = self.delivery.shared.mapping;
+        let window = Instant::now() + batching_window;
         let mut batch = Vec::new();
         let mut bytes = 0;
         loop {
-            while batch.len() < self.delivery.mapping.batch_size {
+            while batch.len() < batch_size {
                 let Some(next) = self.waiting.as_slice().first() else { break };
                 bytes += next.bytes;
                 if bytes > LARGEST_EVENT && !batch.is_empty() {
@@ -58,7 +60,7 @@ impl Lane {
                 }
                 batch.extend(self.waiting.next());
             }
-            if batch.len() >= self.delivery.mapping.batch_size {
+            if batch.len() >= batch_size {
                 return Some(batch);
             }
             let more = match self.receiver.try_recv() {

@@ -7,15 +7,13 @@ use aws_sdk_dynamodbstreams::Client;
 use aws_sdk_dynamodbstreams::error::DisplayErrorContext;
 use aws_sdk_dynamodbstreams::operation::get_records::GetRecordsOutput;
 use aws_sdk_dynamodbstreams::types::{AttributeValue, Record, ShardIteratorType};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
-use super::checkpoint::Checkpoints;
 use super::record::{self, Delivered};
-use super::trouble::Trouble;
-use super::{MappingPace, StreamError, refused};
+use super::{SharedMapping, StreamError, refused};
 
 /// Most records that `GetRecords` gives at once.
-pub(crate) const LARGEST_PAGE: usize = 1000;
+const LARGEST_PAGE: usize = 1000;
 
 /// A shard and the last record that it has.
 pub(crate) struct Shard {
@@ -48,64 +46,62 @@ pub(crate) async fn shards(
         .collect())
 }
 
-pub(crate) struct ShardReader {
-    pub(crate) client: Client,
-    pub(crate) stream_arn: String,
-    pub(crate) shard: String,
-    pub(crate) partition_key: String,
-    pub(crate) page: i32,
-    pub(crate) pace: MappingPace,
-    pub(crate) checkpoints: Arc<Checkpoints>,
-    pub(crate) trouble: Arc<Trouble>,
-    pub(crate) lanes: Vec<mpsc::Sender<Vec<Delivered>>>,
-    pub(crate) wake: watch::Receiver<()>,
-    pub(crate) stopped: watch::Receiver<bool>,
+pub(super) struct ShardReader {
+    pub(super) shared: Arc<SharedMapping>,
+    pub(super) shard: String,
+    pub(super) lanes: Vec<mpsc::Sender<Vec<Delivered>>>,
 }
 
 impl ShardReader {
-    pub(crate) async fn run(mut self) {
-        let mut stopped = self.stopped.clone();
+    pub(super) async fn run(self) {
         tokio::select! {
             () = self.read() => {}
-            _ = stopped.wait_for(|stopped| *stopped) => {}
+            () = self.shared.stopped() => {}
         }
     }
 
-    async fn read(&mut self) {
-        let mut after = self.checkpoints.of(&self.shard);
+    async fn read(&self) {
+        let mut wake = self.shared.wake.0.subscribe();
+        let mut after = self.shared.checkpoints.of(&self.shard);
         let mut iterator = None;
-        let mut wait = self.pace.first_backoff;
+        let mut wait = self.shared.pace.first_backoff;
         loop {
             match self.page(&mut iterator, after).await {
                 Ok(page) => {
-                    wait = self.pace.first_backoff;
+                    wait = self.shared.pace.first_backoff;
                     iterator = page.next_shard_iterator;
                     let records = page.records.unwrap_or_default();
                     if records.is_empty() {
                         tokio::select! {
-                            () = tokio::time::sleep(self.pace.poll) => {}
-                            _ = self.wake.changed() => {}
+                            () = tokio::time::sleep(self.shared.pace.poll) => {}
+                            _ = wake.changed() => {}
                         }
                         continue;
                     }
-                    let full = i32::try_from(records.len()).is_ok_and(|count| count >= self.page);
+                    let full = i32::try_from(records.len()).is_ok_and(|count| count >= self.page_size());
                     let Some(last) = self.hand_out(records).await else { return };
                     after = Some(last);
                     if !full {
                         // Behind a busy writer, larger batches cost less than the wait.
-                        tokio::time::sleep(self.pace.poll / 10).await;
+                        tokio::time::sleep(self.shared.pace.poll / 10).await;
                     }
                 }
                 Err(e) => {
-                    tracing::warn!(stream = self.stream_arn, error = %e, "a stream could not be read; retrying");
-                    self.trouble.note(format!("the stream {} could not be read: {e}", self.stream_arn));
+                    tracing::warn!(stream = self.shared.stream_arn, error = %e, "a stream could not be read; retrying");
+                    self.shared
+                        .trouble
+                        .note(format!("the stream {} could not be read: {e}", self.shared.stream_arn));
                     // Also right for an iterator that has expired.
                     iterator = None;
                     tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(self.pace.longest_backoff);
+                    wait = (wait * 2).min(self.shared.pace.longest_backoff);
                 }
             }
         }
+    }
+
+    fn page_size(&self) -> i32 {
+        i32::try_from(self.shared.mapping.batch_size.min(LARGEST_PAGE)).unwrap_or(i32::MAX)
     }
 
     async fn page(
@@ -116,8 +112,12 @@ impl ShardReader {
         let iterator = match iterator.take() {
             Some(iterator) => iterator,
             None => {
-                let request =
-                    self.client.get_shard_iterator().stream_arn(&self.stream_arn).shard_id(&self.shard);
+                let request = self
+                    .shared
+                    .client
+                    .get_shard_iterator()
+                    .stream_arn(&self.shared.stream_arn)
+                    .shard_id(&self.shard);
                 let request = match after {
                     Some(after) => request
                         .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)
@@ -128,7 +128,7 @@ impl ShardReader {
                 found.shard_iterator.ok_or("no iterator")?
             }
         };
-        let request = self.client.get_records().shard_iterator(iterator).limit(self.page);
+        let request = self.shared.client.get_records().shard_iterator(iterator).limit(self.page_size());
         request.send().await.map_err(|e| DisplayErrorContext(&e).to_string())
     }
 
@@ -139,14 +139,17 @@ impl ShardReader {
         let mut shares: Vec<Vec<Delivered>> = self.lanes.iter().map(|_| Vec::new()).collect();
         for found in records {
             let lane = self.lane_of(&found);
-            let Some(converted) = record::convert(found, &self.stream_arn) else {
-                tracing::error!(stream = self.stream_arn, "a record without a sequence number was skipped");
+            let Some(converted) = record::convert(found, &self.shared.stream_arn) else {
+                tracing::error!(
+                    stream = self.shared.stream_arn,
+                    "a record without a sequence number was skipped"
+                );
                 continue;
             };
             last = Some(converted.sequence);
             shares.get_mut(lane)?.push(converted);
         }
-        self.checkpoints.under_way(&self.shard, shares.iter().flatten().map(|record| record.sequence));
+        self.shared.checkpoints.under_way(&self.shard, shares.iter().flatten().map(|record| record.sequence));
         for (lane, share) in self.lanes.iter().zip(shares) {
             if !share.is_empty() {
                 lane.send(share).await.ok()?;
@@ -158,7 +161,7 @@ impl ShardReader {
     fn lane_of(&self, record: &Record) -> usize {
         let keys = record.dynamodb().and_then(|change| change.keys());
         let mut hasher = DefaultHasher::new();
-        match keys.and_then(|keys| keys.get(&self.partition_key)) {
+        match keys.and_then(|keys| keys.get(self.shared.table.partition_key())) {
             Some(AttributeValue::S(text) | AttributeValue::N(text)) => text.hash(&mut hasher),
             Some(AttributeValue::B(bytes)) => bytes.as_ref().hash(&mut hasher),
             _ => {}

@@ -17,9 +17,7 @@ pub struct Function {
     pub name: String,
     /// The binary that is built for it, from `Metadata.BuildProperties.Binary`.
     pub binary: String,
-    /// How long an invocation may take.
     pub timeout: Duration,
-    /// Memory in MB.
     pub memory_mb: i32,
     /// Environment variables, those for all functions included.
     pub environment: BTreeMap<String, String>,
@@ -34,16 +32,11 @@ impl Function {
 }
 
 pub(crate) fn read(resolver: &Resolver<'_>, resource: &Resource<'_>) -> Result<Function, TemplateError> {
-    let binary = resource
-        .body
-        .get("Metadata")
-        .and_then(|m| m.get("BuildProperties"))
-        .and_then(|p| p.get("Binary"))
+    let binary =
+        resource.body.get("Metadata").and_then(|metadata| metadata.pointer("/BuildProperties/Binary"));
+    let binary = binary
         .and_then(Value::as_str)
-        .ok_or_else(|| TemplateError::Missing {
-            resource: resource.name.to_owned(),
-            property: "Metadata.BuildProperties.Binary".to_owned(),
-        })?;
+        .ok_or_else(|| TemplateError::missing(resource.name, "Metadata.BuildProperties.Binary"))?;
     let mut merged = serde_json::Map::new();
     for key in ["Timeout", "MemorySize"] {
         let own = resolver.property(resource, key)?;

@@ -1,20 +1,19 @@
 //! One mapping from a table's stream to a function: an event of type `DynamoDB`.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::resolve::Resolver;
-use super::{Properties, Resource, TemplateError};
+use super::{Event, Properties, Resource, TemplateError};
 
 /// How records of a table's stream reach a function. The defaults are Lambda's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamMapping {
     /// The mapping's logical id, as SAM makes it: the function's and the event's name.
     pub name: String,
-    /// Logical id of the function.
     pub function: String,
-    /// Logical id of the table.
     pub table: String,
     /// Where a mapping that has no checkpoint yet begins.
     pub starting_position: StartingPosition,
@@ -68,37 +67,21 @@ pub(crate) fn read(
     resolver: &Resolver<'_>,
     resource: &Resource<'_>,
 ) -> Result<Vec<StreamMapping>, TemplateError> {
-    let events = resource.body.get("Properties").and_then(|p| p.get("Events")).and_then(Value::as_object);
     let mut mappings = Vec::new();
-    for (event, body) in events.into_iter().flatten() {
-        let path = format!("Events.{event}");
-        match body.get("Type").and_then(Value::as_str) {
-            Some("DynamoDB") => {}
-            other => {
-                return Err(TemplateError::Unsupported {
-                    resource: resource.name.to_owned(),
-                    what: format!("{path} of type {}", other.unwrap_or("unknown")),
-                });
-            }
-        }
-        let raw = body.get("Properties").unwrap_or(&Value::Null);
-        let table = table_of(resolver, resource, raw.get("Stream"), &path)?;
-        let resolved = resolver.value(resource.name, raw)?.unwrap_or(Value::Null);
-        let properties = Properties::new(resource.name, &format!("{path}.Properties"), resolved)?;
-        if let Some(unknown) = properties.keys().find(|key| !KNOWN.contains(&key.as_str())) {
-            return Err(properties.unsupported(unknown));
-        }
+    for event in resource.events("DynamoDB") {
+        let event = event?;
+        let table = table_of(resolver, &event)?;
+        let properties = event.properties(resolver, &KNOWN)?;
         if properties.get("Enabled").is_some() && !properties.flag("Enabled")? {
             continue;
         }
-        mappings.push(mapping(resource, event, table, &properties)?);
+        mappings.push(mapping(&event, table, &properties)?);
     }
     Ok(mappings)
 }
 
 fn mapping(
-    resource: &Resource<'_>,
-    event: &str,
+    event: &Event<'_>,
     table: String,
     properties: &Properties<'_>,
 ) -> Result<StreamMapping, TemplateError> {
@@ -115,84 +98,61 @@ fn mapping(
         Some(_) => return Err(properties.wrong("FunctionResponseTypes", "[ReportBatchItemFailures]")),
     };
     let destination = properties.nested("DestinationConfig")?;
-    let on_failure = match destination.as_ref().map(|d| d.nested("OnFailure")).transpose()?.flatten() {
-        Some(on_failure) => Some(on_failure.required_text("Destination")?),
-        None => None,
-    };
+    let on_failure = destination.map(|destination| destination.nested("OnFailure")).transpose()?.flatten();
+    let on_failure = on_failure.map(|on_failure| on_failure.required_text("Destination")).transpose()?;
     // -1 stands for without end.
-    let endless = |key, most| match properties.number(key)? {
-        None | Some(-1) => Ok(None),
-        Some(n) => match u32::try_from(n) {
-            Ok(n) if n <= most => Ok(Some(n)),
-            _ => Err(properties.wrong(key, "a number in Lambda's range, or -1")),
-        },
+    let endless = |key, most: u32| match properties.number(key)? {
+        Some(-1) => Ok(None),
+        _ => ranged(properties, key, 0..=most, "a number in Lambda's range, or -1"),
+    };
+    let count = |key, most: usize| ranged(properties, key, 1..=most, "a number in Lambda's range");
+    let seconds = |key, most: u64| {
+        let seconds = ranged(properties, key, 0..=most, "a number of seconds in Lambda's range")?;
+        Ok(seconds.map(Duration::from_secs))
     };
     Ok(StreamMapping {
-        name: format!("{}{event}", resource.name),
-        function: resource.name.to_owned(),
+        name: event.logical_id(),
+        function: event.resource.to_owned(),
         table,
         starting_position,
-        batch_size: count(properties, "BatchSize", 1..=10_000, 100)?,
-        batching_window: seconds(properties, "MaximumBatchingWindowInSeconds", 0..=300)?.unwrap_or_default(),
-        parallelization: count(properties, "ParallelizationFactor", 1..=10, 1)?,
+        batch_size: count("BatchSize", 10_000)?.unwrap_or(100),
+        batching_window: seconds("MaximumBatchingWindowInSeconds", 300)?.unwrap_or_default(),
+        parallelization: count("ParallelizationFactor", 10)?.unwrap_or(1),
         bisect: properties.flag("BisectBatchOnFunctionError")?,
         report_item_failures,
         maximum_retries: endless("MaximumRetryAttempts", 10_000)?,
         maximum_record_age: endless("MaximumRecordAgeInSeconds", 604_800)?
             .map(|s| Duration::from_secs(s.into())),
         on_failure,
-        tumbling_window: seconds(properties, "TumblingWindowInSeconds", 0..=900)?.filter(|w| !w.is_zero()),
+        tumbling_window: seconds("TumblingWindowInSeconds", 900)?.filter(|w| !w.is_zero()),
     })
 }
 
-fn table_of(
-    resolver: &Resolver<'_>,
-    resource: &Resource<'_>,
-    stream: Option<&Value>,
-    path: &str,
-) -> Result<String, TemplateError> {
+fn table_of(resolver: &Resolver<'_>, event: &Event<'_>) -> Result<String, TemplateError> {
+    let stream = event.raw.get("Stream");
     let attribute = stream.and_then(|s| s.get("Fn::GetAtt")).and_then(Value::as_array).map(Vec::as_slice);
     match attribute {
         Some([Value::String(table), Value::String(attribute)]) if attribute == "StreamArn" => {
-            let table = resolver.resource(resource.name, table)?;
-            if resolver.property(&table, "StreamSpecification")?.is_none() {
-                return Err(TemplateError::Missing {
-                    resource: table.name.to_owned(),
-                    property: "StreamSpecification".to_owned(),
-                });
+            let table = resolver.resource(event.resource, table)?;
+            match resolver.property(&table, "StreamSpecification")? {
+                Some(_) => Ok(table.name.to_owned()),
+                None => Err(TemplateError::missing(table.name, "StreamSpecification")),
             }
-            Ok(table.name.to_owned())
         }
-        _ => Err(TemplateError::Wrong {
-            resource: resource.name.to_owned(),
-            property: format!("{path}.Properties.Stream"),
-            expected: "!GetAtt of a table's StreamArn",
-            found: stream.unwrap_or(&Value::Null).to_string(),
-        }),
+        _ => {
+            let (property, found) = (format!("{}.Stream", event.path), stream.unwrap_or(&Value::Null));
+            Err(TemplateError::wrong(event.resource, property, "!GetAtt of a table's StreamArn", found))
+        }
     }
 }
 
-fn count(
+fn ranged<T: TryFrom<i64> + PartialOrd>(
     properties: &Properties<'_>,
     key: &str,
-    range: std::ops::RangeInclusive<usize>,
-    default: usize,
-) -> Result<usize, TemplateError> {
-    match properties.number(key)?.map(usize::try_from) {
-        None => Ok(default),
-        Some(Ok(n)) if range.contains(&n) => Ok(n),
-        Some(_) => Err(properties.wrong(key, "a number in Lambda's range")),
-    }
-}
-
-fn seconds(
-    properties: &Properties<'_>,
-    key: &str,
-    range: std::ops::RangeInclusive<u64>,
-) -> Result<Option<Duration>, TemplateError> {
-    match properties.number(key)?.map(u64::try_from) {
-        None => Ok(None),
-        Some(Ok(n)) if range.contains(&n) => Ok(Some(Duration::from_secs(n))),
-        Some(_) => Err(properties.wrong(key, "a number of seconds in Lambda's range")),
-    }
+    range: RangeInclusive<T>,
+    expected: &'static str,
+) -> Result<Option<T>, TemplateError> {
+    let Some(number) = properties.number(key)? else { return Ok(None) };
+    let number = T::try_from(number).ok().filter(|number| range.contains(number));
+    number.map(Some).ok_or_else(|| properties.wrong(key, expected))
 }

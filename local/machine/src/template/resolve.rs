@@ -33,10 +33,10 @@ impl<'a> Resolver<'a> {
         for (name, declaration) in declared.into_iter().flatten() {
             let value = match given.get(name) {
                 Some(value) => Value::String(value.clone()),
-                None => declaration.get("Default").cloned().ok_or_else(|| TemplateError::Missing {
-                    resource: "Parameters".to_owned(),
-                    property: format!("{name}.Default"),
-                })?,
+                None => declaration
+                    .get("Default")
+                    .cloned()
+                    .ok_or_else(|| TemplateError::missing("Parameters", format!("{name}.Default")))?,
             };
             let list = declaration.get("Type").and_then(Value::as_str).is_some_and(|t| t.contains("List"));
             let value = match (list, value) {
@@ -48,10 +48,7 @@ impl<'a> Resolver<'a> {
             parameters.insert(name.as_str(), value);
         }
         if let Some(name) = given.keys().find(|name| !parameters.contains_key(name.as_str())) {
-            return Err(TemplateError::UnknownReference {
-                resource: "Parameters".to_owned(),
-                name: name.clone(),
-            });
+            return Err(TemplateError::unknown_reference("Parameters", name));
         }
         Ok(Resolver { stack_name, document, parameters, depth: Cell::new(0) })
     }
@@ -70,15 +67,14 @@ impl<'a> Resolver<'a> {
 
     /// The resource with this logical id.
     pub(crate) fn resource(&self, from: &str, name: &str) -> Result<Resource<'a>, TemplateError> {
-        let (name, body) =
-            section(self.document, "Resources").and_then(|r| r.get_key_value(name)).ok_or_else(|| {
-                TemplateError::UnknownReference { resource: from.to_owned(), name: name.to_owned() }
-            })?;
+        let (name, body) = section(self.document, "Resources")
+            .and_then(|resources| resources.get_key_value(name))
+            .ok_or_else(|| TemplateError::unknown_reference(from, name))?;
         self.resource_of(name, body)
     }
 
     fn resource_of(&self, name: &'a str, body: &'a Value) -> Result<Resource<'a>, TemplateError> {
-        let missing = || TemplateError::Missing { resource: name.to_owned(), property: "Type".to_owned() };
+        let missing = || TemplateError::missing(name, "Type");
         let body = body.as_object().ok_or_else(missing)?;
         let kind = body.get("Type").and_then(Value::as_str).ok_or_else(missing)?;
         Ok(Resource { name, kind, body })
@@ -97,10 +93,7 @@ impl<'a> Resolver<'a> {
         resource: &Resource<'_>,
         key: &str,
     ) -> Result<Option<Value>, TemplateError> {
-        match resource.body.get("Properties").and_then(|p| p.get(key)) {
-            Some(value) => self.value(resource.name, value),
-            None => Ok(None),
-        }
+        resource.raw_property(key).map_or(Ok(None), |value| self.value(resource.name, value))
     }
 
     /// `Globals.Function.<key>`, resolved.
@@ -113,10 +106,7 @@ impl<'a> Resolver<'a> {
     /// A value with its intrinsic functions evaluated; `None` for `AWS::NoValue`.
     pub(crate) fn value(&self, from: &str, value: &Value) -> Result<Option<Value>, TemplateError> {
         if self.depth.get() >= DEEPEST {
-            return Err(TemplateError::Unsupported {
-                resource: from.to_owned(),
-                what: "a reference that leads back to itself".to_owned(),
-            });
+            return Err(TemplateError::unsupported(from, "a reference that leads back to itself"));
         }
         self.depth.set(self.depth.get() + 1);
         let resolved = self.value_within(from, value);
@@ -152,43 +142,27 @@ impl<'a> Resolver<'a> {
     }
 
     fn intrinsic(&self, from: &str, name: &str, argument: &Value) -> Result<Option<Value>, TemplateError> {
-        match (name, argument) {
-            ("Ref", Value::String(target)) => self.reference(from, target),
-            ("Fn::GetAtt", Value::Array(path)) => match path.as_slice() {
-                [Value::String(target), Value::String(attribute)] => {
-                    self.attribute(from, target, attribute).map(|v| Some(Value::String(v)))
-                }
-                _ => Err(unsupported(from, name, argument)),
-            },
-            ("Fn::Sub", Value::String(text)) => {
-                self.substitute(from, text, &Map::new()).map(|v| Some(Value::String(v)))
+        let text = |text: String| Ok(Some(Value::String(text)));
+        let unsupported = || TemplateError::unsupported(from, format!("{name} {argument}"));
+        match (name, argument, elements(argument)) {
+            ("Ref", Value::String(target), _) => self.reference(from, target),
+            ("Fn::GetAtt", _, [Value::String(target), Value::String(attribute)]) => {
+                text(self.attribute(from, target, attribute)?)
             }
-            ("Fn::Sub", Value::Array(parts)) => match parts.as_slice() {
-                [Value::String(text), Value::Object(variables)] => {
-                    self.substitute(from, text, variables).map(|v| Some(Value::String(v)))
-                }
-                _ => Err(unsupported(from, name, argument)),
-            },
-            ("Fn::If", Value::Array(parts)) => match parts.as_slice() {
-                [Value::String(condition), then, otherwise] => {
-                    let chosen = if self.condition(from, condition)? { then } else { otherwise };
-                    self.value(from, chosen)
-                }
-                _ => Err(unsupported(from, name, argument)),
-            },
-            ("Fn::Join", Value::Array(parts)) => match parts.as_slice() {
-                [Value::String(separator), entries] => {
-                    let entries = self.value(from, entries)?;
-                    let texts: Option<Vec<String>> = entries
-                        .as_ref()
-                        .and_then(Value::as_array)
-                        .and_then(|e| e.iter().map(scalar_text).collect());
-                    let texts = texts.ok_or_else(|| unsupported(from, name, argument))?;
-                    Ok(Some(Value::String(texts.join(separator))))
-                }
-                _ => Err(unsupported(from, name, argument)),
-            },
-            _ => Err(unsupported(from, name, argument)),
+            ("Fn::Sub", Value::String(pattern), _) => text(self.substitute(from, pattern, &Map::new())?),
+            ("Fn::Sub", _, [Value::String(pattern), Value::Object(variables)]) => {
+                text(self.substitute(from, pattern, variables)?)
+            }
+            ("Fn::If", _, [Value::String(condition), then, otherwise]) => {
+                self.value(from, if self.condition(from, condition)? { then } else { otherwise })
+            }
+            ("Fn::Join", _, [Value::String(separator), entries]) => {
+                let entries = self.value(from, entries)?;
+                let texts = entries.as_ref().and_then(Value::as_array);
+                let texts: Option<Vec<String>> = texts.and_then(|e| e.iter().map(scalar_text).collect());
+                text(texts.ok_or_else(unsupported)?.join(separator))
+            }
+            _ => Err(unsupported()),
         }
     }
 
@@ -242,10 +216,7 @@ impl<'a> Resolver<'a> {
             ("AWS::SQS::Queue", "Arn") => Ok(format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}")),
             ("AWS::SQS::Queue", "QueueName") => Ok(name),
             ("AWS::S3::Bucket", "Arn") => Ok(format!("arn:aws:s3:::{name}")),
-            _ => Err(TemplateError::Unsupported {
-                resource: from.to_owned(),
-                what: format!("the attribute {attribute} of {target}"),
-            }),
+            _ => Err(TemplateError::unsupported(from, format!("the attribute {attribute} of {target}"))),
         }
     }
 
@@ -259,10 +230,8 @@ impl<'a> Resolver<'a> {
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {
             result.push_str(before);
-            let (name, after) = after.split_once('}').ok_or_else(|| TemplateError::Unsupported {
-                resource: from.to_owned(),
-                what: format!("the unfinished text {text}"),
-            })?;
+            let unfinished = || TemplateError::unsupported(from, format!("the unfinished text {text}"));
+            let (name, after) = after.split_once('}').ok_or_else(unfinished)?;
             rest = after;
             if let Some(literal) = name.strip_prefix('!') {
                 result.push_str(&format!("${{{literal}}}"));
@@ -275,51 +244,41 @@ impl<'a> Resolver<'a> {
                 }
                 (None, None) => self.reference(from, name)?,
             };
-            let value = value.as_ref().and_then(scalar_text).ok_or_else(|| TemplateError::Unsupported {
-                resource: from.to_owned(),
-                what: format!("${{{name}}}, which is no text,"),
-            })?;
-            result.push_str(&value);
+            let no_text = || TemplateError::unsupported(from, format!("${{{name}}}, which is no text,"));
+            result.push_str(&value.as_ref().and_then(scalar_text).ok_or_else(no_text)?);
         }
         result.push_str(rest);
         Ok(result)
     }
 
     fn condition(&self, from: &str, name: &str) -> Result<bool, TemplateError> {
-        let expression = section(self.document, "Conditions").and_then(|c| c.get(name)).ok_or_else(|| {
-            TemplateError::UnknownReference { resource: from.to_owned(), name: name.to_owned() }
-        })?;
-        self.truth(from, expression)
+        let expression = section(self.document, "Conditions").and_then(|conditions| conditions.get(name));
+        self.truth(from, expression.ok_or_else(|| TemplateError::unknown_reference(from, name))?)
     }
 
     fn truth(&self, from: &str, expression: &Value) -> Result<bool, TemplateError> {
-        let other = || TemplateError::Unsupported {
-            resource: from.to_owned(),
-            what: format!("the condition {expression}"),
-        };
+        let other = || TemplateError::unsupported(from, format!("the condition {expression}"));
         let (name, argument) = expression.as_object().and_then(single).ok_or_else(other)?;
-        match (name, argument) {
-            ("Condition", Value::String(name)) => self.condition(from, name),
-            ("Fn::Equals", Value::Array(sides)) => match sides.as_slice() {
-                [left, right] => {
-                    let text = |side| Ok(self.value(from, side)?.as_ref().and_then(scalar_text));
-                    Ok(text(left)? == text(right)?)
-                }
-                _ => Err(other()),
-            },
-            ("Fn::Not", Value::Array(parts)) => match parts.as_slice() {
-                [part] => Ok(!self.truth(from, part)?),
-                _ => Err(other()),
-            },
-            ("Fn::And", Value::Array(parts)) => {
+        match (name, argument, elements(argument)) {
+            ("Condition", Value::String(name), _) => self.condition(from, name),
+            ("Fn::Equals", _, [left, right]) => {
+                let text = |side| Ok(self.value(from, side)?.as_ref().and_then(scalar_text));
+                Ok(text(left)? == text(right)?)
+            }
+            ("Fn::Not", _, [part]) => Ok(!self.truth(from, part)?),
+            ("Fn::And", Value::Array(parts), _) => {
                 parts.iter().try_fold(true, |all, part| Ok(all && self.truth(from, part)?))
             }
-            ("Fn::Or", Value::Array(parts)) => {
+            ("Fn::Or", Value::Array(parts), _) => {
                 parts.iter().try_fold(false, |any, part| Ok(any || self.truth(from, part)?))
             }
             _ => Err(other()),
         }
     }
+}
+
+fn elements(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
 fn section<'a>(document: &'a Map<String, Value>, name: &str) -> Option<&'a Map<String, Value>> {
@@ -332,8 +291,4 @@ fn single(map: &Map<String, Value>) -> Option<(&str, &Value)> {
         (Some((key, value)), None) => Some((key.as_str(), value)),
         _ => None,
     }
-}
-
-fn unsupported(from: &str, name: &str, argument: &Value) -> TemplateError {
-    TemplateError::Unsupported { resource: from.to_owned(), what: format!("{name} {argument}") }
 }

@@ -1,7 +1,5 @@
 //! One route of the HTTP API.
 
-use serde_json::Value;
-
 use super::resolve::Resolver;
 use super::{Resource, TemplateError, scalar_text};
 
@@ -10,7 +8,6 @@ use super::{Resource, TemplateError, scalar_text};
 pub struct Route {
     /// As in the template: `GET /products/{productId}`, or `$default`.
     pub key: String,
-    /// Logical id of the function.
     pub function: String,
 }
 
@@ -35,16 +32,10 @@ pub(crate) fn read(resolver: &Resolver<'_>, resource: &Resource<'_>) -> Result<R
             return Ok(Route { key, function: candidate.name.to_owned() });
         }
     }
-    Err(TemplateError::Unsupported {
-        resource: integration.name.to_owned(),
-        what: format!("an integration with {uri}"),
-    })
+    Err(TemplateError::unsupported(integration.name, format!("an integration with {uri}")))
 }
 
 fn required(resolver: &Resolver<'_>, resource: &Resource<'_>, key: &str) -> Result<String, TemplateError> {
-    let value: Option<Value> = resolver.property(resource, key)?;
-    value.as_ref().and_then(scalar_text).ok_or_else(|| TemplateError::Missing {
-        resource: resource.name.to_owned(),
-        property: key.to_owned(),
-    })
+    let value = resolver.property(resource, key)?;
+    value.as_ref().and_then(scalar_text).ok_or_else(|| TemplateError::missing(resource.name, key))
 }

@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, GlobalSecondaryIndex, KeySchemaElement, KeyType, LocalSecondaryIndex, Projection,
     ProjectionType, ScalarAttributeType, StreamViewType,
 };
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::resolve::Resolver;
@@ -19,9 +20,7 @@ pub struct TableTemplate {
     pub key_schema: Vec<KeySchemaElement>,
     /// Types of all key attributes.
     pub attribute_definitions: Vec<AttributeDefinition>,
-    /// Global secondary indexes.
     pub global_indexes: Vec<GlobalSecondaryIndex>,
-    /// Local secondary indexes.
     pub local_indexes: Vec<LocalSecondaryIndex>,
     /// What the stream shows, if there is one.
     pub stream: Option<StreamViewType>,
@@ -32,7 +31,6 @@ pub struct TableTemplate {
 }
 
 impl TableTemplate {
-    /// Name of the partition key's attribute.
     #[must_use]
     pub fn partition_key(&self) -> &str {
         self.key_schema
@@ -59,30 +57,22 @@ pub(crate) fn read(resolver: &Resolver<'_>, resource: &Resource<'_>) -> Result<T
             .map_err(|_| properties.missing("AttributeDefinitions"))?;
         attribute_definitions.push(definition);
     }
-    let mut global_indexes = Vec::new();
-    for index in properties.list("GlobalSecondaryIndexes")? {
-        let built = GlobalSecondaryIndex::builder()
-            .index_name(index.required_text("IndexName")?)
-            .set_key_schema(Some(key_schema(&index)?))
-            .projection(projection(&index)?)
-            .build()
-            .map_err(|_| index.missing("KeySchema"))?;
-        global_indexes.push(built);
+    // The SDK has a type for each of the two kinds of indexes, with the same builder.
+    macro_rules! indexes {
+        ($index:ident, $key:literal) => {{
+            let index = |index: Properties<'_>| {
+                $index::builder()
+                    .index_name(index.required_text("IndexName")?)
+                    .set_key_schema(Some(key_schema(&index)?))
+                    .projection(projection(&index)?)
+                    .build()
+                    .map_err(|_| index.missing("KeySchema"))
+            };
+            properties.list($key)?.into_iter().map(index).collect::<Result<Vec<_>, TemplateError>>()?
+        }};
     }
-    let mut local_indexes = Vec::new();
-    for index in properties.list("LocalSecondaryIndexes")? {
-        let built = LocalSecondaryIndex::builder()
-            .index_name(index.required_text("IndexName")?)
-            .set_key_schema(Some(key_schema(&index)?))
-            .projection(projection(&index)?)
-            .build()
-            .map_err(|_| index.missing("KeySchema"))?;
-        local_indexes.push(built);
-    }
-    let stream = match properties.nested("StreamSpecification")? {
-        Some(stream) => Some(StreamViewType::from(stream.required_text("StreamViewType")?.as_str())),
-        None => None,
-    };
+    let stream = properties.nested("StreamSpecification")?;
+    let view = stream.map(|stream| stream.required_text("StreamViewType")).transpose()?;
     let time_to_live = match properties.nested("TimeToLiveSpecification")? {
         Some(ttl) if ttl.flag("Enabled")? => Some(ttl.required_text("AttributeName")?),
         _ => None,
@@ -92,9 +82,9 @@ pub(crate) fn read(resolver: &Resolver<'_>, resource: &Resource<'_>) -> Result<T
         name: resolver.physical_name(resource)?,
         key_schema: key_schema(&properties)?,
         attribute_definitions,
-        global_indexes,
-        local_indexes,
-        stream,
+        global_indexes: indexes!(GlobalSecondaryIndex, "GlobalSecondaryIndexes"),
+        local_indexes: indexes!(LocalSecondaryIndex, "LocalSecondaryIndexes"),
+        stream: view.map(|view| StreamViewType::from(view.as_str())),
         time_to_live,
         deletion_protection: properties.flag("DeletionProtectionEnabled")?,
     })
@@ -119,17 +109,9 @@ fn key_schema(properties: &Properties<'_>) -> Result<Vec<KeySchemaElement>, Temp
 
 fn projection(index: &Properties<'_>) -> Result<Projection, TemplateError> {
     let properties = index.nested("Projection")?.ok_or_else(|| index.missing("Projection"))?;
-    let attributes = match properties.get("NonKeyAttributes") {
-        None => None,
-        Some(Value::Array(names)) => Some(
-            names
-                .iter()
-                .map(|name| name.as_str().map(str::to_owned))
-                .collect::<Option<Vec<_>>>()
-                .ok_or_else(|| properties.wrong("NonKeyAttributes", "a list of names"))?,
-        ),
-        Some(_) => return Err(properties.wrong("NonKeyAttributes", "a list of names")),
-    };
+    let names = |names: &Value| Vec::<String>::deserialize(names);
+    let attributes = properties.get("NonKeyAttributes").map(names).transpose();
+    let attributes = attributes.map_err(|_| properties.wrong("NonKeyAttributes", "a list of names"))?;
     Ok(Projection::builder()
         .projection_type(ProjectionType::from(properties.required_text("ProjectionType")?.as_str()))
         .set_non_key_attributes(attributes)

@@ -124,7 +124,6 @@ fn exit_code(status: ExitStatus) -> Result<(), Failure> {
     }
 }
 
-/// The signals that are passed on.
 struct PassedOnSignals {
     interrupt: Signal,
     terminate: Signal,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nextbasket_domain::{Clock, Timestamp};
 use nextbasket_uploads::{
-    ClaimedFiles, FileOutcome, LocalFile, RejectedFile, StopSignal, UploadSummary, Uploads,
+    CancellationToken, ClaimedFiles, FileOutcome, LocalFile, RejectedFile, UploadSummary, Uploads,
 };
 
 use super::{Upload, bytes, find_files, upload_failure};
@@ -28,13 +28,13 @@ struct SeenFiles {
 pub(super) async fn watch(
     options: &Upload,
     uploads: &Uploads,
-    stop: &StopSignal,
+    stop: &CancellationToken,
 ) -> Result<UploadSummary, Failure> {
     let (dir, interval) = (options.dir.display(), options.interval);
     errln!("Looking for new files in {dir} every {interval:?}. Stop with Ctrl-C.");
     let mut total = UploadSummary::default();
     let seen = Mutex::new(SeenFiles::default());
-    while !stop.is_set() {
+    while !stop.is_cancelled() {
         let mut found = find_files(options).await?;
         let newest = Clock::system().now().plus_millis(-millis(options.settle));
         found.files.retain(|file| !with(&seen, |seen| seen.is_settled(file)) && changed(file) <= newest);
@@ -50,7 +50,7 @@ pub(super) async fn watch(
         }
         tokio::select! {
             () = tokio::time::sleep(interval) => {}
-            () = stop.wait() => {}
+            () = stop.cancelled() => {}
         }
     }
     let seen = seen.into_inner().unwrap_or_else(PoisonError::into_inner);

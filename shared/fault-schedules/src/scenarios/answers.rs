@@ -7,7 +7,8 @@ use lambda_runtime::{Context, LambdaEvent};
 use nextbasket_domain::Purchase;
 use nextbasket_http::{AuthMode, Service};
 use nextbasket_telemetry::Metrics;
-use serde_json::{Value, json};
+use nextbasket_testkit::events::{ApiAnswer, api_event};
+use serde_json::Value;
 
 use crate::process::{Process, Role};
 use crate::world::broken;
@@ -15,13 +16,6 @@ use crate::{Checked, Violation, World, ensure};
 
 /// How many times a request is sent until there is an answer.
 const REQUESTS: u32 = 40;
-
-/// A client's view of an answer.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Answer {
-    pub(super) status: i64,
-    pub(super) body: Value,
-}
 
 /// A request as API Gateway passes it on.
 #[derive(Debug, Clone)]
@@ -53,34 +47,15 @@ impl Ask {
     }
 
     fn event(&self) -> Value {
-        let (method, path) = self.route.split_once(' ').unwrap_or((self.route, ""));
-        let parameters: BTreeMap<&str, &String> =
-            self.parameters.iter().map(|(name, value)| (*name, value)).collect();
-        let mut event = json!({
-            "version": "2.0",
-            "routeKey": self.route,
-            "rawPath": path,
-            "rawQueryString": self.query,
-            "headers": { "content-type": "application/json" },
-            "pathParameters": parameters,
-            "requestContext": {
-                "authorizer": { "iam": { "userArn": "arn:aws:sts::000000000000:assumed-role/shop/shop" } },
-                "http": { "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1" },
-                "requestId": "schedule", "routeKey": self.route, "stage": "$default", "timeEpoch": 0,
-                "accountId": "0", "apiId": "a", "domainName": "d", "domainPrefix": "d",
-                "time": "14/Mar/2025:08:15:30 +0000",
-            },
-            "isBase64Encoded": false,
-        });
-        if let Some(body) = &self.body {
-            event["body"] = body.to_string().into();
-        }
-        event
+        let parameters: Vec<_> =
+            self.parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let body = self.body.as_ref().map(Value::to_string);
+        api_event(self.route, &parameters, &self.query, body.as_deref())
     }
 }
 
 /// The answer of the route's function, in this process.
-async fn answered(world: &World, process: &Process, ask: &Ask) -> Checked<Answer> {
+async fn answered(world: &World, process: &Process, ask: &Ask) -> Checked<ApiAnswer> {
     let event = serde_json::from_value(ask.event()).map_err(broken)?;
     let event = LambdaEvent::new(event, Context::default());
     let service = Service { auth: AuthMode::Iam, metrics: Metrics::off() };
@@ -94,13 +69,11 @@ async fn answered(world: &World, process: &Process, ask: &Ask) -> Checked<Answer
         purchases::handle(&state, event).await
     };
     let response = serde_json::to_value(response.map_err(broken)?).map_err(broken)?;
-    let body = response["body"].as_str().filter(|body| !body.is_empty());
-    let body = body.map_or(Ok(Value::Null), serde_json::from_str).map_err(broken)?;
-    Ok(Answer { status: response["statusCode"].as_i64().unwrap_or(0), body })
+    Ok(ApiAnswer::of(&response))
 }
 
 /// Sends the same request until the answer is not 5xx: each time to a new sandbox, which may crash.
-pub(super) async fn ask(world: &World, ask: &Ask) -> Checked<Answer> {
+pub(super) async fn ask(world: &World, ask: &Ask) -> Checked<ApiAnswer> {
     let mut last = Value::Null;
     for _ in 0..REQUESTS {
         let process = world.process(Role::Function);
@@ -119,7 +92,7 @@ pub(super) async fn ask(world: &World, ask: &Ask) -> Checked<Answer> {
 }
 
 /// The answer in a process without faults.
-pub(super) async fn plain(world: &World, ask: &Ask) -> Checked<Answer> {
+pub(super) async fn plain(world: &World, ask: &Ask) -> Checked<ApiAnswer> {
     Box::pin(answered(world, world.observer(), ask)).await
 }
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use nextbasket_dynamodb::item::Item;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::items::{self, by_number, filled};
-use crate::jobs::{self, counts};
+use crate::jobs::{self, counts, in_small_pages, run_without_faults};
 use crate::{Checked, World, ensure};
 
 pub(super) async fn run(world: &World) -> Checked {
@@ -15,12 +15,8 @@ pub(super) async fn run(world: &World) -> Checked {
     let least = world.below(count + 1);
     let prefix = format!("{}/", world.named("archive"));
     let to = items::object_name(world, prefix.trim_end_matches('/'));
-    let parameters = json!({
-        "table": table, "where": format!("id >= {least}"), "to": to,
-        "segments": 1 + world.below(4), "batchSize": 2 + world.below(9), "width": 1 + world.below(4),
-    });
-    let job = jobs::run(world, "archive", parameters).await?;
-    let result = jobs::result(world, &job)?;
+    let parameters = json!({ "table": table, "where": format!("id >= {least}"), "to": to });
+    let result = jobs::run(world, "archive", in_small_pages(world, parameters)).await?;
     let there = by_number(world, &table).await?;
     for (id, item) in &there {
         ensure!(put.get(id) == Some(item), "item {id} has changed: {}", items::shown(item));
@@ -31,7 +27,7 @@ pub(super) async fn run(world: &World) -> Checked {
         ensure!(false, "item {id} is gone, and was not meant");
     }
     if let Some(result) = result {
-        let [deleted, changed, back] = counts(result, ["deleted", "changed", "putBack"])?;
+        let [deleted, changed, back] = counts(&result, ["deleted", "changed", "putBack"])?;
         let meant = count - least;
         ensure!(gone.len() as u64 == meant, "{} of {meant} items are gone: {result}", gone.len());
         // If the answer to a deletion was lost, the item is gone without having been counted.
@@ -46,13 +42,10 @@ pub(super) async fn run(world: &World) -> Checked {
     items::remove(world, &table).await
 }
 
-/// What the archive holds.
 async fn restored(world: &World, from: &str) -> Checked<BTreeMap<u64, Item>> {
     let table = world.named("unarchived");
-    let engine = world.engine(world.observer());
-    let parameters: Value = json!({ "from": from, "table": table, "create": true });
-    let job = nextbasket_testkit::jobs::run(&engine, "restore", parameters).await;
-    ensure!(job.result.is_some(), "the archive cannot be restored: {:?}", job.failure);
+    let parameters = json!({ "from": from, "table": table, "create": true });
+    run_without_faults(world, "restore", parameters).await?;
     let items = by_number(world, &table).await?;
     items::remove(world, &table).await?;
     Ok(items)

@@ -9,29 +9,13 @@ use md5::{Digest, Md5};
 use nextbasket_dynamodb::item::{Item, number};
 use serde_json::{Value, json};
 
-use super::items::{self, all, difference, filled, sorted};
-use crate::jobs::{self, counts};
+use super::items::{self, all, equal, filled, sorted};
+use crate::jobs::{self, counts, in_small_pages, run_without_faults};
 use crate::world::broken;
-use crate::{Checked, Violation, World, ensure};
+use crate::{Checked, World, ensure};
 
 /// The summary is written last: a dump is complete if and only if it has one.
 const SUMMARY: &str = "manifest-summary.json";
-
-/// Parameters for kinds that scan, with small pages.
-fn reading(world: &World, more: Value) -> Value {
-    let mut parameters = more;
-    parameters["segments"] = json!(1 + world.below(4));
-    parameters["batchSize"] = json!(2 + world.below(9));
-    parameters["width"] = json!(1 + world.below(4));
-    parameters
-}
-
-/// Runs a job without faults, to prepare a scenario.
-async fn plainly(world: &World, kind: &str, parameters: Value) -> Checked<Value> {
-    let engine = world.engine(world.observer());
-    let job = nextbasket_testkit::jobs::run(&engine, kind, parameters).await;
-    job.result.ok_or_else(|| Violation(format!("{kind} without faults ended with {:?}", job.failure)))
-}
 
 /// The folders below a prefix that hold a complete dump, as keys.
 async fn complete(world: &World, prefix: &str) -> Checked<Vec<String>> {
@@ -68,7 +52,6 @@ async fn lines(world: &World, folder: &str) -> Checked<Vec<String>> {
     Ok(lines)
 }
 
-/// DynamoDB JSON with sorted sets.
 fn normal(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
@@ -87,7 +70,6 @@ fn normal(value: &Value) -> Value {
     }
 }
 
-/// Items as a dump's lines.
 fn as_lines<'i>(items: impl IntoIterator<Item = &'i Item>) -> Vec<String> {
     let mut lines: Vec<String> = items.into_iter().map(|item| normal(&fields(item)).to_string()).collect();
     lines.sort_unstable();
@@ -126,36 +108,34 @@ pub(super) async fn dump(world: &World) -> Checked {
     let put = filled(world, &table, world.below(2) == 0, count).await?;
     let (to, prefix) = place(world, "dump");
     let format = world.one_of(&["dynamodb-json", "dynamodb-json", "csv", "json-lines"]);
-    let mut parameters = reading(world, json!({ "table": table, "to": to, "format": format }));
+    let mut parameters = in_small_pages(world, json!({ "table": table, "to": to, "format": format }));
     if world.below(2) == 0 {
         parameters["fileBytes"] = json!(1_000);
     }
     // An older dump, which is removed once there is a newer one, and not before.
     let older = world.below(3) == 0 && format == "dynamodb-json";
     if older {
-        plainly(world, "dump", json!({ "table": table, "to": to, "segments": 1 })).await?;
+        run_without_faults(world, "dump", json!({ "table": table, "to": to, "segments": 1 })).await?;
         tokio::time::sleep(std::time::Duration::from_secs(5)).await;
         parameters["keep"] = json!({ "count": 1 });
     }
-    let job = jobs::run(world, "dump", parameters).await?;
-    let result = jobs::result(world, &job)?;
+    let result = jobs::run(world, "dump", parameters).await?;
     let complete = complete(world, &prefix).await?;
     if let Some(result) = result {
-        let [items, refused] = counts(result, ["items", "refused"])?;
+        let [items, refused] = counts(&result, ["items", "refused"])?;
         ensure!((items, refused) == (count, 0), "{count} items: {result}");
         ensure!(complete.len() == 1, "{} dumps are there, one should be: {complete:?}", complete.len());
     }
     ensure!(!older || !complete.is_empty(), "the older dump is gone, and no newer one is there");
     for folder in &complete {
         if format == "dynamodb-json" {
-            let different = difference(&lines(world, folder).await?, &as_lines(put.values()));
-            ensure!(different.is_none(), "the dump {folder}: {}", different.unwrap_or_default());
+            equal(&format!("the dump {folder}"), &lines(world, folder).await?, &as_lines(put.values()))?;
         } else {
             let back = world.named("back");
             let from = items::object_name(world, folder.trim_end_matches('/'));
-            plainly(world, "restore", json!({ "from": from, "table": back, "create": true })).await?;
-            let different = difference(&sorted(&all(world, &back).await?), &sorted(put.values()));
-            ensure!(different.is_none(), "the dump {folder}: {}", different.unwrap_or_default());
+            run_without_faults(world, "restore", json!({ "from": from, "table": back, "create": true }))
+                .await?;
+            equal(&format!("the dump {folder}"), &sorted(&all(world, &back).await?), &sorted(put.values()))?;
             items::remove(world, &back).await?;
         }
     }
@@ -169,7 +149,7 @@ pub(super) async fn restore(world: &World) -> Checked {
     let (to, prefix) = place(world, "source");
     let mut dumping = json!({ "table": table, "to": to, "segments": 1 + world.below(3) });
     dumping["format"] = json!(world.one_of(&["dynamodb-json", "csv", "json-lines"]));
-    plainly(world, "dump", dumping).await?;
+    run_without_faults(world, "dump", dumping).await?;
     ensure!(complete(world, &prefix).await?.len() == 1, "the dump is not there");
     let on = world.one_of(&["overwrite", "skip", "fail"]);
     let mut parameters = json!({ "from": to, "table": into, "onConflict": on, "width": 1 + world.below(3) });
@@ -187,17 +167,15 @@ pub(super) async fn restore(world: &World) -> Checked {
         }
         items::put(world, &into, kept.values().cloned()).await?;
     }
-    let job = jobs::run(world, "restore", parameters).await?;
-    let result = jobs::result(world, &job)?;
-    if let Some(result) = result {
+    let result = jobs::run(world, "restore", parameters).await?;
+    if let Some(result) = &result {
         let [lines, refused] = counts(result, ["lines", "refused"])?;
         ensure!((lines, refused) == (count, 0), "{count} items: {result}");
         let wanted = put.iter().map(|(id, item)| match kept.get(id) {
             Some(kept) if on == "skip" => kept,
             _ => item,
         });
-        let different = difference(&sorted(&all(world, &into).await?), &sorted(wanted));
-        ensure!(different.is_none(), "the restored table: {}", different.unwrap_or_default());
+        equal("the restored table", &sorted(&all(world, &into).await?), &sorted(wanted))?;
     }
     items::remove(world, &table).await?;
     // A job that failed may not have created the table.
@@ -245,13 +223,12 @@ pub(super) async fn verify(world: &World) -> Checked {
     let equal = found == [0; 3];
     let parameters = if world.below(2) == 0 {
         let (to, _) = place(world, "verified");
-        plainly(world, "dump", json!({ "table": table, "to": to, "segments": 2 })).await?;
+        run_without_faults(world, "dump", json!({ "table": table, "to": to, "segments": 2 })).await?;
         json!({ "dump": to, "table": copy })
     } else {
         json!({ "table": table, "other": { "table": copy } })
     };
-    let job = jobs::run(world, "verify", reading(world, parameters)).await?;
-    if let Some(result) = jobs::result(world, &job)? {
+    if let Some(result) = jobs::run(world, "verify", in_small_pages(world, parameters)).await? {
         ensure!(result["equal"] == json!(equal), "{found:?} items differ: {result}");
     }
     items::remove(world, &table).await?;
@@ -264,7 +241,7 @@ pub(super) async fn diff(world: &World) -> Checked {
     let output = world.named("differences.jsonl");
     let left = if world.below(2) == 0 {
         let (to, _) = place(world, "compared");
-        plainly(world, "dump", json!({ "table": table, "to": to, "segments": 2 })).await?;
+        run_without_faults(world, "dump", json!({ "table": table, "to": to, "segments": 2 })).await?;
         json!({ "dump": to })
     } else {
         json!({ "table": table })
@@ -272,9 +249,8 @@ pub(super) async fn diff(world: &World) -> Checked {
     let parameters = json!({
         "left": left, "right": { "table": copy }, "output": items::object_name(world, &output),
     });
-    let job = jobs::run(world, "diff", reading(world, parameters)).await?;
-    if let Some(result) = jobs::result(world, &job)? {
-        let says = counts(result, ["onlyLeft", "onlyRight", "differing"])?;
+    if let Some(result) = jobs::run(world, "diff", in_small_pages(world, parameters)).await? {
+        let says = counts(&result, ["onlyLeft", "onlyRight", "differing"])?;
         ensure!(says == found, "{found:?} items differ: {result}");
         let lines = String::from_utf8_lossy(&items::object(world, &output).await?).lines().count();
         ensure!(lines as u64 == found.iter().sum::<u64>(), "{found:?} items differ, {lines} lines name them");

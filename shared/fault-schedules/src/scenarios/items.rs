@@ -9,8 +9,8 @@ use aws_sdk_dynamodb::types::{
 };
 use nextbasket_dynamodb::item::{Item, number, text};
 
-use crate::Checked;
 use crate::world::{World, broken, sent};
+use crate::{Checked, ensure};
 
 /// The time of the first item, in seconds.
 const FIRST: u64 = 1_772_323_200;
@@ -41,7 +41,6 @@ fn key(name: &str, kind: KeyType) -> KeySchemaElement {
     KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap()
 }
 
-/// Removes a table.
 pub async fn remove(world: &World, name: &str) -> Checked {
     sent(world.observer().dynamodb.delete_table().table_name(name).send()).await.map(drop)
 }
@@ -74,7 +73,6 @@ pub fn item(world: &World, n: u64, two_keys: bool) -> Item {
     item
 }
 
-/// Puts items.
 pub async fn put(world: &World, table: &str, items: impl IntoIterator<Item = Item>) -> Checked {
     let request = |item: Item| {
         let put = PutRequest::builder().set_item(Some(item)).build().unwrap();
@@ -96,7 +94,6 @@ pub async fn filled(world: &World, table: &str, two_keys: bool, count: u64) -> C
     Ok(items)
 }
 
-/// Reads all items of a table.
 pub async fn all(world: &World, table: &str) -> Checked<Vec<Item>> {
     let scan = world.observer().dynamodb.scan().table_name(table).consistent_read(true);
     let mut pages = scan.into_paginator().items().send();
@@ -139,23 +136,21 @@ fn shown_value(value: &AttributeValue) -> String {
     }
 }
 
-/// Items as sorted texts.
 pub fn sorted<'i>(items: impl IntoIterator<Item = &'i Item>) -> Vec<String> {
     let mut shown: Vec<String> = items.into_iter().map(shown).collect();
     shown.sort_unstable();
     shown
 }
 
-/// The first text that only one of two sorted lists contains.
-#[must_use]
-pub fn difference(left: &[String], right: &[String]) -> Option<String> {
-    let only = |one: &[String], other: &[String], side: &str| {
-        one.iter().find(|text| !other.contains(text)).map(|text| format!("only {side}: {text}"))
-    };
-    let counts = || {
-        (left.len() != right.len()).then(|| format!("{} here, {} there, some twice", left.len(), right.len()))
-    };
-    only(left, right, "here").or_else(|| only(right, left, "there")).or_else(counts)
+/// Checks that two sorted lists contain the same texts.
+pub fn equal(what: &str, left: &[String], right: &[String]) -> Checked {
+    for (one, other, side) in [(left, right, "here"), (right, left, "there")] {
+        if let Some(text) = one.iter().find(|text| !other.contains(text)) {
+            ensure!(false, "{what}: only {side}: {text}");
+        }
+    }
+    ensure!(left.len() == right.len(), "{what}: {} here, {} there, some twice", left.len(), right.len());
+    Ok(())
 }
 
 /// The location of an object of the jobs' bucket.
@@ -164,7 +159,6 @@ pub fn object_name(world: &World, key: &str) -> String {
     format!("s3://{}/{key}", world.names().jobs_bucket)
 }
 
-/// Puts an object into the jobs' bucket.
 pub async fn put_object(world: &World, key: &str, content: String) -> Checked<String> {
     let body = aws_sdk_s3::primitives::ByteStream::from(content.into_bytes());
     let put = world.observer().s3.put_object().bucket(&world.names().jobs_bucket).key(key).body(body);

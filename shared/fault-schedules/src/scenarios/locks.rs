@@ -10,10 +10,11 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, TransactWriteItem, Update};
 use nextbasket_domain::Timestamp;
 use nextbasket_dynamodb::item::{number, text};
-use nextbasket_locks::{Attempt, Lease, LeaseError, LeaseKey, Leases, Request};
+use nextbasket_locks::{Attempt, Lease, LeaseError, LeaseKey, LeaseRequest, Leases};
 
 use super::items;
 use crate::process::{Process, Role};
+use crate::world::broken;
 use crate::{Checked, Violation, World, ensure};
 
 /// The number of restarts that all holders share.
@@ -48,10 +49,10 @@ pub(super) async fn run(world: &World) -> Checked {
     let notes = notes.into_inner();
     check(world, &table, &notes).await?;
     // The lock can still be acquired.
-    let request = Request::new("last", Duration::from_secs(10));
+    let request = LeaseRequest::new("last", Duration::from_secs(10));
     let leases = leases(world, world.observer());
     let last = leases.acquire(&key, &request, Duration::from_secs(120)).await;
-    let last = last.map_err(crate::world::broken)?.held();
+    let last = last.map_err(broken)?.held();
     let last = last.ok_or_else(|| Violation("the lock cannot be had any more".to_owned()))?;
     let highest = notes.held.iter().map(|held| held.fence).max().unwrap_or(0);
     ensure!(last.fence() > highest, "fence {} after {highest}", last.fence());
@@ -98,7 +99,7 @@ async fn once(
     holder: u64,
 ) -> Checked<bool> {
     let length = Duration::from_millis(2_000 + world.below(8_000));
-    let request = Request::new(format!("holder {holder}"), length);
+    let request = LeaseRequest::new(format!("holder {holder}"), length);
     let leases = leases(world, process);
     let acquired = match world.below(3) {
         0 => leases.try_acquire(key, &request).await,
@@ -203,11 +204,7 @@ async fn check(world: &World, table: &str, notes: &Notes) -> Checked {
         .iter()
         .filter_map(|name| name.as_s().ok().cloned())
         .collect();
-    for name in &notes.acknowledged {
-        let times = written.iter().filter(|written| *written == name).count();
-        ensure!(times == 1, "write {name} was acknowledged and is there {times} times: {written:?}");
-    }
-    for name in &written {
+    for name in notes.acknowledged.iter().chain(&written) {
         let times = written.iter().filter(|written| *written == name).count();
         ensure!(times == 1, "write {name} is there {times} times: {written:?}");
     }

@@ -17,9 +17,9 @@ pub(super) async fn run(world: &World) -> Checked {
         "batchBytes": 100 + world.below(500),
         "retries": 6,
     });
-    let job = jobs::run(world, "map", parameters).await?;
+    let result = jobs::run(world, "map", parameters).await?;
     let there = items::objects(world, &target).await?.contains(&target);
-    match jobs::result(world, &job)? {
+    match result {
         Some(result) => {
             ensure!(result["records"] == all, "{all} records: {result}");
             let output = String::from_utf8_lossy(&items::object(world, &target).await?).into_owned();

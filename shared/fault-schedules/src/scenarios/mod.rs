@@ -14,12 +14,12 @@ mod streams;
 mod table_jobs;
 mod uploads;
 
-use std::str::FromStr;
+use clap::ValueEnum;
 
 use crate::{Checked, World};
 
 /// A scenario, named on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Scenario {
     /// Purchases over HTTP events, histories through the stream, and answers.
     Purchases,
@@ -62,66 +62,20 @@ pub enum Scenario {
 }
 
 impl Scenario {
-    /// All scenarios.
-    pub const ALL: [Self; 19] = [
-        Self::Purchases,
-        Self::Erasure,
-        Self::Locks,
-        Self::Uploads,
-        Self::Count,
-        Self::Update,
-        Self::Delete,
-        Self::Copy,
-        Self::Fill,
-        Self::Map,
-        Self::Dump,
-        Self::Restore,
-        Self::Verify,
-        Self::Diff,
-        Self::Archive,
-        Self::Import,
-        Self::Train,
-        Self::RebuildHistory,
-        Self::RefreshPopular,
-    ];
-
     /// The scenario's name; for jobs, the name of their kind.
     #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Purchases => "purchases",
-            Self::Erasure => "erasure",
-            Self::Locks => "locks",
-            Self::Uploads => "uploads",
-            Self::Count => "count",
-            Self::Update => "update",
-            Self::Delete => "delete",
-            Self::Copy => "copy",
-            Self::Fill => "fill",
-            Self::Map => "map",
-            Self::Dump => "dump",
-            Self::Restore => "restore",
-            Self::Verify => "verify",
-            Self::Diff => "diff",
-            Self::Archive => "archive",
-            Self::Import => "import",
-            Self::Train => "train",
-            Self::RebuildHistory => "rebuild-history",
-            Self::RefreshPopular => "refresh-popular",
-        }
+    pub fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
     /// The scenario of a seed, if none is requested.
     #[must_use]
     pub fn of(seed: u64) -> Self {
-        let at = usize::try_from(seed % (Self::ALL.len() as u64)).unwrap_or(0);
-        Self::ALL[at]
+        let all = Self::value_variants();
+        all[(seed % all.len() as u64) as usize]
     }
 
     /// Runs the scenario.
-    ///
-    /// # Errors
-    /// The check that failed.
     pub async fn run(self, world: &World) -> Checked {
         match self {
             Self::Purchases => purchases::buy(world).await,
@@ -144,15 +98,5 @@ impl Scenario {
             Self::RebuildHistory => shop_jobs::rebuild_history(world).await,
             Self::RefreshPopular => shop_jobs::refresh_popular(world).await,
         }
-    }
-}
-
-impl FromStr for Scenario {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        let names = || Self::ALL.map(Self::name).join(", ");
-        let found = Self::ALL.into_iter().find(|scenario| scenario.name() == name);
-        found.ok_or_else(|| format!("unknown scenario {name:?}: expected one of {}", names()))
     }
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use nextbasket_domain::{Purchase, UserId};
 use nextbasket_testkit::Seeded;
+use nextbasket_testkit::events::ApiAnswer;
 use serde_json::{Value, json};
 
-use super::answers::{self, Answer, Ask, ask};
+use super::answers::{self, Ask, ask};
 use super::streams::Stream;
 use super::{histories, shop};
 use crate::faults::mixed;
@@ -56,7 +57,6 @@ async fn compare(world: &World, user: &str, wanted: &BTreeMap<String, Purchase>)
     answers::check(world, user, &wanted.values().cloned().collect::<Vec<_>>()).await
 }
 
-/// The stored purchases of a user.
 async fn stored(world: &World, user: &str) -> Checked<BTreeMap<String, Purchase>> {
     let id = UserId::parse(user).map_err(broken)?;
     let table = world.live_tables(world.observer()).purchases().map_err(broken)?;
@@ -141,7 +141,7 @@ fn post(purchase: &Purchase) -> Ask {
     Ask::new("POST /purchases").body(body)
 }
 
-fn taken(purchase: &Purchase, answer: &Answer) -> Checked {
+fn taken(purchase: &Purchase, answer: &ApiAnswer) -> Checked {
     let fits = matches!(answer.status, 200 | 201)
         && answer.body == serde_json::to_value(purchase).map_err(broken)?;
     ensure!(fits, "{} was answered {}: {}", purchase.purchase_id, answer.status, answer.body);

@@ -3,12 +3,10 @@
 use nextbasket_domain::{Line, ProductId, Purchase, PurchaseId, Timestamp, UserId};
 use nextbasket_testkit::Seeded;
 
-/// How many products the shop has.
 pub const PRODUCTS: u64 = 16;
 
 const DAY_MS: u64 = 86_400_000;
 
-/// The id of a product.
 #[must_use]
 pub fn product(n: u64) -> String {
     format!("p{n:02}")

@@ -8,10 +8,10 @@ use nextbasket_domain::{ProductId, Purchase, UserId};
 use nextbasket_recommender::{DatasetBuilder, Params};
 use nextbasket_tables::{Consistency, Tables};
 use nextbasket_testkit::Seeded;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{histories, items, shop};
-use crate::jobs::{self, counts};
+use crate::jobs::{self, counts, run_without_faults};
 use crate::world::{broken, sent};
 use crate::{Checked, Violation, World, ensure};
 
@@ -34,7 +34,6 @@ pub(crate) async fn clean(world: &World) -> Checked {
     Ok(())
 }
 
-/// Puts some shoppers' purchases into the table.
 async fn bought(world: &World, users: u64) -> Checked<Vec<Purchase>> {
     let table = world.work_tables(world.observer()).purchases().map_err(broken)?;
     let mut chance = Seeded(world.below(u64::MAX));
@@ -72,8 +71,7 @@ pub(super) async fn rebuild_history(world: &World) -> Checked {
         purchases.remove(&left.user_id, &left.purchase_id).await.map_err(broken)?;
     }
     let parameters = json!({ "segments": 1 + world.below(4), "width": 1 + world.below(3) });
-    let job = jobs::run(world, "rebuild-history", parameters).await?;
-    if let Some(result) = jobs::result(world, &job)? {
+    if let Some(result) = jobs::run(world, "rebuild-history", parameters).await? {
         for user in &users {
             let of_user = all.iter().filter(|purchase| purchase.user_id.as_str() == *user);
             histories::check(&tables, user, of_user).await?;
@@ -81,7 +79,7 @@ pub(super) async fn rebuild_history(world: &World) -> Checked {
         for user in &gone {
             histories::check(&tables, user, []).await?;
         }
-        let [found] = counts(result, ["users"])?;
+        let [found] = counts(&result, ["users"])?;
         ensure!(found >= users.len() as u64, "{} users: {result}", users.len());
     }
     Ok(())
@@ -91,19 +89,16 @@ pub(super) async fn refresh_popular(world: &World) -> Checked {
     clean(world).await?;
     let all = bought(world, 1 + world.below(10)).await?;
     let parameters = json!({ "segments": 1 + world.below(4) });
-    let job = jobs::run(world, "refresh-popular", parameters.clone()).await?;
-    if let Some(result) = jobs::result(world, &job)? {
+    if let Some(result) = jobs::run(world, "refresh-popular", parameters.clone()).await? {
         let products: BTreeSet<&ProductId> =
             all.iter().flat_map(|purchase| purchase.lines.iter().map(|line| &line.product_id)).collect();
-        let [purchases] = counts(result, ["purchases"])?;
+        let [purchases] = counts(&result, ["purchases"])?;
         ensure!(purchases == all.len() as u64, "{} purchases: {result}", all.len());
         let listed = result["lists"]["all"].as_u64();
         ensure!(listed == Some(products.len() as u64), "{} products: {result}", products.len());
         let made = lists(world).await?;
         // The same job without faults.
-        let engine = world.engine(world.observer());
-        let again = nextbasket_testkit::jobs::run(&engine, "refresh-popular", parameters).await;
-        ensure!(again.result.is_some(), "without faults it ended with {:?}", again.failure);
+        run_without_faults(world, "refresh-popular", parameters).await?;
         let same = lists(world).await?;
         ensure!(made == same, "the lists say {made:?}, and without faults {same:?}");
     }
@@ -126,9 +121,8 @@ pub(super) async fn train(world: &World) -> Checked {
     let all = bought(world, 5 + world.below(12)).await?;
     let segments = 1 + world.below(3);
     let parameters = json!({ "segments": segments, "productBlocks": 1 + world.below(3) });
-    let job = jobs::run(world, "train", parameters).await?;
-    let tables = world.work_tables(world.observer());
-    if jobs::result(world, &job)?.is_some() {
+    if jobs::run(world, "train", parameters).await?.is_some() {
+        let tables = world.work_tables(world.observer());
         let stored = model(&tables, &all).await?;
         let trained = trained(&all)?;
         ensure!(stored == trained, "the model in the table is not that of the purchases");
@@ -207,7 +201,7 @@ pub(super) async fn import(world: &World) -> Checked {
     let source = items::put_object(world, &world.named("import.csv"), csv).await?;
     let histories = world.below(2) == 0;
     let parameters = json!({ "source": source, "batchItems": 1 + world.below(6), "histories": histories });
-    let job = jobs::run(world, "import", parameters.clone()).await?;
+    let result = jobs::run(world, "import", parameters.clone()).await?;
     let table = world.work_tables(world.observer()).purchases().map_err(broken)?;
     let mut stored = BTreeMap::<(String, String), BTreeMap<String, u32>>::new();
     let mut purchases: Vec<Purchase> = Vec::new();
@@ -220,7 +214,7 @@ pub(super) async fn import(world: &World) -> Checked {
             purchases.push(purchase);
         }
     }
-    let Some(result) = jobs::result(world, &job)? else {
+    let Some(result) = result else {
         for (key, lines) in &stored {
             ensure!(wanted.get(key) == Some(lines), "purchase {key:?} is not the file's: {lines:?}");
         }
@@ -229,12 +223,11 @@ pub(super) async fn import(world: &World) -> Checked {
     ensure!(stored == wanted, "the table has {stored:?}, the file {wanted:?}");
     let taken: u64 = wanted.values().map(|lines| lines.len() as u64).sum();
     ensure!(
-        counts(result, ["taken", "refused"])? == [taken, bad],
+        counts(&result, ["taken", "refused"])? == [taken, bad],
         "{taken} lines are good and {bad} are not: {result}"
     );
-    let written =
-        |result: &Value| counts(&result["written"], ["newPurchases", "knownPurchases", "differingPurchases"]);
-    let [new, known, differing] = written(result)?;
+    let fields = ["newPurchases", "knownPurchases", "differingPurchases"];
+    let [new, known, differing] = counts(&result["written"], fields)?;
     ensure!(new + known == wanted.len() as u64 && differing == 0, "{} purchases: {result}", wanted.len());
     if histories {
         for user in (0..5).map(|n| format!("u{n}")) {

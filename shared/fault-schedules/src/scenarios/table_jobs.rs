@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use nextbasket_dynamodb::item::{Item, number};
 use serde_json::{Value, json};
 
-use super::items::{self, by_number, difference, filled, int, sorted};
-use crate::jobs::{self, counts};
+use super::items::{self, by_number, equal, filled, int, sorted};
+use crate::jobs::{self, counts, run_without_faults};
 use crate::{Checked, World, ensure};
 
 /// The job's parameters, in small pages.
-fn small(world: &World, table: &str, more: Value) -> Value {
-    let mut parameters = more;
+fn small(world: &World, table: &str, mut parameters: Value) -> Value {
     parameters["table"] = json!(table);
     parameters["batchSize"] = json!(2 + world.below(8));
     parameters["segments"] = json!(1 + world.below(4));
@@ -37,9 +36,8 @@ pub(super) async fn count(world: &World) -> Checked {
     let mut parameters = small(world, &table, json!({ "where": format!("id >= {least}") }));
     split(world, &mut parameters);
     let by_bins = parameters.get("split").is_some();
-    let job = jobs::run(world, "count", parameters).await?;
-    if let Some(result) = jobs::result(world, &job)? {
-        let [processed, matched] = counts(result, ["processed", "matched"])?;
+    if let Some(result) = jobs::run(world, "count", parameters).await? {
+        let [processed, matched] = counts(&result, ["processed", "matched"])?;
         ensure!(
             (processed, matched) == (all, all - least),
             "{all} items, {} that meet it: counted {result}",
@@ -69,8 +67,7 @@ pub(super) async fn update(world: &World) -> Checked {
     if once {
         split(world, &mut parameters);
     }
-    let job = jobs::run(world, "update", parameters).await?;
-    let result = jobs::result(world, &job)?;
+    let result = jobs::run(world, "update", parameters).await?;
     let there = by_number(world, &table).await?;
     ensure!(there.len() == put.len(), "{} of {} items are there", there.len(), put.len());
     for (id, item) in &there {
@@ -86,7 +83,7 @@ pub(super) async fn update(world: &World) -> Checked {
     }
     if let Some(result) = result {
         let [processed, matched, changed, skipped, refused] =
-            counts(result, ["processed", "matched", "changed", "skipped", "refused"])?;
+            counts(&result, ["processed", "matched", "changed", "skipped", "refused"])?;
         let meant = all - least;
         ensure!((processed, matched, refused) == (all, meant, 0), "{meant} of {all}: {result}");
         if once {
@@ -103,8 +100,7 @@ pub(super) async fn delete(world: &World) -> Checked {
     let put = filled(world, &table, world.below(2) == 0, all).await?;
     let least = world.below(all + 1);
     let parameters = small(world, &table, json!({ "where": format!("id >= {least}") }));
-    let job = jobs::run(world, "delete", parameters).await?;
-    let result = jobs::result(world, &job)?;
+    let result = jobs::run(world, "delete", parameters).await?;
     let there = by_number(world, &table).await?;
     for (id, item) in &put {
         match there.get(id) {
@@ -117,7 +113,7 @@ pub(super) async fn delete(world: &World) -> Checked {
         }
     }
     if let Some(result) = result {
-        let [refused, changed] = counts(result, ["refused", "changed"])?;
+        let [refused, changed] = counts(&result, ["refused", "changed"])?;
         ensure!(refused == 0 && changed <= all - least, "{} of {all}: {result}", all - least);
     }
     items::remove(world, &table).await
@@ -142,8 +138,7 @@ pub(super) async fn copy(world: &World) -> Checked {
     items::put(world, &to, before.values().cloned()).await?;
     let conflict = if on == "ifNewer" { json!({ "ifNewer": "at" }) } else { json!(on) };
     let parameters = small(world, &from, json!({ "to": { "table": to }, "onConflict": conflict }));
-    let job = jobs::run(world, "copy", parameters).await?;
-    let result = jobs::result(world, &job)?;
+    let result = jobs::run(world, "copy", parameters).await?;
     let wanted = |id: &u64, item: &Item| match (on, before.get(id)) {
         ("skip", Some(there)) => there.clone(),
         ("ifNewer", Some(there)) if int(there, "at") >= int(item, "at") => there.clone(),
@@ -152,9 +147,8 @@ pub(super) async fn copy(world: &World) -> Checked {
     let wanted: BTreeMap<u64, Item> = put.iter().map(|(id, item)| (*id, wanted(id, item))).collect();
     let there = by_number(world, &to).await?;
     if let Some(result) = result {
-        let different = difference(&sorted(there.values()), &sorted(wanted.values()));
-        ensure!(different.is_none(), "the copy differs: {}", different.unwrap_or_default());
-        let [processed, matched, refused] = counts(result, ["processed", "matched", "refused"])?;
+        equal("the copy differs", &sorted(there.values()), &sorted(wanted.values()))?;
+        let [processed, matched, refused] = counts(&result, ["processed", "matched", "refused"])?;
         ensure!((processed, matched, refused) == (all, all, 0), "{all} items: {result}");
     } else {
         for (id, item) in &there {
@@ -174,27 +168,23 @@ pub(super) async fn fill(world: &World) -> Checked {
     let (table, like) = (world.named("filled"), world.named("like"));
     let (all, two_keys, seed) = (1 + world.below(60), world.below(2) == 0, world.below(1 << 20));
     items::make(world, &table, two_keys).await?;
-    let parameters = small(world, &table, json!({ "count": all, "seed": seed }));
-    let mut parameters = parameters;
+    let mut parameters = small(world, &table, json!({ "count": all, "seed": seed }));
     if let Some(fields) = parameters.as_object_mut() {
         fields.remove("consistentRead");
     }
-    let job = jobs::run(world, "fill", parameters.clone()).await?;
+    let result = jobs::run(world, "fill", parameters.clone()).await?;
     let there = items::all(world, &table).await?;
-    match jobs::result(world, &job)? {
+    match result {
         Some(result) => {
-            let [processed, changed] = counts(result, ["processed", "changed"])?;
+            let [processed, changed] = counts(&result, ["processed", "changed"])?;
             ensure!((processed, changed) == (all, all), "{all} items: {result}");
             ensure!(there.len() as u64 == all, "{} of {all} items are there", there.len());
             // The same job without faults.
             items::make(world, &like, two_keys).await?;
             parameters["table"] = json!(like);
-            let engine = world.engine(world.observer());
-            let job = nextbasket_testkit::jobs::run(&engine, "fill", parameters).await;
-            ensure!(job.result.is_some(), "filling without faults ended with {:?}", job.failure);
+            run_without_faults(world, "fill", parameters).await?;
             let same = items::all(world, &like).await?;
-            let different = difference(&sorted(&there), &sorted(&same));
-            ensure!(different.is_none(), "the items differ: {}", different.unwrap_or_default());
+            equal("the items differ", &sorted(&there), &sorted(&same))?;
             items::remove(world, &like).await?;
         }
         None => ensure!(there.len() as u64 <= all, "{} items of {all} are there", there.len()),

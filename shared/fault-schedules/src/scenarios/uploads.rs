@@ -9,13 +9,13 @@ use nextbasket_uploads::{ClaimedFiles, LocalFile, UploadServices, UploadSettings
 
 use super::items;
 use crate::process::{Process, Role};
+use crate::world::broken;
 use crate::{Checked, Violation, World, ensure};
 
-/// The number of restarts of one run.
 const LIVES: u64 = 30;
 
 pub(super) async fn run(world: &World) -> Checked {
-    let folder = tempfile::tempdir().map_err(crate::world::broken)?;
+    let folder = tempfile::tempdir().map_err(broken)?;
     let prefix = format!("{}/", world.named("uploads"));
     let mut wanted: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     for n in 0..1 + world.below(10) {
@@ -23,15 +23,15 @@ pub(super) async fn run(world: &World) -> Checked {
         let content: Vec<u8> =
             (0..world.below(300)).map(|_| u8::try_from(chance.below(256)).unwrap_or(0)).collect();
         let path = folder.path().join(format!("{n}.log"));
-        fs::write(&path, &content).map_err(crate::world::broken)?;
+        fs::write(&path, &content).map_err(broken)?;
         // As old as logs that are not written to any more.
-        let file = fs::File::options().write(true).open(&path).map_err(crate::world::broken)?;
-        file.set_modified(SystemTime::now() - Duration::from_secs(60)).map_err(crate::world::broken)?;
+        let file = fs::File::options().write(true).open(&path).map_err(broken)?;
+        file.set_modified(SystemTime::now() - Duration::from_secs(60)).map_err(broken)?;
         wanted.insert(format!("{prefix}{n}.log"), content);
     }
     let destination = format!("s3://{}/{prefix}", world.names().jobs_bucket);
     let destination = destination.parse().map_err(|error| Violation(format!("{destination}: {error}")))?;
-    let found = walk(folder.path(), &destination).map_err(crate::world::broken)?;
+    let found = walk(folder.path(), &destination).map_err(broken)?;
     ensure!(found.files.len() == wanted.len(), "{} files of {}", found.files.len(), wanted.len());
     let runs = (0..1 + world.below(3)).map(|_| runs(world, &found.files, &prefix));
     futures::future::try_join_all(runs).await?;
@@ -49,10 +49,8 @@ pub(super) async fn run(world: &World) -> Checked {
     // Another run finds nothing to do.
     let uploads = uploads(world, world.observer());
     let told = |_: &LocalFile, _: &nextbasket_uploads::FileOutcome| {};
-    let last = uploads
-        .upload_files(&found.files, &prefix, ClaimedFiles::Await, told)
-        .await
-        .map_err(crate::world::broken)?;
+    let last =
+        uploads.upload_files(&found.files, &prefix, ClaimedFiles::Await, told).await.map_err(broken)?;
     ensure!(last.sent == 0 && last.is_complete(), "a further run: {last:?}");
     Ok(())
 }

@@ -3,17 +3,20 @@
 #![allow(dead_code, reason = "not every test file needs all of it")]
 
 use nextbasket_domain::{Currency, Timestamp};
-use nextbasket_importer::{ImportError, ImportedPurchases, Options, read_purchases};
+use nextbasket_importer::{ImportError, ImportOptions, ImportedPurchases, read_purchases};
 
 pub(crate) const HEADER: &str = "user_id,product_id,timestamp,quantity,price,product_name,basket_id\n";
 
 /// Prices in pounds, on the second of January 2012.
-pub(crate) fn options() -> Options {
-    Options::new(Timestamp::parse("2012-01-02T00:00:00Z").unwrap(), Currency::parse("GBP").unwrap())
+pub(crate) fn options() -> ImportOptions {
+    ImportOptions::new(Timestamp::parse("2012-01-02T00:00:00Z").unwrap(), Currency::parse("GBP").unwrap())
 }
 
 /// A file's purchases, and what was refused of it.
-pub(crate) fn read_with(bytes: &[u8], options: &Options) -> Result<(ImportedPurchases, String), ImportError> {
+pub(crate) fn read_with(
+    bytes: &[u8],
+    options: &ImportOptions,
+) -> Result<(ImportedPurchases, String), ImportError> {
     let mut refused = Vec::new();
     let import = read_purchases(bytes, options, &mut refused, &mut |_| {})?;
     let summary = &import.summary;

@@ -20,7 +20,7 @@ const FUNCTIONS: &str = "if_not_exists, list_append and now";
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Change {
-    pub(super) set: Vec<(Path, Value)>,
+    pub(super) set: Vec<(Path, NewValue)>,
     pub(super) remove: Vec<Path>,
     pub(super) add: Vec<(Path, Constant)>,
     pub(super) delete: Vec<(Path, Constant)>,
@@ -28,13 +28,13 @@ pub struct Change {
 
 /// What an attribute is set to.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value {
+pub(super) enum NewValue {
     Path(Path),
     Constant(Constant),
-    IfNotExists(Path, Box<Value>),
-    ListAppend(Box<Value>, Box<Value>),
-    Plus(Box<Value>, Box<Value>),
-    Minus(Box<Value>, Box<Value>),
+    IfNotExists(Path, Box<NewValue>),
+    ListAppend(Box<NewValue>, Box<NewValue>),
+    Plus(Box<NewValue>, Box<NewValue>),
+    Minus(Box<NewValue>, Box<NewValue>),
 }
 
 impl TryFrom<String> for Change {
@@ -129,9 +129,9 @@ impl Change {
         let writes = self.writes();
         let adds_number = self.add.iter().any(|(_, constant)| constant.kind() == "N");
         let moves_elements = self.set.iter().map(|(path, _)| path).chain(&self.remove).any(Path::is_element);
-        let repeats = |(path, value): &(Path, Value)| match value {
+        let repeats = |(path, value): &(Path, NewValue)| match value {
             // Once it is there, it stays.
-            Value::IfNotExists(same, other) if same == path => !other.reads_any_of(&writes),
+            NewValue::IfNotExists(same, other) if same == path => !other.reads_any_of(&writes),
             value => !value.reads_any_of(&writes),
         };
         !adds_number && !moves_elements && self.set.iter().all(repeats)
@@ -164,7 +164,7 @@ impl Change {
     }
 }
 
-impl Value {
+impl NewValue {
     fn write(&self, to: &mut Placeholders) -> String {
         match self {
             Self::Path(path) => to.path(path),
@@ -212,14 +212,14 @@ fn section(parser: &mut Parser) -> Option<&'static str> {
 }
 
 /// An operand, or a sum of some.
-fn value(parser: &mut Parser) -> Result<Value, SyntaxError> {
+fn value(parser: &mut Parser) -> Result<NewValue, SyntaxError> {
     let begin = parser.at();
     let mut sum = operand(parser)?;
     for _ in 0..MOST_TERMS {
         let join = if parser.eat("+") {
-            Value::Plus
+            NewValue::Plus
         } else if parser.eat("-") {
-            Value::Minus
+            NewValue::Minus
         } else {
             return Ok(sum);
         };
@@ -234,16 +234,16 @@ fn value(parser: &mut Parser) -> Result<Value, SyntaxError> {
 }
 
 /// Refuses a constant of another type: no item would take it.
-fn of_kind(kind: &str, value: &Value, at: usize, problem: &str) -> Result<(), SyntaxError> {
+fn of_kind(kind: &str, value: &NewValue, at: usize, problem: &str) -> Result<(), SyntaxError> {
     match value {
-        Value::Constant(constant) if constant.kind() != kind => Err(SyntaxError::new(at, problem)),
+        NewValue::Constant(constant) if constant.kind() != kind => Err(SyntaxError::new(at, problem)),
         _ => Ok(()),
     }
 }
 
-fn operand(parser: &mut Parser) -> Result<Value, SyntaxError> {
+fn operand(parser: &mut Parser) -> Result<NewValue, SyntaxError> {
     if let Some(constant) = parser.constant()? {
-        return Ok(Value::Constant(constant));
+        return Ok(NewValue::Constant(constant));
     }
     if parser.eat("(") {
         let inner = parser.nested(value)?;
@@ -251,14 +251,14 @@ fn operand(parser: &mut Parser) -> Result<Value, SyntaxError> {
         return Ok(inner);
     }
     match parser.function().as_deref() {
-        None => parser.path().map(Value::Path),
+        None => parser.path().map(NewValue::Path),
         Some("if_not_exists") => {
             parser.enter_function();
             let path = parser.path()?;
             parser.expect(",")?;
             let other = parser.nested(value)?;
             parser.expect(")")?;
-            Ok(Value::IfNotExists(path, Box::new(other)))
+            Ok(NewValue::IfNotExists(path, Box::new(other)))
         }
         Some("list_append") => {
             parser.enter_function();
@@ -271,7 +271,7 @@ fn operand(parser: &mut Parser) -> Result<Value, SyntaxError> {
                 of_kind("L", list, at, "list_append takes lists")?;
             }
             parser.expect(")")?;
-            Ok(Value::ListAppend(Box::new(first), Box::new(second)))
+            Ok(NewValue::ListAppend(Box::new(first), Box::new(second)))
         }
         Some(name) => {
             let problem = format!("there is no function {name} for values; there are {FUNCTIONS}");

@@ -78,9 +78,6 @@ impl TryFrom<String> for Condition {
 
 impl Condition {
     /// Reads a condition.
-    ///
-    /// # Errors
-    /// [`SyntaxError`] if the text is not a condition.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
         let mut parser = Parser::new(text)?;
         let node = or(&mut parser)?;
@@ -92,12 +89,6 @@ impl Condition {
     #[must_use]
     pub fn exists(attribute: &str) -> Self {
         Self(Node::Exists(Path::attribute(attribute)))
-    }
-
-    /// That the item has no such attribute.
-    #[must_use]
-    pub fn not_exists(attribute: &str) -> Self {
-        Self(Node::NotExists(Path::attribute(attribute)))
     }
 
     /// Both.

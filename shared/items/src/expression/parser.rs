@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::SyntaxError;
 use super::constant::{Constant, TimeForm};
-use super::path::{Path, Step};
+use super::path::{Path, PathStep};
 use super::token::{Token, TokenKind, tokens};
 
 /// How deep parentheses, lists and maps may be nested: DynamoDB's own limit for documents.
@@ -153,7 +153,7 @@ impl Parser {
         loop {
             if self.eat(".") {
                 let name = self.name()?;
-                path.push(Step::Name(name));
+                path.push(PathStep::Name(name));
             } else if self.eat("[") {
                 let index = match self.peek() {
                     TokenKind::Number(digits) => digits.parse().ok(),
@@ -162,7 +162,7 @@ impl Parser {
                 let index = index.ok_or_else(|| self.unexpected("an element's number"))?;
                 self.advance();
                 self.expect("]")?;
-                path.push(Step::Index(index));
+                path.push(PathStep::Index(index));
             } else {
                 return Ok(path);
             }

@@ -8,9 +8,9 @@ use std::fmt::Write;
 use aws_sdk_dynamodb::types::AttributeValue;
 use nextbasket_domain::Timestamp;
 
-use super::change::{Change, Value};
+use super::change::{Change, NewValue};
 use super::condition::{Comparator, Condition, Node, Operand};
-use super::path::{Path, Step};
+use super::path::{Path, PathStep};
 
 /// A part of a statement, and the values of its question marks.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -30,7 +30,7 @@ impl Change {
         }
         let mut statement = Statement::default();
         for (path, value) in &self.set {
-            let Value::Constant(constant) = value else { return None };
+            let NewValue::Constant(constant) = value else { return None };
             write!(statement.text, " SET {} = ?", quoted_path(path)?).ok()?;
             statement.parameters.push(constant.value(now));
         }
@@ -119,8 +119,8 @@ fn quoted_path(path: &Path) -> Option<String> {
         .steps()
         .iter()
         .map(|step| match step {
-            Step::Name(name) => quoted(name),
-            Step::Index(_) => None,
+            PathStep::Name(name) => quoted(name),
+            PathStep::Index(_) => None,
         })
         .collect();
     Some(names?.join("."))

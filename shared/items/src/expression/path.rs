@@ -7,7 +7,7 @@ use nextbasket_dynamodb::item::Item;
 
 /// One step of a [`Path`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum PathStep {
     /// An attribute of the item or an entry of a map.
     Name(String),
     /// An element of a list, from 0.
@@ -16,26 +16,26 @@ pub enum Step {
 
 /// Where in an item. Its first step is a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Path(Vec<Step>);
+pub struct Path(Vec<PathStep>);
 
 impl Path {
     /// An attribute of the item itself.
     #[must_use]
     pub fn attribute(name: &str) -> Self {
-        Self(vec![Step::Name(name.to_owned())])
+        Self(vec![PathStep::Name(name.to_owned())])
     }
 
     pub(super) fn new(first: String) -> Self {
-        Self(vec![Step::Name(first)])
+        Self(vec![PathStep::Name(first)])
     }
 
-    pub(super) fn push(&mut self, step: Step) {
+    pub(super) fn push(&mut self, step: PathStep) {
         self.0.push(step);
     }
 
     /// Its steps; the first is a name.
     #[must_use]
-    pub fn steps(&self) -> &[Step] {
+    pub fn steps(&self) -> &[PathStep] {
         &self.0
     }
 
@@ -43,7 +43,7 @@ impl Path {
     #[must_use]
     pub fn root(&self) -> &str {
         match self.0.first() {
-            Some(Step::Name(name)) => name,
+            Some(PathStep::Name(name)) => name,
             _ => "",
         }
     }
@@ -55,9 +55,8 @@ impl Path {
     }
 
     /// Whether it is an element of a list.
-    #[must_use]
-    pub fn is_element(&self) -> bool {
-        matches!(self.0.last(), Some(Step::Index(_)))
+    pub(super) fn is_element(&self) -> bool {
+        matches!(self.0.last(), Some(PathStep::Index(_)))
     }
 
     /// The value at this path of the item.
@@ -65,13 +64,15 @@ impl Path {
     pub fn of<'a>(&self, item: &'a Item) -> Option<&'a AttributeValue> {
         let (first, rest) = self.0.split_first()?;
         let mut value = match first {
-            Step::Name(name) => item.get(name)?,
-            Step::Index(_) => return None,
+            PathStep::Name(name) => item.get(name)?,
+            PathStep::Index(_) => return None,
         };
         for step in rest {
             value = match (step, value) {
-                (Step::Name(name), AttributeValue::M(map)) => map.get(name)?,
-                (Step::Index(index), AttributeValue::L(list)) => list.get(usize::try_from(*index).ok()?)?,
+                (PathStep::Name(name), AttributeValue::M(map)) => map.get(name)?,
+                (PathStep::Index(index), AttributeValue::L(list)) => {
+                    list.get(usize::try_from(*index).ok()?)?
+                }
                 _ => return None,
             };
         }
@@ -83,9 +84,9 @@ impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, step) in self.0.iter().enumerate() {
             match step {
-                Step::Name(name) if at == 0 => f.write_str(name)?,
-                Step::Name(name) => write!(f, ".{name}")?,
-                Step::Index(index) => write!(f, "[{index}]")?,
+                PathStep::Name(name) if at == 0 => f.write_str(name)?,
+                PathStep::Name(name) => write!(f, ".{name}")?,
+                PathStep::Index(index) => write!(f, "[{index}]")?,
             }
         }
         Ok(())

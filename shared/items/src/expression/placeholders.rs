@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use nextbasket_domain::Timestamp;
 
 use super::constant::Constant;
-use super::path::{Path, Step};
+use super::path::{Path, PathStep};
 
 /// The names and values of one request, collected while its expressions are written. A name has one placeholder
 /// however often it occurs.
@@ -53,13 +53,13 @@ impl Placeholders {
         let mut text = String::new();
         for step in path.steps() {
             match step {
-                Step::Name(name) => {
+                PathStep::Name(name) => {
                     if !text.is_empty() {
                         text.push('.');
                     }
                     text.push_str(&self.name(name));
                 }
-                Step::Index(index) => text.push_str(&format!("[{index}]")),
+                PathStep::Index(index) => text.push_str(&format!("[{index}]")),
             }
         }
         text

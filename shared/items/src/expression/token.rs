@@ -7,22 +7,18 @@ use nextbasket_dynamodb::Number;
 
 use super::SyntaxError;
 
-/// What a token is.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum TokenKind {
     /// A word: an attribute's name, a keyword or a function.
     Word(String),
     /// A name in backticks.
     Quoted(String),
-    /// A string.
     Text(String),
     /// A number, as it is written.
     Number(String),
     /// A span of time in milliseconds.
     Span(i64),
-    /// Binary.
     Binary(Vec<u8>),
-    /// A sign.
     Sign(&'static str),
     /// The text's end.
     End,

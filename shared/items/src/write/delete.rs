@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::operation::delete_item::DeleteItemOutput;
 use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, ReturnConsumedCapacity, WriteRequest};
 use nextbasket_domain::Timestamp;
 use nextbasket_dynamodb::item::Item;
@@ -13,7 +12,7 @@ use crate::key::KeySchema;
 use crate::write::put::write_batch;
 use crate::write::update::outcome;
 use crate::write::{WriteOutcome, Written, one_by_one};
-use nextbasket_dynamodb::capacity::units;
+use nextbasket_dynamodb::capacity::Consuming;
 use nextbasket_job_engine::calls::{CallError, Calls};
 
 /// How many deletions go into one call.
@@ -51,9 +50,6 @@ impl Delete {
     }
 
     /// Deletes the items of these keys: see [`WriteGroup::write`](super::WriteGroup::write).
-    ///
-    /// # Errors
-    /// [`CallError`], as there.
     pub async fn write(
         &self,
         calls: &Calls,
@@ -94,7 +90,6 @@ impl Delete {
                 .return_consumed_capacity(ReturnConsumedCapacity::Total)
                 .send()
         };
-        let consumed = |output: &DeleteItemOutput| units(output.consumed_capacity());
-        outcome(calls.call(&self.table, limiter, None, send, consumed).await)
+        outcome(calls.call(&self.table, limiter, None, send, Consuming::units).await)
     }
 }

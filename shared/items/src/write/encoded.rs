@@ -2,15 +2,13 @@
 //! cost.
 
 use aws_sdk_dynamodb::config::http::HttpRequest;
-use aws_sdk_dynamodb::operation::batch_write_item::BatchWriteItemOutput;
-use aws_sdk_dynamodb::operation::put_item::PutItemOutput;
 use bytes::Bytes;
 use nextbasket_job_engine::limit::Limiter;
 
 use crate::write::put::{MOST, half_way, write_batch};
 use crate::write::update::outcome;
 use crate::write::{WriteGroup, WriteOutcome, Written, one_by_one};
-use nextbasket_dynamodb::capacity::units;
+use nextbasket_dynamodb::capacity::Consuming;
 use nextbasket_job_engine::calls::{Backoff, CallError, Calls};
 
 /// Puts items into a table, whatever is there. Each is its text, `{"pk":{"S":"a"}}`, which whoever made it has checked.
@@ -55,8 +53,7 @@ impl PutEncoded {
         let body = [br#"{"TableName":"#, table, br#","Item":"#, &item, end].concat().into();
         let send =
             || calls.client.put_item().table_name(&self.table).customize().mutate_request(with(&body)).send();
-        let consumed = |output: &PutItemOutput| units(output.consumed_capacity());
-        outcome(calls.call(&self.table, limiter, None, send, consumed).await)
+        outcome(calls.call(&self.table, limiter, None, send, Consuming::units).await)
     }
 }
 
@@ -73,8 +70,7 @@ impl WriteGroup for PutEncoded {
             let request = calls.client.batch_write_item().request_items(&self.table, Vec::new());
             request.customize().mutate_request(with(&body)).send()
         };
-        let consumed = |output: &BatchWriteItemOutput| units(output.consumed_capacity());
-        let (output, mut units) = match calls.call(&self.table, limiter, None, send, consumed).await {
+        let (output, mut units) = match calls.call(&self.table, limiter, None, send, Consuming::units).await {
             Ok(answer) => answer,
             // One of them is at fault: called alone, each has an answer of its own.
             Err(CallError::Refused(_)) => {

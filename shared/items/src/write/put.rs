@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::batch_write_item::BatchWriteItemOutput;
-use aws_sdk_dynamodb::operation::put_item::{PutItemError, PutItemOutput};
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, PutRequest, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure as OnFailure,
     WriteRequest,
@@ -18,7 +17,7 @@ use crate::key::KeySchema;
 use crate::write::OnConflict;
 use crate::write::update::outcome;
 use crate::write::{WriteOutcome, Written, one_by_one};
-use nextbasket_dynamodb::capacity::units;
+use nextbasket_dynamodb::capacity::Consuming;
 use nextbasket_job_engine::calls::{Backoff, CallError, Calls};
 
 /// How many items go into one call.
@@ -34,7 +33,7 @@ pub struct Put {
 
 /// What an item is asked for before it is put.
 #[derive(Debug, Default)]
-struct Asked {
+struct PutTerms {
     condition: Option<&'static str>,
     names: Option<HashMap<String, String>>,
     values: Option<HashMap<String, AttributeValue>>,
@@ -56,9 +55,6 @@ impl Put {
     }
 
     /// Puts these items: see [`WriteGroup::write`](super::WriteGroup::write).
-    ///
-    /// # Errors
-    /// [`CallError`], as there.
     pub async fn write(
         &self,
         calls: &Calls,
@@ -92,7 +88,7 @@ impl Put {
         limiter: &Limiter,
         item: Item,
     ) -> Result<(WriteOutcome, f64), CallError> {
-        let Asked { condition, names, values, on_failure } = match self.asked(&item) {
+        let PutTerms { condition, names, values, on_failure } = match self.asked(&item) {
             Ok(asked) => asked,
             Err(reason) => return Ok((WriteOutcome::Refused(reason), 0.0)),
         };
@@ -120,8 +116,7 @@ impl Put {
                 answer
             }
         };
-        let consumed = |output: &PutItemOutput| units(output.consumed_capacity());
-        let put = outcome(calls.call(&self.table, limiter, None, send, consumed).await)?;
+        let put = outcome(calls.call(&self.table, limiter, None, send, Consuming::units).await)?;
         Ok(match put {
             (WriteOutcome::Skipped, units) if self.on_conflict == OnConflict::Fail => {
                 let there = there.into_inner().unwrap_or_default();
@@ -136,8 +131,8 @@ impl Put {
     }
 
     /// The condition on an existing item, or why the item cannot be put.
-    fn asked(&self, item: &Item) -> Result<Asked, String> {
-        let mut asked = Asked::default();
+    fn asked(&self, item: &Item) -> Result<PutTerms, String> {
+        let mut asked = PutTerms::default();
         if self.on_conflict == OnConflict::Overwrite {
             return Ok(asked);
         }
@@ -145,7 +140,7 @@ impl Put {
         asked.condition = Some("attribute_not_exists(#key)");
         match &self.on_conflict {
             OnConflict::Fail => asked.on_failure = Some(OnFailure::AllOld),
-            OnConflict::IfNewer { attribute } => {
+            OnConflict::IfNewer(attribute) => {
                 let value =
                     item.get(attribute).ok_or_else(|| format!("attribute \"{attribute}\" is missing"))?;
                 if !matches!(value, AttributeValue::S(_) | AttributeValue::N(_) | AttributeValue::B(_)) {
@@ -201,8 +196,7 @@ pub async fn write_batch(
                 .return_consumed_capacity(ReturnConsumedCapacity::Total)
                 .send()
         };
-        let consumed = |output: &BatchWriteItemOutput| units(output.consumed_capacity());
-        let (output, units) = calls.call(table, limiter, None, send, consumed).await?;
+        let (output, units) = calls.call(table, limiter, None, send, Consuming::units).await?;
         all += units;
         *requests = output.unprocessed_items.and_then(|mut left| left.remove(table)).unwrap_or_default();
         if !requests.is_empty() {

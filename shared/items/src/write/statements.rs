@@ -5,7 +5,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use aws_sdk_dynamodb::operation::batch_execute_statement::BatchExecuteStatementOutput;
 use aws_sdk_dynamodb::types::{
     AttributeValue, BatchStatementErrorCodeEnum as Code, BatchStatementRequest, ReturnConsumedCapacity,
 };
@@ -20,7 +19,7 @@ use crate::expression::{Change, Condition};
 use crate::key::KeySchema;
 use crate::write::update::Update;
 use crate::write::{WriteOutcome, Written, one_by_one};
-use nextbasket_dynamodb::capacity::units;
+use nextbasket_dynamodb::capacity::Consuming;
 use nextbasket_job_engine::calls::{Backoff, CallError, Calls};
 
 /// The maximum number of statements in one call.
@@ -43,7 +42,7 @@ pub struct Statements {
 }
 
 /// What is still to be done of a group.
-struct Open {
+struct OpenStatement {
     place: usize,
     key: Item,
 }
@@ -88,9 +87,6 @@ impl Statements {
     }
 
     /// Changes the items of these keys: see [`WriteGroup::write`](super::WriteGroup::write).
-    ///
-    /// # Errors
-    /// [`CallError`], as there.
     pub async fn write(
         &self,
         calls: &Calls,
@@ -99,8 +95,8 @@ impl Statements {
     ) -> Result<Written, CallError> {
         let mut became: Vec<Option<WriteOutcome>> = vec![None; group.len()];
         let mut units = 0.0;
-        let mut open: Vec<Open> =
-            group.into_iter().enumerate().map(|(place, key)| Open { place, key }).collect();
+        let mut open: Vec<OpenStatement> =
+            group.into_iter().enumerate().map(|(place, key)| OpenStatement { place, key }).collect();
         let mut alone = Vec::new();
         let mut backoff = Backoff::default();
         while !open.is_empty() {
@@ -168,7 +164,7 @@ impl Statements {
         &self,
         calls: &Calls,
         limiter: &Limiter,
-        open: &[Open],
+        open: &[OpenStatement],
     ) -> Result<(Vec<Option<Code>>, f64), CallError> {
         let statements: Option<Vec<BatchStatementRequest>> =
             open.iter().map(|one| self.statement(&one.key)).collect();
@@ -181,8 +177,7 @@ impl Statements {
                 .return_consumed_capacity(ReturnConsumedCapacity::Total)
                 .send()
         };
-        let consumed = |output: &BatchExecuteStatementOutput| units(output.consumed_capacity());
-        let (output, units) = calls.call(&self.table, limiter, None, send, consumed).await?;
+        let (output, units) = calls.call(&self.table, limiter, None, send, Consuming::units).await?;
         let code = |response: &aws_sdk_dynamodb::types::BatchStatementResponse| {
             let error = response.error()?;
             Some(error.code().cloned().unwrap_or(Code::ValidationError))

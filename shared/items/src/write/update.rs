@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::operation::update_item::UpdateItemOutput;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ReturnConsumedCapacity, TransactWriteItem, Update as TransactUpdate,
 };
@@ -14,7 +13,7 @@ use nextbasket_job_engine::limit::Limiter;
 use crate::expression::{Change, Condition, Placeholders};
 use crate::key::KeySchema;
 use crate::write::WriteOutcome;
-use nextbasket_dynamodb::capacity::units;
+use nextbasket_dynamodb::capacity::Consuming;
 use nextbasket_job_engine::calls::{CallError, Calls};
 
 /// A change of items of a table that meet a condition and are there.
@@ -77,8 +76,7 @@ impl Update {
                 .return_consumed_capacity(ReturnConsumedCapacity::Total)
                 .send()
         };
-        let consumed = |output: &UpdateItemOutput| units(output.consumed_capacity());
-        outcome(calls.call(&self.table, limiter, None, send, consumed).await)
+        outcome(calls.call(&self.table, limiter, None, send, Consuming::units).await)
     }
 
     /// The same as a part of a transaction. `None` if the SDK does not take it.

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use nextbasket_domain::Timestamp;
 use nextbasket_dynamodb::TableError;
-use nextbasket_dynamodb::item::{Item, Reader, number};
+use nextbasket_dynamodb::item::{Item, ItemReader, number};
 use nextbasket_locks::record::HOLDER;
-use nextbasket_locks::{AcquisitionTerms, Attempt, AttributeChanges, LeaseError, LeaseKey, Request};
+use nextbasket_locks::{AcquisitionTerms, Attempt, AttributeChanges, LeaseError, LeaseKey, LeaseRequest};
 use serde_json::Value;
 
 use super::working::MOST_ATTEMPTS;
-use super::{Engine, Failure, Step, WorkStep, count, counted};
+use super::{BatchFailure, Engine, Step, WorkStep, count, counted};
 use crate::error::{JobError, Refusal};
 use crate::job::{HeldLock, Job, JobId, JobState, LAYOUT, Progress, Stage, StageSize};
 use crate::kind::{Next, Planning};
@@ -32,7 +32,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// The attribute of the plan's item that counts consecutive attempts without an answer.
 const TRIES: &str = "tries";
 
-/// The outcome of planning.
 enum Planned {
     /// The caller should do this.
     Step(Step),
@@ -46,19 +45,18 @@ struct PlanRecord {
     attempts: u32,
     tries: u32,
     retry_at: Option<Timestamp>,
-    /// The process that planned before.
     before: Option<String>,
 }
 
 impl PlanRecord {
     fn read(table: &str, item: Item) -> Result<Self, TableError> {
-        let mut reader = Reader { table, key: "plan".to_owned(), item };
-        let retry_at = reader.optional(RETRY_AT, Reader::number)?;
+        let mut reader = ItemReader { table, key: "plan".to_owned(), item };
+        let retry_at = reader.optional(RETRY_AT, ItemReader::number)?;
         Ok(Self {
-            attempts: reader.optional(ATTEMPTS, Reader::number)?.unwrap_or(0),
-            tries: reader.optional(TRIES, Reader::number)?.unwrap_or(0),
+            attempts: reader.optional(ATTEMPTS, ItemReader::number)?.unwrap_or(0),
+            tries: reader.optional(TRIES, ItemReader::number)?.unwrap_or(0),
             retry_at: retry_at.and_then(|at| Timestamp::from_millis(at).ok()),
-            before: reader.optional(BEFORE, Reader::text)?.filter(|holder| !holder.is_empty()),
+            before: reader.optional(BEFORE, ItemReader::text)?.filter(|holder| !holder.is_empty()),
         })
     }
 }
@@ -80,7 +78,8 @@ impl Engine {
         }
         let _room = self.room.read().await;
         let now = self.site.clock.now();
-        let request = Request { holder: process_name(&self.site.random), length: PLAN_LEASE, note: None };
+        let request =
+            LeaseRequest { holder: process_name(&self.site.random), length: PLAN_LEASE, note: None };
         let mut terms =
             AcquisitionTerms::new(AttributeChanges::new().add(ATTEMPTS, number(1)).copy(BEFORE, HOLDER));
         if !job.cancelling && job.failure.is_none() {
@@ -101,7 +100,7 @@ impl Engine {
             Ok(Planned::Unanswered(job, error)) if record.tries + 1 >= MOST_TRIES => {
                 let tries = record.tries + 1;
                 let reason = format!("planning {} failed {tries} times: {error}", after(&job));
-                self.end(*job, JobState::Failed, Some(reason), None).await.map(Planned::Step)
+                self.end(*job, JobState::Failed, Some(reason), None).await
             }
             planned => planned,
         };
@@ -142,27 +141,25 @@ impl Engine {
             return Ok(Planned::Step(Step::Ended(Box::new(job))));
         }
         if let Some(reason) = job.failure.clone() {
-            return self.end(job, JobState::Failed, Some(reason), None).await.map(Planned::Step);
+            return self.end(job, JobState::Failed, Some(reason), None).await;
         }
         if job.cancelling {
-            return self.end(job, JobState::Cancelled, None, None).await.map(Planned::Step);
+            return self.end(job, JobState::Cancelled, None, None).await;
         }
         if job.layout != LAYOUT && job.stage().is_some() {
             let reason =
                 "it was started by another version of nextbasket, with another layout of batches. Submit it again."
                     .to_owned();
-            return self.end(job, JobState::Failed, Some(reason), None).await.map(Planned::Step);
+            return self.end(job, JobState::Failed, Some(reason), None).await;
         }
-        let kind = match self.kind_of(&job) {
+        let task = match self.task_of(&job) {
             Err(error @ JobError::Unvouched { is_final: true, .. }) => {
-                return self
-                    .end(job, JobState::Failed, Some(error.to_string()), None)
-                    .await
-                    .map(Planned::Step);
+                return self.end(job, JobState::Failed, Some(error.to_string()), None).await;
             }
-            kind => kind?,
+            task => task?,
         };
-        if let Some(name) = kind.lock(&job.parameters)
+        if let Ok(task) = &task
+            && let Some(name) = task.lock()
             && let Some(holder) = self.take_lock(&mut job, &name).await?
         {
             return Ok(Planned::Step(Step::Locked { name, holder }));
@@ -183,26 +180,30 @@ impl Engine {
             if f64::from(stage.failed) * 100.0 > stage.tolerated * f64::from(stage.batches) {
                 let failures = store.failures(id, stage.number, NAMED_FAILURES).await?;
                 let reason = failed_stage(stage, &failures);
-                return self.end(job, JobState::Failed, Some(reason), None).await.map(Planned::Step);
+                return self.end(job, JobState::Failed, Some(reason), None).await;
             }
             stage.ended_at = Some(now);
             job.total += stage.progress;
         }
         loop {
-            let next = match kind.plan(&Planning { site: &self.site, job: &job }).await {
+            let planned = match &task {
+                Ok(task) => task.plan(&Planning { site: &self.site, job: &job }).await,
+                Err(refusal) => Err(refusal.clone().into()),
+            };
+            let next = match planned {
                 Ok(next) => next,
                 Err(error) if error.is_transient() => {
                     return Ok(Planned::Unanswered(Box::new(job), error));
                 }
                 Err(error) => {
                     let reason = Some(error.to_string());
-                    return self.end(job, JobState::Failed, reason, None).await.map(Planned::Step);
+                    return self.end(job, JobState::Failed, reason, None).await;
                 }
             };
             job.waits_until = None;
             match next {
                 Next::Done(result) => {
-                    return self.end(job, JobState::Succeeded, None, Some(result)).await.map(Planned::Step);
+                    return self.end(job, JobState::Succeeded, None, Some(result)).await;
                 }
                 Next::Wait(wait) => {
                     job.waits_until = Some(now.plus_millis(millis(wait)));
@@ -278,8 +279,7 @@ impl Engine {
             failed: 0,
         };
         let step = work_step(&job.job_id, &stage);
-        let content = serde_json::to_vec(&tasks).map_err(|error| JobError::Failed(error.to_string()))?;
-        self.site.objects.put(&step.plan, content).await?;
+        self.site.objects.put(&step.plan, serde_json::to_vec(&tasks)?).await?;
         job.state = JobState::Running;
         job.started_at.get_or_insert(now);
         job.stages.push(stage);
@@ -313,7 +313,8 @@ impl Engine {
         let key = LeaseKey::lock(name)
             .map_err(|error| Refusal { field: "lock".to_owned(), problem: error.to_string() })?;
         let holder = format!("job/{}", job.job_id);
-        let request = Request { holder: holder.clone(), length: LOCK_LEASE, note: Some(job.kind.clone()) };
+        let request =
+            LeaseRequest { holder: holder.clone(), length: LOCK_LEASE, note: Some(job.kind.clone()) };
         let held = loop {
             match self.site.leases().try_acquire(&key, &request).await? {
                 Attempt::Held(lease) => {
@@ -357,7 +358,7 @@ impl Engine {
         state: JobState,
         failure: Option<String>,
         result: Option<Value>,
-    ) -> Result<Step, JobError> {
+    ) -> Result<Planned, JobError> {
         let now = self.site.clock.now();
         if let Some(stage) = job.stages.last_mut().filter(|stage| stage.ended_at.is_none()) {
             // This includes the progress of batches that are running, or whose workers died, which is not counted
@@ -384,7 +385,7 @@ impl Engine {
         {
             tracing::warn!(job = %job.job_id, %error, "the job's lock was not released; it will expire");
         }
-        Ok(Step::Ended(Box::new(job)))
+        Ok(Planned::Step(Step::Ended(Box::new(job))))
     }
 }
 
@@ -399,7 +400,7 @@ fn work_step(id: &JobId, stage: &Stage) -> WorkStep {
     }
 }
 
-fn failed_stage(stage: &Stage, failures: &[Failure]) -> String {
+fn failed_stage(stage: &Stage, failures: &[BatchFailure]) -> String {
     let named: Vec<String> =
         failures.iter().map(|failure| format!("batch {}: {}", failure.batch, failure.reason)).collect();
     let Stage { name, failed, batches, tolerated, .. } = stage;

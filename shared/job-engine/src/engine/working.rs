@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nextbasket_dynamodb::item::{bytes, number, text};
 use nextbasket_locks::record::HOLDER;
-use nextbasket_locks::{AcquisitionTerms, AttributeChanges, Lease, LeaseError, Request};
+use nextbasket_locks::{AcquisitionTerms, AttributeChanges, Lease, LeaseError, LeaseRequest};
 use tokio::sync::{Mutex, OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
 
 use super::{Engine, Worked};
@@ -29,7 +29,6 @@ pub(super) const MOST_ATTEMPTS: u32 = 8;
 const SUSPECT: u32 = 4;
 /// The first pause before a further attempt; it doubles, with jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// The longest pause before a further attempt.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Results up to this size stand in the batch's item.
 const INLINE_RESULT: usize = 4096;
@@ -41,7 +40,6 @@ enum Room {
     Alone(OwnedRwLockWriteGuard<()>),
 }
 
-/// A batch that this process has claimed.
 struct Claimed {
     lease: Lease,
     record: BatchRecord,
@@ -52,9 +50,6 @@ struct Claimed {
 
 impl Engine {
     /// Works on one batch until it ends, has to stop, or the deadline is near.
-    ///
-    /// # Errors
-    /// [`JobError`] if the operations table does not answer.
     pub async fn work(
         &self,
         task: BatchTask,
@@ -62,7 +57,7 @@ impl Engine {
         deadline: Option<Instant>,
     ) -> Result<Worked, JobError> {
         let job = session.job();
-        let kind = self.kind_of(job)?;
+        let task_of_kind = self.task_of(job)?;
         let claimed = match self.claim(&task, session, deadline).await? {
             Ok(claimed) => claimed,
             Err(worked) => return Ok(worked),
@@ -75,9 +70,16 @@ impl Engine {
             Some(reason) => Err(WorkError::Failed(reason)),
             None => {
                 let lease = work.lease.clone();
+                let worked = async {
+                    match task_of_kind {
+                        Ok(task) => task.work(&mut work).await,
+                        // Every other batch would be refused as well.
+                        Err(refusal) => Err(WorkError::Systemic(refusal.to_string())),
+                    }
+                };
                 tokio::select! {
                     biased;
-                    outcome = kind.work(&mut work) => outcome,
+                    outcome = worked => outcome,
                     lost = beat(&lease) => Err(lost),
                 }
             }
@@ -93,7 +95,7 @@ impl Engine {
         deadline: Option<Instant>,
     ) -> Result<Result<Claimed, Worked>, JobError> {
         let key = batch_key(&session.job().job_id, task.stage, task.batch);
-        let request = Request { holder: session.process().to_owned(), length: BATCH_LEASE, note: None };
+        let request = LeaseRequest { holder: session.process().to_owned(), length: BATCH_LEASE, note: None };
         let mut room = Room::Shared(self.room.clone().read_owned().await);
         loop {
             // Without time left, no attempt is begun.
@@ -219,7 +221,6 @@ impl Engine {
         }
     }
 
-    /// Writes the end of a batch that is done.
     async fn done(&self, work: &mut Work, result: Vec<u8>) -> Result<(), WorkError> {
         work.keep_refusals().await?;
         let result = if result.len() <= INLINE_RESULT {

@@ -5,11 +5,11 @@ use std::ops::Range;
 use futures::{StreamExt, TryStreamExt};
 use nextbasket_domain::Timestamp;
 use nextbasket_dynamodb::TableError;
-use nextbasket_dynamodb::item::{Item, Reader};
+use nextbasket_dynamodb::item::{Item, ItemReader};
 use nextbasket_dynamodb::request::get_item;
 use nextbasket_locks::LeaseKey;
 use nextbasket_locks::record::{EXPIRES_AT, FENCE, HOLDER, RELEASED};
-use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
 
 use super::{
     ATTEMPTS, BEFORE, CHECKPOINT, COUNTED, FAILURE, PARTS, PROGRESS, RESULT, RESULT_OBJECT, RETRY_AT, SAVES,
@@ -24,8 +24,8 @@ const ROW: u32 = 100;
 const READERS: usize = 4;
 
 /// Where a batch stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "camelCase")]
 pub enum BatchState {
     /// Not begun, being worked on, or to be tried again.
     Open,
@@ -33,24 +33,6 @@ pub enum BatchState {
     Done,
     /// Failed for good.
     Failed,
-}
-
-impl BatchState {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Done => "done",
-            Self::Failed => "failed",
-        }
-    }
-
-    fn parse(text: &str) -> Result<Self, &'static str> {
-        match text {
-            "done" => Ok(Self::Done),
-            "failed" => Ok(Self::Failed),
-            _ => Err("is not a batch's state"),
-        }
-    }
 }
 
 /// A batch as it is kept.
@@ -106,9 +88,6 @@ impl BatchRecord {
 
 impl Store {
     /// The batches of a stage that have been claimed at least once, by number. Each of them is read.
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not answer.
     pub async fn batches(&self, job: &JobId, stage: StageSize) -> Result<Vec<BatchRecord>, TableError> {
         let prefix = batches_of(stage.number);
         let parts: Vec<Vec<Item>> = futures::stream::iter(parts_of(stage.batches))
@@ -126,16 +105,13 @@ impl Store {
     }
 
     /// A batch; `None` if it has not been begun.
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not answer.
     pub async fn batch(&self, key: &LeaseKey) -> Result<Option<BatchRecord>, TableError> {
         let item = get_item(&self.client, &self.table, super::key(&key.pk, &key.sk), true).await?;
         item.map(|item| self.batch_record(item)).transpose()
     }
 
     pub(crate) fn batch_record(&self, item: Item) -> Result<BatchRecord, TableError> {
-        let mut reader = Reader { table: &self.table, key: "batch".to_owned(), item };
+        let mut reader = ItemReader { table: &self.table, key: "batch".to_owned(), item };
         let sk = reader.text(SK)?;
         reader.key = sk.clone();
         let batch = sk.rsplit('/').next().and_then(|digits| digits.parse().ok());
@@ -145,35 +121,39 @@ impl Store {
             })
         };
         let (counted, progress) = (progress(COUNTED)?, progress(PROGRESS)?);
-        let state = reader.optional(STATE, |reader, name| reader.parsed(name, BatchState::parse))?;
-        let released = reader.optional(RELEASED, Reader::truth)?.unwrap_or(true);
-        let held =
-            match (reader.optional(HOLDER, Reader::text)?, reader.optional(EXPIRES_AT, Reader::number)?) {
-                // Nobody needs the claim of a batch that has ended, so it is not released.
-                (Some(holder), Some(at)) if !released && state.is_none() => {
-                    Some((holder, Timestamp::from_millis(at).unwrap_or(Timestamp::EPOCH)))
-                }
-                _ => None,
-            };
+        let state = reader.optional(STATE, |reader, name| {
+            reader.parsed(name, |text| text.parse::<BatchState>().map_err(|_| "is not a batch's state"))
+        })?;
+        let released = reader.optional(RELEASED, ItemReader::truth)?.unwrap_or(true);
+        let held = match (
+            reader.optional(HOLDER, ItemReader::text)?,
+            reader.optional(EXPIRES_AT, ItemReader::number)?,
+        ) {
+            // Nobody needs the claim of a batch that has ended, so it is not released.
+            (Some(holder), Some(at)) if !released && state.is_none() => {
+                Some((holder, Timestamp::from_millis(at).unwrap_or(Timestamp::EPOCH)))
+            }
+            _ => None,
+        };
         Ok(BatchRecord {
             batch: batch.ok_or_else(|| reader.corrupt(SK, "does not end with a batch's number"))?,
             state: state.unwrap_or(BatchState::Open),
             progress: progress.unwrap_or_default(),
-            fence: reader.optional(FENCE, Reader::number)?.unwrap_or(0),
-            checkpoint: reader.optional(CHECKPOINT, Reader::text)?,
-            saves: reader.optional(SAVES, Reader::number)?.unwrap_or(0),
+            fence: reader.optional(FENCE, ItemReader::number)?.unwrap_or(0),
+            checkpoint: reader.optional(CHECKPOINT, ItemReader::text)?,
+            saves: reader.optional(SAVES, ItemReader::number)?.unwrap_or(0),
             counted: counted.unwrap_or_default(),
-            attempts: reader.optional(ATTEMPTS, Reader::number)?.unwrap_or(0),
-            silent: reader.optional(SILENT, Reader::number)?.unwrap_or(0),
-            seen: reader.optional(SEEN, Reader::text)?,
-            before: reader.optional(BEFORE, Reader::text)?.filter(|holder| !holder.is_empty()),
-            failure: reader.optional(FAILURE, Reader::text)?,
+            attempts: reader.optional(ATTEMPTS, ItemReader::number)?.unwrap_or(0),
+            silent: reader.optional(SILENT, ItemReader::number)?.unwrap_or(0),
+            seen: reader.optional(SEEN, ItemReader::text)?,
+            before: reader.optional(BEFORE, ItemReader::text)?.filter(|holder| !holder.is_empty()),
+            failure: reader.optional(FAILURE, ItemReader::text)?,
             retry_at: reader
-                .optional(RETRY_AT, Reader::number)?
+                .optional(RETRY_AT, ItemReader::number)?
                 .map(|at| Timestamp::from_millis(at).unwrap_or(Timestamp::EPOCH)),
             held,
-            result: reader.optional(RESULT, Reader::bytes)?,
-            result_object: reader.optional(RESULT_OBJECT, Reader::text)?,
+            result: reader.optional(RESULT, ItemReader::bytes)?,
+            result_object: reader.optional(RESULT_OBJECT, ItemReader::text)?,
         })
     }
 }

@@ -7,7 +7,7 @@
 
 use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 use nextbasket_dynamodb::TableError;
-use nextbasket_dynamodb::item::{Reader, number, text};
+use nextbasket_dynamodb::item::{ItemReader, number, text};
 
 use super::{BatchState, EXPIRE_AT, PK, SK, Store, partition, refused};
 use crate::job::{JobId, Progress};
@@ -28,7 +28,6 @@ pub struct Counts {
 
 impl Counts {
     /// The number of batches that have ended, done or failed.
-    #[must_use]
     pub fn ended(&self) -> u32 {
         self.done.saturating_add(self.failed)
     }
@@ -36,7 +35,7 @@ impl Counts {
 
 /// A change of a batch that is to be counted.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Change {
+pub(crate) struct CountChange {
     /// How it ended, if it did.
     pub(crate) end: Option<BatchState>,
     /// Its progress that was counted before.
@@ -53,7 +52,7 @@ const REFUSED: &str = "refused";
 const READ: &str = "readUnits";
 const WRITTEN: &str = "writeUnits";
 
-impl Change {
+impl CountChange {
     /// The amounts to add to the counts, as decimal digits.
     fn additions(&self) -> Vec<(&'static str, String)> {
         let ended = |state| i128::from(u8::from(self.end == Some(state)));
@@ -82,7 +81,7 @@ impl Store {
         &self,
         job: &JobId,
         stage: u32,
-        change: &Change,
+        change: &CountChange,
     ) -> Result<Option<TransactWriteItem>, TableError> {
         let additions = change.additions();
         if additions.is_empty() {
@@ -107,19 +106,16 @@ impl Store {
     }
 
     /// The progress of the stage: now or, for half the price, a moment ago.
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not answer.
     pub async fn counts(&self, job: &JobId, stage: u32, consistent: bool) -> Result<Counts, TableError> {
         let mut sums = [0_i128; 6];
         let (mut read_units, mut write_units) = (0.0, 0.0);
         for item in self.query_with(&partition(job), &counts_of(stage), consistent).await? {
-            let mut reader = Reader { table: &self.table, key: "count".to_owned(), item };
+            let mut reader = ItemReader { table: &self.table, key: "count".to_owned(), item };
             for (sum, name) in sums.iter_mut().zip([DONE, FAILED, PROCESSED, MATCHED, CHANGED, REFUSED]) {
-                *sum += reader.optional(name, Reader::number::<i128>)?.unwrap_or(0);
+                *sum += reader.optional(name, ItemReader::number::<i128>)?.unwrap_or(0);
             }
-            read_units += reader.optional(READ, Reader::number::<f64>)?.unwrap_or(0.0);
-            write_units += reader.optional(WRITTEN, Reader::number::<f64>)?.unwrap_or(0.0);
+            read_units += reader.optional(READ, ItemReader::number::<f64>)?.unwrap_or(0.0);
+            write_units += reader.optional(WRITTEN, ItemReader::number::<f64>)?.unwrap_or(0.0);
         }
         let [done, failed, processed, matched, changed, refused] =
             sums.map(|sum| u64::try_from(sum).unwrap_or(0));
@@ -141,12 +137,12 @@ mod tests {
     fn only_what_has_changed_is_counted_also_when_it_becomes_less() {
         let before = Progress { processed: 10, refused: 2, read_units: 1.5, ..Progress::default() };
         let now = Progress { processed: 4, refused: 2, read_units: 3.0, ..Progress::default() };
-        let change = Change { end: Some(BatchState::Done), before, now };
+        let change = CountChange { end: Some(BatchState::Done), before, now };
         let added = change.additions();
         assert_eq!(
             added.iter().map(|(name, added)| (*name, added.as_str())).collect::<Vec<_>>(),
             [("done", "1"), ("processed", "-6"), ("readUnits", "1.500")]
         );
-        assert!(Change { end: None, before: now, now }.additions().is_empty());
+        assert!(CountChange { end: None, before: now, now }.additions().is_empty());
     }
 }

@@ -2,7 +2,6 @@
 
 use futures::{StreamExt, TryStreamExt};
 use nextbasket_dynamodb::TableError;
-use nextbasket_dynamodb::item::Item;
 
 use super::batches::{batches_of, part_of, parts_of};
 use super::counts::counts_of;
@@ -27,15 +26,12 @@ impl Store {
             items.extend(self.query(&partition(job), &prefix).await?);
         }
         futures::stream::iter(items)
-            .map(|item| self.remove(item))
+            .map(|mut item| {
+                item.retain(|name, _| name == PK || name == SK);
+                self.delete(item)
+            })
             .buffer_unordered(REMOVERS)
             .try_collect::<()>()
             .await
-    }
-
-    async fn remove(&self, item: Item) -> Result<(), TableError> {
-        let key = item.into_iter().filter(|(name, _)| name == PK || name == SK).collect();
-        let delete = self.client.delete_item().table_name(&self.table).set_key(Some(key));
-        delete.send().await.map(drop).map_err(|error| self.failed(error))
     }
 }

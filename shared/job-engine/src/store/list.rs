@@ -1,8 +1,9 @@
 //! Lists of jobs: all by the time of their submission, and those that have not ended.
 
+use derive_more::Into;
 use futures::{StreamExt, TryStreamExt};
 use nextbasket_dynamodb::TableError;
-use nextbasket_dynamodb::item::{Reader, text};
+use nextbasket_dynamodb::item::ItemReader;
 use serde::{Deserialize, Serialize};
 
 use super::{ACTIVE, SK, Store, key};
@@ -15,13 +16,12 @@ const READERS: usize = 16;
 const DIGITS: usize = 16;
 
 /// A position in the list of jobs, by the time of their submission.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Into, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct JobsPosition(String);
 
 impl JobsPosition {
     /// The position of this job.
-    #[must_use]
     pub fn of(job: &Job) -> Self {
         let at = u64::try_from(job.created_at.as_millis()).unwrap_or(0);
         Self(format!("{at:0DIGITS$x}/{}", job.job_id))
@@ -47,12 +47,6 @@ impl TryFrom<String> for JobsPosition {
     }
 }
 
-impl From<JobsPosition> for String {
-    fn from(position: JobsPosition) -> Self {
-        position.0
-    }
-}
-
 /// A page of jobs, newest first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobsPage {
@@ -64,16 +58,9 @@ pub struct JobsPage {
 
 impl Store {
     /// Lists jobs, the newest submission first, starting after `after`.
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not answer.
     pub async fn list(&self, limit: u32, after: Option<&JobsPosition>) -> Result<JobsPage, TableError> {
         let output = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", text(BY_TIME))
+            .select(BY_TIME, "")
             .consistent_read(true)
             .scan_index_forward(false)
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
@@ -83,7 +70,7 @@ impl Store {
             .map_err(|error| self.failed(error))?;
         let mut positions = Vec::new();
         for item in output.items.unwrap_or_default() {
-            let mut reader = Reader { table: &self.table, key: BY_TIME.to_owned(), item };
+            let mut reader = ItemReader { table: &self.table, key: BY_TIME.to_owned(), item };
             positions.push(reader.parsed(SK, |sk| JobsPosition::try_from(sk.to_owned()))?);
         }
         let more = output.last_evaluated_key.is_some();
@@ -97,15 +84,12 @@ impl Store {
     }
 
     /// The ids of the jobs that have not ended, sorted.
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not answer.
     pub async fn active(&self) -> Result<Vec<JobId>, TableError> {
         let items = self.query(ACTIVE, "").await?;
         items
             .into_iter()
             .map(|item| {
-                let mut reader = Reader { table: &self.table, key: ACTIVE.to_owned(), item };
+                let mut reader = ItemReader { table: &self.table, key: ACTIVE.to_owned(), item };
                 reader.parsed(SK, JobId::parse)
             })
             .collect()

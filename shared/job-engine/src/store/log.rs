@@ -3,11 +3,11 @@
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use nextbasket_domain::Timestamp;
 use nextbasket_dynamodb::TableError;
-use nextbasket_dynamodb::item::{Item, Reader, number, text};
+use nextbasket_dynamodb::item::{Item, ItemReader, number, text};
 use serde::{Deserialize, Serialize};
 
 use super::{EXPIRE_AT, SK, Store, key, partition, refused};
-use crate::engine::Failure;
+use crate::engine::BatchFailure;
 use crate::job::JobId;
 use crate::stage::BatchTask;
 
@@ -41,13 +41,10 @@ impl Store {
     }
 
     /// The newest lines of the job's log, in the order in which they were written.
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not answer.
     pub async fn logs(&self, job: &JobId, limit: u32) -> Result<Vec<LogLine>, TableError> {
         let mut lines = Vec::new();
         for item in self.some(job, "log/", limit, false).await?.into_iter().rev() {
-            let mut reader = Reader { table: &self.table, key: "log".to_owned(), item };
+            let mut reader = ItemReader { table: &self.table, key: "log".to_owned(), item };
             let at = reader.parsed(SK, |sk| {
                 let at = sk.split('/').nth(1).unwrap_or_default();
                 Timestamp::parse(at)
@@ -64,18 +61,9 @@ impl Store {
         limit: u32,
         forward: bool,
     ) -> Result<Vec<Item>, TableError> {
-        let output = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
-            .expression_attribute_values(":pk", text(partition(job)))
-            .expression_attribute_values(":sk", text(prefix))
-            .scan_index_forward(forward)
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .await
-            .map_err(|error| self.failed(error))?;
+        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+        let query = self.select(&partition(job), prefix).scan_index_forward(forward).limit(limit);
+        let output = query.send().await.map_err(|error| self.failed(error))?;
         Ok(output.items.unwrap_or_default())
     }
 
@@ -96,15 +84,17 @@ impl Store {
     }
 
     /// The stage's batches that failed for good, by their numbers; at most `limit`.
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not answer.
-    pub async fn failures(&self, job: &JobId, stage: u32, limit: u32) -> Result<Vec<Failure>, TableError> {
+    pub async fn failures(
+        &self,
+        job: &JobId,
+        stage: u32,
+        limit: u32,
+    ) -> Result<Vec<BatchFailure>, TableError> {
         let mut failures = Vec::new();
         for item in self.some(job, &failures_of(stage), limit, true).await? {
-            let mut reader = Reader { table: &self.table, key: "failed".to_owned(), item };
+            let mut reader = ItemReader { table: &self.table, key: "failed".to_owned(), item };
             let batch = reader.parsed(SK, |sk| sk.rsplit('/').next().unwrap_or_default().parse::<u32>())?;
-            failures.push(Failure { stage, batch, reason: reader.text(REASON)? });
+            failures.push(BatchFailure { stage, batch, reason: reader.text(REASON)? });
         }
         Ok(failures)
     }
@@ -125,9 +115,7 @@ impl Store {
 
     /// Removes the record of [`present`](Self::present).
     pub(crate) async fn absent(&self, job: &JobId, process: &str) -> Result<(), TableError> {
-        let key = key(&partition(job), &format!("process/{process}"));
-        let delete = self.client.delete_item().table_name(&self.table).set_key(Some(key));
-        delete.send().await.map(drop).map_err(|error| self.failed(error))
+        self.delete(key(&partition(job), &format!("process/{process}"))).await
     }
 
     /// The number of workers of all processes that work on the job now.
@@ -135,7 +123,7 @@ impl Store {
         let now = self.clock.now().as_millis();
         let mut workers = 0;
         for item in self.query(&partition(job), "process/").await? {
-            let mut reader = Reader { table: &self.table, key: "process".to_owned(), item };
+            let mut reader = ItemReader { table: &self.table, key: "process".to_owned(), item };
             if reader.number::<i64>("until")? >= now {
                 workers += reader.number::<u32>("workers")?;
             }

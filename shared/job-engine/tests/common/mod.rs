@@ -12,7 +12,7 @@ use nextbasket_domain::{Clock, Random};
 use nextbasket_job_engine::work::Go;
 use nextbasket_job_engine::{
     Aggregate, Assign, BatchPlan, Engine, Estimate, JobError, Kind, Kinds, Next, Outcome, Planning, Rates,
-    Refusal, Site, StagePlan, Work, WorkError, kind,
+    Refusal, Site, StagePlan, Trust, Work, WorkError, kind,
 };
 use nextbasket_objects::Bucket;
 use nextbasket_testkit::TestStack;
@@ -89,7 +89,7 @@ impl Kind for SharedTally {
         "tally"
     }
 
-    fn task(&self, parameters: &Value) -> Result<Parameters, Refusal> {
+    fn task(&self, parameters: &Value, _: Trust) -> Result<Parameters, Refusal> {
         let task: Parameters = kind::parameters(parameters)?;
         if task.width == 0 { Err(Refusal::parameter("width", "must be at least 1")) } else { Ok(task) }
     }

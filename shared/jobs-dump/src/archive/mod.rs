@@ -20,23 +20,25 @@ mod remove;
 
 use nextbasket_items::key::KeySchema;
 use nextbasket_items::table::{Table, check_name};
+use nextbasket_job_engine::calls::CallError;
 use nextbasket_job_engine::{
-    BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Rates, Refusal, Site, StagePlan, Work,
-    WorkError, kind,
+    Assign, BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Rates, Refusal, Site, StagePlan,
+    Trust, Work, WorkError, kind,
 };
 use nextbasket_objects::Location;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::common::{
-    Trust, WIDTH, check_place, check_range, check_rate, condition, scan_units, table_lock, trusted,
-};
+use crate::digest::ItemsDigest;
 use crate::dump;
 use crate::dump::begin::Begun;
 use crate::dump::finish::Finished;
-use crate::dump::parameters::Task as DumpTask;
+use crate::dump::parameters::DumpTask;
 use crate::format::Format;
-use crate::sides::{Reading, dump as located, files};
+use crate::parts::{dump as located, files};
+use crate::settings::{ScanSettings, check_location, condition, table_lock};
+use crate::source::SourceFile;
 use crate::verify::check;
 use crate::verify::check::Checked;
 use remove::{RemoveInput, Removed};
@@ -44,16 +46,12 @@ use remove::{RemoveInput, Removed};
 const FINISH: &str = "finish";
 const CHECK: &str = "check";
 const REMOVE: &str = "remove";
-/// How many problems an error names.
-const NAMED: usize = 5;
+const NAMED_PROBLEMS: usize = 5;
 
-/// What an archive is submitted with.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Parameters {
-    /// The table.
+struct ArchiveParameters {
     table: String,
-    /// Which items move.
     r#where: String,
     /// The folder or prefix below which archives stand.
     to: Location,
@@ -70,98 +68,68 @@ struct Parameters {
     dry_run: bool,
 }
 
-/// An archive as it is to be made.
 #[derive(Debug, Clone)]
-pub struct Task {
+pub struct ArchiveTask {
     table: String,
     dump: DumpTask,
-    rates: Rates,
 }
 
-impl Task {
-    fn parse(value: &Value, trust: Trust) -> Result<Self, Refusal> {
-        let parameters: Parameters = kind::parameters(value)?;
-        check_name("table", &parameters.table)?;
-        check_place("to", &parameters.to, trust)?;
-        let condition = condition("where", Some(&parameters.r#where))?;
-        check_range("segments", parameters.segments.map(u64::from), 1, 10_000)?;
-        check_range("batchSize", parameters.batch_size.map(u64::from), 1, 1_000_000)?;
-        check_range("width", parameters.width.map(u64::from), 1, 10_000)?;
-        check_rate("readUnits", parameters.read_units)?;
-        check_rate("writeUnits", parameters.write_units)?;
-        let rates = Rates { read: parameters.read_units, write: parameters.write_units };
-        Ok(Self {
-            table: parameters.table.clone(),
-            rates,
-            dump: DumpTask {
-                tables: vec![parameters.table],
-                to: parameters.to,
-                format: Format::DynamodbJson,
-                r#where: Some(parameters.r#where),
-                condition,
-                columns: None,
-                segments: parameters.segments,
-                batch_size: parameters.batch_size,
-                file_bytes: None,
-                width: parameters.width.unwrap_or(WIDTH),
-                rates,
-                consistent_read: false,
-                gzip: true,
-                keep: None,
-                assign: nextbasket_job_engine::Assign::default(),
-            },
-        })
-    }
-
+impl ArchiveTask {
     fn stage(&self, name: &str, batches: Vec<BatchPlan>) -> Next {
         let split = json!({ "by": "size", "files": batches.len() });
         Next::Stage(self.dump.apply(StagePlan::new(name, split, batches)))
     }
-
-    fn reading(&self) -> Reading {
-        Reading { segments: self.dump.segments, batch_size: self.dump.batch_size, consistent_read: false }
-    }
 }
 
 /// The kind `archive`.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Archive(Trust);
-
-impl Archive {
-    /// To S3.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets what its jobs may do. If they may use files of the machine, they accept folders too.
-    #[must_use]
-    pub fn trusting(self, trust: Trust) -> Self {
-        Self(trusted(trust))
-    }
-}
+#[derive(Debug)]
+pub struct Archive;
 
 impl Kind for Archive {
-    type Task = Task;
+    type Task = ArchiveTask;
 
     fn name(&self) -> &'static str {
         "archive"
     }
 
-    fn task(&self, parameters: &Value) -> Result<Task, Refusal> {
-        Task::parse(parameters, self.0)
+    fn task(&self, parameters: &Value, trust: Trust) -> Result<ArchiveTask, Refusal> {
+        let parameters: ArchiveParameters = kind::parameters(parameters)?;
+        check_name("table", &parameters.table)?;
+        check_location("to", &parameters.to, trust)?;
+        let condition = condition("where", Some(&parameters.r#where))?;
+        let scan = ScanSettings {
+            segments: parameters.segments,
+            batch_size: parameters.batch_size,
+            width: parameters.width,
+            rates: Rates { read: parameters.read_units, write: parameters.write_units },
+            consistent_read: false,
+        };
+        let dump = DumpTask {
+            tables: vec![parameters.table.clone()],
+            to: parameters.to,
+            format: Format::DynamodbJson,
+            r#where: Some(parameters.r#where),
+            condition,
+            columns: None,
+            scan: scan.checked()?,
+            file_bytes: None,
+            gzip: true,
+            keep: None,
+            assign: Assign::default(),
+        };
+        Ok(ArchiveTask { table: parameters.table, dump })
     }
 
-    fn lock(&self, task: &Task) -> Option<String> {
+    fn lock(&self, task: &ArchiveTask) -> Option<String> {
         Some(table_lock(&task.table))
     }
 
-    async fn estimate(&self, site: &Site, task: &Task) -> Result<Estimate, JobError> {
+    async fn estimate(&self, site: &Site, task: &ArchiveTask) -> Result<Estimate, JobError> {
         let table = Table::of_job(&site.dynamodb, &task.table).await?;
         let estimate = Estimate {
             items: Some(table.items),
             bytes: Some(table.bytes),
-            read_units: scan_units(table.bytes, false),
+            read_units: task.dump.scan.scan_units(table.bytes),
             notes: vec![
                 "Items that meet the condition are read once more, strongly consistent, and deleted: for each a \
                  read unit for 4 KB and a write unit for 1 KB, and more for indexes."
@@ -169,10 +137,10 @@ impl Kind for Archive {
             ],
             ..Estimate::default()
         };
-        Ok(estimate.at(task.rates))
+        Ok(estimate.at(task.dump.scan.rates))
     }
 
-    async fn plan(&self, planning: &Planning<'_>, task: &Task) -> Result<Next, JobError> {
+    async fn plan(&self, planning: &Planning<'_>, task: &ArchiveTask) -> Result<Next, JobError> {
         let last = planning.job.stage().map(|stage| (stage.name.as_str(), stage.number));
         match last {
             Some((FINISH, number)) => {
@@ -188,8 +156,7 @@ impl Kind for Archive {
                 let problems: Vec<String> =
                     checked.iter().flat_map(|checked| checked.problems.clone()).collect();
                 refuse(&finished.folder, &problems)?;
-                let mut all = crate::Digest::default();
-                checked.iter().for_each(|checked| all += checked.digest);
+                let all: ItemsDigest = checked.iter().map(|checked| checked.digest).sum();
                 if all != finished.digest {
                     let problem = format!("its files have {all}, but {} were dumped", finished.digest);
                     refuse(&finished.folder, &[problem])?;
@@ -201,8 +168,7 @@ impl Kind for Archive {
             }
             Some((REMOVE, number)) => {
                 let finished = one::<Finished>(planning, number - 2).await?;
-                let mut all = Removed::default();
-                planning.results::<Removed>(number).await?.into_iter().for_each(|removed| all += removed);
+                let all: Removed = planning.results(number).await?.into_iter().sum();
                 Ok(Next::Done(json!({
                     "archive": finished.folder,
                     "archived": finished.digest,
@@ -219,18 +185,18 @@ impl Kind for Archive {
         }
     }
 
-    async fn work(&self, work: &mut Work, task: Task) -> Result<Outcome, WorkError> {
+    async fn work(&self, work: &mut Work, task: ArchiveTask) -> Result<Outcome, WorkError> {
         let files = work.site().objects.files();
         match work.job().stage().map(|stage| stage.name.as_str()) {
-            Some(CHECK) => check::work(work, &files, task.reading()).await,
-            Some(REMOVE) => remove::work(work, &files, &task.table).await,
+            Some(CHECK) => check::work(work, &files, task.dump.scan).await.or_else(CallError::outcome),
+            Some(REMOVE) => remove::work(work, &files, &task.table).await.or_else(CallError::outcome),
             _ => dump::work(work, &task.dump).await,
         }
     }
 }
 
-fn removals(files: &[crate::source::SourceFile], keys: &KeySchema) -> Vec<BatchPlan> {
-    let batch = |file: &crate::source::SourceFile| BatchPlan {
+fn removals(files: &[SourceFile], keys: &KeySchema) -> Vec<BatchPlan> {
+    let batch = |file: &SourceFile| BatchPlan {
         weight: file.items.unwrap_or(0),
         of: file.items,
         ..BatchPlan::new(json!(RemoveInput { file: file.clone(), keys: keys.clone() }))
@@ -239,7 +205,7 @@ fn removals(files: &[crate::source::SourceFile], keys: &KeySchema) -> Vec<BatchP
 }
 
 /// The only batch's result.
-async fn one<T: serde::de::DeserializeOwned>(planning: &Planning<'_>, stage: u32) -> Result<T, JobError> {
+async fn one<T: DeserializeOwned>(planning: &Planning<'_>, stage: u32) -> Result<T, JobError> {
     let first = planning.results::<T>(stage).await?.into_iter().next();
     first.ok_or_else(|| JobError::Failed(format!("stage {stage} has no result")))
 }
@@ -249,7 +215,7 @@ fn refuse(folder: &Location, problems: &[String]) -> Result<(), JobError> {
     if problems.is_empty() {
         return Ok(());
     }
-    let named: Vec<&str> = problems.iter().take(NAMED).map(String::as_str).collect();
+    let named: Vec<&str> = problems.iter().take(NAMED_PROBLEMS).map(String::as_str).collect();
     Err(JobError::Failed(format!(
         "{folder}: the copy is not whole, so nothing was deleted: {}",
         named.join("; ")

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemOutput;
 use aws_sdk_dynamodb::operation::put_item::PutItemOutput;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, ReturnValue};
+use derive_more::{Add, AddAssign, Sum};
 use futures::StreamExt;
 use nextbasket_dynamodb::capacity::units;
 use nextbasket_dynamodb::item::Item;
@@ -15,13 +16,13 @@ use nextbasket_job_engine::calls::{CallError, Calls};
 use nextbasket_job_engine::limit::Limiter;
 use nextbasket_job_engine::work::Go;
 use nextbasket_job_engine::{Outcome, Work, WorkError};
-use nextbasket_objects::{Files, ObjectError};
+use nextbasket_objects::Files;
 use serde::{Deserialize, Serialize};
 
 use crate::diff::same_items;
 use crate::digest::sorted;
 use crate::format::Format;
-use crate::json::Change;
+use crate::json::LineChange;
 use crate::records::{Piece, Record, Records};
 use crate::source::SourceFile;
 
@@ -39,8 +40,7 @@ pub(crate) struct RemoveInput {
     pub keys: KeySchema,
 }
 
-/// What became of the items of a file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Add, AddAssign, Sum, Serialize, Deserialize)]
 pub(crate) struct Removed {
     pub deleted: u64,
     /// They are not what their copies say any more, and stay.
@@ -49,15 +49,6 @@ pub(crate) struct Removed {
     pub gone: u64,
     /// Of the changed ones, those that were changed in the moment of their deletion, and put back.
     pub put_back: u64,
-}
-
-impl std::ops::AddAssign for Removed {
-    fn add_assign(&mut self, other: Self) {
-        self.deleted += other.deleted;
-        self.changed += other.changed;
-        self.gone += other.gone;
-        self.put_back += other.put_back;
-    }
 }
 
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
@@ -74,31 +65,24 @@ struct Asked {
     values: HashMap<String, AttributeValue>,
 }
 
-pub(crate) async fn work(work: &mut Work, files: &Files, table: &str) -> Result<Outcome, WorkError> {
+pub(crate) async fn work(work: &mut Work, files: &Files, table: &str) -> Result<Outcome, CallError> {
     let input: RemoveInput = work.input()?;
-    let name = &input.file.name;
-    let Some(found) = &input.file.found else {
-        return Err(ObjectError::NotFound { location: name.clone() }.into());
-    };
+    let found = input.file.found()?;
     let mut state = work.checkpoint::<Checkpoint>()?.unwrap_or_default();
     let calls = Calls::new(work);
     let mut records = Records::open(files, found, Format::DynamodbJson, state.line).await?;
     loop {
-        match records.next().await {
-            Some(Ok(Piece::Chunk(mut chunk))) => {
+        match records.next().await? {
+            Piece::Chunk(mut chunk) => {
                 while !chunk.is_empty() {
                     let rest = chunk.split_off(chunk.len().min(PART));
-                    match removed(work, &calls, table, &input.keys, chunk, &mut state).await {
-                        Ok(Go::On) => {}
-                        Ok(Go::Stop) => return Ok(Outcome::Stopped),
-                        Err(error) => return error.outcome(),
+                    if removed(work, &calls, table, &input.keys, chunk, &mut state).await? == Go::Stop {
+                        return Ok(Outcome::Stopped);
                     }
                     chunk = rest;
                 }
             }
-            Some(Ok(Piece::End { .. })) => return Outcome::done(&state.removed),
-            Some(Err(error)) => return Err(error.into()),
-            None => return Err(WorkError::Transient(format!("{name}: the reader ended early"))),
+            Piece::End { .. } => return Ok(Outcome::done(&state.removed)?),
         }
     }
 }
@@ -115,7 +99,7 @@ async fn removed(
     for Record { line, change } in chunk {
         state.line = line;
         match change {
-            Ok(Change::Put(item)) => copies.push(item),
+            Ok(LineChange::Put(item)) => copies.push(item),
             // The file was read as a whole before.
             _ => return Err(WorkError::Failed(format!("line {line} is no longer a valid item")).into()),
         }
@@ -133,7 +117,7 @@ async fn removed(
     for copy in copies {
         match there.get(&hash(keys, &keys.of(&copy))) {
             None => result.gone += 1,
-            Some(item) if same(item, &copy)? => wanted.push(copy),
+            Some(item) if same_items(item, &copy)? => wanted.push(copy),
             Some(_) => result.changed += 1,
         }
     }
@@ -153,7 +137,7 @@ async fn removed(
     work.progress.matched += result.deleted + result.changed;
     work.progress.changed += result.deleted;
     state.removed += result;
-    work.save(state).await.map_err(CallError::Failed)
+    Ok(work.save(state).await?)
 }
 
 async fn delete(
@@ -191,7 +175,7 @@ async fn delete(
         Err(error) => return Err(error),
     };
     match output.attributes {
-        Some(was) if !same(&was, &copy)? => {
+        Some(was) if !same_items(&was, &copy)? => {
             let back = put_back(calls, limiter, table, keys, &was).await?;
             Ok((Removed { put_back: 1, ..changed }, spent + back))
         }
@@ -224,10 +208,6 @@ async fn put_back(
         Err(CallError::Refused(refused)) if refused.is_condition() => Ok(0.0),
         Err(error) => Err(error),
     }
-}
-
-fn same(one: &Item, other: &Item) -> Result<bool, WorkError> {
-    same_items(one, other).map_err(|error| WorkError::Failed(error.0))
 }
 
 /// That each attribute has the copy's value, and that those of the items around are not there if the copy has them not;

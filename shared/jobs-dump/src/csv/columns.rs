@@ -7,60 +7,34 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use csv::StringRecord;
 use nextbasket_dynamodb::item::Item;
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
 
 use crate::error::FormatError;
 
-/// The most columns of a file.
 pub const MOST_COLUMNS: usize = 1_000;
 
-/// The type of a column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// A string.
+/// The type of a column, as DynamoDB names it in capitals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "UPPERCASE")]
+pub enum ColumnType {
     S,
-    /// A number.
     N,
-    /// Binary.
     B,
-    /// A boolean.
     Bool,
-    /// Null.
     Null,
-    /// A set of strings.
     Ss,
-    /// A set of numbers.
     Ns,
-    /// A set of binaries.
     Bs,
-    /// A list.
     L,
-    /// A map.
     M,
 }
 
-const KINDS: [Kind; 10] =
-    [Kind::S, Kind::N, Kind::B, Kind::Bool, Kind::Null, Kind::Ss, Kind::Ns, Kind::Bs, Kind::L, Kind::M];
-
-impl Kind {
-    /// As DynamoDB names it.
-    #[must_use]
+impl ColumnType {
     pub fn name(self) -> &'static str {
-        match self {
-            Self::S => "S",
-            Self::N => "N",
-            Self::B => "B",
-            Self::Bool => "BOOL",
-            Self::Null => "NULL",
-            Self::Ss => "SS",
-            Self::Ns => "NS",
-            Self::Bs => "BS",
-            Self::L => "L",
-            Self::M => "M",
-        }
+        self.into()
     }
 
     /// Of a value; `None` if it is not known here.
-    #[must_use]
     pub fn of(value: &AttributeValue) -> Option<Self> {
         Some(match value {
             AttributeValue::S(_) => Self::S,
@@ -78,13 +52,10 @@ impl Kind {
     }
 }
 
-/// A column: an attribute's name and a type.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Column {
-    /// The attribute's name.
     pub name: String,
-    /// The type.
-    pub kind: Kind,
+    pub kind: ColumnType,
 }
 
 impl Column {
@@ -93,9 +64,7 @@ impl Column {
     /// # Errors
     /// [`FormatError`] if there is none.
     pub fn parse(header: &str) -> Result<Self, FormatError> {
-        let typed = header
-            .rsplit_once(':')
-            .and_then(|(name, kind)| Some((name, KINDS.into_iter().find(|known| known.name() == kind)?)));
+        let typed = header.rsplit_once(':').and_then(|(name, kind)| Some((name, kind.parse().ok()?)));
         match typed {
             Some((name, kind)) if !name.is_empty() => Ok(Self { name: name.to_owned(), kind }),
             _ => Err(FormatError(format!(
@@ -111,13 +80,10 @@ impl fmt::Display for Column {
     }
 }
 
-/// Why an item does not fit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("attribute {attribute:?}: {reason}")]
 pub struct Misfit {
-    /// The attribute.
     pub attribute: String,
-    /// Why it does not fit.
     pub reason: String,
 }
 
@@ -152,7 +118,6 @@ impl From<Columns> for Stored {
 
 impl Columns {
     /// None yet; those of these attributes will come first, in this order.
-    #[must_use]
     pub fn new(keys: &[&str]) -> Self {
         Self { keys: keys.iter().map(|key| (*key).to_owned()).collect(), ..Self::default() }
     }
@@ -177,9 +142,6 @@ impl Columns {
     }
 
     /// Those of a file's header.
-    ///
-    /// # Errors
-    /// As [`parse`](Self::parse).
     pub fn read(header: &StringRecord) -> Result<Self, FormatError> {
         let headers: Vec<&str> = header.iter().collect();
         Self::parse(&headers)
@@ -197,24 +159,18 @@ impl Columns {
         Ok(columns)
     }
 
-    /// How many.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.columns.len()
     }
 
-    /// Whether there are none.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.columns.is_empty()
     }
 
-    /// In their order.
     pub fn iter(&self) -> impl Iterator<Item = &Column> {
         self.columns.iter()
     }
 
-    /// The header's cells.
     pub fn headers(&self) -> impl Iterator<Item = String> + '_ {
         self.columns.iter().map(ToString::to_string)
     }
@@ -283,7 +239,7 @@ impl Columns {
 }
 
 fn column(name: &str, value: &AttributeValue) -> Result<Column, Misfit> {
-    match Kind::of(value) {
+    match ColumnType::of(value) {
         Some(kind) => Ok(Column { name: name.to_owned(), kind }),
         None => Err(Misfit { attribute: name.to_owned(), reason: "its type is unknown".to_owned() }),
     }

@@ -13,7 +13,7 @@ pub mod columns;
 pub mod read;
 pub mod write;
 
-pub use columns::{Column, Columns, Kind, MOST_COLUMNS, Misfit};
+pub use columns::{Column, ColumnType, Columns, MOST_COLUMNS, Misfit};
 pub use read::read_row;
 pub use write::{write_header, write_row};
 

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use csv::StringRecord;
 use nextbasket_dynamodb::item::Item;
 
-use crate::csv::{Column, Columns, ESCAPE, Kind};
+use crate::csv::{Column, ColumnType, Columns, ESCAPE};
 use crate::error::FormatError;
 use crate::json::read::binary;
 use crate::json::read_value;
@@ -37,19 +37,19 @@ pub fn read_row(columns: &Columns, row: &StringRecord) -> Result<Item, FormatErr
 fn read_cell(column: &Column, cell: &str) -> Result<AttributeValue, FormatError> {
     let text = || cell.strip_prefix(ESCAPE).unwrap_or(cell);
     Ok(match (column.kind, cell) {
-        (Kind::S, _) => AttributeValue::S(text().to_owned()),
-        (Kind::B, _) => AttributeValue::B(binary(text())?),
-        (Kind::N, _) => {
+        (ColumnType::S, _) => AttributeValue::S(text().to_owned()),
+        (ColumnType::B, _) => AttributeValue::B(binary(text())?),
+        (ColumnType::N, _) => {
             Number::parse(cell)?;
             AttributeValue::N(cell.to_owned())
         }
-        (Kind::Bool, "true") => AttributeValue::Bool(true),
-        (Kind::Bool, "false") => AttributeValue::Bool(false),
-        (Kind::Bool, _) => {
+        (ColumnType::Bool, "true") => AttributeValue::Bool(true),
+        (ColumnType::Bool, "false") => AttributeValue::Bool(false),
+        (ColumnType::Bool, _) => {
             return Err(FormatError(format!("{} is not a boolean: expected true or false", shown(cell))));
         }
-        (Kind::Null, "true") => AttributeValue::Null(true),
-        (Kind::Null, _) => {
+        (ColumnType::Null, "true") => AttributeValue::Null(true),
+        (ColumnType::Null, _) => {
             return Err(FormatError(format!("{} is not a valid null: expected true", shown(cell))));
         }
         (kind, _) => read_value(kind.name(), cell)?,

@@ -9,9 +9,6 @@ use crate::error::FormatError;
 use crate::json::write::{append_base64, write_content};
 
 /// Writes the header.
-///
-/// # Errors
-/// [`FormatError`] if it cannot be written.
 pub fn write_header(columns: &Columns, out: &mut Vec<u8>) -> Result<(), FormatError> {
     let headers: ByteRecord = columns.headers().map(String::into_bytes).collect();
     write_record(&headers, out)

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use derive_more::{Add, Sum};
 use nextbasket_dynamodb::item::Item;
 use nextbasket_job_engine::calls::CallError;
 use nextbasket_job_engine::work::Go;
@@ -10,19 +11,18 @@ use nextbasket_job_engine::{Outcome, Work, WorkError};
 use nextbasket_objects::Files;
 use serde::{Deserialize, Serialize};
 
-use crate::digest::{Digest, write_value};
+use crate::digest::{ItemsDigest, write_value};
 use crate::error::FormatError;
-use crate::sides::{Got, Part, PartReader, Place, Reading, count_lines};
+use crate::parts::{Part, PartPage, PartPosition, PartReader, count_lines};
+use crate::settings::ScanSettings;
 
 /// How many of the hash's first bits tell the bucket.
 const BITS: u32 = 12;
 /// The time between two checkpoints.
 const BETWEEN_SAVES: Duration = Duration::from_secs(5);
-/// A bucket's bytes in a result.
 const ENTRY: usize = 1 + 2 + 16 + 8 + 8;
 
-/// What is different.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Add, Sum, Serialize, Deserialize)]
 pub(crate) struct Tally {
     pub only_left: u64,
     pub only_right: u64,
@@ -31,19 +31,9 @@ pub(crate) struct Tally {
     pub twice: u64,
 }
 
-impl std::ops::AddAssign for Tally {
-    fn add_assign(&mut self, other: Self) {
-        self.only_left += other.only_left;
-        self.only_right += other.only_right;
-        self.differing += other.differing;
-        self.twice += other.twice;
-    }
-}
-
-/// What is in a bucket on one side.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct DigestBucket {
-    digest: Digest,
+    digest: ItemsDigest,
     bytes: u64,
 }
 
@@ -62,7 +52,6 @@ pub(crate) fn key_of(keys: &[String], item: &Item) -> Result<Vec<u8>, FormatErro
     Ok(out)
 }
 
-/// The bucket of a key.
 pub(crate) fn bucket_of(key: &[u8]) -> u16 {
     let hash = blake3::hash(key);
     let first = hash.as_bytes().first_chunk::<2>().copied().unwrap_or_default();
@@ -70,7 +59,7 @@ pub(crate) fn bucket_of(key: &[u8]) -> u16 {
 }
 
 impl Buckets {
-    fn put(&mut self, side: u8, bucket: u16, digest: Digest, bytes: u64) {
+    fn put(&mut self, side: u8, bucket: u16, digest: ItemsDigest, bytes: u64) {
         let entry = self.0.entry((bucket, side)).or_default();
         entry.digest += digest;
         entry.bytes += bytes;
@@ -82,11 +71,8 @@ impl Buckets {
         }
     }
 
-    /// All that one side has.
-    pub(crate) fn total(&self, side: u8) -> Digest {
-        let mut all = Digest::default();
-        self.0.iter().filter(|((_, of), _)| *of == side).for_each(|(_, bucket)| all += bucket.digest);
-        all
+    pub(crate) fn total(&self, side: u8) -> ItemsDigest {
+        self.0.iter().filter(|((_, of), _)| *of == side).map(|(_, bucket)| bucket.digest).sum()
     }
 
     /// Buckets that differ, in groups of about so many bytes.
@@ -131,7 +117,7 @@ impl Buckets {
                 let (sum, after) = take::<16>(after)?;
                 let (count, after) = take::<8>(after)?;
                 let (bytes, after) = take::<8>(after)?;
-                let digest = Digest { count: u64::from_be_bytes(count), sum: u128::from_be_bytes(sum) };
+                let digest = ItemsDigest { count: u64::from_be_bytes(count), sum: u128::from_be_bytes(sum) };
                 buckets.put(side, u16::from_be_bytes(bucket), digest, u64::from_be_bytes(bytes));
                 Some(after)
             });
@@ -148,8 +134,7 @@ fn take<const N: usize>(bytes: &[u8]) -> Option<([u8; N], &[u8])> {
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Checkpoint {
-    at: Place,
-    /// The object with the buckets so far.
+    at: PartPosition,
     object: Option<String>,
 }
 
@@ -157,57 +142,43 @@ pub(crate) async fn work(
     work: &mut Work,
     files: &Files,
     keys: &[String],
-    reading: Reading,
-) -> Result<Outcome, WorkError> {
+    scan: ScanSettings,
+) -> Result<Outcome, CallError> {
     let part: Part = work.input()?;
-    match digested(work, files, &part, keys, reading).await {
-        Ok(Some(buckets)) => Ok(Outcome::Done(buckets.encode())),
-        Ok(None) => Ok(Outcome::Stopped),
-        Err(error) => error.outcome(),
-    }
-}
-
-async fn digested(
-    work: &mut Work,
-    files: &Files,
-    part: &Part,
-    keys: &[String],
-    reading: Reading,
-) -> Result<Option<Buckets>, CallError> {
     let state = work.checkpoint::<Checkpoint>()?.unwrap_or_default();
     let mut buckets = match &state.object {
         Some(object) => {
-            let content = work.site().objects.get(object).await.map_err(WorkError::from)?;
+            let content = work.site().objects.get(object).await?;
             Buckets::decode(&content).map_err(WorkError::Failed)?
         }
         None => Buckets::default(),
     };
-    let mut reader = PartReader::open(work, files, part, &state.at, reading).await?;
+    let mut reader = PartReader::open(work, files, &part, &state.at, scan).await?;
     let (mut saved, mut scratch) = (Instant::now(), Vec::new());
     loop {
         match reader.next(work).await? {
-            Got::Items { items, problems, at } => {
-                refuse_problems(part, &problems)?;
-                count_lines(work, part, items.len(), 0);
+            PartPage::Items { items, problems, at } => {
+                refuse_problems(&part, &problems)?;
+                count_lines(work, &part, items.len(), 0);
                 for item in &items {
-                    let key = key_of(keys, item).map_err(|error| unreadable(part, &error.0))?;
+                    let key = key_of(keys, item).map_err(|error| unreadable(&part, &error.0))?;
                     let digest =
-                        Digest::of(item, &mut scratch).map_err(|error| unreadable(part, &error.0))?;
+                        ItemsDigest::of(item, &mut scratch).map_err(|error| unreadable(&part, &error.0))?;
                     let bytes = u64::try_from(scratch.len()).unwrap_or(0);
                     buckets.put(part.side, bucket_of(&key), digest, bytes);
                 }
                 let due = saved.elapsed() >= BETWEEN_SAVES || work.must_stop();
                 if due && !reader.is_at_end() {
-                    let object = work.own_object(&format!("buckets-{}", work.saves()));
-                    work.site().objects.put(&object, buckets.encode()).await.map_err(WorkError::from)?;
+                    let name = format!("buckets-{}", work.saves());
+                    let object = work.put_own(&name, buckets.encode()).await?;
                     if work.save(&Checkpoint { at, object: Some(object) }).await? == Go::Stop {
-                        return Ok(None);
+                        return Ok(Outcome::Stopped);
                     }
                     saved = Instant::now();
                 }
             }
-            Got::End(_) => return Ok(Some(buckets)),
-            Got::Broken(problem) => return Err(unreadable(part, &problem).into()),
+            PartPage::End(_) => return Ok(Outcome::Done(buckets.encode())),
+            PartPage::Broken(problem) => return Err(unreadable(&part, &problem).into()),
         }
     }
 }
@@ -218,19 +189,15 @@ pub(crate) fn refuse_problems(part: &Part, problems: &[String]) -> Result<(), Wo
 }
 
 pub(crate) fn unreadable(part: &Part, problem: &str) -> WorkError {
-    let name = match &part.of {
-        crate::sides::PartOf::File { file, .. } => &file.name,
-        crate::sides::PartOf::Segment { table, .. } => &table.table,
-    };
-    WorkError::Failed(format!("{name}: {problem}"))
+    WorkError::Failed(format!("{}: {problem}", part.name()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn digest(sum: u128) -> Digest {
-        Digest { count: 1, sum }
+    fn digest(sum: u128) -> ItemsDigest {
+        ItemsDigest { count: 1, sum }
     }
 
     #[test]
@@ -243,7 +210,7 @@ mod tests {
         buckets.put(1, 5, digest(1), 100);
         assert_eq!(buckets.groups(40), [vec![1, 3], vec![5], vec![4000]]);
         assert_eq!(buckets.groups(1), [vec![1], vec![3], vec![5], vec![4000]]);
-        assert_eq!(buckets.total(0), Digest { count: 4, sum: 28 });
+        assert_eq!(buckets.total(0), ItemsDigest { count: 4, sum: 28 });
     }
 
     #[test]
@@ -256,7 +223,7 @@ mod tests {
         assert_eq!(Buckets::decode(&encoded), Ok(one.clone()));
         Buckets::decode(&encoded[..ENTRY + 3]).unwrap_err();
         one.add(&Buckets::decode(&encoded).unwrap());
-        assert_eq!(one.total(1), Digest { count: 2, sum: 6 });
+        assert_eq!(one.total(1), ItemsDigest { count: 2, sum: 6 });
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::diff::buckets::{Tally, key_of};
 use crate::digest::write_value;
 use crate::error::FormatError;
 use crate::json::write::{write_item, write_list, write_string};
-use crate::json::{Change, read_line};
+use crate::json::{LineChange, read_line};
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct CompareInput {
@@ -39,7 +39,6 @@ pub(crate) async fn work(work: &mut Work, files: &Files, keys: &[String]) -> Res
     let input: CompareInput = work.input()?;
     let mut sides: [BTreeMap<Vec<u8>, Item>; 2] = Default::default();
     let (mut lines, mut tally) = (Vec::new(), Tally::default());
-    let failed = |error: FormatError| WorkError::Failed(error.0);
     for slice in &input.slices {
         let found = FoundFile {
             at: Location::Object { bucket: work.site().objects.name().to_owned(), key: slice.object.clone() },
@@ -50,13 +49,13 @@ pub(crate) async fn work(work: &mut Work, files: &Files, keys: &[String]) -> Res
         let content = files.read(&found, slice.from..slice.from + slice.length).await?;
         for line in content.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let change = read_line(0, line).map_err(|error| WorkError::Failed(error.to_string()))?;
-            let Change::Put(item) = change else { continue };
-            let key = key_of(keys, &item).map_err(failed)?;
+            let LineChange::Put(item) = change else { continue };
+            let key = key_of(keys, &item)?;
             let Some(side) = sides.get_mut(usize::from(slice.side)) else { continue };
             if let Some(before) = side.insert(key, item) {
                 tally.twice += 1;
                 let name = if slice.side == 0 { "left" } else { "right" };
-                one_sided("twice", name, keys, &before, &mut lines).map_err(failed)?;
+                one_sided("twice", name, keys, &before, &mut lines)?;
             }
         }
     }
@@ -66,17 +65,17 @@ pub(crate) async fn work(work: &mut Work, files: &Files, keys: &[String]) -> Res
         match (left.get(key), right.get(key)) {
             (Some(item), None) => {
                 tally.only_left += 1;
-                one_sided("only", "left", keys, item, &mut lines).map_err(failed)?;
+                one_sided("only", "left", keys, item, &mut lines)?;
             }
             (None, Some(item)) => {
                 tally.only_right += 1;
-                one_sided("only", "right", keys, item, &mut lines).map_err(failed)?;
+                one_sided("only", "right", keys, item, &mut lines)?;
             }
             (Some(left), Some(right)) => {
-                let names = differing(left, right).map_err(failed)?;
+                let names = differing(left, right)?;
                 if !names.is_empty() {
                     tally.differing += 1;
-                    two_sided(&names, keys, left, right, &mut lines).map_err(failed)?;
+                    two_sided(&names, keys, left, right, &mut lines)?;
                 }
             }
             (None, None) => {}
@@ -84,10 +83,10 @@ pub(crate) async fn work(work: &mut Work, files: &Files, keys: &[String]) -> Res
     }
     work.progress.processed += u64::try_from(left.len() + right.len()).unwrap_or(0);
     work.progress.matched += tally.only_left + tally.only_right + tally.differing;
-    let object = (!lines.is_empty()).then(|| work.own_object("differences.jsonl"));
-    if let Some(object) = &object {
-        work.site().objects.put(object, lines).await?;
-    }
+    let object = match lines.is_empty() {
+        true => None,
+        false => Some(work.put_own("differences.jsonl", lines).await?),
+    };
     Outcome::done(&Compared { object, tally })
 }
 
@@ -118,7 +117,6 @@ fn same(left: &AttributeValue, right: &AttributeValue) -> Result<bool, FormatErr
     Ok(one == other)
 }
 
-/// Whether two items are equal.
 pub(crate) fn same_items(left: &Item, right: &Item) -> Result<bool, FormatError> {
     Ok(left == right || differing(left, right)?.is_empty())
 }

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::diff::buckets::{bucket_of, key_of, refuse_problems, unreadable};
 use crate::diff::compare::Slice;
 use crate::json::write_line;
-use crate::sides::{Got, Part, PartReader, Place, Reading, count_lines};
+use crate::parts::{Part, PartPage, PartPosition, PartReader, count_lines};
+use crate::settings::ScanSettings;
 
 /// An object is written when so many bytes are held.
 const HELD: usize = 4 << 20;
@@ -21,7 +22,6 @@ const PAGES: u32 = 32;
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct GatherInput {
     pub part: Part,
-    /// The key of [`Groups`].
     pub groups: String,
 }
 
@@ -29,7 +29,6 @@ pub(crate) struct GatherInput {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Groups(pub Vec<Vec<u16>>);
 
-/// The objects of a part.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub(crate) struct Gathered {
     side: u8,
@@ -58,7 +57,7 @@ impl Gathered {
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Checkpoint {
-    at: Place,
+    at: PartPosition,
     gathered: Gathered,
 }
 
@@ -66,39 +65,23 @@ pub(crate) async fn work(
     work: &mut Work,
     files: &Files,
     keys: &[String],
-    reading: Reading,
-) -> Result<Outcome, WorkError> {
+    scan: ScanSettings,
+) -> Result<Outcome, CallError> {
     let input: GatherInput = work.input()?;
-    let groups = work.site().objects.get(&input.groups).await?;
-    let groups: Groups =
-        serde_json::from_slice(&groups).map_err(|error| WorkError::Failed(error.to_string()))?;
+    let groups: Groups = work.read_json(&input.groups).await?;
     let mut group_of = HashMap::new();
     for (n, buckets) in groups.0.iter().enumerate() {
         let n = u32::try_from(n).unwrap_or(u32::MAX);
         group_of.extend(buckets.iter().map(|bucket| (*bucket, n)));
     }
-    match gathered(work, files, &input.part, keys, reading, &group_of).await {
-        Ok(Some(gathered)) => Outcome::done(&gathered),
-        Ok(None) => Ok(Outcome::Stopped),
-        Err(error) => error.outcome(),
-    }
-}
-
-async fn gathered(
-    work: &mut Work,
-    files: &Files,
-    part: &Part,
-    keys: &[String],
-    reading: Reading,
-    group_of: &HashMap<u16, u32>,
-) -> Result<Option<Gathered>, CallError> {
+    let part = &input.part;
     let mut state = work.checkpoint::<Checkpoint>()?.unwrap_or_default();
     state.gathered.side = part.side;
-    let mut reader = PartReader::open(work, files, part, &state.at, reading).await?;
+    let mut reader = PartReader::open(work, files, part, &state.at, scan).await?;
     let (mut lines, mut held, mut pages): (Vec<(u32, Vec<u8>)>, usize, u32) = (Vec::new(), 0, 0);
     loop {
         match reader.next(work).await? {
-            Got::Items { items, problems, at } => {
+            PartPage::Items { items, problems, at } => {
                 refuse_problems(part, &problems)?;
                 count_lines(work, part, items.len(), 0);
                 for item in &items {
@@ -117,15 +100,15 @@ async fn gathered(
                     flush(work, &mut lines, &mut state.gathered).await?;
                     (held, pages) = (0, 0);
                     if work.save(&state).await? == Go::Stop {
-                        return Ok(None);
+                        return Ok(Outcome::Stopped);
                     }
                 }
             }
-            Got::End(_) => {
+            PartPage::End(_) => {
                 flush(work, &mut lines, &mut state.gathered).await?;
-                return Ok(Some(state.gathered));
+                return Ok(Outcome::done(&state.gathered)?);
             }
-            Got::Broken(problem) => return Err(unreadable(part, &problem).into()),
+            PartPage::Broken(problem) => return Err(unreadable(part, &problem).into()),
         }
     }
 }
@@ -139,7 +122,6 @@ async fn flush(
         return Ok(());
     }
     lines.sort_by_key(|(group, _)| *group);
-    let object = work.own_object(&format!("items-{:06}", gathered.runs.len()));
     let (mut content, mut groups): (Vec<u8>, Vec<(u32, u64, u64)>) = (Vec::new(), Vec::new());
     for (group, line) in lines.drain(..) {
         let (at, length) = (size(content.len()), size(line.len()));
@@ -149,7 +131,7 @@ async fn flush(
         }
         content.extend(line);
     }
-    work.site().objects.put(&object, content).await?;
+    let object = work.put_own(&format!("items-{:06}", gathered.runs.len()), content).await?;
     gathered.runs.push(Run { object, groups });
     Ok(())
 }

@@ -18,16 +18,19 @@ mod compare;
 mod gather;
 mod write;
 
+use std::collections::BTreeMap;
+
+use nextbasket_job_engine::calls::CallError;
 use nextbasket_job_engine::{
-    BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Rates, Refusal, Site, StagePlan, Work,
+    BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Trust, Work,
     WorkError, kind,
 };
 use nextbasket_objects::Location;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::common::{Trust, WIDTH, check_place, check_range, check_rate, json as to_json, trusted};
-use crate::sides::{Part, Reading, Side, dump, files, filter_of, table};
+use crate::parts::{Part, Side, dump, files, filter_of, table};
+use crate::settings::{ScanSettings, check_location, scan_parameters};
 use crate::source::Source;
 use crate::verify::estimate;
 use buckets::{Buckets, Tally};
@@ -41,80 +44,36 @@ const DIGEST: &str = "digest";
 const GATHER: &str = "gather";
 const COMPARE: &str = "compare";
 const WRITE: &str = "write";
+/// The object of the job with what the first planning found out.
+const BEGUN: &str = "diff.json";
 
 /// About how many bytes of items a batch of `compare` has.
 const GROUP_BYTES: u64 = 16 << 20;
 
-/// What a comparison is submitted with.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Parameters {
-    /// `{"table": "NAME", "region": "…", "endpoint": "…"}` or `{"dump": "PLACE"}`.
-    left: Side,
-    /// The same.
-    right: Side,
-    /// The file that the differences are written to, as JSON Lines.
-    output: Location,
-    /// The attributes of the key, if neither side says them: exports of AWS do not.
-    keys: Option<Vec<String>>,
-    segments: Option<u32>,
-    batch_size: Option<u32>,
-    #[serde(alias = "workers")]
-    width: Option<u32>,
-    #[serde(alias = "rcu")]
-    read_units: Option<f64>,
-    #[serde(default)]
-    consistent_read: bool,
-    #[serde(default)]
-    #[expect(dead_code, reason = "the engine looks at it")]
-    dry_run: bool,
+scan_parameters! {
+    struct DiffParameters {
+        /// `{"table": "NAME", "region": "…", "endpoint": "…"}` or `{"dump": "LOCATION"}`.
+        left: Side,
+        right: Side,
+        /// The file that the differences are written to, as JSON Lines.
+        output: Location,
+        /// The attributes of the key, if neither side says them: exports of AWS do not.
+        keys: Option<Vec<String>>,
+    }
 }
 
-/// A comparison as it is to be done.
 #[derive(Debug, Clone)]
-pub struct Task {
+pub struct DiffTask {
     sides: [Side; 2],
     output: Location,
     keys: Option<Vec<String>>,
-    reading: Reading,
-    width: u32,
-    rates: Rates,
+    scan: ScanSettings,
 }
 
-impl Task {
-    fn parse(value: &Value, trust: Trust) -> Result<Self, Refusal> {
-        let parameters: Parameters = kind::parameters(value)?;
-        parameters.left.check("left.", trust)?;
-        parameters.right.check("right.", trust)?;
-        check_place("output", &parameters.output, trust)?;
-        check_range("segments", parameters.segments.map(u64::from), 1, 10_000)?;
-        check_range("batchSize", parameters.batch_size.map(u64::from), 1, 1_000_000)?;
-        check_range("width", parameters.width.map(u64::from), 1, 10_000)?;
-        check_rate("readUnits", parameters.read_units)?;
-        if parameters.keys.as_ref().is_some_and(|keys| keys.is_empty() || keys.len() > 2) {
-            return Err(Refusal::parameter("keys", "must name the one or two attributes of the key"));
-        }
-        Ok(Self {
-            sides: [parameters.left, parameters.right],
-            output: parameters.output,
-            keys: parameters.keys,
-            reading: Reading {
-                segments: parameters.segments,
-                batch_size: parameters.batch_size,
-                consistent_read: parameters.consistent_read,
-            },
-            width: parameters.width.unwrap_or(WIDTH),
-            rates: Rates { read: parameters.read_units, write: None },
-        })
-    }
-
+impl DiffTask {
     fn stage(&self, name: &str, batches: Vec<BatchPlan>) -> Next {
         let split = json!({ "by": "size", "batches": batches.len() });
-        Next::Stage(StagePlan {
-            width: self.width,
-            rates: self.rates,
-            ..StagePlan::new(name, split, batches)
-        })
+        Next::Stage(self.scan.apply(StagePlan::new(name, split, batches)))
     }
 }
 
@@ -126,46 +85,44 @@ struct Begun {
 }
 
 /// The kind `diff`.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Diff(Trust);
-
-impl Diff {
-    /// Of tables and dumps in S3.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets what its jobs may do. If they may use files of the machine, they accept folders too.
-    #[must_use]
-    pub fn trusting(self, trust: Trust) -> Self {
-        Self(trusted(trust))
-    }
-}
+#[derive(Debug)]
+pub struct Diff;
 
 impl Kind for Diff {
-    type Task = Task;
+    type Task = DiffTask;
 
     fn name(&self) -> &'static str {
         "diff"
     }
 
-    fn task(&self, parameters: &Value) -> Result<Task, Refusal> {
-        Task::parse(parameters, self.0)
+    fn task(&self, parameters: &Value, trust: Trust) -> Result<DiffTask, Refusal> {
+        let parameters: DiffParameters = kind::parameters(parameters)?;
+        let scan = parameters.scan();
+        parameters.left.check("left.", trust)?;
+        parameters.right.check("right.", trust)?;
+        check_location("output", &parameters.output, trust)?;
+        if parameters.keys.as_ref().is_some_and(|keys| keys.is_empty() || keys.len() > 2) {
+            return Err(Refusal::parameter("keys", "must name the one or two attributes of the key"));
+        }
+        Ok(DiffTask {
+            sides: [parameters.left, parameters.right],
+            output: parameters.output,
+            keys: parameters.keys,
+            scan: scan.checked()?,
+        })
     }
 
-    async fn estimate(&self, site: &Site, task: &Task) -> Result<Estimate, JobError> {
+    async fn estimate(&self, site: &Site, task: &DiffTask) -> Result<Estimate, JobError> {
         let sides: Vec<&Side> = task.sides.iter().collect();
-        let mut estimate = estimate(site, &sides, task.reading.consistent_read, 2.0).await?;
+        let mut estimate = estimate(site, &sides, task.scan, 2.0).await?;
         estimate.notes.push("Half of the read units if both sides are equal.".to_owned());
-        Ok(estimate.at(task.rates))
+        Ok(estimate)
     }
 
-    async fn plan(&self, planning: &Planning<'_>, task: &Task) -> Result<Next, JobError> {
-        let begun_key = planning.job.job_id.object_key("diff.json");
+    async fn plan(&self, planning: &Planning<'_>, task: &DiffTask) -> Result<Next, JobError> {
         let Some(last) = planning.job.stage() else {
             let (begun, batches) = begin(planning, task).await?;
-            planning.objects().put(&begun_key, to_json(&begun)?).await?;
+            planning.put_json(BEGUN, &begun).await?;
             return Ok(task.stage(DIGEST, batches));
         };
         match last.name.as_str() {
@@ -175,15 +132,13 @@ impl Kind for Diff {
                 if groups.is_empty() {
                     return write_stage(planning, task, Vec::new()).await;
                 }
-                let key = planning.job.job_id.object_key("groups.json");
-                planning.objects().put(&key, to_json(&Groups(groups))?).await?;
-                let begun: Begun = object(planning, &begun_key).await?;
+                let key = planning.put_json("groups.json", &Groups(groups)).await?;
+                let begun: Begun = planning.read_json(BEGUN).await?;
                 let batch = |part: Part| BatchPlan::new(json!(GatherInput { part, groups: key.clone() }));
                 Ok(task.stage(GATHER, begun.parts.into_iter().map(batch).collect()))
             }
             GATHER => {
-                let mut groups: std::collections::BTreeMap<u32, Vec<Slice>> =
-                    std::collections::BTreeMap::new();
+                let mut groups: BTreeMap<u32, Vec<Slice>> = BTreeMap::new();
                 for gathered in planning.results::<Gathered>(last.number).await? {
                     for (group, slice) in gathered.slices() {
                         groups.entry(group).or_default().push(slice);
@@ -200,14 +155,16 @@ impl Kind for Diff {
         }
     }
 
-    async fn work(&self, work: &mut Work, task: Task) -> Result<Outcome, WorkError> {
+    async fn work(&self, work: &mut Work, task: DiffTask) -> Result<Outcome, WorkError> {
         let files = work.site().objects.files();
-        let begun = work.site().objects.get(&work.job_object("diff.json")).await?;
-        let begun: Begun =
-            serde_json::from_slice(&begun).map_err(|error| WorkError::Failed(error.to_string()))?;
+        let begun: Begun = work.read_json(&work.job_object(BEGUN)).await?;
         match work.job().stage().map(|stage| stage.name.as_str()) {
-            Some(DIGEST) => buckets::work(work, &files, &begun.keys, task.reading).await,
-            Some(GATHER) => gather::work(work, &files, &begun.keys, task.reading).await,
+            Some(DIGEST) => {
+                buckets::work(work, &files, &begun.keys, task.scan).await.or_else(CallError::outcome)
+            }
+            Some(GATHER) => {
+                gather::work(work, &files, &begun.keys, task.scan).await.or_else(CallError::outcome)
+            }
             Some(COMPARE) => compare::work(work, &files, &begun.keys).await,
             _ => write::work(work, &files, &task.output).await,
         }
@@ -215,7 +172,7 @@ impl Kind for Diff {
 }
 
 /// The parts of both sides, and the names of the key's attributes.
-async fn begin(planning: &Planning<'_>, task: &Task) -> Result<(Begun, Vec<BatchPlan>), JobError> {
+async fn begin(planning: &Planning<'_>, task: &DiffTask) -> Result<(Begun, Vec<BatchPlan>), JobError> {
     let (mut batches, mut known) = (Vec::new(), task.keys.clone());
     let mut sources: [Option<Source>; 2] = [None, None];
     for (n, (side, source)) in task.sides.iter().zip(&mut sources).enumerate() {
@@ -239,7 +196,7 @@ async fn begin(planning: &Planning<'_>, task: &Task) -> Result<(Begun, Vec<Batch
     for (n, side) in task.sides.iter().enumerate() {
         if let Side::Table(side) = side {
             let side_number = u8::try_from(n).unwrap_or(1);
-            let (more, keys) = table(planning, side_number, side, task.reading, filter).await?;
+            let (more, keys) = table(planning, side_number, side, task.scan, filter).await?;
             batches.extend(more);
             match &known {
                 Some(known) if *known != keys => {
@@ -259,13 +216,8 @@ async fn begin(planning: &Planning<'_>, task: &Task) -> Result<(Begun, Vec<Batch
         return Err(JobError::Failed(problem.to_owned()));
     };
     let parts = batches.iter().map(|batch| serde_json::from_value(batch.input.clone()));
-    let parts = parts.collect::<Result<_, _>>().map_err(|error| JobError::Failed(error.to_string()))?;
+    let parts = parts.collect::<Result<_, _>>()?;
     Ok((Begun { keys, parts }, batches))
-}
-
-async fn object<T: serde::de::DeserializeOwned>(planning: &Planning<'_>, key: &str) -> Result<T, JobError> {
-    let content = planning.objects().get(key).await?;
-    serde_json::from_slice(&content).map_err(|error| JobError::Failed(format!("{key}: {error}")))
 }
 
 async fn merged(planning: &Planning<'_>) -> Result<Buckets, JobError> {
@@ -280,15 +232,14 @@ async fn merged(planning: &Planning<'_>) -> Result<Buckets, JobError> {
 
 async fn write_stage(
     planning: &Planning<'_>,
-    task: &Task,
+    task: &DiffTask,
     compared: Vec<Compared>,
 ) -> Result<Next, JobError> {
-    let key = planning.job.job_id.object_key("compared.json");
-    planning.objects().put(&key, to_json(&compared)?).await?;
-    Ok(task.stage(WRITE, vec![BatchPlan::new(json!(WriteInput { compared: key }))]))
+    let compared = planning.put_json("compared.json", &compared).await?;
+    Ok(task.stage(WRITE, vec![BatchPlan::new(json!(WriteInput { compared }))]))
 }
 
-async fn done(planning: &Planning<'_>, task: &Task, write: u32) -> Result<Next, JobError> {
+async fn done(planning: &Planning<'_>, task: &DiffTask, write: u32) -> Result<Next, JobError> {
     let Some(written) = planning.results::<Written>(write).await?.into_iter().next() else {
         return Err(JobError::Failed("nothing was written".to_owned()));
     };

@@ -14,7 +14,6 @@ const PART: usize = 8 << 20;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct WriteInput {
-    /// The key of what was compared.
     pub compared: String,
 }
 
@@ -25,11 +24,8 @@ pub(crate) struct Written {
 
 pub(crate) async fn work(work: &mut Work, files: &Files, output: &Location) -> Result<Outcome, WorkError> {
     let input: WriteInput = work.input()?;
-    let compared = work.site().objects.get(&input.compared).await?;
-    let compared: Vec<Compared> =
-        serde_json::from_slice(&compared).map_err(|error| WorkError::Failed(error.to_string()))?;
-    let mut tally = Tally::default();
-    compared.iter().for_each(|compared| tally += compared.tally);
+    let compared: Vec<Compared> = work.read_json(&input.compared).await?;
+    let tally = compared.iter().map(|compared| compared.tally).sum();
     let objects: Vec<String> = compared.into_iter().filter_map(|compared| compared.object).collect();
     match output {
         Location::Path(path) => {

@@ -6,7 +6,6 @@ use nextbasket_job_engine::{Outcome, Work, WorkError};
 use nextbasket_objects::{Files, Location};
 use serde::{Deserialize, Serialize};
 
-use crate::common::json;
 use crate::dump::running::Beat;
 use crate::manifest::settings::TableSettings;
 use crate::manifest::{DATA, SETTINGS, STARTED};
@@ -14,13 +13,10 @@ use crate::manifest::{DATA, SETTINGS, STARTED};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct BeginInput {
     pub table: String,
-    /// The export's id.
     pub export: String,
-    /// Its folder.
     pub folder: Location,
 }
 
-/// A dump that has begun.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Begun {
     pub table: String,
@@ -44,9 +40,7 @@ pub(crate) async fn work(work: &mut Work, files: &Files) -> Result<Outcome, Work
     files.create_folder(&input.folder.join(DATA)).await?;
     Beat::new(&input.folder).beat(work, files).await?;
     files.write_with_folder(&input.folder.join(STARTED), Vec::new()).await?;
-    let content =
-        serde_json::to_vec_pretty(&settings).map_err(|error| WorkError::Failed(error.to_string()))?;
-    files.write_with_folder(&input.folder.join(SETTINGS), content).await?;
+    files.write_with_folder(&input.folder.join(SETTINGS), serde_json::to_vec_pretty(&settings)?).await?;
     Outcome::done(&Begun {
         table: input.table,
         export: input.export,
@@ -58,9 +52,4 @@ pub(crate) async fn work(work: &mut Work, files: &Files) -> Result<Outcome, Work
         bytes: table.bytes,
         notes: settings.unread,
     })
-}
-
-/// As [`json`], in a batch.
-pub(crate) fn json_in_work(value: &impl Serialize) -> Result<Vec<u8>, WorkError> {
-    Ok(json(value)?)
 }

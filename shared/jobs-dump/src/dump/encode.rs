@@ -6,18 +6,18 @@ use nextbasket_items::key::{KeySchema, to_json};
 use serde_json::Value;
 
 use crate::csv::{Columns, write_header, write_row};
-use crate::digest::Digest;
+use crate::digest::ItemsDigest;
 use crate::error::FormatError;
 use crate::format::Format;
 use crate::json::checked::{Checker, key_in};
-use crate::json::{self, Change};
+use crate::json::{self, LineChange};
 use crate::json_lines;
 
 /// A page's bytes, and what went into them.
 #[derive(Debug, Default)]
 pub(crate) struct Encoded {
     pub bytes: Vec<u8>,
-    pub digest: Digest,
+    pub digest: ItemsDigest,
     /// Keys of items that cannot be written, with the reasons.
     pub refused: Vec<(Value, String)>,
 }
@@ -66,14 +66,14 @@ pub(crate) fn encode_texts(items: &[Bytes], keys: &KeySchema) -> Encoded {
 }
 
 /// An item that is not as it is expected, read and written anew.
-fn of_value(item: &[u8], out: &mut Vec<u8>) -> Result<Digest, String> {
+fn of_value(item: &[u8], out: &mut Vec<u8>) -> Result<ItemsDigest, String> {
     let mut line = Vec::with_capacity(item.len() + 16);
     json::write_text(item, &mut line);
-    let Change::Put(item) = json::read_line(1, &line).map_err(|error| error.problem)? else {
+    let LineChange::Put(item) = json::read_line(1, &line).map_err(|error| error.problem)? else {
         return Err("it is not a valid item".to_owned());
     };
     let begin = out.len();
-    let written = json::write_line(&item, out).and_then(|()| Digest::of(&item, &mut Vec::new()));
+    let written = json::write_line(&item, out).and_then(|()| ItemsDigest::of(&item, &mut Vec::new()));
     written.map_err(|error| {
         out.truncate(begin);
         error.0
@@ -104,7 +104,7 @@ pub(crate) fn encode(
             (Format::DynamodbJson, _) => json::write_line(item, out),
             (Format::JsonLines, _) => json_lines::write_line(item, out),
         };
-        match written.and_then(|()| Digest::of(item, &mut scratch)) {
+        match written.and_then(|()| ItemsDigest::of(item, &mut scratch)) {
             Ok(digest) => encoded.digest += digest,
             Err(error) => {
                 out.truncate(begin);

@@ -6,26 +6,25 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Digest;
-use crate::dump::begin::{Begun, json_in_work};
+use crate::digest::ItemsDigest;
+use crate::dump::begin::Begun;
 use crate::dump::keep;
-use crate::dump::parameters::Task;
+use crate::dump::parameters::DumpTask;
 use crate::dump::running::{self, Beat};
 use crate::dump::scan::Scanned;
 use crate::dump::sink::PAGES;
-use crate::manifest::record::{DumpRecord, Filter, NOTE, Window};
+use crate::manifest::record::{DumpRecord, Filter, NOTE, ReadWindow};
 use crate::manifest::summary::{FileLine, Summary};
 use crate::manifest::{DATA, DataFile, EXPORTS, FILES, FILES_MD5, RECORD, SUMMARY, SUMMARY_MD5, md5_base64};
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct FinishInput {
-    /// The key of the [`Index`].
     pub index: String,
 }
 
 /// All that a table's dump came to.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Index {
+pub(crate) struct DumpIndex {
     pub begun: Begun,
     pub segments: Vec<Scanned>,
     pub filter: Option<Filter>,
@@ -36,16 +35,14 @@ pub(crate) struct Index {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Finished {
     pub table: String,
-    /// The export's.
     pub folder: Location,
     #[serde(flatten)]
-    pub digest: Digest,
+    pub digest: ItemsDigest,
     pub refused: u64,
     pub complete: bool,
     pub files: usize,
     pub bytes: u64,
-    pub window: Window,
-    /// Older dumps that were removed.
+    pub window: ReadWindow,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removed: Vec<Location>,
     /// What of the table's settings could not be read.
@@ -53,13 +50,11 @@ pub(crate) struct Finished {
     pub notes: Vec<String>,
 }
 
-pub(crate) async fn work(work: &mut Work, files: &Files, task: &Task) -> Result<Outcome, WorkError> {
+pub(crate) async fn work(work: &mut Work, files: &Files, task: &DumpTask) -> Result<Outcome, WorkError> {
     let input: FinishInput = work.input()?;
-    let content = work.site().objects.get(&input.index).await?;
-    let index: Index = serde_json::from_slice(&content)
-        .map_err(|error| WorkError::Failed(format!("{}: {error}", input.index)))?;
+    let index: DumpIndex = work.read_json(&input.index).await?;
     let now = work.site().clock.now();
-    let nothing = Window { from: now, to: now };
+    let nothing = ReadWindow { from: now, to: now };
     let folder = index.begun.folder.clone();
     let record = record(&index, task, nothing);
     Beat::new(&folder).beat(work, files).await?;
@@ -78,21 +73,18 @@ pub(crate) async fn work(work: &mut Work, files: &Files, task: &Task) -> Result<
         table_id: index.begun.id.clone(),
         export_time: Some(record.window.from.to_string()),
         s3_bucket: bucket(&folder),
-        s3_prefix: Some(place_prefix(&folder)).filter(|prefix| !prefix.is_empty()),
-        s3_sse_algorithm: None,
-        s3_sse_kms_key_id: None,
+        s3_prefix: Some(prefix_of_exports(&folder)).filter(|prefix| !prefix.is_empty()),
         manifest_files_s3_key: Some(format!("{path}{FILES}")),
-        billed_size_bytes: 0,
         item_count: record.digest.count,
         output_format: task.format.output_format().to_owned(),
         export_type: Some("FULL_EXPORT".to_owned()),
         ..Summary::default()
     };
-    let summary = pretty(&summary)?;
+    let summary = serde_json::to_vec_pretty(&summary)?;
     let below = |name: &str| folder.join(name);
     files.write_with_folder(&below(FILES_MD5), md5_base64(&lines).into_bytes()).await?;
     files.write_with_folder(&below(FILES), lines).await?;
-    files.write_with_folder(&below(RECORD), pretty(&record)?).await?;
+    files.write_with_folder(&below(RECORD), serde_json::to_vec_pretty(&record)?).await?;
     files.write_with_folder(&below(SUMMARY_MD5), md5_base64(&summary).into_bytes()).await?;
     files.write_with_folder(&below(SUMMARY), summary).await?;
     running::end(files, &folder).await?;
@@ -114,12 +106,8 @@ pub(crate) async fn work(work: &mut Work, files: &Files, task: &Task) -> Result<
     })
 }
 
-fn record(index: &Index, task: &Task, nothing: Window) -> DumpRecord {
+fn record(index: &DumpIndex, task: &DumpTask, nothing: ReadWindow) -> DumpRecord {
     let segments: Vec<_> = index.segments.iter().map(|scanned| scanned.record).collect();
-    let mut digest = Digest::default();
-    for segment in &segments {
-        digest += segment.digest;
-    }
     let refused = segments.iter().map(|segment| segment.refused).sum();
     DumpRecord {
         version: 1,
@@ -127,10 +115,10 @@ fn record(index: &Index, task: &Task, nothing: Window) -> DumpRecord {
         format: task.format,
         complete: refused == 0,
         refused,
-        window: segments.iter().map(|segment| segment.window).reduce(Window::and).unwrap_or(nothing),
+        window: segments.iter().map(|segment| segment.window).reduce(ReadWindow::and).unwrap_or(nothing),
         filter: index.filter.clone(),
         keys: index.begun.keys.names().map(str::to_owned).collect(),
-        digest,
+        digest: segments.iter().map(|segment| segment.digest).sum(),
         files: index.segments.iter().flat_map(|scanned| scanned.files.clone()).collect(),
         segments,
         note: NOTE.to_owned(),
@@ -140,7 +128,7 @@ fn record(index: &Index, task: &Task, nothing: Window) -> DumpRecord {
 fn file_lines(files: &[DataFile], path: &str) -> Result<Vec<u8>, WorkError> {
     let mut lines = Vec::new();
     for file in files {
-        lines.extend(json_in_work(&FileLine {
+        lines.extend(serde_json::to_vec(&FileLine {
             item_count: file.digest.count,
             md5_checksum: file.md5.clone(),
             etag: file.etag.clone(),
@@ -149,10 +137,6 @@ fn file_lines(files: &[DataFile], path: &str) -> Result<Vec<u8>, WorkError> {
         lines.push(b'\n');
     }
     Ok(lines)
-}
-
-fn pretty(value: &impl Serialize) -> Result<Vec<u8>, WorkError> {
-    serde_json::to_vec_pretty(value).map_err(|error| WorkError::Failed(error.to_string()))
 }
 
 /// Removes files of attempts that were killed, and checks that all other files exist as they were written: a reader
@@ -216,7 +200,8 @@ fn bucket(folder: &Location) -> Option<String> {
     }
 }
 
-fn place_prefix(folder: &Location) -> String {
+/// What stands in front of `AWSDynamoDB/`.
+fn prefix_of_exports(folder: &Location) -> String {
     let path = key_prefix(folder);
     path.rfind(&format!("{EXPORTS}/"))
         .and_then(|at| path.get(..at))

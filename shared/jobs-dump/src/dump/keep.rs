@@ -12,7 +12,6 @@ use crate::manifest::{DumpRecord, RECORD, SETTINGS, SUMMARY, TableSettings};
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
-/// Another dump of the table, ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Other {
     at: Location,
@@ -24,16 +23,16 @@ struct Other {
     seen: Option<Timestamp>,
 }
 
-/// Removes the dumps of the same table below the same place that are to be kept no longer; tells which.
+/// Removes the dumps of the same table below the same location that are to be kept no longer; tells which.
 pub(super) async fn remove_older(
     files: &Files,
-    place: &Location,
+    below: &Location,
     newest: &Begun,
     keep: Keep,
     now: Timestamp,
 ) -> Result<Vec<Location>, WorkError> {
     let mut others = Vec::new();
-    for folder in files.folders(&exports(place)).await? {
+    for folder in files.folders(&exports(below)).await? {
         if folder != newest.folder
             && let Some(other) = looked_at(files, folder, &newest.table).await?
         {

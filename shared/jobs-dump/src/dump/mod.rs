@@ -9,7 +9,7 @@
 //! * [`parameters`]: what a dump is submitted with
 //! * `begin`, `scan`, `finish`: the stages
 //! * `encode`: items to the bytes of a page
-//! * `sink`: the data file that is being written, and how it is gone on with
+//! * `sink`: the data file that is being written, and how it is resumed
 //! * `keep`: which dumps are removed
 //! * `running`: the mark of a dump that is being made, which `keep` looks for
 //!
@@ -27,18 +27,19 @@ mod sink;
 
 use nextbasket_items::segment::{Segment, segments};
 use nextbasket_items::table::Table;
+use nextbasket_job_engine::calls::CallError;
 use nextbasket_job_engine::{
-    BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Work, WorkError,
+    BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Trust, Work,
+    WorkError,
 };
 use nextbasket_objects::Location;
 use serde_json::{Value, json};
 
-use crate::common::{Trust, json as to_json, scan_units, trusted};
 use crate::manifest::EXPORTS;
 use crate::manifest::record::Filter;
 use begin::{BeginInput, Begun};
-use finish::{FinishInput, Finished, Index};
-use parameters::Task;
+use finish::{DumpIndex, FinishInput, Finished};
+use parameters::DumpTask;
 use scan::{ScanInput, Scanned};
 
 const BEGIN: &str = "begin";
@@ -48,42 +49,28 @@ const FINISH: &str = "finish";
 const MOST_LOCK: usize = 200;
 
 /// The kind `dump`.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Dump(Trust);
-
-impl Dump {
-    /// To S3.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets what its jobs may do. If they may use files of the machine, they accept folders too.
-    #[must_use]
-    pub fn trusting(self, trust: Trust) -> Self {
-        Self(trusted(trust))
-    }
-}
+#[derive(Debug)]
+pub struct Dump;
 
 impl Kind for Dump {
-    type Task = Task;
+    type Task = DumpTask;
 
     fn name(&self) -> &'static str {
         "dump"
     }
 
-    fn task(&self, parameters: &Value) -> Result<Task, Refusal> {
-        Task::parse(parameters, self.0)
+    fn task(&self, parameters: &Value, trust: Trust) -> Result<DumpTask, Refusal> {
+        DumpTask::parse(parameters, trust)
     }
 
     /// Two jobs must not write, or remove, dumps in one destination at the same time.
-    fn lock(&self, task: &Task) -> Option<String> {
-        let place = exports(&task.to).normalized().to_string();
-        let named = if place.len() <= MOST_LOCK { place } else { nextbasket_domain::digest(place, 16) };
+    fn lock(&self, task: &DumpTask) -> Option<String> {
+        let to = exports(&task.to).normalized().to_string();
+        let named = if to.len() <= MOST_LOCK { to } else { nextbasket_domain::digest(to, 16) };
         Some(format!("dump/{named}"))
     }
 
-    async fn estimate(&self, site: &Site, task: &Task) -> Result<Estimate, JobError> {
+    async fn estimate(&self, site: &Site, task: &DumpTask) -> Result<Estimate, JobError> {
         let (mut items, mut bytes) = (0, 0);
         for table in &task.tables {
             let table = Table::of_job(&site.dynamodb, table).await?;
@@ -96,27 +83,27 @@ impl Kind for Dump {
         let estimate = Estimate {
             items: Some(items),
             bytes: Some(bytes),
-            read_units: scan_units(bytes, task.consistent_read),
+            read_units: task.scan.scan_units(bytes),
             notes,
             ..Estimate::default()
         };
-        Ok(estimate.at(task.rates))
+        Ok(estimate.at(task.scan.rates))
     }
 
-    async fn plan(&self, planning: &Planning<'_>, task: &Task) -> Result<Next, JobError> {
+    async fn plan(&self, planning: &Planning<'_>, task: &DumpTask) -> Result<Next, JobError> {
         Ok(match stage(planning, task).await? {
             Some(stage) => Next::Stage(stage),
             None => Next::Done(result(planning, planning.stages() - 1).await?),
         })
     }
 
-    async fn work(&self, work: &mut Work, task: Task) -> Result<Outcome, WorkError> {
+    async fn work(&self, work: &mut Work, task: DumpTask) -> Result<Outcome, WorkError> {
         self::work(work, &task).await
     }
 }
 
 /// The next of a dump's stages; `None` if all have ended.
-pub(crate) async fn stage(planning: &Planning<'_>, task: &Task) -> Result<Option<StagePlan>, JobError> {
+pub(crate) async fn stage(planning: &Planning<'_>, task: &DumpTask) -> Result<Option<StagePlan>, JobError> {
     let Some(last) = planning.job.stage() else {
         let batches = task.tables.iter().map(|table| {
             let export = export_id(planning, table);
@@ -129,10 +116,8 @@ pub(crate) async fn stage(planning: &Planning<'_>, task: &Task) -> Result<Option
     match last.name.as_str() {
         BEGIN => {
             let begun: Vec<Begun> = planning.results(last.number).await?;
-            let mut batches = Vec::new();
-            for begun in begun {
-                batches.extend(scans(planning, task, &begun));
-            }
+            let batches: Vec<BatchPlan> =
+                begun.iter().flat_map(|begun| scans(planning, task, begun)).collect();
             let split = json!({ "by": "size", "tables": task.tables.len(), "segments": batches.len() });
             Ok(Some(task.apply(StagePlan::new(SCAN, split, batches))))
         }
@@ -146,9 +131,9 @@ pub(crate) async fn stage(planning: &Planning<'_>, task: &Task) -> Result<Option
                 segments.sort_by_key(|scanned| scanned.record.segment);
                 let filter =
                     task.r#where.clone().map(|r#where| Filter { r#where, now: planning.job.created_at });
-                let key = planning.job.job_id.object_key(&format!("dump-{n:06}.json"));
-                planning.objects().put(&key, to_json(&Index { begun, segments, filter })?).await?;
-                batches.push(BatchPlan::new(json!(FinishInput { index: key })));
+                let index = DumpIndex { begun, segments, filter };
+                let index = planning.put_json(&format!("dump-{n:06}.json"), &index).await?;
+                batches.push(BatchPlan::new(json!(FinishInput { index })));
             }
             let split = json!({ "by": "table", "tables": batches.len() });
             Ok(Some(task.apply(StagePlan::new(FINISH, split, batches))))
@@ -157,8 +142,7 @@ pub(crate) async fn stage(planning: &Planning<'_>, task: &Task) -> Result<Option
     }
 }
 
-/// A batch for each segment of the table.
-fn scans(planning: &Planning<'_>, task: &Task, begun: &Begun) -> Vec<BatchPlan> {
+fn scans(planning: &Planning<'_>, task: &DumpTask, begun: &Begun) -> Vec<BatchPlan> {
     let table = Table {
         name: begun.table.clone(),
         keys: begun.keys.clone(),
@@ -166,28 +150,24 @@ fn scans(planning: &Planning<'_>, task: &Task, begun: &Begun) -> Vec<BatchPlan> 
         bytes: begun.bytes,
         indexes: 0,
     };
-    let of = segments(task.segments, begun.bytes, begun.items);
-    let batch = |number| BatchPlan {
-        weight: begun.bytes / u64::from(of),
-        of: (begun.items > 0).then_some(begun.items / u64::from(of)),
-        ..BatchPlan::new(json!(ScanInput {
+    let of = segments(task.scan.segments, begun.bytes, begun.items);
+    BatchPlan::for_parts(of, begun.bytes, begun.items, |number| {
+        json!(ScanInput {
             table: begun.table.clone(),
             folder: begun.folder.clone(),
             keys: begun.keys.clone(),
             segment: Segment { number, of },
             mean_bytes: table.mean_bytes(),
             now: planning.job.created_at,
-        }))
-    };
-    (0..of).map(batch).collect()
+        })
+    })
 }
 
-/// A batch of one of the stages.
-pub(crate) async fn work(work: &mut Work, task: &Task) -> Result<Outcome, WorkError> {
+pub(crate) async fn work(work: &mut Work, task: &DumpTask) -> Result<Outcome, WorkError> {
     let files = work.site().objects.files();
     match work.job().stage().map(|stage| stage.name.as_str()) {
         Some(BEGIN) => begin::work(work, &files).await,
-        Some(SCAN) => scan::work(work, &files, task).await,
+        Some(SCAN) => scan::work(work, &files, task).await.or_else(CallError::outcome),
         _ => finish::work(work, &files, task).await,
     }
 }
@@ -209,6 +189,6 @@ fn export_id(planning: &Planning<'_>, table: &str) -> String {
 }
 
 /// Where a dump of this location is looked for.
-pub(crate) fn exports(place: &Location) -> Location {
-    if place.name() == EXPORTS { place.clone() } else { place.join(EXPORTS) }
+pub(crate) fn exports(location: &Location) -> Location {
+    if location.name() == EXPORTS { location.clone() } else { location.join(EXPORTS) }
 }

@@ -2,20 +2,19 @@
 
 use nextbasket_items::expression::Condition;
 use nextbasket_items::table::check_name;
-use nextbasket_job_engine::{Assign, Rates, Refusal, StagePlan, kind};
+use nextbasket_job_engine::kind::{self, check_range};
+use nextbasket_job_engine::{Assign, Rates, Refusal, StagePlan, Trust};
 use nextbasket_objects::Location;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::common::{Trust, WIDTH, check_place, check_range, check_rate, condition};
 use crate::csv::Columns;
 use crate::format::Format;
+use crate::settings::{ScanSettings, check_location, condition};
 
-/// What a dump is submitted with.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Parameters {
-    /// The table.
+struct DumpParameters {
     table: Option<String>,
     /// Or several: each has a dump of its own.
     tables: Option<Vec<String>>,
@@ -28,13 +27,10 @@ struct Parameters {
     r#where: Option<String>,
     /// Of CSV: the columns, such as `id:S`. Without them a file has those that its items have.
     columns: Option<Vec<String>>,
-    /// Into how many segments each table is split.
     segments: Option<u32>,
-    /// The most items of a page.
     batch_size: Option<u32>,
     /// When a data file is closed, in bytes: by default at 64 MB, in S3 at 8 MB, which a worker holds in memory.
     file_bytes: Option<u64>,
-    /// How many segments are read at a time.
     #[serde(alias = "workers")]
     width: Option<u32>,
     /// Read units per second, all workers together.
@@ -48,9 +44,7 @@ struct Parameters {
     gzip: bool,
     /// Which older dumps of the same tables below `to` are kept; without it all.
     keep: Option<Keep>,
-    /// The order in which segments go out.
     assign: Option<Assign>,
-    /// Only say what would be done.
     #[serde(default)]
     #[expect(dead_code, reason = "the engine looks at it")]
     dry_run: bool,
@@ -70,9 +64,8 @@ pub struct Keep {
     pub days: Option<u32>,
 }
 
-/// A dump as it is to be done.
 #[derive(Debug, Clone)]
-pub struct Task {
+pub struct DumpTask {
     pub(crate) tables: Vec<String>,
     pub(crate) to: Location,
     pub(crate) format: Format,
@@ -80,20 +73,16 @@ pub struct Task {
     /// `where`, parsed.
     pub(crate) condition: Option<Condition>,
     pub(crate) columns: Option<Columns>,
-    pub(crate) segments: Option<u32>,
-    pub(crate) batch_size: Option<u32>,
+    pub(crate) scan: ScanSettings,
     pub(crate) file_bytes: Option<u64>,
-    pub(crate) width: u32,
-    pub(crate) rates: Rates,
-    pub(crate) consistent_read: bool,
     pub(crate) gzip: bool,
     pub(crate) keep: Option<Keep>,
     pub(crate) assign: Assign,
 }
 
-impl Task {
+impl DumpTask {
     pub(crate) fn parse(value: &Value, trust: Trust) -> Result<Self, Refusal> {
-        let parameters: Parameters = kind::parameters(value)?;
+        let parameters: DumpParameters = kind::parameters(value)?;
         let tables = match (&parameters.table, &parameters.tables) {
             (Some(table), None) => vec![table.clone()],
             (None, Some(tables)) if !tables.is_empty() => tables.clone(),
@@ -105,13 +94,17 @@ impl Task {
                 return Err(Refusal::parameter("tables", format!("contains {table} twice")));
             }
         }
-        check_place("to", &parameters.to, trust)?;
+        check_location("to", &parameters.to, trust)?;
         let condition = condition("where", parameters.r#where.as_ref())?;
-        check_range("segments", parameters.segments.map(u64::from), 1, 10_000)?;
-        check_range("batchSize", parameters.batch_size.map(u64::from), 1, 1_000_000)?;
+        let scan = ScanSettings {
+            segments: parameters.segments,
+            batch_size: parameters.batch_size,
+            width: parameters.width,
+            rates: Rates { read: parameters.read_units, write: None },
+            consistent_read: parameters.consistent_read,
+        };
+        let scan = scan.checked()?;
         check_range("fileBytes", parameters.file_bytes, 1, 1 << 30)?;
-        check_range("width", parameters.width.map(u64::from), 1, 10_000)?;
-        check_rate("readUnits", parameters.read_units)?;
         if !parameters.gzip && parameters.format == Format::DynamodbJson {
             return Err(Refusal::parameter("gzip", "must be true for dynamodb-json, as in AWS's exports"));
         }
@@ -126,8 +119,8 @@ impl Task {
         };
         let columns = columns.map_err(|error| Refusal::parameter("columns", error.to_string()))?;
         if let Some(keep) = parameters.keep {
-            check_range("keep.count", keep.count.map(u64::from), 1, 100_000)?;
-            check_range("keep.days", keep.days.map(u64::from), 1, 100_000)?;
+            check_range("keep.count", keep.count, 1, 100_000)?;
+            check_range("keep.days", keep.days, 1, 100_000)?;
             if keep.count.is_none() && keep.days.is_none() {
                 return Err(Refusal::parameter("keep", "must have count, days or both"));
             }
@@ -139,12 +132,8 @@ impl Task {
             r#where: parameters.r#where,
             condition,
             columns,
-            segments: parameters.segments,
-            batch_size: parameters.batch_size,
+            scan,
             file_bytes: parameters.file_bytes,
-            width: parameters.width.unwrap_or(WIDTH),
-            rates: Rates { read: parameters.read_units, write: None },
-            consistent_read: parameters.consistent_read,
             gzip: parameters.gzip,
             keep: parameters.keep,
             assign: parameters.assign.unwrap_or_default(),
@@ -152,7 +141,7 @@ impl Task {
     }
 
     pub(crate) fn apply(&self, stage: StagePlan) -> StagePlan {
-        StagePlan { width: self.width, rates: self.rates, assign: self.assign, ..stage }
+        StagePlan { assign: self.assign, ..self.scan.apply(stage) }
     }
 }
 
@@ -191,11 +180,11 @@ mod tests {
             ),
             (json!({ "to": "/d", "table": "abc", "segments": 0 }), "parameters.segments: must be from 1"),
         ] {
-            let refusal = Task::parse(&value, Trust::Machine).unwrap_err().to_string();
+            let refusal = DumpTask::parse(&value, Trust::Machine).unwrap_err().to_string();
             assert!(refusal.starts_with(problem), "{value}: {refusal}");
         }
         let local = json!({ "to": "/d", "table": "abc" });
-        let refusal = Task::parse(&local, Trust::Open).unwrap_err().to_string();
+        let refusal = DumpTask::parse(&local, Trust::Open).unwrap_err().to_string();
         assert!(refusal.starts_with("parameters.to: is for jobs that are submitted"), "{refusal}");
     }
 }

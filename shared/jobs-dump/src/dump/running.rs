@@ -21,7 +21,6 @@ pub(crate) const FRESH_MS: i64 = 24 * 60 * 60 * 1000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Sign {
-    /// The job that makes the dump.
     owner: String,
     /// When one of its workers last worked on it.
     at: Timestamp,
@@ -34,20 +33,17 @@ pub(crate) struct Beat {
 }
 
 impl Beat {
-    /// For the export in this folder.
     pub(crate) fn new(folder: &Location) -> Self {
         Self { at: folder.join(RUNNING), next: Timestamp::EPOCH }
     }
 
-    /// Writes the mark, if it is due.
     pub(crate) async fn beat(&mut self, work: &Work, files: &Files) -> Result<(), WorkError> {
         let now = work.site().clock.now();
         if now < self.next {
             return Ok(());
         }
         let sign = Sign { owner: format!("job/{}", work.job().job_id), at: now };
-        let content = serde_json::to_vec(&sign).map_err(|error| WorkError::Failed(error.to_string()))?;
-        files.write_with_folder(&self.at, content).await?;
+        files.write_with_folder(&self.at, serde_json::to_vec(&sign)?).await?;
         self.next = now.plus_millis(i64::try_from(BEAT.as_millis()).unwrap_or(i64::MAX));
         Ok(())
     }

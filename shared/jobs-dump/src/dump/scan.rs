@@ -5,7 +5,7 @@
 use nextbasket_domain::Timestamp;
 use nextbasket_dynamodb::item::Item;
 use nextbasket_items::key::{KeySchema, from_json, to_json};
-use nextbasket_items::scan::{Projection, Scan};
+use nextbasket_items::scan::{Projection, Scan, ScanPage};
 use nextbasket_items::segment::Segment;
 use nextbasket_job_engine::calls::{CallError, Calls};
 use nextbasket_job_engine::work::Go;
@@ -15,19 +15,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::csv::Columns;
-use crate::digest::Digest;
+use crate::digest::ItemsDigest;
 use crate::dump::encode::{Encoded, encode, encode_texts, grow};
-use crate::dump::parameters::Task;
+use crate::dump::parameters::DumpTask;
 use crate::dump::running::Beat;
-use crate::dump::sink::{Naming, Open, Sink};
+use crate::dump::sink::{Naming, OpenFile, Sink};
 use crate::format::Format;
 use crate::manifest::DataFile;
-use crate::manifest::record::{SegmentRecord, Window};
+use crate::manifest::record::{ReadWindow, SegmentRecord};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ScanInput {
     pub table: String,
-    /// The export's.
     pub folder: Location,
     pub keys: KeySchema,
     pub segment: Segment,
@@ -36,7 +35,6 @@ pub(crate) struct ScanInput {
     pub now: Timestamp,
 }
 
-/// What came of a segment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Scanned {
     pub folder: Location,
@@ -44,65 +42,68 @@ pub(crate) struct Scanned {
     pub files: Vec<DataFile>,
 }
 
-/// Where the next page begins.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-enum Position {
+enum ScanPosition {
     #[default]
     Start,
     After(Value),
     End,
 }
 
-/// The checkpoint.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct State {
-    at: Position,
-    window: Option<Window>,
-    digest: Digest,
+struct ScanCheckpoint {
+    at: ScanPosition,
+    window: Option<ReadWindow>,
+    digest: ItemsDigest,
     refused: u64,
     files: Vec<DataFile>,
     /// Columns of all items so far.
     columns: Option<Columns>,
-    open: Option<Open>,
+    open: Option<OpenFile>,
 }
 
 /// What a page says beside its items.
-struct Read {
+struct PageCounts {
     scanned: u64,
     matched: u64,
     next: Option<Item>,
     units: f64,
 }
 
-/// A segment under way.
-struct Running<'a> {
+impl PageCounts {
+    fn split<T>(page: ScanPage<T>) -> (Self, Vec<T>) {
+        let ScanPage { items, matched, scanned, next, units } = page;
+        (Self { scanned, matched, next, units }, items)
+    }
+}
+
+struct RunningScan<'a> {
     files: &'a Files,
-    task: &'a Task,
+    task: &'a DumpTask,
     input: &'a ScanInput,
     scan: Scan,
     calls: Calls,
-    state: State,
+    state: ScanCheckpoint,
     sink: Option<Sink>,
     beat: Beat,
 }
 
-pub(crate) async fn work(work: &mut Work, files: &Files, task: &Task) -> Result<Outcome, WorkError> {
+pub(crate) async fn work(work: &mut Work, files: &Files, task: &DumpTask) -> Result<Outcome, CallError> {
     let input: ScanInput = work.input()?;
     let scan = Scan::new(&input.table, task.condition.as_ref(), Projection::Whole, input.now)
-        .consistent(task.consistent_read)
-        .pages_of(task.batch_size, input.mean_bytes);
-    let state = work.checkpoint::<State>()?.unwrap_or_default();
+        .consistent(task.scan.consistent_read)
+        .pages_of(task.scan.batch_size, input.mean_bytes);
+    let state = work.checkpoint::<ScanCheckpoint>()?.unwrap_or_default();
     let calls = Calls::new(work);
     let beat = Beat::new(&input.folder);
-    let mut running = Running { files, task, input: &input, scan, calls, state, sink: None, beat };
-    match running.run(work).await {
-        Ok(Go::On) => Outcome::done(&running.scanned(work)),
-        Ok(Go::Stop) => Ok(Outcome::Stopped),
-        Err(error) => error.outcome(),
+    let mut running = RunningScan { files, task, input: &input, scan, calls, state, sink: None, beat };
+    match running.run(work).await? {
+        Go::On => Ok(Outcome::done(&running.scanned(work))?),
+        Go::Stop => Ok(Outcome::Stopped),
     }
 }
 
-impl Running<'_> {
+impl RunningScan<'_> {
     fn naming(&self, part: u32) -> Naming<'_> {
         let extension = self.task.format.extension(self.task.gzip);
         Naming { folder: &self.input.folder, segment: self.input.segment.number, part, extension }
@@ -110,7 +111,7 @@ impl Running<'_> {
 
     async fn run(&mut self, work: &mut Work) -> Result<Go, CallError> {
         self.resume(work).await?;
-        while self.state.at != Position::End {
+        while self.state.at != ScanPosition::End {
             if work.must_stop() {
                 return Ok(Go::Stop);
             }
@@ -122,7 +123,7 @@ impl Running<'_> {
         Ok(Go::On)
     }
 
-    /// Goes on with the file that an earlier attempt had open.
+    /// Resumes the file that an earlier attempt had open.
     async fn resume(&mut self, work: &mut Work) -> Result<(), CallError> {
         let Some(open) = self.state.open.take() else { return Ok(()) };
         let closing = open.closing;
@@ -134,7 +135,7 @@ impl Running<'_> {
                     segment = self.input.segment.number,
                     "what was written is gone; the segment begins anew"
                 );
-                self.state = State::default();
+                self.state = ScanCheckpoint::default();
                 let progress = &mut work.progress;
                 (progress.processed, progress.matched, progress.changed) = (0, 0, 0);
             }
@@ -144,34 +145,32 @@ impl Running<'_> {
 
     async fn page(&mut self, work: &mut Work) -> Result<Go, CallError> {
         let start = match &self.state.at {
-            Position::After(key) => Some(from_json(key).ok_or_else(|| no_key(key))?),
+            ScanPosition::After(key) => Some(from_json(key).ok_or_else(|| no_key(key))?),
             _ => None,
         };
         let from = work.site().clock.now();
         let limiter = work.limits().read.clone();
         let (page, written) = if self.task.format == Format::DynamodbJson {
             let page = self.scan.text_page(&self.calls, &limiter, self.input.segment, start.as_ref()).await?;
-            let read =
-                Read { scanned: page.scanned, matched: page.matched, next: page.next, units: page.units };
-            let encoded = encode_texts(&page.items, &self.input.keys);
-            (read, self.write(work, encoded, None).await?)
+            let (page, items) = PageCounts::split(page);
+            let encoded = encode_texts(&items, &self.input.keys);
+            (page, self.write(work, encoded, None).await?)
         } else {
             let page = self.scan.page(&self.calls, &limiter, self.input.segment, start.as_ref()).await?;
-            let read =
-                Read { scanned: page.scanned, matched: page.matched, next: page.next, units: page.units };
-            let Some((encoded, columns)) = self.encode(work, page.items).await? else { return Ok(Go::Stop) };
-            (read, self.write(work, encoded, columns).await?)
+            let (page, items) = PageCounts::split(page);
+            let Some((encoded, columns)) = self.encode(work, items).await? else { return Ok(Go::Stop) };
+            (page, self.write(work, encoded, columns).await?)
         };
-        let read = Window { from, to: work.site().clock.now() };
+        let read = ReadWindow { from, to: work.site().clock.now() };
         self.state.window = Some(self.state.window.map_or(read, |window| window.and(read)));
-        self.state.at = page.next.map_or(Position::End, |key| Position::After(to_json(&key)));
+        self.state.at = page.next.map_or(ScanPosition::End, |key| ScanPosition::After(to_json(&key)));
         work.progress.read_units += page.units;
         work.progress.processed += page.scanned;
         work.progress.matched += page.matched;
         work.progress.changed += written;
         if let Some(sink) = &mut self.sink {
-            sink.open.closing = self.state.at == Position::End || sink.is_full(self.task.file_bytes);
-        } else if self.state.at == Position::End {
+            sink.open.closing = self.state.at == ScanPosition::End || sink.is_full(self.task.file_bytes);
+        } else if self.state.at == ScanPosition::End {
             // The batch's end says all that a checkpoint would.
             return Ok(Go::On);
         }
@@ -199,8 +198,7 @@ impl Running<'_> {
             None => self.task.columns.clone().or_else(|| self.state.columns.clone()),
         };
         let header = self.sink.is_none();
-        let encoded = encode(self.task.format, columns.as_ref(), header, &items, &self.input.keys);
-        let mut encoded = encoded.map_err(|error| WorkError::Failed(error.0))?;
+        let mut encoded = encode(self.task.format, columns.as_ref(), header, &items, &self.input.keys)?;
         encoded.refused.splice(..0, refused);
         Ok(Some((encoded, columns)))
     }
@@ -278,7 +276,7 @@ impl Running<'_> {
             folder: self.input.folder.clone(),
             record: SegmentRecord {
                 segment: self.input.segment.number,
-                window: self.state.window.unwrap_or(Window { from: now, to: now }),
+                window: self.state.window.unwrap_or(ReadWindow { from: now, to: now }),
                 refused: self.state.refused,
                 digest: self.state.digest,
             },

@@ -1,6 +1,6 @@
-//! The data file that is being written, and how it is gone on with after a kill.
+//! The data file that is being written, and how it is resumed after a kill.
 //!
-//! On this machine a page is appended to the file, and the checkpoint has the file's length. Whoever goes on copies
+//! On this machine a page is appended to the file, and the checkpoint has the file's length. Whoever resumes it copies
 //! that much to a file of a new name, so that a worker that has lost its claim and does not know it yet cannot write
 //! into what another finishes. In S3 a page stands in the job's own objects until its file is closed; the file is put
 //! under its name only once the checkpoint says what it holds, so two workers who both put it put the same.
@@ -17,9 +17,9 @@ use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::csv::Columns;
-use crate::digest::Digest;
+use crate::digest::ItemsDigest;
 use crate::gzip::{self, GzipState, Pages};
-use crate::manifest::{DATA, DataFile, etag};
+use crate::manifest::{DATA, DataFile};
 
 /// When a file is closed, in bytes: of this machine, and in S3, where it is held in memory.
 const FULL_FILE: u64 = 64 << 20;
@@ -31,37 +31,31 @@ pub(super) const PAGES: &str = "pages";
 
 /// A data file as it stands in a checkpoint.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Open {
+pub(crate) struct OpenFile {
     pub segment: u32,
     pub part: u32,
-    /// In the export's folder.
     pub name: String,
     /// Its length; also without compression.
     pub state: GzipState,
     pub gzip: bool,
-    pub digest: Digest,
-    /// The pages so far, for S3.
+    pub digest: ItemsDigest,
     pub journal: Journal,
-    /// The header, for CSV.
     pub columns: Option<Columns>,
     /// Nothing is added any more.
     pub closing: bool,
 }
 
-/// What a data file is written to.
-enum To {
+enum SinkTarget {
     File { file: File, path: PathBuf, md5: Md5 },
     Object { content: Vec<u8>, bucket: Bucket, key: String },
 }
 
-/// The data file that is being written.
 pub(crate) struct Sink {
-    to: To,
+    to: SinkTarget,
     pages: Pages,
-    pub open: Open,
+    pub open: OpenFile,
 }
 
-/// The parts of a data file's name.
 pub(crate) struct Naming<'a> {
     pub folder: &'a Location,
     pub segment: u32,
@@ -80,7 +74,6 @@ impl Naming<'_> {
 }
 
 impl Sink {
-    /// A new file.
     pub(crate) async fn begin(
         files: &Files,
         work: &Work,
@@ -88,32 +81,32 @@ impl Sink {
         gzip: bool,
         columns: Option<Columns>,
     ) -> Result<Self, WorkError> {
-        let open = Open {
+        let open = OpenFile {
             segment: naming.segment,
             part: naming.part,
             name: naming.name(work),
             state: GzipState::default(),
             gzip,
-            digest: Digest::default(),
+            digest: ItemsDigest::default(),
             journal: Journal::default(),
             columns,
             closing: false,
         };
         let to = match naming.folder.join(&open.name) {
-            Location::Path(path) => To::File { file: create(&path).await?, path, md5: Md5::new() },
+            Location::Path(path) => SinkTarget::File { file: create(&path).await?, path, md5: Md5::new() },
             Location::Object { bucket, key } => {
-                To::Object { content: Vec::new(), bucket: files.bucket(&bucket), key }
+                SinkTarget::Object { content: Vec::new(), bucket: files.bucket(&bucket), key }
             }
         };
         Ok(Self { to, pages: Pages::default(), open })
     }
 
-    /// Goes on with a file; `None` if it is not as long any more as the checkpoint says.
+    /// Resumes a file; `None` if it is shorter than the checkpoint says.
     pub(crate) async fn resume(
         files: &Files,
         work: &Work,
         naming: &Naming<'_>,
-        mut open: Open,
+        mut open: OpenFile,
     ) -> Result<Option<Self>, WorkError> {
         let to = match naming.folder.join(&open.name) {
             Location::Path(old) => {
@@ -121,25 +114,25 @@ impl Sink {
                 let Location::Path(path) = naming.folder.join(&name) else { return Ok(None) };
                 let Some((file, md5)) = copied(&old, &path, open.state.bytes).await? else { return Ok(None) };
                 open.name = name;
-                To::File { file, path, md5 }
+                SinkTarget::File { file, path, md5 }
             }
             Location::Object { bucket, key } => {
                 let content = open.journal.read(work, PAGES).await?.concat();
                 if u64::try_from(content.len()).unwrap_or(0) != open.state.bytes {
                     return Ok(None);
                 }
-                To::Object { content, bucket: files.bucket(&bucket), key }
+                SinkTarget::Object { content, bucket: files.bucket(&bucket), key }
             }
         };
         Ok(Some(Self { to, pages: Pages::default(), open }))
     }
 
-    /// Adds a page. It counts once the checkpoint has [`Open`] as it is then.
+    /// Adds a page. It counts once the checkpoint has [`OpenFile`] as it is then.
     pub(crate) async fn append(
         &mut self,
         work: &Work,
         bytes: Vec<u8>,
-        digest: Digest,
+        digest: ItemsDigest,
     ) -> Result<(), WorkError> {
         let mut page = bytes;
         if self.open.gzip {
@@ -154,11 +147,11 @@ impl Sink {
         }
         self.open.digest += digest;
         match &mut self.to {
-            To::File { file, path, md5 } => {
+            SinkTarget::File { file, path, md5 } => {
                 md5.update(&page);
                 put(file, &page).await.map_err(|error| io(path, &error))?;
             }
-            To::Object { content, .. } => {
+            SinkTarget::Object { content, .. } => {
                 content.extend_from_slice(&page);
                 self.open.journal.append(work, PAGES, page).await?;
             }
@@ -166,9 +159,8 @@ impl Sink {
         Ok(())
     }
 
-    /// Whether it is time to close it.
     pub(crate) fn is_full(&self, asked: Option<u64>) -> bool {
-        let full = if matches!(self.to, To::File { .. }) { FULL_FILE } else { FULL_OBJECT };
+        let full = if matches!(self.to, SinkTarget::File { .. }) { FULL_FILE } else { FULL_OBJECT };
         self.open.state.bytes >= asked.unwrap_or(full)
     }
 
@@ -180,7 +172,7 @@ impl Sink {
             gzip::end(&mut open.state, &mut tail);
         }
         let (md5, tag): ([u8; 16], Option<String>) = match to {
-            To::File { mut file, path, mut md5 } => {
+            SinkTarget::File { mut file, path, mut md5 } => {
                 md5.update(&tail);
                 let written = async {
                     put(&mut file, &tail).await?;
@@ -189,7 +181,7 @@ impl Sink {
                 written.await.map_err(|error| io(&path, &error))?;
                 (md5.finalize().into(), None)
             }
-            To::Object { mut content, bucket, key } => {
+            SinkTarget::Object { mut content, bucket, key } => {
                 content.extend_from_slice(&tail);
                 let md5 = Md5::digest(&content).into();
                 (md5, put_once(&bucket, &key, content).await?)
@@ -200,7 +192,8 @@ impl Sink {
             segment: open.segment,
             bytes: open.state.bytes,
             md5: STANDARD.encode(md5),
-            etag: tag.map_or_else(|| etag(md5), |tag| tag.trim_matches('"').to_owned()),
+            // What S3 would report of an object that was sent in one piece.
+            etag: tag.map_or_else(|| hex::encode(md5), |tag| tag.trim_matches('"').to_owned()),
             digest: open.digest,
         })
     }

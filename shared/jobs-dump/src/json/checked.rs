@@ -14,7 +14,7 @@ use nextbasket_items::key::KeySchema;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use crate::digest::{Digest, hash_of, mark, write_length};
+use crate::digest::{ItemsDigest, hash_of, mark, write_length};
 use crate::json::read::NameSeed;
 
 /// How much text is kept together, in bytes.
@@ -31,7 +31,7 @@ pub struct Checker {
     /// The canonical form of the values of the key.
     key: [Vec<u8>; 2],
     /// The parts of the maps and sets that are being looked at, those of the outermost first.
-    parts: Vec<Part>,
+    parts: Vec<CanonicalPart>,
     /// Whether parts are put in order.
     ordered: bool,
     sorted: Vec<u8>,
@@ -49,7 +49,7 @@ pub(crate) fn key_in(keys: &KeySchema, item: &[u8]) -> serde_json::Value {
 
 /// An attribute or a member of a set in the canonical form: its length, then its name or content, then its value.
 #[derive(Debug, Clone, Copy)]
-struct Part {
+struct CanonicalPart {
     begin: usize,
     /// Behind the name.
     name_end: usize,
@@ -57,8 +57,6 @@ struct Part {
 }
 
 impl Checker {
-    /// For a table with these keys.
-    #[must_use]
     pub fn new(keys: KeySchema) -> Self {
         Self {
             keys,
@@ -86,9 +84,9 @@ impl Checker {
     }
 
     /// The digest of an item. `None` if anything in it may be wrong.
-    pub fn digest(&mut self, item: &[u8]) -> Option<Digest> {
+    pub fn digest(&mut self, item: &[u8]) -> Option<ItemsDigest> {
         self.check(item, true)?;
-        Some(Digest { count: 1, sum: hash_of(&self.canonical) })
+        Some(ItemsDigest { count: 1, sum: hash_of(&self.canonical) })
     }
 
     /// Looks at an item, and makes its canonical form; not the order of its parts, unless it is `ordered`.
@@ -109,7 +107,6 @@ impl Checker {
         (self.canonical.len(), self.parts.len())
     }
 
-    /// Writes how many there are.
     fn count(&mut self, begin: usize, count: usize) {
         let place = begin.checked_sub(LENGTH).and_then(|at| self.canonical.get_mut(at..begin));
         if let (Some(place), Ok(count)) = (place, u32::try_from(count)) {
@@ -122,7 +119,8 @@ impl Checker {
         let Self { canonical, parts, sorted, ordered, .. } = self;
         let count = parts.len().saturating_sub(from);
         let some = parts.get_mut(from..).unwrap_or_default();
-        let name = |part: &Part| canonical.get(part.begin + LENGTH..part.name_end).unwrap_or_default();
+        let name =
+            |part: &CanonicalPart| canonical.get(part.begin + LENGTH..part.name_end).unwrap_or_default();
         if !some.is_sorted_by_key(name) {
             some.sort_unstable_by(|one, other| name(one).cmp(name(other)));
             for part in some.iter().filter(|_| *ordered) {
@@ -155,13 +153,13 @@ impl Checker {
     }
 
     /// With its length in front.
-    fn measured(&mut self, kind: ScalarKind, text: &str) -> Result<Part, String> {
+    fn measured(&mut self, kind: ScalarKind, text: &str) -> Result<CanonicalPart, String> {
         let begin = self.canonical.len();
         write_length(0, &mut self.canonical);
         self.scalar(kind, text)?;
         let end = self.canonical.len();
         self.count(begin + LENGTH, end - begin - LENGTH);
-        Ok(Part { begin, name_end: end, end })
+        Ok(CanonicalPart { begin, name_end: end, end })
     }
 }
 
@@ -172,13 +170,7 @@ struct Map<'a> {
     is_item: bool,
 }
 
-impl<'de> DeserializeSeed<'de> for Map<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
+seed!(Map<'_>, deserialize_map);
 
 impl<'de> Visitor<'de> for Map<'_> {
     type Value = ();
@@ -193,7 +185,7 @@ impl<'de> Visitor<'de> for Map<'_> {
         while let Some((part, of_key)) = map.next_key_seed(AttributeName { checker })? {
             map.next_value_seed(Value { checker })?;
             let end = checker.canonical.len();
-            checker.parts.push(Part { end, ..part });
+            checker.parts.push(CanonicalPart { end, ..part });
             let of_key = of_key.filter(|_| is_item);
             if let Some(place) = of_key.and_then(|at| checker.key.get_mut(at)) {
                 place.extend_from_slice(checker.canonical.get(part.name_end..end).unwrap_or_default());
@@ -208,16 +200,10 @@ struct AttributeName<'a> {
     checker: &'a mut Checker,
 }
 
-impl<'de> DeserializeSeed<'de> for AttributeName<'_> {
-    type Value = (Part, Option<usize>);
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
+seed!(AttributeName<'_>, deserialize_str);
 
 impl Visitor<'_> for AttributeName<'_> {
-    type Value = (Part, Option<usize>);
+    type Value = (CanonicalPart, Option<usize>);
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a name")
@@ -229,18 +215,11 @@ impl Visitor<'_> for AttributeName<'_> {
     }
 }
 
-/// A value with its type.
 struct Value<'a> {
     checker: &'a mut Checker,
 }
 
-impl<'de> DeserializeSeed<'de> for Value<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
+seed!(Value<'_>, deserialize_map);
 
 impl<'de> Visitor<'de> for Value<'_> {
     type Value = ();
@@ -259,7 +238,6 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 }
 
-/// What stands behind a type.
 struct Content<'a> {
     checker: &'a mut Checker,
     kind: &'a str,
@@ -309,13 +287,7 @@ struct Scalar<'a> {
     measured: bool,
 }
 
-impl<'de> DeserializeSeed<'de> for Scalar<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
+seed!(Scalar<'_>, deserialize_str);
 
 impl Visitor<'_> for Scalar<'_> {
     type Value = ();
@@ -356,7 +328,7 @@ impl<'de> Visitor<'de> for Set<'_> {
                 return Ok(());
             }
             let end = checker.canonical.len();
-            checker.parts.push(Part { begin, name_end: end, end });
+            checker.parts.push(CanonicalPart { begin, name_end: end, end });
         }
     }
 }
@@ -387,7 +359,7 @@ impl<'de> Visitor<'de> for List<'_> {
 mod tests {
     use super::*;
     use crate::digest::hash_of_key;
-    use crate::json::{Change, read_line, write_item, write_line};
+    use crate::json::{LineChange, read_line, write_item, write_line};
     use crate::samples;
     use aws_sdk_dynamodb::types::AttributeValue;
     use nextbasket_dynamodb::item::{Item, number};
@@ -456,7 +428,7 @@ mod tests {
             let read = read_line(1, &[br#"{"Item":"#, &text[..], b"}"].concat());
             prop_assert_eq!(read, read_line(1, &line));
             prop_assert_eq!(Ok(key), hash_of_key(&checker.keys, &item));
-            let digest = Digest::of(&item, &mut Vec::new()).unwrap();
+            let digest = ItemsDigest::of(&item, &mut Vec::new()).unwrap();
             prop_assert_eq!(checker.digest(&text), Some(digest));
             // Numbers spelled in other ways, sets and attributes in another order.
             line.clear();
@@ -478,13 +450,13 @@ mod tests {
                 text.extend_from_slice(&one[1..one.len() - 1]);
             }
             text.push(b'}');
-            prop_assert_eq!(checker.digest(&text), Some(Digest::of(&item, &mut Vec::new()).unwrap()));
+            prop_assert_eq!(checker.digest(&text), Some(ItemsDigest::of(&item, &mut Vec::new()).unwrap()));
         }
 
         #[test]
         fn what_is_taken_is_what_a_reader_of_values_takes(line in r#"\{"Item":\{("[ab]":\{"[SNBLM]{1,2}":("[1a=]{0,4}"|\["1"\]|\{\})\},?){0,3}\}\}"#) {
             if checker().item(line.as_bytes()).is_some() {
-                prop_assert!(matches!(read_line(1, line.as_bytes()), Ok(Change::Put(_))), "{}", line);
+                prop_assert!(matches!(read_line(1, line.as_bytes()), Ok(LineChange::Put(_))), "{}", line);
             }
         }
     }

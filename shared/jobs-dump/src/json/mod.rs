@@ -9,11 +9,24 @@
 //! `{"Metadata":{"WriteTimestampMicros":{"N":"…"}},"Keys":{…},"OldImage":{…},"NewImage":{…}}`, where an item without a
 //! new image was deleted.
 
+/// Lets a visitor be asked for with a method of the deserializer.
+macro_rules! seed {
+    ($seed:ident $(<$life:lifetime>)?, $method:ident) => {
+        impl<'de> serde::de::DeserializeSeed<'de> for $seed $(<$life>)? {
+            type Value = <Self as serde::de::Visitor<'de>>::Value;
+
+            fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+                deserializer.$method(self)
+            }
+        }
+    };
+}
+
 pub mod checked;
 pub mod read;
 pub mod write;
 
-pub use read::{Change, read_line, read_value};
+pub use read::{LineChange, read_line, read_value};
 pub(crate) use write::write_text;
 pub use write::{write_item, write_line};
 
@@ -26,7 +39,7 @@ mod tests {
     use nextbasket_dynamodb::item::Item;
     use proptest::prelude::*;
 
-    fn read(line: &str) -> Result<Change, String> {
+    fn read(line: &str) -> Result<LineChange, String> {
         read_line(7, line.as_bytes()).map_err(|error| error.to_string())
     }
 
@@ -60,10 +73,10 @@ mod tests {
             ("pk".to_owned(), AttributeValue::S("a".to_owned())),
             ("n".to_owned(), AttributeValue::N("2".to_owned())),
         ]);
-        assert_eq!(read(line), Ok(Change::Put(new)));
+        assert_eq!(read(line), Ok(LineChange::Put(new)));
         let line = r#"{"Metadata":{},"Keys":{"pk":{"S":"a"}},"OldImage":{"pk":{"S":"a"}}}"#;
         let key = Item::from([("pk".to_owned(), AttributeValue::S("a".to_owned()))]);
-        assert_eq!(read(line), Ok(Change::Delete(key)));
+        assert_eq!(read(line), Ok(LineChange::Delete(key)));
     }
 
     #[test]
@@ -99,7 +112,7 @@ mod tests {
         let item = Item::from([("a".to_owned(), value)]);
         let mut line = Vec::new();
         write_line(&item, &mut line).unwrap();
-        assert_eq!(read_line(1, &line), Ok(Change::Put(item)));
+        assert_eq!(read_line(1, &line), Ok(LineChange::Put(item)));
     }
 
     proptest! {
@@ -108,7 +121,7 @@ mod tests {
             let mut line = Vec::new();
             write_line(&item, &mut line).unwrap();
             prop_assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
-            let Ok(Change::Put(read)) = read_line(1, &line) else { panic!("no item") };
+            let Ok(LineChange::Put(read)) = read_line(1, &line) else { panic!("no item") };
             prop_assert_eq!(as_sets(&read), as_sets(&item));
         }
     }

@@ -13,9 +13,8 @@ use crate::error::{FormatError, LineError};
 use nextbasket_dynamodb::Number;
 use nextbasket_dynamodb::error::shown;
 
-/// What a line asks for.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Change {
+pub enum LineChange {
     /// An item as it is, or as it was written.
     Put(Item),
     /// The key of an item that was deleted.
@@ -26,7 +25,7 @@ pub enum Change {
 ///
 /// # Errors
 /// [`LineError`] with the line's number, `line`, and what is wrong.
-pub fn read_line(line: u64, text: &[u8]) -> Result<Change, LineError> {
+pub fn read_line(line: u64, text: &[u8]) -> Result<LineChange, LineError> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let read = deserializer.deserialize_map(LineVisitor).and_then(|change| {
         deserializer.end()?;
@@ -49,13 +48,13 @@ pub fn read_value(kind: &str, text: &str) -> Result<AttributeValue, FormatError>
 struct LineVisitor;
 
 impl<'de> Visitor<'de> for LineVisitor {
-    type Value = Change;
+    type Value = LineChange;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object with Item, or with Keys and images")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Change, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<LineChange, A::Error> {
         let (mut item, mut keys) = (None, None);
         while let Some(name) = map.next_key_seed(NameSeed)? {
             match name.as_str() {
@@ -65,8 +64,8 @@ impl<'de> Visitor<'de> for LineVisitor {
             }
         }
         match (item, keys) {
-            (Some(item), _) => Ok(Change::Put(item)),
-            (None, Some(keys)) => Ok(Change::Delete(keys)),
+            (Some(item), _) => Ok(LineChange::Put(item)),
+            (None, Some(keys)) => Ok(LineChange::Delete(keys)),
             (None, None) => Err(A::Error::custom("expected an object with \"Item\" or \"Keys\"")),
         }
     }
@@ -84,13 +83,7 @@ impl Name {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for NameSeed {
-    type Value = Name;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Name, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
+seed!(NameSeed, deserialize_str);
 
 impl Visitor<'_> for NameSeed {
     type Value = Name;
@@ -112,13 +105,7 @@ impl Visitor<'_> for NameSeed {
 /// An item, or the content of a map.
 pub(crate) struct ItemSeed;
 
-impl<'de> DeserializeSeed<'de> for ItemSeed {
-    type Value = Item;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Item, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
+seed!(ItemSeed, deserialize_map);
 
 impl<'de> Visitor<'de> for ItemSeed {
     type Value = Item;
@@ -143,13 +130,7 @@ impl<'de> Visitor<'de> for ItemSeed {
 /// A value with its type: `{"S":"a"}`.
 pub(super) struct ValueSeed;
 
-impl<'de> DeserializeSeed<'de> for ValueSeed {
-    type Value = AttributeValue;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<AttributeValue, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
+seed!(ValueSeed, deserialize_map);
 
 impl<'de> Visitor<'de> for ValueSeed {
     type Value = AttributeValue;
@@ -170,7 +151,6 @@ impl<'de> Visitor<'de> for ValueSeed {
     }
 }
 
-/// What stands behind a type.
 struct ContentSeed<'a>(&'a str);
 
 impl<'de> DeserializeSeed<'de> for ContentSeed<'_> {
@@ -178,17 +158,17 @@ impl<'de> DeserializeSeed<'de> for ContentSeed<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<AttributeValue, D::Error> {
         Ok(match self.0 {
-            "S" => AttributeValue::S(deserializer.deserialize_string(TextSeed)?),
-            "N" => AttributeValue::N(NumberSeed.deserialize(deserializer)?),
-            "B" => AttributeValue::B(BinarySeed.deserialize(deserializer)?),
+            "S" => AttributeValue::S(TEXT.deserialize(deserializer)?),
+            "N" => AttributeValue::N(NUMBER.deserialize(deserializer)?),
+            "B" => AttributeValue::B(BINARY.deserialize(deserializer)?),
             "BOOL" => AttributeValue::Bool(serde::Deserialize::deserialize(deserializer)?),
             "NULL" => match serde::Deserialize::deserialize(deserializer)? {
                 true => AttributeValue::Null(true),
                 false => return Err(D::Error::custom("NULL must be true")),
             },
-            "SS" => AttributeValue::Ss(deserializer.deserialize_seq(ListSeed(|| TextSeed))?),
-            "NS" => AttributeValue::Ns(deserializer.deserialize_seq(ListSeed(|| NumberSeed))?),
-            "BS" => AttributeValue::Bs(deserializer.deserialize_seq(ListSeed(|| BinarySeed))?),
+            "SS" => AttributeValue::Ss(deserializer.deserialize_seq(ListSeed(|| TEXT))?),
+            "NS" => AttributeValue::Ns(deserializer.deserialize_seq(ListSeed(|| NUMBER))?),
+            "BS" => AttributeValue::Bs(deserializer.deserialize_seq(ListSeed(|| BINARY))?),
             "L" => AttributeValue::L(deserializer.deserialize_seq(ListSeed(|| ValueSeed))?),
             "M" => AttributeValue::M(ItemSeed.deserialize(deserializer)?),
             other => return Err(D::Error::custom(format_args!("unknown type {other:?}"))),
@@ -214,76 +194,39 @@ impl<'de, S: DeserializeSeed<'de>, F: Fn() -> S> Visitor<'de> for ListSeed<F> {
     }
 }
 
-struct TextSeed;
-
-impl<'de> DeserializeSeed<'de> for TextSeed {
-    type Value = String;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
-        deserializer.deserialize_string(self)
-    }
+/// A value that stands in a string.
+struct StringSeed<T> {
+    expecting: &'static str,
+    read: fn(&str) -> Result<T, FormatError>,
 }
 
-impl Visitor<'_> for TextSeed {
-    type Value = String;
+const TEXT: StringSeed<String> = StringSeed { expecting: "a string", read: |text| Ok(text.to_owned()) };
+const NUMBER: StringSeed<String> = StringSeed { expecting: "a number as a string", read: number };
+const BINARY: StringSeed<Blob> = StringSeed { expecting: "binary in base64", read: binary };
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
-    }
+impl<'de, T> DeserializeSeed<'de> for StringSeed<T> {
+    type Value = T;
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
-        Ok(text.to_owned())
-    }
-
-    fn visit_string<E: Error>(self, text: String) -> Result<String, E> {
-        Ok(text)
-    }
-}
-
-/// A number, which stands in a string.
-struct NumberSeed;
-
-impl<'de> DeserializeSeed<'de> for NumberSeed {
-    type Value = String;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
-impl Visitor<'_> for NumberSeed {
-    type Value = String;
+impl<T> Visitor<'_> for StringSeed<T> {
+    type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number as a string")
+        f.write_str(self.expecting)
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
-        Number::parse(text).map_err(E::custom)?;
-        Ok(text.to_owned())
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        (self.read)(text).map_err(E::custom)
     }
 }
 
-struct BinarySeed;
-
-impl<'de> DeserializeSeed<'de> for BinarySeed {
-    type Value = Blob;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Blob, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for BinarySeed {
-    type Value = Blob;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("binary in base64")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Blob, E> {
-        binary(text).map_err(E::custom)
-    }
+fn number(text: &str) -> Result<String, FormatError> {
+    Number::parse(text)?;
+    Ok(text.to_owned())
 }
 
 /// Binary from base64.

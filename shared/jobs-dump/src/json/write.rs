@@ -21,10 +21,16 @@ pub fn write_line(item: &Item, out: &mut Vec<u8>) -> Result<(), FormatError> {
 }
 
 /// Writes an item, or the content of a map.
-///
-/// # Errors
-/// As [`write_line`].
 pub fn write_item(item: &Item, out: &mut Vec<u8>) -> Result<(), FormatError> {
+    write_object(item, out, write_value)
+}
+
+/// Writes `{…}`, attributes by name, with what writes their values.
+pub(crate) fn write_object(
+    item: &Item,
+    out: &mut Vec<u8>,
+    write_value: impl Fn(&AttributeValue, &mut Vec<u8>) -> Result<(), FormatError>,
+) -> Result<(), FormatError> {
     out.push(b'{');
     for (n, (name, value)) in sorted(item).into_iter().enumerate() {
         if n > 0 {
@@ -39,9 +45,6 @@ pub fn write_item(item: &Item, out: &mut Vec<u8>) -> Result<(), FormatError> {
 }
 
 /// Writes a value with its type.
-///
-/// # Errors
-/// As [`write_line`].
 pub fn write_value(value: &AttributeValue, out: &mut Vec<u8>) -> Result<(), FormatError> {
     let kind: &[u8] = match value {
         AttributeValue::S(_) => b"{\"S\":",
@@ -110,7 +113,6 @@ pub(crate) fn write_text(item: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"}\n");
 }
 
-/// Writes a string in quotes.
 pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let mut rest = text.as_bytes();
@@ -137,7 +139,6 @@ pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Writes base64 in quotes.
 pub(crate) fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     append_base64(bytes, out);

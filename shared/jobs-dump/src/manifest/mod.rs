@@ -1,15 +1,15 @@
 //! What stands beside the data files: the layout of AWS's exports to S3, and what we add to it.
 //!
 //! ```text
-//! PLACE/AWSDynamoDB/EXPORT/_started
-//! PLACE/AWSDynamoDB/EXPORT/nextbasket-running.json  ours: while the dump is made
-//! PLACE/AWSDynamoDB/EXPORT/data/….json.gz
-//! PLACE/AWSDynamoDB/EXPORT/manifest-files.json      a line for each data file, with its MD5
-//! PLACE/AWSDynamoDB/EXPORT/manifest-files.md5
-//! PLACE/AWSDynamoDB/EXPORT/manifest-summary.json    written last: without it the dump is not complete
-//! PLACE/AWSDynamoDB/EXPORT/manifest-summary.md5
-//! PLACE/AWSDynamoDB/EXPORT/nextbasket-dump.json     ours: digests, window, filter
-//! PLACE/AWSDynamoDB/EXPORT/nextbasket-table.json    ours: how to make the table again
+//! LOCATION/AWSDynamoDB/EXPORT/_started
+//! LOCATION/AWSDynamoDB/EXPORT/nextbasket-running.json  ours: while the dump is made
+//! LOCATION/AWSDynamoDB/EXPORT/data/….json.gz
+//! LOCATION/AWSDynamoDB/EXPORT/manifest-files.json      a line for each data file, with its MD5
+//! LOCATION/AWSDynamoDB/EXPORT/manifest-files.md5
+//! LOCATION/AWSDynamoDB/EXPORT/manifest-summary.json    written last: without it the dump is not complete
+//! LOCATION/AWSDynamoDB/EXPORT/manifest-summary.md5
+//! LOCATION/AWSDynamoDB/EXPORT/nextbasket-dump.json     ours: digests, window, filter
+//! LOCATION/AWSDynamoDB/EXPORT/nextbasket-table.json    ours: how to make the table again
 //! ```
 //!
 //! The layout is documented under "DynamoDB table export output format" in the developer guide; there the checksums'
@@ -31,17 +31,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use md5::{Digest as _, Md5};
 
-/// The folder of all exports below a place.
+/// The folder of all exports below a location.
 pub const EXPORTS: &str = "AWSDynamoDB";
 /// Says that the export has begun.
 pub const STARTED: &str = "_started";
 /// The folder of data files in an export's.
 pub const DATA: &str = "data";
-/// The data files.
 pub const FILES: &str = "manifest-files.json";
 /// The MD5 of [`FILES`].
 pub const FILES_MD5: &str = "manifest-files.md5";
-/// The summary.
 pub const SUMMARY: &str = "manifest-summary.json";
 /// The MD5 of [`SUMMARY`].
 pub const SUMMARY_MD5: &str = "manifest-summary.md5";
@@ -51,28 +49,20 @@ pub const RECORD: &str = "nextbasket-dump.json";
 pub const SETTINGS: &str = "nextbasket-table.json";
 
 /// The MD5 of some bytes in base64, as manifests have it.
-#[must_use]
 pub fn md5_base64(bytes: &[u8]) -> String {
     STANDARD.encode(Md5::digest(bytes))
 }
 
 /// Whether two spellings of an MD5 are the same: base64 or hexadecimal, in quotes or not.
-#[must_use]
 pub fn same_md5(one: &str, other: &str) -> bool {
     let bytes = |text: &str| {
         let text = text.trim().trim_matches('"');
-        let hex = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
         match text.len() {
-            32 => (0..32).step_by(2).map(hex).collect::<Option<Vec<u8>>>(),
+            32 => hex::decode(text).ok(),
             _ => STANDARD.decode(text).ok(),
         }
     };
     bytes(one).is_some_and(|one| one.len() == 16 && Some(one) == bytes(other))
-}
-
-/// An MD5 in hexadecimal: the ETag of an object that was sent in one piece.
-pub(crate) fn etag(md5: [u8; 16]) -> String {
-    md5.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -87,6 +77,6 @@ mod tests {
         assert!(same_md5("\"5D41402ABC4B2A76B9719D911017C592\"\n", &md5));
         assert!(!same_md5(&md5, &md5_base64(b"hullo")));
         assert!(!same_md5("", ""));
-        assert_eq!(etag(Md5::digest(b"hello").into()), "5d41402abc4b2a76b9719d911017c592");
+        assert_eq!(hex::encode(Md5::digest(b"hello")), "5d41402abc4b2a76b9719d911017c592");
     }
 }

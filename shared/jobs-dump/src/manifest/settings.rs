@@ -1,7 +1,7 @@
 //! `nextbasket-table.json`: how to make the table again.
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::error::{BuildError, SdkError};
 use aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder;
 use aws_sdk_dynamodb::types as sdk;
 use nextbasket_dynamodb::TableError;
@@ -13,9 +13,7 @@ use serde::{Deserialize, Serialize};
 pub struct TableSettings {
     /// The version of this form: 1.
     pub version: u32,
-    /// The table's ARN.
     pub table_arn: Option<String>,
-    /// The table's id.
     pub table_id: Option<String>,
     /// What makes it, as `aws dynamodb create-table --cli-input-json` takes it.
     pub create_table: CreateTable,
@@ -23,47 +21,36 @@ pub struct TableSettings {
     pub time_to_live: Option<String>,
     /// Whether point-in-time recovery is on; `None` if that could not be read.
     pub point_in_time_recovery: Option<bool>,
-    /// Its tags.
     pub tags: Vec<Tag>,
     /// Which of these could not be read, and why, one sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<String>,
 }
 
-/// A tag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Tag {
-    /// Its key.
     pub key: String,
-    /// Its value.
     pub value: String,
 }
 
-/// What makes a table.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct CreateTable {
-    /// Its name.
     pub table_name: String,
     /// The attributes of keys, with their types.
-    pub attribute_definitions: Vec<Attribute>,
-    /// The table's key.
-    pub key_schema: Vec<Key>,
-    /// Local secondary indexes.
+    pub attribute_definitions: Vec<AttributeDefinition>,
+    pub key_schema: Vec<KeyElement>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub local_secondary_indexes: Vec<Index>,
-    /// Global secondary indexes.
+    pub local_secondary_indexes: Vec<SecondaryIndex>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub global_secondary_indexes: Vec<Index>,
+    pub global_secondary_indexes: Vec<SecondaryIndex>,
     /// `PAY_PER_REQUEST` or `PROVISIONED`.
     pub billing_mode: String,
-    /// Of a provisioned table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provisioned_throughput: Option<Throughput>,
-    /// Its stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stream_specification: Option<Stream>,
+    pub stream_specification: Option<StreamSettings>,
     /// Whether it cannot be deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_protection_enabled: Option<bool>,
@@ -75,8 +62,7 @@ pub struct CreateTable {
 /// An attribute of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Attribute {
-    /// Its name.
+pub struct AttributeDefinition {
     pub attribute_name: String,
     /// `S`, `N` or `B`.
     pub attribute_type: String,
@@ -85,23 +71,18 @@ pub struct Attribute {
 /// A part of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Key {
-    /// The attribute.
+pub struct KeyElement {
     pub attribute_name: String,
     /// `HASH` or `RANGE`.
     pub key_type: String,
 }
 
-/// An index.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Index {
-    /// Its name.
+pub struct SecondaryIndex {
     pub index_name: String,
-    /// Its key.
-    pub key_schema: Vec<Key>,
-    /// Which attributes it holds.
-    pub projection: Projection,
+    pub key_schema: Vec<KeyElement>,
+    pub projection: IndexProjection,
     /// Of a provisioned table's global index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provisioned_throughput: Option<Throughput>,
@@ -110,7 +91,7 @@ pub struct Index {
 /// Which attributes an index holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Projection {
+pub struct IndexProjection {
     /// `ALL`, `KEYS_ONLY` or `INCLUDE`.
     pub projection_type: String,
     /// Which others, for `INCLUDE`.
@@ -118,23 +99,18 @@ pub struct Projection {
     pub non_key_attributes: Vec<String>,
 }
 
-/// Capacity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Throughput {
-    /// Read units per second.
     pub read_capacity_units: i64,
-    /// Write units per second.
     pub write_capacity_units: i64,
 }
 
-/// A stream of changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Stream {
+pub struct StreamSettings {
     /// Whether it is on.
     pub stream_enabled: bool,
-    /// What its records hold.
     pub stream_view_type: String,
 }
 
@@ -167,12 +143,8 @@ impl TableSettings {
             loop {
                 let page = client.list_tags_of_resource().resource_arn(arn).set_next_token(next).send().await;
                 let Some(page) = optional(table, "tags", page, &mut unread)? else { break };
-                tags.extend(
-                    page.tags
-                        .unwrap_or_default()
-                        .into_iter()
-                        .map(|tag| Tag { key: tag.key, value: tag.value }),
-                );
+                let found = page.tags.unwrap_or_default().into_iter();
+                tags.extend(found.map(|tag| Tag { key: tag.key, value: tag.value }));
                 next = page.next_token;
                 if next.is_none() {
                     break;
@@ -214,18 +186,18 @@ where
     }
 }
 
-fn keys(schema: &[sdk::KeySchemaElement]) -> Vec<Key> {
-    let key = |element: &sdk::KeySchemaElement| Key {
+fn keys(schema: &[sdk::KeySchemaElement]) -> Vec<KeyElement> {
+    let key = |element: &sdk::KeySchemaElement| KeyElement {
         attribute_name: element.attribute_name.clone(),
         key_type: element.key_type.as_str().to_owned(),
     };
     schema.iter().map(key).collect()
 }
 
-fn projection(projection: Option<&sdk::Projection>) -> Projection {
+fn projection(projection: Option<&sdk::Projection>) -> IndexProjection {
     let kind = projection.and_then(|projection| projection.projection_type.as_ref());
     let others = projection.map(|projection| projection.non_key_attributes().to_vec());
-    Projection {
+    IndexProjection {
         projection_type: kind.map_or("ALL", sdk::ProjectionType::as_str).to_owned(),
         non_key_attributes: others.unwrap_or_default(),
     }
@@ -241,39 +213,32 @@ impl CreateTable {
         let provisioned = throughput(table.provisioned_throughput.as_ref());
         let billing = table.billing_mode_summary.as_ref().and_then(|summary| summary.billing_mode.as_ref());
         let on_demand = billing == Some(&sdk::BillingMode::PayPerRequest) || provisioned.is_none();
-        let attribute = |attribute: &sdk::AttributeDefinition| Attribute {
+        let attribute = |attribute: &sdk::AttributeDefinition| AttributeDefinition {
             attribute_name: attribute.attribute_name.clone(),
             attribute_type: attribute.attribute_type.as_str().to_owned(),
+        };
+        let local = |index: &sdk::LocalSecondaryIndexDescription| SecondaryIndex {
+            index_name: index.index_name.clone().unwrap_or_default(),
+            key_schema: keys(index.key_schema()),
+            projection: projection(index.projection.as_ref()),
+            provisioned_throughput: None,
+        };
+        let global = |index: &sdk::GlobalSecondaryIndexDescription| SecondaryIndex {
+            index_name: index.index_name.clone().unwrap_or_default(),
+            key_schema: keys(index.key_schema()),
+            projection: projection(index.projection.as_ref()),
+            provisioned_throughput: throughput(index.provisioned_throughput.as_ref()).filter(|_| !on_demand),
         };
         let stream = table.stream_specification.as_ref().filter(|stream| stream.stream_enabled);
         Self {
             table_name: name.to_owned(),
             attribute_definitions: table.attribute_definitions().iter().map(attribute).collect(),
             key_schema: keys(table.key_schema()),
-            local_secondary_indexes: table
-                .local_secondary_indexes()
-                .iter()
-                .map(|index| Index {
-                    index_name: index.index_name.clone().unwrap_or_default(),
-                    key_schema: keys(index.key_schema()),
-                    projection: projection(index.projection.as_ref()),
-                    provisioned_throughput: None,
-                })
-                .collect(),
-            global_secondary_indexes: table
-                .global_secondary_indexes()
-                .iter()
-                .map(|index| Index {
-                    index_name: index.index_name.clone().unwrap_or_default(),
-                    key_schema: keys(index.key_schema()),
-                    projection: projection(index.projection.as_ref()),
-                    provisioned_throughput: throughput(index.provisioned_throughput.as_ref())
-                        .filter(|_| !on_demand),
-                })
-                .collect(),
+            local_secondary_indexes: table.local_secondary_indexes().iter().map(local).collect(),
+            global_secondary_indexes: table.global_secondary_indexes().iter().map(global).collect(),
             billing_mode: if on_demand { "PAY_PER_REQUEST" } else { "PROVISIONED" }.to_owned(),
             provisioned_throughput: provisioned.filter(|_| !on_demand),
-            stream_specification: stream.map(|stream| Stream {
+            stream_specification: stream.map(|stream| StreamSettings {
                 stream_enabled: true,
                 stream_view_type: stream
                     .stream_view_type
@@ -293,30 +258,27 @@ impl CreateTable {
     /// The call that makes a table of this name so.
     ///
     /// # Errors
-    /// What is missing.
-    pub fn request(&self, client: &Client, name: &str) -> Result<CreateTableFluentBuilder, String> {
-        let schema = |schema: &[Key]| -> Result<Vec<sdk::KeySchemaElement>, String> {
-            let key = |key: &Key| {
+    /// [`BuildError`] that names what is missing.
+    pub fn request(&self, client: &Client, name: &str) -> Result<CreateTableFluentBuilder, BuildError> {
+        let schema = |schema: &[KeyElement]| -> Result<Vec<sdk::KeySchemaElement>, BuildError> {
+            let key = |key: &KeyElement| {
                 sdk::KeySchemaElement::builder()
                     .attribute_name(&key.attribute_name)
                     .key_type(key.key_type.as_str().into())
                     .build()
-                    .map_err(|error| error.to_string())
             };
             schema.iter().map(key).collect()
         };
-        let provisioned =
-            |throughput: Option<Throughput>| -> Result<Option<sdk::ProvisionedThroughput>, String> {
-                let build = |throughput: Throughput| {
-                    sdk::ProvisionedThroughput::builder()
-                        .read_capacity_units(throughput.read_capacity_units)
-                        .write_capacity_units(throughput.write_capacity_units)
-                        .build()
-                        .map_err(|error| error.to_string())
-                };
-                throughput.map(build).transpose()
+        let provisioned = |throughput: Option<Throughput>| {
+            let build = |throughput: Throughput| {
+                sdk::ProvisionedThroughput::builder()
+                    .read_capacity_units(throughput.read_capacity_units)
+                    .write_capacity_units(throughput.write_capacity_units)
+                    .build()
             };
-        let projected = |projection: &Projection| {
+            throughput.map(build).transpose()
+        };
+        let projected = |projection: &IndexProjection| {
             let others = Some(projection.non_key_attributes.clone()).filter(|others| !others.is_empty());
             sdk::Projection::builder()
                 .projection_type(projection.projection_type.as_str().into())
@@ -335,16 +297,16 @@ impl CreateTable {
             let definition = sdk::AttributeDefinition::builder()
                 .attribute_name(&attribute.attribute_name)
                 .attribute_type(attribute.attribute_type.as_str().into())
-                .build();
-            create = create.attribute_definitions(definition.map_err(|error| error.to_string())?);
+                .build()?;
+            create = create.attribute_definitions(definition);
         }
         for index in &self.local_secondary_indexes {
             let index = sdk::LocalSecondaryIndex::builder()
                 .index_name(&index.index_name)
                 .set_key_schema(Some(schema(&index.key_schema)?))
                 .projection(projected(&index.projection))
-                .build();
-            create = create.local_secondary_indexes(index.map_err(|error| error.to_string())?);
+                .build()?;
+            create = create.local_secondary_indexes(index);
         }
         for index in &self.global_secondary_indexes {
             let index = sdk::GlobalSecondaryIndex::builder()
@@ -352,15 +314,15 @@ impl CreateTable {
                 .set_key_schema(Some(schema(&index.key_schema)?))
                 .projection(projected(&index.projection))
                 .set_provisioned_throughput(provisioned(index.provisioned_throughput)?)
-                .build();
-            create = create.global_secondary_indexes(index.map_err(|error| error.to_string())?);
+                .build()?;
+            create = create.global_secondary_indexes(index);
         }
         if let Some(stream) = &self.stream_specification {
             let specification = sdk::StreamSpecification::builder()
                 .stream_enabled(stream.stream_enabled)
                 .stream_view_type(stream.stream_view_type.as_str().into())
-                .build();
-            create = create.stream_specification(specification.map_err(|error| error.to_string())?);
+                .build()?;
+            create = create.stream_specification(specification);
         }
         Ok(create)
     }

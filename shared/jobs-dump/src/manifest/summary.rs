@@ -8,29 +8,19 @@ use serde::{Deserialize, Serialize};
 pub struct Summary {
     /// Of the format: `2020-06-30`, with changes `2023-08-01`.
     pub version: String,
-    /// The export's name at AWS.
     pub export_arn: Option<String>,
-    /// When it began.
     pub start_time: Option<String>,
-    /// When it ended.
     pub end_time: Option<String>,
-    /// The table.
     pub table_arn: Option<String>,
-    /// The table's id.
     pub table_id: Option<String>,
     /// The time of which the items are: of ours, when the reading began.
     pub export_time: Option<String>,
-    /// The bucket.
     pub s3_bucket: Option<String>,
-    /// The prefix.
     pub s3_prefix: Option<String>,
-    /// How the objects are encrypted.
     pub s3_sse_algorithm: Option<String>,
-    /// With which key.
     pub s3_sse_kms_key_id: Option<String>,
     /// The key of `manifest-files.json`.
     pub manifest_files_s3_key: Option<String>,
-    /// The size that is charged.
     pub billed_size_bytes: u64,
     /// How many items (or changes) there are.
     pub item_count: u64,
@@ -54,13 +44,11 @@ impl Summary {
     pub const VERSION: &str = "2020-06-30";
 
     /// Whether the data files hold changes.
-    #[must_use]
     pub fn is_incremental(&self) -> bool {
         self.export_type.as_deref() == Some("INCREMENTAL_EXPORT")
     }
 
     /// The table's name, from its ARN.
-    #[must_use]
     pub fn table(&self) -> Option<&str> {
         let (_, table) = self.table_arn.as_deref()?.split_once(":table/")?;
         table.split('/').next()
@@ -75,8 +63,6 @@ pub struct FileLine {
     pub item_count: u64,
     /// The MD5 of the file in base64.
     pub md5_checksum: String,
-    /// The object's ETag.
     pub etag: String,
-    /// The object's key.
     pub data_file_s3_key: String,
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use derive_more::{Add, Sum};
 use nextbasket_dynamodb::item::Item;
 use nextbasket_items::key::{KeySchema, to_json};
 use nextbasket_items::write::OnConflict;
@@ -21,7 +22,7 @@ use nextbasket_job_engine::calls::{CallError, Calls};
 use nextbasket_job_engine::limit::Limiter;
 use nextbasket_job_engine::work::Go;
 use nextbasket_job_engine::{Outcome, Work, WorkError};
-use nextbasket_objects::{Files, ObjectError};
+use nextbasket_objects::Files;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -29,10 +30,10 @@ use crate::digest::hash_of_key;
 use crate::error::FormatError;
 use crate::format::Format;
 use crate::json::checked::{Checker, key_in};
-use crate::json::{Change, read_line};
+use crate::json::{LineChange, read_line};
 use crate::manifest::same_md5;
 use crate::records::{Piece, Record, Records, md5_of};
-use crate::restore::parameters::Task;
+use crate::restore::parameters::RestoreTask;
 use crate::source::SourceFile;
 
 /// The most lines between two checkpoints: written 25 a call, or one a call.
@@ -50,8 +51,7 @@ pub(crate) struct LoadInput {
     pub keys: KeySchema,
 }
 
-/// What came of a file's lines.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Add, Sum, Serialize, Deserialize)]
 pub(crate) struct Loaded {
     pub lines: u64,
     pub written: u64,
@@ -60,39 +60,25 @@ pub(crate) struct Loaded {
     pub refused: u64,
 }
 
-impl std::ops::AddAssign for Loaded {
-    fn add_assign(&mut self, other: Self) {
-        self.lines += other.lines;
-        self.written += other.written;
-        self.deleted += other.deleted;
-        self.skipped += other.skipped;
-        self.refused += other.refused;
-    }
-}
-
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Checkpoint {
-    /// The last line that is done.
     line: u64,
     loaded: Loaded,
 }
 
-/// What a line asks for.
 #[derive(Debug)]
 enum Load {
     /// To put an item, as it stands in the file; with the hash of its key.
     Encoded(Bytes, u128),
-    /// To put an item.
     Put(Item),
-    /// To delete the item of a key.
     Delete(Item),
 }
 
-impl From<Change> for Load {
-    fn from(change: Change) -> Self {
+impl From<LineChange> for Load {
+    fn from(change: LineChange) -> Self {
         match change {
-            Change::Put(item) => Self::Put(item),
-            Change::Delete(key) => Self::Delete(key),
+            LineChange::Put(item) => Self::Put(item),
+            LineChange::Delete(key) => Self::Delete(key),
         }
     }
 }
@@ -104,7 +90,6 @@ enum Known {
 }
 
 impl Known {
-    /// The key as JSON.
     fn key(&self, keys: &KeySchema) -> Value {
         match self {
             Self::Key(key) => to_json(key),
@@ -113,7 +98,7 @@ impl Known {
     }
 }
 
-struct Running<'a> {
+struct RunningLoad<'a> {
     input: &'a LoadInput,
     calls: Calls,
     limiter: Limiter,
@@ -123,21 +108,19 @@ struct Running<'a> {
     state: Checkpoint,
 }
 
-pub(crate) async fn work(work: &mut Work, files: &Files, task: &Task) -> Result<Outcome, WorkError> {
+pub(crate) async fn work(work: &mut Work, files: &Files, task: &RestoreTask) -> Result<Outcome, CallError> {
     let input: LoadInput = work.input()?;
     let state = work.checkpoint::<Checkpoint>()?.unwrap_or_default();
-    let name = input.file.name.clone();
-    let Some(found) = input.file.found.clone() else {
-        return Err(ObjectError::NotFound { location: name }.into());
-    };
+    let name = &input.file.name;
+    let found = input.file.found()?;
     if let Some(md5) = &input.file.md5
         && state.line == 0
-        && !same_md5(md5, &STANDARD.encode(md5_of(files, &found).await?))
+        && !same_md5(md5, &STANDARD.encode(md5_of(files, found).await?))
     {
         let problem = "its MD5 differs from the manifest; nothing of it was written";
-        return Err(WorkError::Failed(format!("{name}: {problem}")));
+        return Err(WorkError::Failed(format!("{name}: {problem}")).into());
     }
-    let mut running = Running {
+    let mut running = RunningLoad {
         calls: Calls::new(work),
         limiter: work.limits().write.clone(),
         put_encoded: Arc::new(PutEncoded::new(&task.table)),
@@ -158,24 +141,18 @@ pub(crate) async fn work(work: &mut Work, files: &Files, task: &Task) -> Result<
         Some((item, key)) => Ok(Load::Encoded(item, key)),
         None => read_line(line, text).map(Load::from).map_err(|error| error.problem),
     };
-    let mut records = Records::open_with(files, &found, input.format, state.line, read).await?;
-    loop {
-        match records.next().await {
-            Some(Ok(Piece::Chunk(chunk))) => match running.chunk(work, chunk).await {
-                Ok(Go::On) => {}
-                Ok(Go::Stop) => return Ok(Outcome::Stopped),
-                Err(error) => return error.outcome(),
-            },
-            Some(Ok(Piece::End { .. })) => break,
-            Some(Err(error)) => return Err(named(&name, error.into())),
-            None => return Err(WorkError::Transient(format!("{name}: the reader ended early"))),
+    let mut records = Records::open_with(files, found, input.format, state.line, read).await?;
+    while let Piece::Chunk(chunk) = records.next().await.map_err(|error| named(name, error.into()))? {
+        if running.chunk(work, chunk).await? == Go::Stop {
+            return Ok(Outcome::Stopped);
         }
     }
     let read = running.state.loaded.lines;
     if let Some(items) = input.file.items.filter(|items| *items != read) {
-        return Err(WorkError::Failed(format!("{name}: has {read} items, but the manifest says {items}")));
+        let problem = format!("{name}: has {read} items, but the manifest says {items}");
+        return Err(WorkError::Failed(problem).into());
     }
-    Outcome::done(&running.state.loaded)
+    Ok(Outcome::done(&running.state.loaded)?)
 }
 
 fn named(name: &str, error: WorkError) -> WorkError {
@@ -185,11 +162,12 @@ fn named(name: &str, error: WorkError) -> WorkError {
     }
 }
 
-impl Running<'_> {
+impl RunningLoad<'_> {
     /// Writes the chunk, in parts that take some seconds at most each, and saves behind each of them.
     async fn chunk(&mut self, work: &mut Work, mut records: Vec<Record<Load>>) -> Result<Go, CallError> {
         while !records.is_empty() {
-            let most = part_size(work.limits().write.pace(), self.put.group() == 1);
+            let most = if self.put.group() == 1 { ONE_BY_ONE } else { TOGETHER };
+            let most = work.limits().write.items_in(SECONDS, LEAST, most);
             let rest = records.split_off(records.len().min(most));
             if self.part(work, records).await? == Go::Stop {
                 return Ok(Go::Stop);
@@ -218,10 +196,9 @@ impl Running<'_> {
         }
         work.progress.processed = self.state.loaded.lines;
         work.progress.matched = self.state.loaded.lines;
-        work.save(&self.state).await.map_err(CallError::Failed)
+        Ok(work.save(&self.state).await?)
     }
 
-    /// Writes lines of different keys.
     async fn round(&mut self, work: &mut Work, mut round: Round) -> Result<(), CallError> {
         let seed = format!("{}/{}/{}", work.job().job_id, self.input.file.name, self.state.line);
         shuffle(&mut round.encoded, &seed);
@@ -276,19 +253,6 @@ impl Running<'_> {
         work.refuse(&what, reason);
         self.state.loaded.refused += 1;
     }
-}
-
-/// How many lines are written between two checkpoints.
-fn part_size(pace: Option<f64>, one_by_one: bool) -> usize {
-    let most = if one_by_one { ONE_BY_ONE } else { TOGETHER };
-    let items = pace.map_or(most, |pace| (pace * SECONDS).clamp(LEAST, most));
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "it lies between two constants"
-    )]
-    let items = items as usize;
-    items
 }
 
 /// Lines of which no two have the same key.

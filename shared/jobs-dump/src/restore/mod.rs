@@ -14,15 +14,17 @@ pub mod parameters;
 mod prepare;
 mod settle;
 
+use nextbasket_job_engine::calls::CallError;
 use nextbasket_job_engine::{
-    BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Work, WorkError,
+    BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Trust, Work,
+    WorkError,
 };
 use serde_json::{Value, json};
 
-use crate::common::{Trust, table_lock, trusted};
-use crate::source::locate;
+use crate::settings::table_lock;
+use crate::source::{SourceFile, locate};
 use load::{LoadInput, Loaded};
-use parameters::Task;
+use parameters::RestoreTask;
 use prepare::Prepared;
 
 const PREPARE: &str = "prepare";
@@ -30,43 +32,29 @@ const LOAD: &str = "load";
 const SETTLE: &str = "settle";
 
 /// The kind `restore`.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Restore(Trust);
-
-impl Restore {
-    /// From S3.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets what its jobs may do. If they may use files of the machine, they accept folders too.
-    #[must_use]
-    pub fn trusting(self, trust: Trust) -> Self {
-        Self(trusted(trust))
-    }
-}
+#[derive(Debug)]
+pub struct Restore;
 
 impl Kind for Restore {
-    type Task = Task;
+    type Task = RestoreTask;
 
     fn name(&self) -> &'static str {
         "restore"
     }
 
-    fn task(&self, parameters: &Value) -> Result<Task, Refusal> {
-        Task::parse(parameters, self.0)
+    fn task(&self, parameters: &Value, trust: Trust) -> Result<RestoreTask, Refusal> {
+        RestoreTask::parse(parameters, trust)
     }
 
-    fn lock(&self, task: &Task) -> Option<String> {
+    fn lock(&self, task: &RestoreTask) -> Option<String> {
         Some(table_lock(&task.table))
     }
 
-    async fn estimate(&self, site: &Site, task: &Task) -> Result<Estimate, JobError> {
+    async fn estimate(&self, site: &Site, task: &RestoreTask) -> Result<Estimate, JobError> {
         let files = site.objects.files();
         let source = locate(&files, &task.from, Some(&task.table), task.format).await?;
         let items = source.files.iter().map(|file| file.items).sum::<Option<u64>>();
-        let bytes = source.files.iter().filter_map(|file| file.found.as_ref()).map(|found| found.bytes).sum();
+        let bytes = source.bytes();
         let mut notes = vec![format!("{} files of {}", source.files.len(), source.at)];
         notes.push(
             "Write units are one for each item: larger ones take one for each KB, indexes more.".to_owned(),
@@ -75,23 +63,18 @@ impl Kind for Restore {
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
         let write_units = items.unwrap_or(0) as f64;
         Ok(Estimate { items, changes: items, bytes: Some(bytes), write_units, notes, ..Estimate::default() }
-            .at(task.rates))
+            .at(task.rates()))
     }
 
-    async fn plan(&self, planning: &Planning<'_>, task: &Task) -> Result<Next, JobError> {
+    async fn plan(&self, planning: &Planning<'_>, task: &RestoreTask) -> Result<Next, JobError> {
         let Some(last) = planning.job.stage() else {
-            let split = json!({ "by": "size", "batches": 1 });
-            return Ok(Next::Stage(task.apply(StagePlan::new(
-                PREPARE,
-                split,
-                vec![BatchPlan::new(json!({}))],
-            ))));
+            return Ok(Next::Stage(task.apply(StagePlan::single(PREPARE, json!({})))));
         };
         match last.name.as_str() {
             PREPARE => {
                 let prepared = prepared(planning).await?;
                 let split = json!({ "by": "size", "files": prepared.source.files.len() });
-                let batch = |file: &crate::source::SourceFile| BatchPlan {
+                let batch = |file: &SourceFile| BatchPlan {
                     weight: file.found.as_ref().map_or(0, |found| found.bytes),
                     of: file.items,
                     ..BatchPlan::new(json!(LoadInput {
@@ -107,9 +90,7 @@ impl Kind for Restore {
             LOAD => {
                 let prepared = prepared(planning).await?;
                 if let Some(settings) = prepared.source.settings.filter(|_| prepared.created) {
-                    let split = json!({ "by": "size", "batches": 1 });
-                    let batches = vec![BatchPlan::new(json!(settings))];
-                    return Ok(Next::Stage(task.apply(StagePlan::new(SETTLE, split, batches))));
+                    return Ok(Next::Stage(task.apply(StagePlan::single(SETTLE, json!(settings)))));
                 }
                 done(planning, last.number, Vec::new()).await
             }
@@ -120,11 +101,11 @@ impl Kind for Restore {
         }
     }
 
-    async fn work(&self, work: &mut Work, task: Task) -> Result<Outcome, WorkError> {
+    async fn work(&self, work: &mut Work, task: RestoreTask) -> Result<Outcome, WorkError> {
         let files = work.site().objects.files();
         match work.job().stage().map(|stage| stage.name.as_str()) {
             Some(PREPARE) => prepare::work(work, &files, &task).await,
-            Some(LOAD) => load::work(work, &files, &task).await,
+            Some(LOAD) => load::work(work, &files, &task).await.or_else(CallError::outcome),
             _ => settle::work(work, &task).await,
         }
     }
@@ -137,10 +118,7 @@ async fn prepared(planning: &Planning<'_>) -> Result<Prepared, JobError> {
 
 async fn done(planning: &Planning<'_>, load: u32, notes: Vec<String>) -> Result<Next, JobError> {
     let prepared = prepared(planning).await?;
-    let mut all = Loaded::default();
-    for loaded in planning.results::<Loaded>(load).await? {
-        all += loaded;
-    }
+    let all: Loaded = planning.results(load).await?.into_iter().sum();
     Ok(Next::Done(json!({
         "from": prepared.source.at,
         "files": prepared.source.files.len(),

@@ -14,36 +14,33 @@ use nextbasket_objects::Files;
 use serde::{Deserialize, Serialize};
 
 use crate::manifest::TableSettings;
-use crate::restore::parameters::Task;
+use crate::restore::parameters::RestoreTask;
 use crate::source::{Source, locate};
 
 /// How often a table that is being made is looked at.
 const LOOK: Duration = Duration::from_millis(500);
-/// How many problems an error names.
-const NAMED: usize = 5;
+const NAMED_PROBLEMS: usize = 5;
 
-/// What there is to load.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Prepared {
     pub source: Source,
     pub keys: KeySchema,
-    /// Whether the table was made for this.
     pub created: bool,
 }
 
-/// That the table was not there before: an attempt that is gone on with finds it.
+/// That the table was not there before: an attempt that resumes finds it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Checkpoint {
     created: bool,
 }
 
-pub(crate) async fn work(work: &mut Work, files: &Files, task: &Task) -> Result<Outcome, WorkError> {
+pub(crate) async fn work(work: &mut Work, files: &Files, task: &RestoreTask) -> Result<Outcome, WorkError> {
     let located = locate(files, &task.from, Some(&task.table), task.format).await;
     let source = located?;
     let problems = &source.problems;
     if !problems.is_empty() {
-        let named: Vec<&str> = problems.iter().take(NAMED).map(String::as_str).collect();
-        let more = problems.len().saturating_sub(NAMED);
+        let named: Vec<&str> = problems.iter().take(NAMED_PROBLEMS).map(String::as_str).collect();
+        let more = problems.len().saturating_sub(NAMED_PROBLEMS);
         let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
         return Err(WorkError::Failed(format!("{}: {}{rest}", source.at, named.join("; "))));
     }
@@ -87,7 +84,7 @@ async fn exists(client: &Client, table: &str) -> Result<bool, WorkError> {
 }
 
 async fn create(client: &Client, settings: &TableSettings, table: &str) -> Result<(), WorkError> {
-    let request = settings.create_table.request(client, table).map_err(WorkError::Failed)?;
+    let request = settings.create_table.request(client, table)?;
     match request.send().await {
         Ok(_) => Ok(()),
         // Made by an attempt whose answer was lost.
@@ -112,28 +109,22 @@ fn check_keys(table: &Table, settings: &TableSettings) -> Result<(), WorkError> 
             .find(|attribute| attribute.attribute_name == name)
             .map(|found| found.attribute_type.as_str())
     };
-    let theirs: Vec<(&str, &str)> = settings
+    let theirs: Vec<String> = settings
         .create_table
         .key_schema
         .iter()
-        .map(|key| (key.attribute_name.as_str(), kind(&key.attribute_name).unwrap_or("?")))
+        .map(|key| format!("{} ({})", key.attribute_name, kind(&key.attribute_name).unwrap_or("?")))
         .collect();
     let attributes = std::iter::once(&table.keys.partition).chain(&table.keys.sort);
-    let ours: Vec<(&str, String)> =
-        attributes.map(|attribute| (attribute.name.as_str(), format!("{:?}", attribute.kind))).collect();
-    let same = ours.len() == theirs.len()
-        && ours.iter().zip(&theirs).all(|(our, their)| our.0 == their.0 && our.1 == their.1);
-    if same {
+    let ours: Vec<String> =
+        attributes.map(|attribute| format!("{} ({:?})", attribute.name, attribute.kind)).collect();
+    if ours == theirs {
         return Ok(());
     }
-    let words = |keys: &[(&str, &str)]| {
-        keys.iter().map(|(name, kind)| format!("{name} ({kind})")).collect::<Vec<_>>().join(" and ")
-    };
-    let ours: Vec<(&str, &str)> = ours.iter().map(|(name, kind)| (*name, kind.as_str())).collect();
     Err(WorkError::Systemic(format!(
         "the keys of table {} are {}, those of the dump's {}",
         table.name,
-        words(&ours),
-        words(&theirs)
+        ours.join(" and "),
+        theirs.join(" and ")
     )))
 }

@@ -6,21 +6,17 @@ use nextbasket_dynamodb::TableError;
 use nextbasket_job_engine::{Outcome, Work, WorkError};
 
 use crate::manifest::TableSettings;
-use crate::restore::parameters::Task;
+use crate::restore::parameters::RestoreTask;
 
 /// Gives what could not be set, one sentence each.
-pub(crate) async fn work(work: &mut Work, task: &Task) -> Result<Outcome, WorkError> {
+pub(crate) async fn work(work: &mut Work, task: &RestoreTask) -> Result<Outcome, WorkError> {
     let settings: TableSettings = work.input()?;
     let client = work.site().dynamodb.clone();
     let table = &task.table;
     let mut notes = Vec::new();
-    let failed = |error: aws_sdk_dynamodb::error::BuildError| WorkError::Failed(error.to_string());
     if let Some(attribute) = &settings.time_to_live {
-        let specification = TimeToLiveSpecification::builder()
-            .attribute_name(attribute)
-            .enabled(true)
-            .build()
-            .map_err(failed)?;
+        let specification =
+            TimeToLiveSpecification::builder().attribute_name(attribute).enabled(true).build()?;
         let set = client.update_time_to_live().table_name(table).time_to_live_specification(specification);
         note(table, "time to live", set.send().await, &mut notes)?;
     }
@@ -31,17 +27,17 @@ pub(crate) async fn work(work: &mut Work, task: &Task) -> Result<Outcome, WorkEr
         let mut set = client.tag_resource().resource_arn(arn);
         // Names that begin so are AWS's own.
         for tag in settings.tags.iter().filter(|tag| !tag.key.starts_with("aws:")) {
-            set = set.tags(Tag::builder().key(&tag.key).value(&tag.value).build().map_err(failed)?);
+            set = set.tags(Tag::builder().key(&tag.key).value(&tag.value).build()?);
         }
         note(table, "tags", set.send().await, &mut notes)?;
     }
     if settings.point_in_time_recovery == Some(true) {
         let specification =
-            PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(true).build();
+            PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(true).build()?;
         let set = client
             .update_continuous_backups()
             .table_name(table)
-            .point_in_time_recovery_specification(specification.map_err(failed)?);
+            .point_in_time_recovery_specification(specification);
         note(table, "point-in-time recovery", set.send().await, &mut notes)?;
     }
     Outcome::done(&notes)

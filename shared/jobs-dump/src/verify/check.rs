@@ -6,80 +6,65 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use nextbasket_job_engine::calls::CallError;
 use nextbasket_job_engine::work::Go;
-use nextbasket_job_engine::{Outcome, Work, WorkError};
+use nextbasket_job_engine::{Outcome, Work};
 use nextbasket_objects::Files;
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Digest;
+use crate::digest::ItemsDigest;
 use crate::manifest::same_md5;
-use crate::sides::{Got, Part, PartOf, PartReader, Place, Reading, count_lines};
+use crate::parts::{Part, PartOf, PartPage, PartPosition, PartReader, count_lines};
+use crate::settings::ScanSettings;
 use crate::source::SourceFile;
 
 /// The time between two checkpoints. A page that is read again changes nothing.
 const BETWEEN_SAVES: Duration = Duration::from_secs(2);
-/// How many lines of a file are named.
 const NAMED_LINES: u64 = 20;
 
-/// What a part is found to be.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Checked {
     pub side: u8,
-    pub digest: Digest,
+    pub digest: ItemsDigest,
     pub problems: Vec<String>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Checkpoint {
-    at: Place,
-    digest: Digest,
+    at: PartPosition,
+    digest: ItemsDigest,
     problems: Vec<String>,
     /// Lines that are no items.
     bad: u64,
 }
 
-pub(crate) async fn work(work: &mut Work, files: &Files, reading: Reading) -> Result<Outcome, WorkError> {
+pub(crate) async fn work(work: &mut Work, files: &Files, scan: ScanSettings) -> Result<Outcome, CallError> {
     let part: Part = work.input()?;
-    match checked(work, files, &part, reading).await {
-        Ok(Some(checked)) => Outcome::done(&checked),
-        Ok(None) => Ok(Outcome::Stopped),
-        Err(error) => error.outcome(),
-    }
-}
-
-/// `None` if the work has to stop.
-pub(crate) async fn checked(
-    work: &mut Work,
-    files: &Files,
-    part: &Part,
-    reading: Reading,
-) -> Result<Option<Checked>, CallError> {
     let mut state = work.checkpoint::<Checkpoint>()?.unwrap_or_default();
-    let mut reader = PartReader::open(work, files, part, &state.at, reading).await?;
+    let mut reader = PartReader::open(work, files, &part, &state.at, scan).await?;
     let (mut saved, mut scratch) = (Instant::now(), Vec::new());
     let whole = loop {
         match reader.next(work).await? {
-            Got::Items { items, problems, at } => {
-                count_lines(work, part, items.len(), problems.len());
+            PartPage::Items { items, problems, at } => {
+                count_lines(work, &part, items.len(), problems.len());
                 for item in &items {
-                    match Digest::of(item, &mut scratch) {
+                    match ItemsDigest::of(item, &mut scratch) {
                         Ok(digest) => state.digest += digest,
-                        Err(error) => state.bad_line(&part.of, &error.0),
+                        Err(error) => state.bad_line(&part, &error.0),
                     }
                 }
                 for problem in &problems {
-                    state.bad_line(&part.of, problem);
+                    state.bad_line(&part, problem);
                 }
                 state.at = at;
                 let due = saved.elapsed() >= BETWEEN_SAVES || work.must_stop();
                 if due && !reader.is_at_end() {
                     if work.save(&state).await? == Go::Stop {
-                        return Ok(None);
+                        return Ok(Outcome::Stopped);
                     }
                     saved = Instant::now();
                 }
             }
-            Got::End(whole) => break Ok(whole),
-            Got::Broken(problem) => break Err(problem),
+            PartPage::End(whole) => break Ok(whole),
+            PartPage::Broken(problem) => break Err(problem),
         }
     };
     let Checkpoint { digest, mut problems, bad, .. } = state;
@@ -96,24 +81,25 @@ pub(crate) async fn checked(
             }
         }
     }
-    Ok(Some(Checked { side: part.side, digest, problems }))
+    Ok(Outcome::done(&Checked { side: part.side, digest, problems })?)
 }
 
 impl Checkpoint {
-    fn bad_line(&mut self, of: &PartOf, problem: &str) {
+    fn bad_line(&mut self, part: &Part, problem: &str) {
         self.bad += 1;
         if self.bad <= NAMED_LINES {
-            let name = match of {
-                PartOf::File { file, .. } => &file.name,
-                PartOf::Segment { table, .. } => &table.table,
-            };
-            self.problems.push(format!("{name}: {problem}"));
+            self.problems.push(format!("{}: {problem}", part.name()));
         }
     }
 }
 
 /// The file against what the manifest says of it.
-fn compare(file: &SourceFile, whole: Option<([u8; 16], u64)>, digest: Digest, problems: &mut Vec<String>) {
+fn compare(
+    file: &SourceFile,
+    whole: Option<([u8; 16], u64)>,
+    digest: ItemsDigest,
+    problems: &mut Vec<String>,
+) {
     let name = &file.name;
     if let (Some(told), Some((md5, _))) = (&file.md5, whole)
         && !same_md5(told, &STANDARD.encode(md5))

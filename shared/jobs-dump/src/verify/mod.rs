@@ -12,61 +12,58 @@
 pub(crate) mod check;
 
 use nextbasket_items::table::TableAddress;
+use nextbasket_job_engine::calls::CallError;
 use nextbasket_job_engine::{
-    BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Rates, Refusal, Site, StagePlan, Work,
-    WorkError, kind,
+    Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Trust, Work, WorkError, kind,
 };
 use nextbasket_objects::Location;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::common::{Trust, WIDTH, check_range, check_rate, json as to_json, scan_units, trusted};
-use crate::digest::Digest;
+use crate::digest::ItemsDigest;
 use crate::manifest::RECORD;
-use crate::sides::{DumpSide, Reading, Side, dump, files, filter_of, table};
+use crate::parts::{DumpSide, Side, dump, files, filter_of, table};
+use crate::settings::{ScanSettings, scan_parameters};
 use crate::source::{Source, locate};
 use check::Checked;
 
 const CHECK: &str = "check";
+/// The object of the job with what the dump's manifests say.
+const DUMP: &str = "dump.json";
 /// How many problems the result names; all of them stand in the job's objects.
 const NAMED: usize = 200;
 
-/// What a verification is submitted with: `dump`, `dump` and `table`, or `table` and `other`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Parameters {
-    /// A dump's or an export's folder, or a place that holds some: the newest complete one is meant.
-    dump: Option<Location>,
-    /// The table.
-    table: Option<String>,
-    /// Another table: `{"table": "NAME", "region": "…", "endpoint": "…"}`.
-    other: Option<TableAddress>,
-    segments: Option<u32>,
-    batch_size: Option<u32>,
-    #[serde(alias = "workers")]
-    width: Option<u32>,
-    #[serde(alias = "rcu")]
-    read_units: Option<f64>,
-    #[serde(default)]
-    consistent_read: bool,
-    #[serde(default)]
-    #[expect(dead_code, reason = "the engine looks at it")]
-    dry_run: bool,
+scan_parameters! {
+    /// What a verification is submitted with: `dump`, `dump` and `table`, or `table` and `other`.
+    struct VerifyParameters {
+        /// A dump's or an export's folder, or a location that holds some: the newest complete one is meant.
+        dump: Option<Location>,
+        table: Option<String>,
+        /// Another table: `{"table": "NAME", "region": "…", "endpoint": "…"}`.
+        other: Option<TableAddress>,
+    }
 }
 
-/// A verification as it is to be done.
 #[derive(Debug, Clone)]
-pub struct Task {
+pub struct VerifyTask {
     left: Side,
     right: Option<TableAddress>,
-    reading: Reading,
-    width: u32,
-    rates: Rates,
+    scan: ScanSettings,
 }
 
-impl Task {
-    fn parse(value: &Value, trust: Trust) -> Result<Self, Refusal> {
-        let parameters: Parameters = kind::parameters(value)?;
+/// The kind `verify`.
+#[derive(Debug)]
+pub struct Verify;
+
+impl Kind for Verify {
+    type Task = VerifyTask;
+
+    fn name(&self) -> &'static str {
+        "verify"
+    }
+
+    fn task(&self, parameters: &Value, trust: Trust) -> Result<VerifyTask, Refusal> {
+        let parameters: VerifyParameters = kind::parameters(parameters)?;
+        let scan = parameters.scan();
         let table = parameters.table.as_deref().map(TableAddress::of_site);
         let (left, right) = match (parameters.dump, table, parameters.other) {
             (Some(dump), table, None) => (Side::Dump(DumpSide { dump }), table),
@@ -83,68 +80,21 @@ impl Task {
         if let Some(right) = &right {
             right.check(if matches!(left, Side::Dump(_)) { "" } else { "other." }, trust)?;
         }
-        check_range("segments", parameters.segments.map(u64::from), 1, 10_000)?;
-        check_range("batchSize", parameters.batch_size.map(u64::from), 1, 1_000_000)?;
-        check_range("width", parameters.width.map(u64::from), 1, 10_000)?;
-        check_rate("readUnits", parameters.read_units)?;
-        Ok(Self {
-            left,
-            right,
-            reading: Reading {
-                segments: parameters.segments,
-                batch_size: parameters.batch_size,
-                consistent_read: parameters.consistent_read,
-            },
-            width: parameters.width.unwrap_or(WIDTH),
-            rates: Rates { read: parameters.read_units, write: None },
-        })
-    }
-}
-
-/// The kind `verify`.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Verify(Trust);
-
-impl Verify {
-    /// Of tables and dumps in S3.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+        Ok(VerifyTask { left, right, scan: scan.checked()? })
     }
 
-    /// Sets what its jobs may do. If they may use files of the machine, they accept folders too.
-    #[must_use]
-    pub fn trusting(self, trust: Trust) -> Self {
-        Self(trusted(trust))
-    }
-}
-
-impl Kind for Verify {
-    type Task = Task;
-
-    fn name(&self) -> &'static str {
-        "verify"
-    }
-
-    fn task(&self, parameters: &Value) -> Result<Task, Refusal> {
-        Task::parse(parameters, self.0)
-    }
-
-    async fn estimate(&self, site: &Site, task: &Task) -> Result<Estimate, JobError> {
+    async fn estimate(&self, site: &Site, task: &VerifyTask) -> Result<Estimate, JobError> {
         let right = task.right.clone().map(Side::Table);
         let sides: Vec<&Side> = std::iter::once(&task.left).chain(&right).collect();
-        Ok(estimate(site, &sides, task.reading.consistent_read, 1.0).await?.at(task.rates))
+        estimate(site, &sides, task.scan, 1.0).await
     }
 
-    async fn plan(&self, planning: &Planning<'_>, task: &Task) -> Result<Next, JobError> {
-        let key = planning.job.job_id.object_key("dump.json");
+    async fn plan(&self, planning: &Planning<'_>, task: &VerifyTask) -> Result<Next, JobError> {
         if planning.job.stage().is_some() {
             let source = match &task.left {
-                Side::Dump(_) => Some(planning.objects().get(&key).await?),
+                Side::Dump(_) => Some(planning.read_json(DUMP).await?),
                 Side::Table(_) => None,
             };
-            let source = source.map(|content| serde_json::from_slice::<Source>(&content)).transpose();
-            let source = source.map_err(|error| JobError::Failed(error.to_string()))?;
             return done(planning, task, source).await;
         }
         let mut batches = Vec::new();
@@ -153,34 +103,29 @@ impl Kind for Verify {
             Side::Dump(side) => {
                 let named = task.right.as_ref().map(|right| right.table.as_str());
                 let source = dump(planning, &side.dump, named).await?;
-                planning.objects().put(&key, to_json(&source)?).await?;
+                planning.put_json(DUMP, &source).await?;
                 batches.extend(files(0, &source));
                 filter = filter_of(&source).cloned();
             }
-            Side::Table(side) => batches.extend(table(planning, 0, side, task.reading, None).await?.0),
+            Side::Table(side) => batches.extend(table(planning, 0, side, task.scan, None).await?.0),
         }
         if let Some(right) = &task.right {
-            batches.extend(table(planning, 1, right, task.reading, filter.as_ref()).await?.0);
+            batches.extend(table(planning, 1, right, task.scan, filter.as_ref()).await?.0);
         }
-        Ok(Next::Stage(stage(task, batches)))
+        let split = json!({ "by": "size", "parts": batches.len() });
+        Ok(Next::Stage(task.scan.apply(StagePlan::new(CHECK, split, batches))))
     }
 
-    async fn work(&self, work: &mut Work, task: Task) -> Result<Outcome, WorkError> {
+    async fn work(&self, work: &mut Work, task: VerifyTask) -> Result<Outcome, WorkError> {
         let files = work.site().objects.files();
-        check::work(work, &files, task.reading).await
+        check::work(work, &files, task.scan).await.or_else(CallError::outcome)
     }
 }
 
-fn stage(task: &Task, batches: Vec<BatchPlan>) -> StagePlan {
-    let split = json!({ "by": "size", "parts": batches.len() });
-    StagePlan { width: task.width, rates: task.rates, ..StagePlan::new(CHECK, split, batches) }
-}
-
-/// What the batches say, put together.
-async fn done(planning: &Planning<'_>, task: &Task, source: Option<Source>) -> Result<Next, JobError> {
+async fn done(planning: &Planning<'_>, task: &VerifyTask, source: Option<Source>) -> Result<Next, JobError> {
     let mut problems = source.as_ref().map(|source| source.problems.clone()).unwrap_or_default();
     problems.extend(source.as_ref().and_then(Source::incomplete));
-    let (mut left, mut right) = (Digest::default(), Digest::default());
+    let (mut left, mut right) = (ItemsDigest::default(), ItemsDigest::default());
     for checked in planning.results::<Checked>(0).await? {
         if checked.side == 0 {
             left += checked.digest;
@@ -216,8 +161,7 @@ async fn done(planning: &Planning<'_>, task: &Task, source: Option<Source>) -> R
         fields.insert("dump".to_owned(), json!(source.at));
     }
     if problems.len() > NAMED {
-        let key = planning.job.job_id.object_key("problems.json");
-        planning.objects().put(&key, to_json(&problems)?).await?;
+        let key = planning.put_json("problems.json", &problems).await?;
         fields.insert("allProblems".to_owned(), json!({ "count": problems.len(), "object": key }));
         problems.truncate(NAMED);
     }
@@ -229,7 +173,7 @@ async fn done(planning: &Planning<'_>, task: &Task, source: Option<Source>) -> R
 pub(crate) async fn estimate(
     site: &Site,
     sides: &[&Side],
-    consistent: bool,
+    scan: ScanSettings,
     times: f64,
 ) -> Result<Estimate, JobError> {
     let mut estimate = Estimate::default();
@@ -239,21 +183,16 @@ pub(crate) async fn estimate(
             Side::Table(side) => {
                 let table = side.describe(site).await?;
                 (items, bytes) = (items + table.items, bytes + table.bytes);
-                estimate.read_units += scan_units(table.bytes, consistent) * times;
+                estimate.read_units += scan.scan_units(table.bytes) * times;
             }
             Side::Dump(side) => {
                 let source = locate(&site.objects.files(), &side.dump, None, None).await?;
                 items += source.files.iter().filter_map(|file| file.items).sum::<u64>();
-                bytes += source
-                    .files
-                    .iter()
-                    .filter_map(|file| file.found.as_ref())
-                    .map(|file| file.bytes)
-                    .sum::<u64>();
+                bytes += source.bytes();
             }
         }
     }
-    Ok(Estimate { items: Some(items), bytes: Some(bytes), ..estimate })
+    Ok(Estimate { items: Some(items), bytes: Some(bytes), ..estimate }.at(scan.rates))
 }
 
 #[cfg(test)]
@@ -279,7 +218,7 @@ mod tests {
                 "parameters.other.endpoint: must be a URL",
             ),
         ] {
-            let refusal = Task::parse(&value, Trust::Machine).unwrap_err().to_string();
+            let refusal = Verify.task(&value, Trust::Machine).unwrap_err().to_string();
             assert!(refusal.starts_with(problem), "{value}: {refusal}");
         }
     }

@@ -20,7 +20,7 @@ use aws_sdk_dynamodb::types::{
     ScalarAttributeType, WriteRequest,
 };
 use nextbasket_dynamodb::item::{Item, number, text};
-use nextbasket_job_engine::{Engine, Job, JobState, Kinds, Trust};
+use nextbasket_job_engine::{Engine, Job, JobState, Kinds};
 use nextbasket_jobs_dump::{Archive, Diff, Dump, Restore, Verify};
 use nextbasket_testkit::JobStack;
 use serde_json::Value;
@@ -46,14 +46,8 @@ impl Deref for World {
 
 impl World {
     pub async fn start() -> Self {
-        let kinds = |_: &_, _| {
-            Kinds::default()
-                .with(Dump::new().trusting(Trust::Machine))
-                .with(Restore::new().trusting(Trust::Machine))
-                .with(Verify::new().trusting(Trust::Machine))
-                .with(Diff::new().trusting(Trust::Machine))
-                .with(Archive::new().trusting(Trust::Machine))
-        };
+        let kinds =
+            |_: &_, _| Kinds::default().with(Dump).with(Restore).with(Verify).with(Diff).with(Archive);
         Self { jobs: JobStack::start(kinds).await, folder: tempfile::tempdir().unwrap() }
     }
 

@@ -12,7 +12,7 @@ use std::fs;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
-use nextbasket_job_engine::{Engine, Job, JobId, Kinds, Trust};
+use nextbasket_job_engine::{Engine, Job, JobId, Kinds, Vouching};
 use nextbasket_jobs_map::Map;
 use nextbasket_testkit::{JobStack, jobs};
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ impl Deref for World {
 
 impl World {
     pub async fn start() -> Self {
-        let kinds = |_: &_, _| Kinds::default().with(Map::new().trusting(Trust::Machine));
+        let kinds = |_: &_, _| Kinds::default().with(Map::default());
         let mut jobs = JobStack::start(kinds).await;
         jobs.workers = 3;
         Self { jobs, folder: tempfile::tempdir().unwrap() }
@@ -44,7 +44,7 @@ impl World {
 
     pub fn engine_with(&self, map: Map) -> Engine {
         let site = self.site_through(self.stack.dynamodb(), self.stack.s3());
-        Engine::new(site, Kinds::default().with(map))
+        Engine::new(site, Kinds::default().with(map)).vouching(Vouching::all())
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

@@ -6,12 +6,12 @@ use nextbasket_importer::{Assembled, Assembler, FileLayout, ImportError, group_h
 use nextbasket_job_engine::{Outcome, Progress, Work, WorkError};
 use serde::{Deserialize, Serialize};
 
+use super::SIDE;
 use super::parameters::ImportParameters;
 use super::partitions::{PartitionSorter, PartitionedObject, damaged, entries};
 use super::record_chunk::{self, ChunkContent};
 use super::refusals::{self, Refused};
 use super::result::GatherResult;
-use super::{SIDE, read_json};
 
 /// The number of parts of the data that a batch leaves besides its purchases.
 pub(super) const FACT_PARTS: usize = 64;
@@ -29,7 +29,6 @@ pub(super) struct FileIndex {
 pub(super) struct GatherInput {
     /// The index of the file among the job's files.
     pub file: usize,
-    /// The key of the [`FileIndex`].
     pub index: String,
     pub parts: Range<usize>,
     /// The number of chunks that the batch should make, unless they would be too small.
@@ -47,7 +46,7 @@ pub(super) enum PurchaseFact {
 /// Gathers the batch's parts. The work is small: an interrupted attempt starts again, and leaves the same result.
 pub(super) async fn work(work: &mut Work, parameters: &ImportParameters) -> Result<Outcome, WorkError> {
     let input: GatherInput = work.input()?;
-    let index: FileIndex = read_json(work, &input.index).await?;
+    let index: FileIndex = work.read_json(&input.index).await?;
     let options = parameters
         .options(work.job().created_at)
         .map_err(|refusal| WorkError::Failed(refusal.to_string()))?;
@@ -110,11 +109,9 @@ async fn put_side(
     let users = users.into_iter().map(|user| (group_hash(&[user.as_str()]), PurchaseFact::User(user)));
     let products = mentions.into_iter().map(|mention| (mention.group(), PurchaseFact::Product(mention)));
     for (group, side) in users.chain(products) {
-        let content = serde_json::to_vec(&side).map_err(|error| WorkError::Failed(error.to_string()))?;
-        sorter.push(group, 0, &content);
+        sorter.push(group, 0, &serde_json::to_vec(&side)?);
     }
     let Some((object, ends)) = sorter.take() else { return Ok(None) };
-    let key = work.own_object(SIDE);
-    work.site().objects.put(&key, object).await?;
+    let key = work.put_own(SIDE, object).await?;
     Ok(Some(PartitionedObject { key, ends }))
 }

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use super::gather::PurchaseFact;
 use super::parameters::ImportParameters;
 use super::partitions::{PartitionedObject, damaged, entries};
-use super::read_json;
 use super::record_chunk::{self, ChunkContent};
 use super::result::MergeResult;
 
@@ -30,7 +29,7 @@ pub(super) struct MergeInput {
 /// Merges the batch's parts. The work is small: an interrupted attempt starts again, and leaves the same result.
 pub(super) async fn work(work: &mut Work, parameters: &ImportParameters) -> Result<Outcome, WorkError> {
     let input: MergeInput = work.input()?;
-    let sides: Vec<PartitionedObject> = read_json(work, &input.index).await?;
+    let sides: Vec<PartitionedObject> = work.read_json(&input.index).await?;
     let (mut users, mut mentions) = (BTreeSet::<UserId>::new(), ProductMentions::default());
     for side in &sides {
         let content = side.read(work, &input.parts).await?;

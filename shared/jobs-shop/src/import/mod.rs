@@ -25,14 +25,13 @@ pub mod write;
 
 use std::collections::BTreeMap;
 
+use nextbasket_job_engine::calls::CallError;
 use nextbasket_job_engine::{
     Assign, BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Trust,
     Work, WorkError,
 };
 use nextbasket_objects::FoundFile;
 use nextbasket_tables::Tables;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use gather::{FACT_PARTS, GatherInput};
@@ -40,7 +39,7 @@ use merge::MergeInput;
 use parameters::ImportParameters;
 use partitions::PartitionedObject;
 use record_chunk::RecordChunk;
-use result::{FileResult, GatherResult, MergeResult, WriteResult};
+use result::{FileResult, GatherResult, MergeResult};
 
 use crate::run_settings::{RunSettings, parse};
 
@@ -58,25 +57,9 @@ const SIDE: &str = "side";
 /// The number of chunks for each worker: enough that none is left with a large one at the end.
 const ROUNDS: usize = 4;
 
+/// The kind `import`, into these tables: products, purchases and, for `histories`, histories.
 #[derive(Debug, Clone)]
-pub struct Import {
-    tables: Tables,
-    trust: Trust,
-}
-
-impl Import {
-    /// Into these tables: products, purchases and, for `histories`, histories. It reads objects alone.
-    #[must_use]
-    pub fn new(tables: Tables) -> Self {
-        Self { tables, trust: Trust::Open }
-    }
-
-    /// Sets what its jobs may do. If they may use files of the machine, they read those too; a function has none.
-    #[must_use]
-    pub fn trusting(self, trust: Trust) -> Self {
-        Self { trust: trust.only_if(!nextbasket_objects::in_function()), ..self }
-    }
-}
+pub struct Import(pub Tables);
 
 impl Kind for Import {
     type Task = (ImportParameters, RunSettings);
@@ -85,14 +68,14 @@ impl Kind for Import {
         "import"
     }
 
-    fn task(&self, parameters: &Value) -> Result<Self::Task, Refusal> {
+    fn task(&self, parameters: &Value, trust: Trust) -> Result<Self::Task, Refusal> {
         let (parameters, settings) = parse::<ImportParameters>(parameters)?;
         parameters.check()?;
         if !parameters.source.is_absolute() {
             // Whoever works on the job may be in another folder than who submitted it.
             return Err(Refusal::parameter("source", "must be an absolute path or s3://BUCKET/KEY"));
         }
-        if parameters.source.is_local() && self.trust == Trust::Open {
+        if parameters.source.is_local() && trust == Trust::Open {
             let problem = "must be s3://BUCKET/KEY: jobs submitted here may not read files of this machine";
             return Err(Refusal::parameter("source", problem));
         }
@@ -143,12 +126,11 @@ impl Kind for Import {
             Some(SPLIT) => split::work(work, &parameters).await,
             Some(GATHER) => gather::work(work, &parameters).await,
             Some(MERGE) => merge::work(work, &parameters).await,
-            _ => write::work(work, &self.tables, parameters.kind).await,
+            _ => write::work(work, &self.0, parameters.kind).await.or_else(CallError::outcome),
         }
     }
 }
 
-/// A batch for each file.
 fn split_stage(files: &[FoundFile]) -> StagePlan {
     let batches = files.iter().map(|file| BatchPlan { weight: file.bytes, ..BatchPlan::new(json!(file)) });
     let split = json!({ "by": "size", "files": files.len() });
@@ -184,9 +166,7 @@ async fn merge_stage(
     for (file, sides) in files {
         let groups = partitions::groups(&sides, FACT_PARTS, parameters.group_bytes());
         if !groups.is_empty() {
-            let index = planning.job.job_id.object_key(&format!("{MERGE}-{file:06}.json"));
-            let content = serde_json::to_vec(&sides).map_err(|error| JobError::Failed(error.to_string()))?;
-            planning.objects().put(&index, content).await?;
+            let index = planning.put_json(&format!("{MERGE}-{file:06}.json"), &sides).await?;
             inputs.extend(groups.into_iter().map(|(parts, weight)| (file, index.clone(), parts, weight)));
         }
     }
@@ -210,7 +190,6 @@ async fn merged_chunks(planning: &Planning<'_>) -> Result<Vec<RecordChunk>, JobE
     Ok(merged.into_iter().flat_map(|result| result.chunks).collect())
 }
 
-/// One batch for each chunk.
 fn chunk_stage(name: &str, chunks: Vec<RecordChunk>) -> StagePlan {
     let batch = |chunk: RecordChunk| BatchPlan {
         weight: chunk.items,
@@ -220,22 +199,4 @@ fn chunk_stage(name: &str, chunks: Vec<RecordChunk>) -> StagePlan {
     let split = json!({ "by": "size", "chunks": chunks.len() });
     let batches = chunks.into_iter().map(batch).collect();
     StagePlan { assign: Assign::InOrder, ..StagePlan::new(name, split, batches) }
-}
-
-/// Writes an object of this attempt and returns its key.
-async fn own_json(work: &Work, name: &str, value: &impl Serialize) -> Result<String, WorkError> {
-    let key = work.own_object(name);
-    let content = serde_json::to_vec(value).map_err(|error| WorkError::Failed(error.to_string()))?;
-    work.site().objects.put(&key, content).await?;
-    Ok(key)
-}
-
-async fn read_json<T: DeserializeOwned>(work: &Work, key: &str) -> Result<T, WorkError> {
-    let content = work.site().objects.get(key).await?;
-    serde_json::from_slice(&content).map_err(|error| WorkError::Failed(format!("{key}: {error}")))
-}
-
-/// The merged results of a stage's batches.
-fn sum(results: impl IntoIterator<Item = WriteResult>) -> write::WriteCounts {
-    results.into_iter().fold(write::WriteCounts::default(), |sum, result| sum + result.written)
 }

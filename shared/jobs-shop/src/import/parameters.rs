@@ -1,8 +1,9 @@
 //! The parameters of an import.
 
 use nextbasket_domain::{Currency, Timestamp};
-use nextbasket_importer::{Mapping, Options, Pattern, RecordKind, TimeFormat};
+use nextbasket_importer::{ImportOptions, Mapping, Pattern, RecordKind, TimeFormat};
 use nextbasket_job_engine::Refusal;
+use nextbasket_job_engine::kind::check_range;
 use nextbasket_objects::Location;
 use serde::Deserialize;
 
@@ -19,14 +20,12 @@ pub struct ImportParameters {
     currency: Option<String>,
     /// A pattern as `strftime` has them.
     time_format: Option<String>,
-    /// Patterns of product ids that are no products.
     #[serde(default)]
     skip_products: Vec<String>,
     /// Records of a batch of `write`.
     batch_items: Option<u32>,
     /// The number of bytes of a file that are read between two checkpoints.
     read_bytes: Option<u32>,
-    /// Whether the job refreshes the histories itself.
     #[serde(default)]
     pub(crate) histories: bool,
 }
@@ -43,23 +42,19 @@ const READ_BYTES: u32 = 16 << 20;
 impl ImportParameters {
     /// Refuses what no file can be read with.
     pub(crate) fn check(&self) -> Result<(), Refusal> {
-        if self.batch_items.is_some_and(|items| !(1..=100_000).contains(&items)) {
-            return Err(Refusal::parameter("batchItems", "must be from 1 to 100000"));
-        }
-        if self.read_bytes.is_some_and(|bytes| !(4_096..=64 << 20).contains(&bytes)) {
-            return Err(Refusal::parameter("readBytes", "must be from 4096 to 67108864"));
-        }
+        check_range("batchItems", self.batch_items, 1, 100_000)?;
+        check_range("readBytes", self.read_bytes, 4_096, 64 << 20)?;
         self.options(Timestamp::EPOCH).map(drop)
     }
 
     /// How the files are to be read, at this time.
-    pub(crate) fn options(&self, now: Timestamp) -> Result<Options, Refusal> {
+    pub(crate) fn options(&self, now: Timestamp) -> Result<ImportOptions, Refusal> {
         let wrong = |field: &'static str| {
             move |error: &dyn std::fmt::Display| Refusal::parameter(field, error.to_string())
         };
         let currency = self.currency.as_deref().unwrap_or(CURRENCY);
         let currency = Currency::parse(currency).map_err(|error| wrong("currency")(&error))?;
-        let mut options = Options::new(now, currency);
+        let mut options = ImportOptions::new(now, currency);
         if let Some(map) = &self.map {
             options.mapping = map.parse::<Mapping>().map_err(|error| wrong("map")(&error))?;
         }

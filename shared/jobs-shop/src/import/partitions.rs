@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 /// The size of a number in an object, in bytes.
 const NUMBER: usize = 8;
 
-/// Collects the entries of an object.
 pub(super) struct PartitionSorter {
     parts: usize,
     bytes: Vec<u8>,

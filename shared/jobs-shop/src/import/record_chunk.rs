@@ -9,7 +9,6 @@ use nextbasket_job_engine::{Work, WorkError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// What a chunk is a list of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum ChunkContent {
@@ -24,7 +23,6 @@ impl ChunkContent {
     }
 }
 
-/// A chunk that lies in the job's bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RecordChunk {
     pub key: String,
@@ -71,7 +69,6 @@ impl From<ReadProduct> for Product {
     }
 }
 
-/// Writes records in chunks.
 pub(crate) async fn write<R: Serialize>(
     work: &Work,
     holds: ChunkContent,
@@ -83,14 +80,12 @@ pub(crate) async fn write<R: Serialize>(
     while records.peek().is_some() {
         let (mut content, mut items) = (Vec::new(), 0);
         for record in records.by_ref().take(chunk_items) {
-            serde_json::to_writer(&mut content, &record)
-                .map_err(|error| WorkError::Failed(error.to_string()))?;
+            serde_json::to_writer(&mut content, &record)?;
             content.push(b'\n');
             items += 1;
         }
         let name = serde_json::json!(holds).as_str().unwrap_or_default().to_owned();
-        let key = work.own_object(&format!("{name}-{:06}.jsonl", chunks.len()));
-        work.site().objects.put(&key, content).await?;
+        let key = work.put_own(&format!("{name}-{:06}.jsonl", chunks.len()), content).await?;
         chunks.push(RecordChunk { key, holds, items });
     }
     Ok(chunks)
@@ -108,7 +103,6 @@ pub(crate) async fn read<R: DeserializeOwned, T: From<R>>(
         .map_err(|error| WorkError::Failed(format!("{}: {error}", chunk.key)))
 }
 
-/// Removes a chunk whose records are all written.
 pub(crate) async fn remove(work: &Work, chunk: &RecordChunk) {
     if let Err(error) = work.site().objects.delete(&chunk.key).await {
         tracing::warn!(key = %chunk.key, %error, "cannot remove a chunk: it stays until the bucket's lifecycle rules remove it");

@@ -12,7 +12,6 @@ const FILE_BYTES: usize = 4 << 20;
 
 /// A refused line with everything beside the reason: `{"line", "reason", "field", "message", "record", …}`, as people
 /// are given it who imported one file. `None` if it is not a refused line.
-#[must_use]
 pub fn flat(line: &str) -> Option<String> {
     let Ok(Value::Object(mut line)) = serde_json::from_str(line) else { return None };
     let Some(Value::Object(mut refused)) = line.remove("refused") else { return None };
@@ -47,7 +46,6 @@ impl Refused {
         self.content.len() >= FILE_BYTES
     }
 
-    /// The lines since the last call.
     pub(crate) fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.content)
     }

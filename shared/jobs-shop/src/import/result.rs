@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use nextbasket_importer::{FileForm, RecordKind, ScanEnd, Summary, Tally};
+use nextbasket_importer::{FileForm, ImportSummary, ImportTally, RecordKind, ScanEnd};
 use nextbasket_job_engine::{JobError, Planning};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -11,9 +11,8 @@ use serde_json::{Value, json};
 use super::partitions::PartitionedObject;
 use super::record_chunk::RecordChunk;
 use super::write::WriteCounts;
-use super::{GATHER, HISTORIES, MERGE, SPLIT, WRITE, sum};
+use super::{GATHER, HISTORIES, MERGE, SPLIT, WRITE};
 
-/// How many files the job's result names.
 const NAMED: usize = 20;
 
 /// What a batch of `split` leaves.
@@ -23,29 +22,26 @@ pub(super) struct FileResult {
     pub source: String,
     pub form: FileForm,
     pub end: ScanEnd,
-    /// The key of the [`FileIndex`](super::gather::FileIndex).
     pub index: String,
     /// Ranges of parts that are gathered together, with their bytes.
     pub groups: Vec<(Range<usize>, u64)>,
 }
 
-/// The result of a batch of `gather`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct GatherResult {
     /// The index of the file among the job's files.
     pub file: usize,
-    pub tally: Tally,
+    pub tally: ImportTally,
     pub chunks: Vec<RecordChunk>,
     /// What the purchases say about users and products.
     pub side: Option<PartitionedObject>,
 }
 
-/// The result of a batch of `merge`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct MergeResult {
     /// The index of the file among the job's files.
     pub file: usize,
-    pub tally: Tally,
+    pub tally: ImportTally,
     pub chunks: Vec<RecordChunk>,
 }
 
@@ -67,11 +63,12 @@ pub(super) async fn of_stage<T: DeserializeOwned>(
 }
 
 pub(super) async fn written(planning: &Planning<'_>) -> Result<WriteCounts, JobError> {
-    Ok(sum(of_stage(planning, WRITE).await?))
+    let written: Vec<WriteResult> = of_stage(planning, WRITE).await?;
+    Ok(written.into_iter().map(|result| result.written).sum())
 }
 
 /// The summary of each file, in the files' order.
-async fn files(planning: &Planning<'_>, kind: RecordKind) -> Result<Vec<(String, Summary)>, JobError> {
+async fn files(planning: &Planning<'_>, kind: RecordKind) -> Result<Vec<(String, ImportSummary)>, JobError> {
     let mut files: Vec<FileResult> = of_stage(planning, SPLIT).await?;
     let gathered = of_stage::<GatherResult>(planning, GATHER).await?.into_iter();
     let merged = of_stage::<MergeResult>(planning, MERGE).await?.into_iter();
@@ -82,13 +79,14 @@ async fn files(planning: &Planning<'_>, kind: RecordKind) -> Result<Vec<(String,
             file.end.tally += tally;
         }
     }
-    Ok(files.into_iter().map(|file| (file.source, Summary::of(kind, file.form, file.end))).collect())
+    Ok(files.into_iter().map(|file| (file.source, ImportSummary::of(kind, file.form, file.end))).collect())
 }
 
 /// The job's result: `{"files", "records", "taken", "refused", "written", "brokenOff", …}`.
 pub(super) async fn of(planning: &Planning<'_>, kind: RecordKind) -> Result<Value, JobError> {
     let files = files(planning, kind).await?;
-    let total = |count: fn(&Summary) -> u64| files.iter().map(|(_, summary)| count(summary)).sum::<u64>();
+    let total =
+        |count: fn(&ImportSummary) -> u64| files.iter().map(|(_, summary)| count(summary)).sum::<u64>();
     let broken: Vec<Value> = files
         .iter()
         .filter_map(|(source, summary)| {

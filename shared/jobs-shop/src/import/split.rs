@@ -6,12 +6,10 @@
 //! in the file; an attempt that resumes there writes the same runs.
 
 use std::io::{self, Read};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nextbasket_importer::{
-    FileLayout, FilePosition, ImportError, Options, RecordKind, RecordScanner, ScanEnd, ScanStep,
+    FileLayout, FilePosition, ImportError, ImportOptions, RecordKind, RecordScanner, ScanEnd, ScanStep,
 };
 use nextbasket_job_engine::Journal;
 use nextbasket_job_engine::work::Go;
@@ -19,13 +17,14 @@ use nextbasket_job_engine::{Outcome, Progress, Work, WorkError};
 use nextbasket_objects::{BlockingFileStream, FoundFile, ObjectError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::gather::FileIndex;
 use super::parameters::ImportParameters;
 use super::partitions::{self, PartitionSorter};
 use super::refusals::{self, Refused};
 use super::result::FileResult;
-use super::{LAYOUT, RUN, own_json, read_json};
+use super::{INDEX, LAYOUT, RUN};
 
 /// The number of parts of a run: the finest division in which a file's records can be gathered.
 pub(super) const PARTS: usize = 1_024;
@@ -35,48 +34,35 @@ const STOP_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// The part of the file that has been read.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Checkpoint {
-    /// The key of the file's layout.
     layout: Option<String>,
     position: Option<FilePosition>,
     runs: Journal,
     refused_files: u32,
 }
 
-/// When dropped, it tells the reading thread that the file is not needed any more.
-struct StopOnDrop(Arc<AtomicBool>);
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 /// A reader that fails as soon as it is stopped.
 struct StoppableReader {
     pieces: BlockingFileStream,
-    stop: Arc<AtomicBool>,
+    stop: CancellationToken,
 }
 
 impl Read for StoppableReader {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.stop.load(Ordering::Relaxed) {
+        if self.stop.is_cancelled() {
             return Err(io::Error::other("the file is not needed any more"));
         }
         self.pieces.read(into)
     }
 }
 
-/// The settings of the reading thread.
 struct ReadOptions {
     name: String,
     kind: RecordKind,
-    options: Options,
+    options: ImportOptions,
     from: Option<(FileLayout, FilePosition)>,
-    /// The size of a run, in bytes.
     bytes: usize,
 }
 
-/// A message from the reading thread.
 enum ReaderMessage {
     FileLayout(FileLayout),
     FileSection(Box<FileSection>),
@@ -101,7 +87,7 @@ pub(super) async fn work(work: &mut Work, parameters: &ImportParameters) -> Resu
     let mut at: Checkpoint = work.checkpoint()?.unwrap_or_default();
     let from = match (&at.layout, &at.position) {
         (Some(layout), Some(position)) => {
-            Some((read_json::<FileLayout>(work, layout).await?, position.clone()))
+            Some((work.read_json::<FileLayout>(layout).await?, position.clone()))
         }
         _ => None,
     };
@@ -111,19 +97,21 @@ pub(super) async fn work(work: &mut Work, parameters: &ImportParameters) -> Resu
     };
     let files = work.site().objects.files();
     let pieces = files.open(&file, offset..file.bytes).await?.into_blocking();
-    let reading = StopOnDrop(Arc::default());
+    let stop = CancellationToken::new();
     let (sender, mut told) = mpsc::channel(1);
     let thread = {
-        let reader = StoppableReader { pieces, stop: reading.0.clone() };
+        let reader = StoppableReader { pieces, stop: stop.clone() };
         let kind = parameters.kind;
         let how = ReadOptions { name: name.clone(), kind, options, from, bytes: parameters.read_bytes() };
         tokio::task::spawn_blocking(move || read(reader, &how, &sender))
     };
+    // When this function ends, the thread does, too.
+    let _reading = stop.drop_guard();
     let mut end = None;
     loop {
         match tokio::time::timeout(STOP_CHECK_INTERVAL, told.recv()).await {
             Ok(Some(ReaderMessage::FileLayout(layout))) => {
-                at.layout = Some(own_json(work, LAYOUT, &layout).await?);
+                at.layout = Some(work.put_own(LAYOUT, serde_json::to_vec(&layout)?).await?);
             }
             Ok(Some(ReaderMessage::FileSection(stretch))) => {
                 refusals::put(work, &mut at.refused_files, stretch.refused).await?;
@@ -152,11 +140,12 @@ pub(super) async fn work(work: &mut Work, parameters: &ImportParameters) -> Resu
     let (Some(end), Some(layout)) = (end, at.layout) else {
         return Err(WorkError::Transient(format!("{name}: reading ended unexpectedly")));
     };
-    let layout: FileLayout = read_json(work, &layout).await?;
+    let layout: FileLayout = work.read_json(&layout).await?;
     let runs = partitions::sorted(work, at.runs.names(work, RUN), PARTS).await?;
     let groups = partitions::groups(&runs, PARTS, parameters.group_bytes());
     let form = layout.form;
-    let index = own_json(work, super::INDEX, &FileIndex { source: name.clone(), layout, runs }).await?;
+    let index = FileIndex { source: name.clone(), layout, runs };
+    let index = work.put_own(INDEX, serde_json::to_vec(&index)?).await?;
     Outcome::done(&FileResult { source: name, form, end, index, groups })
 }
 

@@ -1,7 +1,6 @@
 //! Stages `write` and `histories`: chunks of records into the tables.
 
-use std::ops::Add;
-
+use derive_more::{Add, Sum};
 use futures::{StreamExt, TryStreamExt};
 use nextbasket_domain::{Product, Purchase, UserId};
 use nextbasket_dynamodb::TableError;
@@ -21,14 +20,12 @@ use super::{INDEX, LAYOUT, RUN, SIDE};
 use crate::histories::{self, HistoryAction};
 use crate::unnamed;
 
-/// How many records are written at a time.
 const WRITERS: usize = 32;
 /// How many records lie between two checkpoints.
 const GROUP: usize = 400;
 const USERS: usize = 200;
 
-/// The outcome of writing the records of files.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Add, Sum, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WriteCounts {
     pub new_purchases: u64,
@@ -44,8 +41,6 @@ pub struct WriteCounts {
 }
 
 impl WriteCounts {
-    /// Whether everything was there already.
-    #[must_use]
     pub fn nothing(&self) -> bool {
         self.changes() == 0
     }
@@ -55,22 +50,6 @@ impl WriteCounts {
     }
 }
 
-impl Add for WriteCounts {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self {
-            new_purchases: self.new_purchases + other.new_purchases,
-            known_purchases: self.known_purchases + other.known_purchases,
-            differing_purchases: self.differing_purchases + other.differing_purchases,
-            new_products: self.new_products + other.new_products,
-            changed_products: self.changed_products + other.changed_products,
-            known_products: self.known_products + other.known_products,
-        }
-    }
-}
-
-/// The outcome of writing a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ProductWrite {
     New,
@@ -111,7 +90,6 @@ async fn put(
 
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Checkpoint {
-    /// How many of the chunk's records are done.
     done: usize,
     written: WriteCounts,
 }
@@ -178,14 +156,7 @@ fn group<T>(records: &[T], from: usize, size: usize) -> &[T] {
 }
 
 /// Writes the batch's chunk, with a checkpoint after each group, and then removes it.
-pub(super) async fn work(work: &mut Work, tables: &Tables, kind: RecordKind) -> Result<Outcome, WorkError> {
-    match write(work, tables, kind).await {
-        Ok(written) => Outcome::done(&WriteResult { written }),
-        Err(error) => error.outcome(),
-    }
-}
-
-async fn write(work: &mut Work, tables: &Tables, kind: RecordKind) -> Result<WriteCounts, CallError> {
+pub(super) async fn work(work: &mut Work, tables: &Tables, kind: RecordKind) -> Result<Outcome, CallError> {
     let chunk: RecordChunk = work.input()?;
     if work.task().batch == 0 && !chunk.holds.is_users() {
         remove_read(work).await;
@@ -207,12 +178,12 @@ async fn write(work: &mut Work, tables: &Tables, kind: RecordKind) -> Result<Wri
             at.written = at.written + written;
             at.done += count;
             if work.save(&at).await? == Go::Stop && at.done < all {
-                return Err(CallError::Stopped);
+                return Ok(Outcome::Stopped);
             }
         }
     }
     record_chunk::remove(work, &chunk).await;
-    Ok(at.written)
+    Ok(Outcome::done(&WriteResult { written: at.written })?)
 }
 
 /// Removes the objects that the earlier stages left for each other; chunks are removed one by one.

@@ -8,12 +8,10 @@ use serde::Deserialize;
 use super::popularity_sums::PopularitySums;
 use super::read::{BasketPage, ObjectRun};
 
-/// How many objects are read at a time.
 const READERS: usize = 8;
 
 #[derive(Deserialize)]
 struct Input {
-    /// Of all segments.
     newest: Timestamp,
     runs: Vec<ObjectRun>,
 }

@@ -15,8 +15,11 @@ mod popularity_sums;
 mod publish;
 mod read;
 
+use nextbasket_job_engine::calls::CallError;
+use nextbasket_job_engine::kind::check_range;
 use nextbasket_job_engine::{
-    BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Work, WorkError,
+    BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Trust, Work,
+    WorkError,
 };
 use nextbasket_tables::Tables;
 use nextbasket_tables::damaged::check;
@@ -33,26 +36,16 @@ const COUNT: &str = "count";
 const PUBLISH: &str = "publish";
 
 /// Products of a list if the job does not say.
-const PRODUCTS: usize = 1_000;
+const PRODUCTS: u64 = 1_000;
 
+/// The kind `refresh-popular`, over these tables: purchases, products and the model's.
 #[derive(Debug, Clone)]
-pub struct RefreshPopular {
-    tables: Tables,
-}
+pub struct RefreshPopular(pub Tables);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PopularParameters {
-    /// The maximum number of products of a list.
-    products: Option<usize>,
-}
-
-impl RefreshPopular {
-    /// Over these tables: purchases, products and the model's.
-    #[must_use]
-    pub fn new(tables: Tables) -> Self {
-        Self { tables }
-    }
+    products: Option<u64>,
 }
 
 impl Kind for RefreshPopular {
@@ -62,11 +55,9 @@ impl Kind for RefreshPopular {
         "refresh-popular"
     }
 
-    fn task(&self, parameters: &Value) -> Result<Self::Task, Refusal> {
+    fn task(&self, parameters: &Value, _: Trust) -> Result<Self::Task, Refusal> {
         let (own, settings): (PopularParameters, _) = parse(parameters)?;
-        if own.products.is_some_and(|products| !(1..=10_000).contains(&products)) {
-            return Err(Refusal::parameter("products", "must be from 1 to 10000"));
-        }
+        check_range("products", own.products, 1, 10_000)?;
         Ok((own, settings))
     }
 
@@ -75,7 +66,7 @@ impl Kind for RefreshPopular {
     }
 
     async fn estimate(&self, _: &Site, (_, settings): &Self::Task) -> Result<Estimate, JobError> {
-        let size = self.tables.purchases().map_err(unplanned)?.size().await?;
+        let size = self.0.purchases().map_err(unplanned)?.size().await?;
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
         let read_units = size.bytes as f64 / 8192.0;
         let estimate = Estimate {
@@ -94,21 +85,20 @@ impl Kind for RefreshPopular {
         (parameters, settings): &Self::Task,
     ) -> Result<Next, JobError> {
         let Some(stage) = planning.job.stage() else {
-            let size = self.tables.purchases().map_err(unplanned)?.size().await?;
-            return Ok(Next::Stage(segments::stage(READ, "purchases", size, settings)));
+            let size = self.0.purchases().map_err(unplanned)?.size().await?;
+            return Ok(Next::Stage(segments::stage(READ, "purchases", size, settings, |segment| {
+                json!(segment)
+            })));
         };
         let plan = match stage.name.as_str() {
             READ => count_stage(planning, stage.number).await?,
             COUNT => {
-                let merged =
-                    planning.merged(stage.number, |left, right| PopularitySums::merge_encoded(&left, &right));
-                let Some(merged) = merged.await?.filter(|merged| !merged.is_empty()) else {
+                let Some(sums) = planning.sum(stage.number, PopularitySums::merge).await? else {
                     return Ok(Next::Done(json!({ "purchases": 0, "published": false })));
                 };
-                let key = planning.job.job_id.object_key("popular.json");
-                planning.objects().put(&key, merged).await?;
+                let key = planning.put_json("popular.json", &sums).await?;
                 let input = json!({ "sums": key, "products": parameters.products.unwrap_or(PRODUCTS) });
-                StagePlan::new(PUBLISH, json!({ "by": "size", "batches": 1 }), vec![BatchPlan::new(input)])
+                StagePlan::single(PUBLISH, input)
             }
             _ => {
                 let published = planning.results(stage.number).await?.pop();
@@ -121,9 +111,9 @@ impl Kind for RefreshPopular {
 
     async fn work(&self, work: &mut Work, _: Self::Task) -> Result<Outcome, WorkError> {
         match work.job().stage().map(|stage| stage.name.clone()).as_deref() {
-            Some(READ) => read::work(work, &self.tables).await,
+            Some(READ) => read::work(work, &self.0).await.or_else(CallError::outcome),
             Some(COUNT) => count::work(work).await,
-            _ => publish::work(work, &self.tables).await,
+            _ => publish::work(work, &self.0).await.or_else(CallError::outcome),
         }
     }
 }

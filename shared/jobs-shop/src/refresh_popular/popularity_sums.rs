@@ -17,7 +17,6 @@ pub(super) struct PopularitySums {
     /// The newest purchase, in milliseconds since 1970.
     pub newest: i64,
     pub purchases: u64,
-    /// Of all baskets.
     pub all: [u64; 4],
     /// Of the baskets that hold the product.
     pub products: BTreeMap<String, [u64; 4]>,
@@ -51,7 +50,7 @@ impl PopularitySums {
         }
     }
 
-    fn merge(mut self, other: Self) -> Self {
+    pub(super) fn merge(mut self, other: Self) -> Self {
         self.newest = self.newest.max(other.newest);
         self.purchases += other.purchases;
         add(&mut self.all, other.all);
@@ -59,11 +58,6 @@ impl PopularitySums {
             add(self.products.entry(product).or_default(), sum);
         }
         self
-    }
-
-    pub(super) fn merge_encoded(left: &[u8], right: &[u8]) -> Result<Vec<u8>, String> {
-        let sums = |bytes: &[u8]| serde_json::from_slice::<Self>(bytes).map_err(|error| error.to_string());
-        serde_json::to_vec(&sums(left)?.merge(sums(right)?)).map_err(|error| error.to_string())
     }
 
     /// The products of a window with the highest sums, equal ones by id, with their shares.
@@ -117,13 +111,13 @@ mod tests {
             let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(baskets.len())).collect();
             cuts.extend([0, baskets.len()]);
             cuts.sort_unstable();
-            let parts: Vec<Vec<u8>> = cuts.windows(2).map(|cut| {
+            let parts: Vec<PopularitySums> = cuts.windows(2).map(|cut| {
                 let mut part = PopularitySums::new(newest);
                 part.add(&page(&baskets[cut[0]..cut[1]]));
-                serde_json::to_vec(&part).unwrap()
+                part
             }).collect();
-            let merged = |parts: Vec<Vec<u8>>| {
-                parts.into_iter().reduce(|a, b| PopularitySums::merge_encoded(&a, &b).unwrap()).unwrap()
+            let merged = |parts: Vec<PopularitySums>| {
+                serde_json::to_vec(&parts.into_iter().reduce(PopularitySums::merge).unwrap()).unwrap()
             };
             let forwards = merged(parts.clone());
             let backwards = merged(parts.into_iter().rev().collect());

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use nextbasket_domain::{Category, ProductId, Timestamp};
 use nextbasket_job_engine::calls::{CallError, Consumes};
-use nextbasket_job_engine::{Outcome, Work, WorkError};
+use nextbasket_job_engine::{Outcome, Work};
 use nextbasket_tables::Tables;
 use nextbasket_tables::popular::{Made, Popular};
 use nextbasket_tables::products::ProductsTable;
@@ -20,24 +20,13 @@ const CARDS: usize = 100;
 
 #[derive(Deserialize)]
 struct Input {
-    /// The object with the sums.
     sums: String,
-    /// The maximum number of products of a list.
     products: usize,
 }
 
-pub(super) async fn work(work: &mut Work, tables: &Tables) -> Result<Outcome, WorkError> {
-    match publish(work, tables).await {
-        Ok(result) => Outcome::done(&result),
-        Err(error) => error.outcome(),
-    }
-}
-
-async fn publish(work: &mut Work, tables: &Tables) -> Result<serde_json::Value, CallError> {
+pub(super) async fn work(work: &mut Work, tables: &Tables) -> Result<Outcome, CallError> {
     let input: Input = work.input()?;
-    let content = work.site().objects.get(&input.sums).await.map_err(WorkError::from)?;
-    let sums: PopularitySums = serde_json::from_slice(&content)
-        .map_err(|error| WorkError::Failed(format!("{}: {error}", input.sums)))?;
+    let sums: PopularitySums = work.read_json(&input.sums).await?;
     let best: Vec<Vec<(&str, f64)>> =
         (0..WINDOWS.len()).map(|window| sums.best(window, input.products)).collect();
     let ids: BTreeSet<&str> = best.iter().flatten().map(|(id, _)| *id).collect();
@@ -67,14 +56,15 @@ async fn publish(work: &mut Work, tables: &Tables) -> Result<serde_json::Value, 
     work.progress.processed = listed;
     work.progress.matched = listed;
     work.progress.changed = listed;
-    Ok(json!({
+    let result = json!({
         "purchases": sums.purchases,
         "products": sums.products.len(),
         "newest": newest,
         "madeAt": made.at,
         "lists": counts,
         "published": true,
-    }))
+    });
+    Ok(Outcome::done(&result)?)
 }
 
 /// The categories of those of the products that the catalogue has.

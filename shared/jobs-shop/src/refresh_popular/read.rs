@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use nextbasket_domain::{Purchase, Timestamp};
 use nextbasket_job_engine::calls::{CallError, Consumes};
 use nextbasket_job_engine::work::Go;
-use nextbasket_job_engine::{Outcome, Work, WorkError};
+use nextbasket_job_engine::{Outcome, Work};
 use nextbasket_tables::Tables;
-use nextbasket_tables::segment::{Place, Segment};
+use nextbasket_tables::segment::{Segment, SegmentPosition};
 use serde::{Deserialize, Serialize};
 
 use crate::{refuse, unnamed};
@@ -42,7 +42,7 @@ pub(super) struct SegmentPurchases {
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Checkpoint {
-    after: Place,
+    after: SegmentPosition,
     bought: SegmentPurchases,
 }
 
@@ -76,14 +76,7 @@ impl BasketPage {
     }
 }
 
-pub(super) async fn work(work: &mut Work, tables: &Tables) -> Result<Outcome, WorkError> {
-    match read(work, tables).await {
-        Ok(bought) => Outcome::done(&bought),
-        Err(error) => error.outcome(),
-    }
-}
-
-async fn read(work: &mut Work, tables: &Tables) -> Result<SegmentPurchases, CallError> {
+pub(super) async fn work(work: &mut Work, tables: &Tables) -> Result<Outcome, CallError> {
     let table = tables.purchases().map_err(unnamed)?;
     let segment: Segment = work.input()?;
     let (mut after, mut bought) = match work.checkpoint::<Checkpoint>()? {
@@ -100,19 +93,18 @@ async fn read(work: &mut Work, tables: &Tables) -> Result<SegmentPurchases, Call
             bought.newest = bought.newest.max(newest);
             bought.purchases += count;
             let number = next_of(&mut bought.runs, &base);
-            let content = serde_json::to_vec(&BasketPage::of(&page.items))
-                .map_err(|error| WorkError::Failed(error.to_string()))?;
-            work.site().objects.put(&format!("{base}{number:08}"), content).await.map_err(WorkError::from)?;
+            let content = serde_json::to_vec(&BasketPage::of(&page.items))?;
+            work.site().objects.put(&format!("{base}{number:08}"), content).await?;
         }
         refuse(work, &page.damaged);
         let skipped = u64::try_from(page.damaged.len()).unwrap_or(u64::MAX);
         bought.damaged += skipped;
         work.progress.processed += count + skipped;
         work.progress.matched += count;
-        let Some(end) = page.end else { return Ok(bought) };
+        let Some(end) = page.end else { return Ok(Outcome::done(&bought)?) };
         let checkpoint = Checkpoint { after: end, bought };
         if work.save(&checkpoint).await? == Go::Stop {
-            return Err(CallError::Stopped);
+            return Ok(Outcome::Stopped);
         }
         (after, bought) = (Some(checkpoint.after), checkpoint.bought);
     }

@@ -14,7 +14,7 @@ use std::ops::Deref;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use nextbasket_domain::{Line, ProductId, Purchase, Timestamp};
-use nextbasket_job_engine::{Job, JobId, Kinds, Trust};
+use nextbasket_job_engine::{Job, JobId, Kinds};
 use nextbasket_jobs_shop::{Import, RebuildHistory, RefreshPopular};
 use nextbasket_tables::{TableNames, Tables};
 use nextbasket_testkit::{JobStack, Seeded, TestStack};
@@ -41,9 +41,9 @@ impl World {
         let kinds = |stack: &_, client| {
             let tables = tables(stack, client);
             Kinds::default()
-                .with(Import::new(tables.clone()).trusting(Trust::Machine))
-                .with(RebuildHistory::new(tables.clone()))
-                .with(RefreshPopular::new(tables))
+                .with(Import(tables.clone()))
+                .with(RebuildHistory(tables.clone()))
+                .with(RefreshPopular(tables))
         };
         Self(JobStack::start(kinds).await)
     }

@@ -1,15 +1,15 @@
 //! Which fields a kind knows, and which it needs.
 
 use nextbasket_items::write::OnConflict;
-use nextbasket_job_engine::Refusal;
+use nextbasket_job_engine::{Kind as _, Refusal};
 use serde_json::Value;
 
 use super::TableOperation;
-use crate::parameters::Parameters;
+use crate::parameters::TableParameters;
 
 /// The parameters, if they say what the kind needs and nothing else.
-pub(super) fn checked(operation: TableOperation, parameters: &Value) -> Result<Parameters, Refusal> {
-    let parameters = Parameters::parse(parameters)?;
+pub(super) fn checked(operation: TableOperation, parameters: &Value) -> Result<TableParameters, Refusal> {
+    let parameters = TableParameters::parse(parameters)?;
     let reading = ["where", "segments", "consistentRead", "split", "follow"];
     let own: &[&str] = match operation {
         TableOperation::Count => &[],
@@ -49,14 +49,14 @@ pub(super) fn checked(operation: TableOperation, parameters: &Value) -> Result<P
     Ok(parameters)
 }
 
-fn check_copy(parameters: &Parameters) -> Result<(), Refusal> {
+fn check_copy(parameters: &TableParameters) -> Result<(), Refusal> {
     let Some(to) = &parameters.to else {
         return needed("to", "the table to copy to, such as {\"table\": \"copies\"}", false);
     };
     if to.table == parameters.table && to.is_of_site() {
         return Err(Refusal::parameter("to.table", "must be another table than the source"));
     }
-    if let Some(OnConflict::IfNewer { attribute }) = &parameters.on_conflict
+    if let Some(OnConflict::IfNewer(attribute)) = &parameters.on_conflict
         && attribute.is_empty()
     {
         return Err(Refusal::parameter("onConflict.ifNewer", "must name an attribute"));
@@ -68,8 +68,7 @@ fn needed(field: &str, what: &str, given: bool) -> Result<(), Refusal> {
     if given { Ok(()) } else { Err(Refusal::parameter(field, format!("is missing: {what}"))) }
 }
 
-/// The lock of the table that is changed.
-pub(super) fn lock(operation: TableOperation, parameters: &Parameters) -> Option<String> {
+pub(super) fn lock(operation: TableOperation, parameters: &TableParameters) -> Option<String> {
     let changed = match (operation, &parameters.to) {
         _ if parameters.dry_run => None,
         (TableOperation::Count, _) => None,
@@ -150,7 +149,7 @@ mod tests {
             checked(TableOperation::Copy, &parameters).map(|parameters| parameters.on_conflict.unwrap())
         };
         assert_eq!(read(json!("skip")).unwrap(), OnConflict::Skip);
-        let newer = OnConflict::IfNewer { attribute: "at".to_owned() };
+        let newer = OnConflict::IfNewer("at".to_owned());
         assert_eq!(read(json!({ "ifNewer": "at" })).unwrap(), newer);
         assert_eq!(serde_json::to_value(&newer).unwrap(), json!({ "ifNewer": "at" }));
         assert!(

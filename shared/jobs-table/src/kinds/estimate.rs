@@ -9,7 +9,7 @@ use nextbasket_job_engine::{Estimate, JobError, Site, WorkError};
 use super::TableOperation;
 use super::plan::{check_keys, check_table};
 use crate::generated::ItemGenerator;
-use crate::parameters::Parameters;
+use crate::parameters::TableParameters;
 use nextbasket_items::scan::{Projection, Scan, ScanPage};
 use nextbasket_items::segment::Segment;
 use nextbasket_items::table::Table;
@@ -25,7 +25,7 @@ const WRITE_BYTES: f64 = 1024.0;
 pub(super) async fn estimate(
     operation: TableOperation,
     site: &Site,
-    parameters: &Parameters,
+    parameters: &TableParameters,
 ) -> Result<Estimate, JobError> {
     let table = Table::of_job(&site.dynamodb, &parameters.table).await?;
     check_table(operation, site, parameters, &table)?;
@@ -40,7 +40,7 @@ pub(super) async fn estimate(
 }
 
 /// One page, with the condition.
-async fn sampled(site: &Site, parameters: &Parameters) -> Result<ScanPage, JobError> {
+async fn sampled(site: &Site, parameters: &TableParameters) -> Result<ScanPage, JobError> {
     let scan = Scan::new(&parameters.table, parameters.r#where.as_ref(), Projection::Count, site.clock.now())
         .consistent(parameters.consistent_read)
         .pages_of(Some(SAMPLE), 0);
@@ -65,7 +65,12 @@ fn unavailable(table: &str, reason: &str) -> JobError {
     TableError::Unavailable { table: table.to_owned(), reason: reason.to_owned() }.into()
 }
 
-fn of_sample(operation: TableOperation, parameters: &Parameters, table: &Table, page: &ScanPage) -> Estimate {
+fn of_sample(
+    operation: TableOperation,
+    parameters: &TableParameters,
+    table: &Table,
+    page: &ScanPage,
+) -> Estimate {
     let mut notes = Vec::new();
     let whole = page.next.is_none();
     let (items, bytes) = if whole {
@@ -128,7 +133,7 @@ fn of_sample(operation: TableOperation, parameters: &Parameters, table: &Table, 
     .at(parameters.rates())
 }
 
-fn of_fill(parameters: &Parameters, table: &Table) -> Estimate {
+fn of_fill(parameters: &TableParameters, table: &Table) -> Estimate {
     let count = parameters.count.unwrap_or(0);
     let each = ItemGenerator::new(parameters, &table.keys).item_bytes();
     let mut notes = Vec::new();

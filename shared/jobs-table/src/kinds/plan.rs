@@ -9,16 +9,15 @@ use std::time::Duration;
 
 use nextbasket_domain::Timestamp;
 use nextbasket_job_engine::store::BatchState;
-use nextbasket_job_engine::{Assign, BatchPlan, JobError, Next, Planning, Site, StagePlan};
+use nextbasket_job_engine::{Assign, BatchPlan, JobError, Kind as _, Next, Planning, Site, StagePlan};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{TableOperation, estimate};
 use crate::batch::{BatchInput, BatchPart, BatchResult};
 use crate::bins::{self, SortedKeys};
 use crate::generated::ItemGenerator;
-use crate::parameters::{Parameters, Split};
+use crate::parameters::{Split, TableParameters};
 use crate::totals::ItemTotals;
 use nextbasket_items::key::{KeyAttribute, KeySchema};
 use nextbasket_items::segment::{Segment, segments};
@@ -33,7 +32,7 @@ const FOLLOW: &str = "follow";
 pub(super) async fn plan(
     operation: TableOperation,
     planning: &Planning<'_>,
-    parameters: &Parameters,
+    parameters: &TableParameters,
 ) -> Result<Next, JobError> {
     let Some(last) = planning.job.stage() else {
         return first(operation, planning, parameters).await;
@@ -53,7 +52,7 @@ pub(super) async fn plan(
 pub(super) fn check_table(
     operation: TableOperation,
     site: &Site,
-    parameters: &Parameters,
+    parameters: &TableParameters,
     table: &Table,
 ) -> Result<(), JobError> {
     let changed = match &parameters.to {
@@ -104,7 +103,7 @@ fn in_words(keys: &KeySchema) -> String {
 async fn first(
     operation: TableOperation,
     planning: &Planning<'_>,
-    parameters: &Parameters,
+    parameters: &TableParameters,
 ) -> Result<Next, JobError> {
     let site = planning.site;
     if parameters.dry_run {
@@ -134,7 +133,8 @@ async fn first(
         } else {
             BatchPart::Segment(segment)
         };
-        BatchPlan { of: likely, weight: 1, ..BatchPlan::new(input(planning.job.created_at, &table, part)) }
+        let input = json!(input(planning.job.created_at, &table, part));
+        BatchPlan { of: likely, weight: 1, ..BatchPlan::new(input) }
     };
     Ok(Next::Stage(stage(name, split, parameters, (0..of).map(batch).collect())))
 }
@@ -148,17 +148,11 @@ fn in_plan(split: &Split, what: &str, count: impl Serialize) -> Value {
     value
 }
 
-fn input(now: Timestamp, table: &Table, part: BatchPart) -> Value {
-    json!(BatchInput {
-        now,
-        keys: table.keys.clone(),
-        mean_bytes: table.mean_bytes(),
-        part,
-        seen: Vec::new()
-    })
+fn input(now: Timestamp, table: &Table, part: BatchPart) -> BatchInput {
+    BatchInput { now, keys: table.keys.clone(), mean_bytes: table.mean_bytes(), part, seen: Vec::new() }
 }
 
-fn stage(name: &str, split: Value, parameters: &Parameters, batches: Vec<BatchPlan>) -> StagePlan {
+fn stage(name: &str, split: Value, parameters: &TableParameters, batches: Vec<BatchPlan>) -> StagePlan {
     StagePlan {
         assign: parameters.assign.unwrap_or(Assign::Balanced),
         width: parameters.width(),
@@ -169,7 +163,7 @@ fn stage(name: &str, split: Value, parameters: &Parameters, batches: Vec<BatchPl
     }
 }
 
-fn fill_stage(planning: &Planning<'_>, parameters: &Parameters, table: &Table) -> StagePlan {
+fn fill_stage(planning: &Planning<'_>, parameters: &TableParameters, table: &Table) -> StagePlan {
     let count = parameters.count.unwrap_or(0);
     let bytes = count.saturating_mul(ItemGenerator::new(parameters, &table.keys).item_bytes());
     let of = u64::from(segments(parameters.segments, bytes, count)).min(count).max(1);
@@ -179,7 +173,7 @@ fn fill_stage(planning: &Planning<'_>, parameters: &Parameters, table: &Table) -
     };
     let batch = |number: u64| {
         let (from, to) = (begin(number), begin(number + 1));
-        let input = input(planning.job.created_at, table, BatchPart::Items { from, to });
+        let input = json!(input(planning.job.created_at, table, BatchPart::Items { from, to }));
         BatchPlan { of: Some(to - from), weight: to - from, ..BatchPlan::new(input) }
     };
     let split = json!({ "by": "size", "ranges": of, "items": count });
@@ -190,19 +184,18 @@ fn fill_stage(planning: &Planning<'_>, parameters: &Parameters, table: &Table) -
 async fn bins_stage(
     operation: TableOperation,
     planning: &Planning<'_>,
-    parameters: &Parameters,
+    parameters: &TableParameters,
     number: u32,
 ) -> Result<Next, JobError> {
     let split = parameters.split.clone().unwrap_or(Split::Size);
-    let sorted: SortedKeys = merged(planning, number, SortedKeys::plus).await?;
+    let sorted = sorted_keys(planning, number).await?;
     let table = Table::of_job(&planning.site.dynamodb, &parameters.table).await?;
-    let list = planning.job.job_id.object_key("bins.json");
-    bins::list(planning.objects(), &list, &sorted.runs).await?;
+    let list = planning.put_json("bins.json", &sorted.runs).await?;
     let batch = |(bin, count): (&i64, &u64)| {
         let part = BatchPart::Bin { bin: *bin, name: bins::name(&split, *bin), runs: list.clone() };
         // The oldest first; what says no time last.
         let priority = if *bin == bins::UNDATED { i64::MIN } else { -bin };
-        let input = input(planning.job.created_at, &table, part);
+        let input = json!(input(planning.job.created_at, &table, part));
         BatchPlan { input, weight: *count, priority, of: Some(*count) }
     };
     let batches: Vec<BatchPlan> = sorted.bins.iter().map(batch).collect();
@@ -213,7 +206,7 @@ async fn bins_stage(
 /// The next pass: each segment with those that met the condition in the last one.
 async fn follow_stage(
     planning: &Planning<'_>,
-    parameters: &Parameters,
+    parameters: &TableParameters,
     number: u32,
     interval: Duration,
 ) -> Result<Next, JobError> {
@@ -224,17 +217,12 @@ async fn follow_stage(
     let now = planning.clock().now();
     for record in records {
         let left: BatchResult = match planning.result(&record).await? {
-            Some(result) => parsed(&result).map_err(JobError::Failed)?,
+            Some(result) => serde_json::from_slice(&result)
+                .map_err(|error| JobError::Failed(format!("result of a batch is invalid: {error}")))?,
             None => BatchResult::default(),
         };
         let part = BatchPart::Segment(Segment { number: record.batch, of });
-        let input = json!(BatchInput {
-            now,
-            keys: table.keys.clone(),
-            mean_bytes: table.mean_bytes(),
-            part,
-            seen: left.seen
-        });
+        let input = json!(BatchInput { seen: left.seen, ..input(now, &table, part) });
         batches.push(BatchPlan { of: Some(left.tally.processed), weight: 1, ..BatchPlan::new(input) });
     }
     let split = json!({ "by": "size", "segments": of, "everySeconds": interval.as_secs_f64() });
@@ -244,29 +232,25 @@ async fn follow_stage(
 async fn result(
     operation: TableOperation,
     planning: &Planning<'_>,
-    parameters: &Parameters,
+    parameters: &TableParameters,
     number: u32,
 ) -> Result<Value, JobError> {
     let started = planning.job.started_at.unwrap_or(planning.job.created_at);
     let millis = planning.clock().now().as_millis() - started.as_millis();
     let seconds = millis as f64 / 1000.0;
-    let failed = failed(planning, number).await?;
     let Some(split) = parameters.binned() else {
-        let left: BatchResult = merged(planning, number, BatchResult::plus).await?;
-        return Ok(left.tally.plus(failed).result(operation.changes(), seconds));
+        return Ok(done(planning, number).await?.result(operation.changes(), seconds));
     };
     if operation == TableOperation::Count {
-        let sorted: SortedKeys = merged(planning, number, SortedKeys::plus).await?;
-        let mut result = sorted.tally.plus(failed).result(false, seconds);
+        let sorted = sorted_keys(planning, number).await?;
+        let mut result = (sorted.tally + failed(planning, number).await?).result(false, seconds);
         add_parts(planning, split, &sorted, &mut result).await?;
         return Ok(result);
     }
     // The first stage has looked at the items, this one at those that met the condition.
-    let sorted: SortedKeys = merged(planning, number.saturating_sub(1), SortedKeys::plus).await?;
-    let left: BatchResult = merged(planning, number, BatchResult::plus).await?;
-    let here = left.tally.plus(failed);
-    let there = sorted.tally;
-    let tally = ItemTotals { processed: there.processed, matched: there.matched, ..there.plus(here) };
+    let there = sorted_keys(planning, number.saturating_sub(1)).await?.tally;
+    let here = done(planning, number).await?;
+    let tally = ItemTotals { processed: there.processed, matched: there.matched, ..there + here };
     Ok(tally.result(operation.changes(), seconds))
 }
 
@@ -283,9 +267,7 @@ async fn add_parts(
     if parts.len() <= MOST_PARTS {
         fields.insert("parts".to_owned(), json!(parts));
     } else {
-        let key = planning.job.job_id.object_key("parts.json");
-        let content = serde_json::to_vec(&parts).map_err(|error| JobError::Failed(error.to_string()))?;
-        planning.objects().put(&key, content).await?;
+        let key = planning.put_json("parts.json", &parts).await?;
         fields.insert("partsObject".to_owned(), json!(format!("s3://{}/{key}", planning.objects().name())));
     }
     Ok(())
@@ -298,24 +280,16 @@ async fn failed(planning: &Planning<'_>, number: u32) -> Result<ItemTotals, JobE
     }
     let batches = planning.batches(number).await?;
     let failed = batches.iter().filter(|batch| batch.state == BatchState::Failed);
-    Ok(failed.fold(ItemTotals::default(), |sum, batch| sum.plus(ItemTotals::of(&batch.progress))))
+    Ok(failed.map(|batch| ItemTotals::of(&batch.progress)).sum())
 }
 
-/// The results of a stage's batches, put together.
-async fn merged<T>(planning: &Planning<'_>, number: u32, plus: fn(T, T) -> T) -> Result<T, JobError>
-where
-    T: Serialize + DeserializeOwned + Default + 'static,
-{
-    let merge = move |left: Vec<u8>, right: Vec<u8>| {
-        let sum = plus(parsed(&left)?, parsed(&right)?);
-        serde_json::to_vec(&sum).map_err(|error| error.to_string())
-    };
-    match planning.merged(number, merge).await? {
-        Some(sum) => parsed(&sum).map_err(JobError::Failed),
-        None => Ok(T::default()),
-    }
+/// The keys that the batches of a stage have sorted, together.
+async fn sorted_keys(planning: &Planning<'_>, number: u32) -> Result<SortedKeys, JobError> {
+    Ok(planning.sum(number, SortedKeys::plus).await?.unwrap_or_default())
 }
 
-fn parsed<T: DeserializeOwned>(result: &[u8]) -> Result<T, String> {
-    serde_json::from_slice(result).map_err(|error| format!("result of a batch is invalid: {error}"))
+/// What the batches of a stage have done, together.
+async fn done(planning: &Planning<'_>, number: u32) -> Result<ItemTotals, JobError> {
+    let sum: Option<BatchResult> = planning.sum(number, BatchResult::plus).await?;
+    Ok(sum.unwrap_or_default().tally + failed(planning, number).await?)
 }

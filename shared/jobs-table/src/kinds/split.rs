@@ -1,16 +1,16 @@
 //! The batches that sort a table's keys into bins.
 
 use nextbasket_job_engine::work::Go;
-use nextbasket_job_engine::{Outcome, Work, WorkError};
+use nextbasket_job_engine::{Outcome, Work};
 
 use super::TableOperation;
-use crate::batch::{BatchCheckpoint, BatchInput, Position};
+use crate::batch::{BatchCheckpoint, BatchInput, BatchPosition};
 use crate::bins::{SortedKeys, Sorter};
-use crate::parameters::{Parameters, Split};
+use crate::parameters::{Split, TableParameters};
 use crate::source::ItemSource;
 use crate::totals::ItemTotals;
 use nextbasket_items::key::KeySchema;
-use nextbasket_items::scan::{Projection, Scan};
+use nextbasket_items::scan::Projection;
 use nextbasket_items::segment::Segment;
 use nextbasket_job_engine::calls::{CallError, Calls};
 
@@ -18,29 +18,24 @@ pub(super) async fn work(
     operation: TableOperation,
     work: &mut Work,
     calls: &Calls,
-    parameters: &Parameters,
+    parameters: &TableParameters,
     input: &BatchInput,
     segment: Segment,
     mut state: BatchCheckpoint,
-) -> Result<Outcome, WorkError> {
+) -> Result<Outcome, CallError> {
     let split = parameters.split.clone().unwrap_or(Split::Size);
     let names: Vec<&str> = input.keys.names().chain(split.attribute()).collect();
-    let scan =
-        Scan::new(&parameters.table, parameters.r#where.as_ref(), Projection::Attributes(&names), input.now)
-            .consistent(parameters.consistent_read)
-            .pages_of(parameters.batch_size, input.mean_bytes);
+    let scan = parameters.scan(Projection::Attributes(&names), input.now, input.mean_bytes);
     let mut source = ItemSource::Segment(scan, segment);
     // A count needs no keys.
     let mut sorter = Sorter::load(work, split, operation.changes(), state.sorter.clone()).await?;
-    while state.at != Position::End {
-        match page(work, calls, &mut source, &mut sorter, &input.keys, &mut state).await {
-            Ok(Go::On) => {}
-            Ok(Go::Stop) => return Ok(Outcome::Stopped),
-            Err(error) => return error.outcome(),
+    while state.at != BatchPosition::End {
+        if page(work, calls, &mut source, &mut sorter, &input.keys, &mut state).await? == Go::Stop {
+            return Ok(Outcome::Stopped);
         }
     }
     let sorted = sorter.finish(work).await?;
-    Outcome::done(&SortedKeys { tally: ItemTotals::of(&work.progress), ..sorted })
+    Ok(Outcome::done(&SortedKeys { tally: ItemTotals::of(&work.progress), ..sorted })?)
 }
 
 /// One page, up to its checkpoint.
@@ -61,7 +56,7 @@ async fn page(
     work.progress.matched += page.matched;
     state.sorter = sorter.take(work, &page.items, |item| keys.of(item)).await?.clone();
     state.at = page.end;
-    if state.at == Position::End {
+    if state.at == BatchPosition::End {
         // The batch's end says so.
         return Ok(Go::On);
     }

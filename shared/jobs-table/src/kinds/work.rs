@@ -10,22 +10,22 @@ use crate::bins::BinKeys;
 use crate::generated::ItemGenerator;
 use crate::matched_items::MatchedItems;
 use crate::page_loop::{Action, ConditionAfter, PageLoop, RunningBatch};
-use crate::parameters::Parameters;
+use crate::parameters::TableParameters;
 use crate::source::ItemSource;
 use nextbasket_items::expression::{Change, Condition};
-use nextbasket_items::scan::{Projection, Scan};
+use nextbasket_items::scan::Projection;
 use nextbasket_items::write::delete::Delete;
 use nextbasket_items::write::put::Put;
 use nextbasket_items::write::statements::Statements;
 use nextbasket_items::write::update::Update;
 use nextbasket_items::write::{OnConflict, Writer};
-use nextbasket_job_engine::calls::Calls;
+use nextbasket_job_engine::calls::{CallError, Calls};
 
 pub(super) async fn work(
     operation: TableOperation,
     work: &mut Work,
-    parameters: &Parameters,
-) -> Result<Outcome, WorkError> {
+    parameters: &TableParameters,
+) -> Result<Outcome, CallError> {
     let input: BatchInput = work.input()?;
     let state: BatchCheckpoint = work.checkpoint()?.unwrap_or_default();
     let calls = Calls::new(work);
@@ -48,7 +48,7 @@ pub(super) async fn work(
 /// What is done with the items.
 fn pass(
     operation: TableOperation,
-    parameters: &Parameters,
+    parameters: &TableParameters,
     input: &BatchInput,
 ) -> Result<PageLoop, WorkError> {
     let condition = &parameters.r#where;
@@ -103,11 +103,10 @@ fn after(change: &Change, condition: Option<&Condition>) -> ConditionAfter {
     if touched { ConditionAfter::Unknown } else { ConditionAfter::Meets }
 }
 
-/// Where the items come from.
 async fn source(
     operation: TableOperation,
     work: &Work,
-    parameters: &Parameters,
+    parameters: &TableParameters,
     input: &BatchInput,
 ) -> Result<ItemSource, WorkError> {
     match &input.part {
@@ -118,9 +117,7 @@ async fn source(
                 TableOperation::Copy => Projection::Whole,
                 _ => Projection::Attributes(&names),
             };
-            let scan = Scan::new(&parameters.table, parameters.r#where.as_ref(), wanted, input.now)
-                .consistent(parameters.consistent_read)
-                .pages_of(parameters.batch_size, input.mean_bytes);
+            let scan = parameters.scan(wanted, input.now, input.mean_bytes);
             Ok(ItemSource::Segment(scan, *segment))
         }
         BatchPart::Bin { bin, runs, .. } => {

@@ -6,9 +6,11 @@ pub use span::Span;
 
 use std::time::Duration;
 
+use nextbasket_domain::Timestamp;
+use nextbasket_items::scan::{Projection, Scan};
 use nextbasket_items::table::{TableAddress, check_name};
 use nextbasket_items::write::OnConflict;
-use nextbasket_job_engine::kind::{self, check_range, check_rate};
+use nextbasket_job_engine::kind::{self, check_range, check_rate, check_tolerated};
 use nextbasket_job_engine::{Aggregate, Assign, Rates, Refusal, Trust};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -32,81 +34,59 @@ const LARGEST_GENERATED: u32 = 390_000;
 /// `batchSize`, `width`, `parallel`, the rates, `assign`, `aggregate`, `tolerated` and `dryRun`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Parameters {
+pub struct TableParameters {
     pub table: String,
     /// Which items: see [`Condition`].
-    #[serde(default)]
     pub r#where: Option<Condition>,
     /// What becomes of them: see [`Change`].
-    #[serde(default)]
     pub set: Option<Change>,
     /// That all items are meant, where no condition is given.
     #[serde(default)]
     pub all: bool,
-    /// The most items of a page.
-    #[serde(default)]
     pub batch_size: Option<u32>,
     /// Into how many segments the table is split; by default one for each 64 MB, from 8 to 1,000.
-    #[serde(default)]
     pub segments: Option<u32>,
     /// How many batches are worked on at a time.
-    #[serde(default, alias = "workers")]
+    #[serde(alias = "workers")]
     pub width: Option<u32>,
     /// `false`: one batch at a time.
-    #[serde(default)]
     pub parallel: Option<bool>,
     /// Read units per second, all workers together.
-    #[serde(default, alias = "rcu")]
+    #[serde(alias = "rcu")]
     pub read_units: Option<f64>,
     /// Write units per second, all workers together.
-    #[serde(default, alias = "wcu")]
+    #[serde(alias = "wcu")]
     pub write_units: Option<f64>,
     /// Whether the table is read strongly consistent, at twice the price.
     #[serde(default)]
     pub consistent_read: bool,
-    /// How the work is split.
-    #[serde(default)]
     pub split: Option<Split>,
-    /// The order in which batches go out.
-    #[serde(default)]
     pub assign: Option<Assign>,
-    /// How results are put together.
     #[serde(default)]
     pub aggregate: Aggregate,
     /// How many batches may fail for good, in percent.
     #[serde(default)]
     pub tolerated: f64,
-    /// Only say what would be done.
     #[serde(default)]
     pub dry_run: bool,
     /// When done, continue with items that newly meet the condition.
-    #[serde(default)]
     pub follow: Option<Follow>,
-    /// Where to copy to.
-    #[serde(default)]
     pub to: Option<TableAddress>,
     /// What to do with an item that is there already.
-    #[serde(default)]
     pub on_conflict: Option<OnConflict>,
-    /// How many items to make.
-    #[serde(default)]
     pub count: Option<u64>,
     /// About how many bytes each of them has.
-    #[serde(default)]
     pub item_bytes: Option<u32>,
     /// The same seed makes the same items.
     #[serde(default)]
     pub seed: u64,
     /// How many values of the partition key there are, for a table with a sort key.
-    #[serde(default)]
     pub partitions: Option<u64>,
     /// Attributes of the items in place of the generated ones, as plain JSON; in strings `{n}` is the item's number
     /// and `{random}` 16 random hexadecimal digits.
-    #[serde(default)]
     pub template: Option<serde_json::Map<String, Value>>,
 }
 
-/// How the work is split.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "by", deny_unknown_fields)]
 pub enum Split {
@@ -116,7 +96,6 @@ pub enum Split {
     Time {
         /// The attribute: seconds or milliseconds since 1970, or a date as text.
         attribute: String,
-        /// The length of a period.
         every: Span,
     },
     /// By feature: a batch for each part of the values of an attribute; equal values are in one part.
@@ -125,7 +104,6 @@ pub enum Split {
 
 impl Split {
     /// The attribute whose value decides, unless the table itself is cut.
-    #[must_use]
     pub fn attribute(&self) -> Option<&str> {
         match self {
             Self::Size => None,
@@ -138,26 +116,16 @@ impl Split {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Follow {
-    /// The time between two looks at the table.
-    #[serde(default)]
     interval: Option<Span>,
 }
 
 impl Follow {
-    /// The time between two looks at the table.
-    #[must_use]
     pub fn interval(self) -> Duration {
         self.interval.map_or(INTERVAL, |span| span.0)
     }
 }
 
-/// A field that not every kind knows.
-struct Field {
-    name: &'static str,
-    given: bool,
-}
-
-impl Parameters {
+impl TableParameters {
     /// Parses JSON and checks what does not depend on the kind.
     ///
     /// # Errors
@@ -174,43 +142,41 @@ impl Parameters {
     /// [`Refusal`] that names it.
     pub fn only(&self, kind: &str, known: &[&str]) -> Result<(), Refusal> {
         let fields = [
-            Field { name: "where", given: self.r#where.is_some() },
-            Field { name: "set", given: self.set.is_some() },
-            Field { name: "all", given: self.all },
-            Field { name: "segments", given: self.segments.is_some() },
-            Field { name: "consistentRead", given: self.consistent_read },
-            Field { name: "split", given: self.split.is_some() },
-            Field { name: "follow", given: self.follow.is_some() },
-            Field { name: "to", given: self.to.is_some() },
-            Field { name: "onConflict", given: self.on_conflict.is_some() },
-            Field { name: "count", given: self.count.is_some() },
-            Field { name: "itemBytes", given: self.item_bytes.is_some() },
-            Field { name: "seed", given: self.seed != 0 },
-            Field { name: "partitions", given: self.partitions.is_some() },
-            Field { name: "template", given: self.template.is_some() },
+            ("where", self.r#where.is_some()),
+            ("set", self.set.is_some()),
+            ("all", self.all),
+            ("segments", self.segments.is_some()),
+            ("consistentRead", self.consistent_read),
+            ("split", self.split.is_some()),
+            ("follow", self.follow.is_some()),
+            ("to", self.to.is_some()),
+            ("onConflict", self.on_conflict.is_some()),
+            ("count", self.count.is_some()),
+            ("itemBytes", self.item_bytes.is_some()),
+            ("seed", self.seed != 0),
+            ("partitions", self.partitions.is_some()),
+            ("template", self.template.is_some()),
         ];
-        match fields.into_iter().find(|field| field.given && !known.contains(&field.name)) {
+        match fields.into_iter().find(|(name, given)| *given && !known.contains(name)) {
             None => Ok(()),
-            Some(field) => Err(Refusal::parameter(field.name, format!("not accepted by kind \"{kind}\""))),
+            Some((name, _)) => Err(Refusal::parameter(name, format!("not accepted by kind \"{kind}\""))),
         }
     }
 
     fn checked(&self) -> Result<(), Refusal> {
         check_name("table", &self.table)?;
-        check_range("batchSize", self.batch_size.map(u64::from), 1, 1_000_000)?;
-        check_range("segments", self.segments.map(u64::from), 1, u64::from(MOST_BATCHES))?;
-        check_range("width", self.width.map(u64::from), 1, 10_000)?;
+        check_range("batchSize", self.batch_size, 1, 1_000_000)?;
+        check_range("segments", self.segments, 1, u64::from(MOST_BATCHES))?;
+        check_range("width", self.width, 1, 10_000)?;
         check_range("count", self.count, 1, MOST_GENERATED)?;
-        check_range("itemBytes", self.item_bytes.map(u64::from), 1, u64::from(LARGEST_GENERATED))?;
+        check_range("itemBytes", self.item_bytes, 1, u64::from(LARGEST_GENERATED))?;
         check_range("partitions", self.partitions, 1, MOST_GENERATED)?;
         check_rate("readUnits", self.read_units)?;
         check_rate("writeUnits", self.write_units)?;
-        if !(0.0..=100.0).contains(&self.tolerated) {
-            return Err(Refusal::parameter("tolerated", "must be from 0 to 100 percent"));
-        }
+        check_tolerated(self.tolerated)?;
         match &self.split {
             Some(Split::Feature { parts, .. }) => {
-                check_range("split.parts", Some(u64::from(*parts)), 1, u64::from(MOST_BATCHES))?;
+                check_range("split.parts", Some(*parts), 1, u64::from(MOST_BATCHES))?;
             }
             Some(Split::Time { every, .. }) if every.0 < Duration::from_secs(1) => {
                 return Err(Refusal::parameter("split.every", "must be at least one second"));
@@ -236,19 +202,22 @@ impl Parameters {
     }
 
     /// How many batches are worked on at a time.
-    #[must_use]
     pub fn width(&self) -> u32 {
         if self.parallel == Some(false) { 1 } else { self.width.unwrap_or(WIDTH) }
     }
 
-    /// The rates of all workers together.
-    #[must_use]
     pub fn rates(&self) -> Rates {
         Rates { read: self.read_units, write: self.write_units }
     }
 
+    /// A scan for what is `wanted` of the items that meet the condition.
+    pub(crate) fn scan(&self, wanted: Projection<'_>, now: Timestamp, mean_bytes: u64) -> Scan {
+        Scan::new(&self.table, self.r#where.as_ref(), wanted, now)
+            .consistent(self.consistent_read)
+            .pages_of(self.batch_size, mean_bytes)
+    }
+
     /// What the plan says of the split.
-    #[must_use]
     pub fn binned(&self) -> Option<&Split> {
         self.split.as_ref().filter(|split| **split != Split::Size)
     }
@@ -260,25 +229,30 @@ mod tests {
     use serde_json::json;
 
     fn refused(value: &Value) -> String {
-        Parameters::parse(value).unwrap_err().to_string()
+        TableParameters::parse(value).unwrap_err().to_string()
     }
 
     #[test]
     fn names_of_the_command_line_are_understood() {
-        let parameters = Parameters::parse(
+        let parameters = TableParameters::parse(
             &json!({ "table": "abc", "workers": 3, "rcu": 10, "wcu": 5.5, "parallel": true }),
         )
         .unwrap();
         assert_eq!(parameters.width(), 3);
         assert_eq!(parameters.rates(), Rates { read: Some(10.0), write: Some(5.5) });
-        let serial = Parameters::parse(&json!({ "table": "abc", "width": 3, "parallel": false })).unwrap();
+        let serial =
+            TableParameters::parse(&json!({ "table": "abc", "width": 3, "parallel": false })).unwrap();
         assert_eq!(serial.width(), 1);
     }
 
     #[test]
     fn times_are_written_with_a_unit_or_as_seconds() {
         let interval = |value: Value| {
-            Parameters::parse(&json!({ "table": "abc", "follow": value })).unwrap().follow.unwrap().interval()
+            TableParameters::parse(&json!({ "table": "abc", "follow": value }))
+                .unwrap()
+                .follow
+                .unwrap()
+                .interval()
         };
         assert_eq!(interval(json!({})), Duration::from_secs(60));
         assert_eq!(interval(json!({ "interval": "5m" })), Duration::from_secs(300));
@@ -341,7 +315,7 @@ mod tests {
 
     #[test]
     fn a_field_of_another_kind_is_refused_by_name() {
-        let parameters = Parameters::parse(&json!({ "table": "abc", "set": "a = 1" })).unwrap();
+        let parameters = TableParameters::parse(&json!({ "table": "abc", "set": "a = 1" })).unwrap();
         let refusal = parameters.only("count", &["where"]).unwrap_err();
         assert_eq!(refusal.to_string(), "parameters.set: not accepted by kind \"count\"");
         assert_eq!(parameters.only("update", &["where", "set"]), Ok(()));

@@ -18,8 +18,8 @@ use aws_sdk_dynamodb::types::{
     ScalarAttributeType, WriteRequest,
 };
 use nextbasket_dynamodb::item::{Item, number, text};
-use nextbasket_job_engine::{Engine, Job, Kinds, Trust};
-use nextbasket_jobs_table::{TableJob, TableOperation};
+use nextbasket_job_engine::{Engine, Job, Kinds};
+use nextbasket_jobs_table::TableOperation;
 use nextbasket_testkit::JobStack;
 use serde_json::Value;
 
@@ -49,11 +49,11 @@ impl World {
     pub async fn start() -> Self {
         let kinds = |_: &_, _| {
             Kinds::default()
-                .with(TableJob::new(TableOperation::Count))
-                .with(TableJob::new(TableOperation::Update))
-                .with(TableJob::new(TableOperation::Delete))
-                .with(TableJob::new(TableOperation::Copy).trusting(Trust::Machine))
-                .with(TableJob::new(TableOperation::Fill))
+                .with(TableOperation::Count)
+                .with(TableOperation::Update)
+                .with(TableOperation::Delete)
+                .with(TableOperation::Copy)
+                .with(TableOperation::Fill)
         };
         Self(JobStack::start(kinds).await)
     }

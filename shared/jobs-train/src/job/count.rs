@@ -6,7 +6,7 @@ use nextbasket_recommender::intermediate::encode;
 use tokio::sync::mpsc;
 
 use super::outputs::{CountedSegment, required};
-use super::{batch_input, blocking, put};
+use super::{batch_input, blocking};
 use crate::count::Cohort;
 use crate::error::StageError;
 
@@ -42,7 +42,7 @@ pub(super) async fn work(work: &mut Work) -> Result<Outcome, WorkError> {
     }
     let totals =
         counting.await.map_err(|error| WorkError::Failed(format!("the computation panicked: {error}")))??;
-    put(work, "totals", totals).await?;
+    work.put_own("totals", totals).await?;
     work.progress.processed = segment.statistics.purchases;
     work.progress.matched = segment.statistics.purchases;
     Outcome::done(&counted)

@@ -12,8 +12,8 @@ use super::objects::objects;
 use super::outputs::{StageOutputs, required};
 use super::{batch_input, blocking, config_error, failed};
 use crate::count::Cohort;
+use crate::current_model::CurrentModel;
 use crate::evaluate::{NextRows, evaluate, live_anchors, trial_anchors};
-use crate::live_model::LiveModel;
 
 pub(super) async fn work(work: &mut Work, tables: &Tables) -> Result<Outcome, CallError> {
     let (part, outputs) = batch_input(work).await?;
@@ -54,11 +54,11 @@ async fn live(
     tables: &Tables,
     outputs: &StageOutputs,
     cohort: &Cohort,
-) -> Result<Option<(LiveModel, NextRows)>, CallError> {
+) -> Result<Option<(CurrentModel, NextRows)>, CallError> {
     let Some(live) = &outputs.priors()?.live else { return Ok(None) };
     let table = tables.model().map_err(|error| config_error(&error))?;
     let pointer = &live.pointer;
-    let live = work.call(Consumes::Reads, || LiveModel::read(&table, pointer.clone())).await?;
+    let live = work.call(Consumes::Reads, || CurrentModel::read(&table, pointer.clone())).await?;
     let Some(priors) = &live.priors else { return Ok(None) };
     let wanted = live_anchors(cohort, priors);
     let rows = work.call(Consumes::Reads, || live.rows(&table, &wanted)).await?;

@@ -8,11 +8,11 @@ use nextbasket_tables::Tables;
 
 use super::objects::objects;
 use super::outputs::{CatalogueOutput, LiveModelRef, PriorsOutput, required};
-use super::{batch_input, blocking, config_error, failed, put};
+use super::{batch_input, blocking, config_error, failed};
 use crate::context::{TrainingContext, product_blocks};
 use crate::count::CohortTotals;
+use crate::current_model::{live_metrics, live_pointer};
 use crate::error::StageError;
-use crate::live_model::{live_metrics, live_pointer};
 use crate::parameters::TrainParameters;
 use crate::product_details::ProductDetails;
 use crate::rank::pack_priors;
@@ -44,9 +44,9 @@ pub(super) async fn catalogue(work: &mut Work, parameters: TrainParameters) -> R
     .await?;
     let mut details = Vec::with_capacity(cut.len());
     for (block, content) in cut.into_iter().enumerate() {
-        details.push(put(work, &format!("details-{block:08}"), content).await?);
+        details.push(work.put_own(&format!("details-{block:08}"), content).await?);
     }
-    let products = put(work, "catalogue", catalogue).await?;
+    let products = work.put_own("catalogue", catalogue).await?;
     Outcome::done(&CatalogueOutput { statistics, context, products, blocks, details })
 }
 
@@ -76,10 +76,10 @@ pub(super) async fn priors(work: &mut Work, tables: &Tables) -> Result<Outcome, 
         Ok((encode(&totals), priors))
     })
     .await?;
-    let totals = put(work, "totals", totals).await?;
-    let model = put(work, "priors", encode(&priors.model)).await?;
+    let totals = work.put_own("totals", totals).await?;
+    let model = work.put_own("priors", encode(&priors.model)).await?;
     let trial = match priors.trial {
-        Some(trial) => Some(put(work, "priors-trial", encode(&trial)).await?),
+        Some(trial) => Some(work.put_own("priors-trial", encode(&trial)).await?),
         None => None,
     };
     let table = tables.model().map_err(|error| config_error(&error))?;

@@ -3,7 +3,6 @@
 use futures::{StreamExt, TryStreamExt};
 use nextbasket_job_engine::{Work, WorkError};
 
-/// How many objects are read at a time.
 const READERS: usize = 8;
 
 /// Reads objects, some at a time, and gives each to `take`, in their order.

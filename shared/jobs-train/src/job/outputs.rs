@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failed;
 use crate::context::TrainingContext;
-use crate::gate::{Comparison, Metrics};
+use crate::gate::{Comparison, ModelMetrics};
 use crate::training_data::PurchaseStatistics;
 
 /// The input of a batch of every stage but the first.
@@ -20,7 +20,6 @@ use crate::training_data::PurchaseStatistics;
 pub(super) struct BatchInput {
     /// The number of its segment or block; 0 where there is only one batch.
     pub(super) part: usize,
-    /// The key of the [`StageOutputs`].
     pub(super) outputs: String,
 }
 
@@ -52,7 +51,6 @@ pub(super) struct SurveyedSegment {
     pub(super) products: String,
     /// The key of its baskets.
     pub(super) baskets: String,
-    /// The number of damaged purchases that were skipped.
     pub(super) damaged: u64,
 }
 
@@ -62,7 +60,6 @@ pub(super) struct SurveyedProducts {
     /// The key of their details.
     pub(super) details: String,
     pub(super) products: u64,
-    /// The number of damaged products that were skipped.
     pub(super) damaged: u64,
 }
 
@@ -111,7 +108,7 @@ pub(super) struct PriorsOutput {
 pub(super) struct LiveModelRef {
     pub(super) pointer: Pointer,
     /// The metrics that were stored with it.
-    pub(super) metrics: Option<Metrics>,
+    pub(super) metrics: Option<ModelMetrics>,
 }
 
 /// A block of products, ranked by a batch of `rank`.
@@ -126,7 +123,7 @@ pub(super) struct RankedBlock {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct GateOutput {
     /// None if there was no basket to evaluate the model on.
-    pub(super) metrics: Option<Metrics>,
+    pub(super) metrics: Option<ModelMetrics>,
     /// None if there was no model to compare it with.
     pub(super) comparison: Option<Comparison>,
 }

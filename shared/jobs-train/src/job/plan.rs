@@ -30,7 +30,8 @@ pub(super) async fn next(
     };
     let mut outputs = match stage.name.as_str() {
         SURVEY => StageOutputs::default(),
-        _ => outputs(planning, stage.number).await?,
+        // What the batches of this stage have read.
+        _ => planning.read_json(&outputs_name(stage.number)).await?,
     };
     let plan = match stage.name.as_str() {
         SURVEY => {
@@ -52,7 +53,7 @@ pub(super) async fn next(
             if outputs.segments.iter().all(|segment| segment.statistics.purchases == 0) {
                 return Err(JobError::Failed(crate::NoPurchases.to_string()));
             }
-            once(CATALOGUE)
+            StagePlan::single(CATALOGUE, Value::Null)
         }
         CATALOGUE => {
             outputs.catalogue = planning.results(stage.number).await?.pop();
@@ -60,7 +61,7 @@ pub(super) async fn next(
         }
         COUNT => {
             outputs.counted = planning.results(stage.number).await?;
-            once(PRIORS)
+            StagePlan::single(PRIORS, Value::Null)
         }
         PRIORS => {
             outputs.priors = planning.results(stage.number).await?.pop();
@@ -72,26 +73,24 @@ pub(super) async fn next(
                 by_segment(EVALUATE, &outputs)
             } else {
                 outputs.gate = Some(GateOutput::default());
-                once(DRAFT)
+                StagePlan::single(DRAFT, Value::Null)
             }
         }
         EVALUATE => {
             outputs.gate = Some(evaluated(planning, stage.number, &outputs, parameters).await?);
-            once(DRAFT)
+            StagePlan::single(DRAFT, Value::Null)
         }
         DRAFT => {
             outputs.draft = planning.results(stage.number).await?.pop();
             by_block(PUBLISH, &outputs)
         }
-        PUBLISH => once(SWITCH),
+        PUBLISH => StagePlan::single(SWITCH, Value::Null),
         _ => {
             let result: Option<Value> = planning.results(stage.number).await?.pop();
             return Ok(Next::Done(result.unwrap_or_default()));
         }
     };
-    let key = outputs_key(planning, stage.number + 1);
-    let written = serde_json::to_vec(&outputs).map_err(|error| failed(&error))?;
-    planning.objects().put(&key, written).await?;
+    let key = planning.put_json(&outputs_name(stage.number + 1), &outputs).await?;
     let batches = plan
         .batches
         .into_iter()
@@ -113,22 +112,12 @@ fn apply(parameters: &TrainParameters, plan: StagePlan) -> StagePlan {
 async fn survey(tables: &Tables, parameters: &TrainParameters) -> Result<StagePlan, JobError> {
     let size = tables.purchases().map_err(|error| failed(&error))?.size().await?;
     let of = segment_count(parameters, size.items, size.bytes);
-    let each = size.items / u64::from(of);
-    let mut batches: Vec<BatchPlan> = (0..of)
-        .map(|number| BatchPlan {
-            weight: each,
-            of: (size.items > 0).then_some(each),
-            ..BatchPlan::new(json!(SurveyInput::Purchases(Segment { number, of })))
-        })
-        .collect();
+    let mut batches = BatchPlan::for_parts(of, size.items, size.items, |number| {
+        json!(SurveyInput::Purchases(Segment { number, of }))
+    });
     batches.push(BatchPlan { of: Some(0), ..BatchPlan::new(json!(SurveyInput::Products)) });
     let split = json!({ "by": "size", "table": "purchases", "segments": of });
     Ok(apply(parameters, StagePlan::new(SURVEY, split, batches)))
-}
-
-/// A stage of one batch.
-fn once(name: &str) -> StagePlan {
-    StagePlan::new(name, json!({ "by": "size", "batches": 1 }), vec![BatchPlan::new(Value::Null)])
 }
 
 /// A stage of a batch for each segment.
@@ -186,14 +175,9 @@ fn unpacked(bytes: &[u8]) -> Result<EvaluationResult, DecodeError> {
     decode("evaluation", bytes)
 }
 
-/// The outputs of the stages before this one, as its batches read them.
-async fn outputs(planning: &Planning<'_>, stage: u32) -> Result<StageOutputs, JobError> {
-    let content = planning.objects().get(&outputs_key(planning, stage)).await?;
-    serde_json::from_slice(&content).map_err(|error| failed(&error))
-}
-
-fn outputs_key(planning: &Planning<'_>, stage: u32) -> String {
-    planning.job.job_id.object_key(&format!("outputs-{stage:06}.json"))
+/// The object with the outputs of the stages before this one.
+fn outputs_name(stage: u32) -> String {
+    format!("outputs-{stage:06}.json")
 }
 
 /// The purchases and the products are scanned once; each product has one row.

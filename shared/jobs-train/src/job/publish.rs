@@ -29,7 +29,6 @@ pub(super) async fn draft(work: &mut Work, tables: &Tables) -> Result<Outcome, C
     Ok(Outcome::done(&draft)?)
 }
 
-/// Writes the rows of a block.
 pub(super) async fn rows(work: &mut Work, tables: &Tables) -> Result<Outcome, CallError> {
     let table = tables.model().map_err(|error| config_error(&error))?;
     let (part, outputs) = batch_input(work).await?;

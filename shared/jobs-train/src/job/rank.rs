@@ -6,7 +6,7 @@ use nextbasket_recommender::intermediate::decode;
 
 use super::objects::objects;
 use super::outputs::{RankedBlock, required};
-use super::{batch_input, blocking, put};
+use super::{batch_input, blocking};
 use crate::rank::{block, pack};
 
 pub(super) async fn work(work: &mut Work) -> Result<Outcome, WorkError> {
@@ -23,9 +23,9 @@ pub(super) async fn work(work: &mut Work) -> Result<Outcome, WorkError> {
     .await?;
     let (context, count) = (shared.context.clone(), products.len() as u64);
     let ranked = blocking(move || block(products, &parts, &decode("totals", &totals)?, &context)).await?;
-    let model = put(work, "rows", pack(&ranked.model)).await?;
+    let model = work.put_own("rows", pack(&ranked.model)).await?;
     let trial = match ranked.trial {
-        Some(trial) => Some(put(work, "rows-trial", pack(&trial)).await?),
+        Some(trial) => Some(work.put_own("rows-trial", pack(&trial)).await?),
         None => None,
     };
     work.progress.processed = count;

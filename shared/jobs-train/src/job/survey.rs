@@ -7,14 +7,14 @@
 use nextbasket_job_engine::calls::{CallError, Consumes};
 use nextbasket_job_engine::work::Go;
 use nextbasket_job_engine::{Outcome, Work};
-use nextbasket_tables::segment::{Place, Segment};
+use nextbasket_tables::segment::{Segment, SegmentPosition};
 use nextbasket_tables::{Damaged, Tables};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::objects::objects;
 use super::outputs::{SurveyedProducts, SurveyedSegment};
-use super::{blocking, config_error, failed, put};
+use super::{blocking, config_error, failed};
 use crate::error::StageError;
 use crate::product_details::ProductDetails;
 use crate::training_data::{PurchaseStatistics, TrainingPurchase, add};
@@ -25,7 +25,6 @@ pub(super) const PAGE: &str = "page-";
 /// The name of the object with a segment's baskets.
 pub(super) const BASKETS: &str = "baskets";
 
-/// The input of a batch of this stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum SurveyInput {
@@ -33,7 +32,6 @@ pub(super) enum SurveyInput {
     Products,
 }
 
-/// The result of a batch of this stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum SurveyOutput {
@@ -44,7 +42,7 @@ pub(super) enum SurveyOutput {
 #[derive(Debug, Serialize, Deserialize)]
 struct Checkpoint {
     /// Where the last page ended; none at the end of the segment.
-    after: Option<Place>,
+    after: Option<SegmentPosition>,
     /// The objects with the pages so far.
     pages: Vec<String>,
     /// The number of purchases that were skipped so far.
@@ -65,7 +63,7 @@ pub(super) async fn work(work: &mut Work, tables: &Tables) -> Result<Outcome, Ca
             let table = tables.products().map_err(|error| config_error(&error))?;
             let (details, damaged) = work.call(Consumes::Reads, || ProductDetails::read(&table)).await?;
             refuse(work, &damaged);
-            let key = put(work, "products", details.encode().map_err(failed)?).await?;
+            let key = work.put_own("products", details.encode().map_err(failed)?).await?;
             let (products, damaged) = (details.products(), damaged.len() as u64);
             Ok(Outcome::done(&SurveyOutput::Products(SurveyedProducts { details: key, products, damaged }))?)
         }
@@ -86,7 +84,7 @@ async fn purchases(work: &mut Work, tables: &Tables, segment: Segment) -> Result
         if count > 0 {
             let read: Vec<TrainingPurchase> = page.items.iter().map(TrainingPurchase::from).collect();
             let content = serde_json::to_vec(&read).map_err(failed)?;
-            pages.push(put(work, &format!("{PAGE}{:08}", pages.len()), content).await?);
+            pages.push(work.put_own(&format!("{PAGE}{:08}", pages.len()), content).await?);
         }
         refuse(work, &page.damaged);
         let skipped = page.damaged.len() as u64;
@@ -109,7 +107,7 @@ async fn purchases(work: &mut Work, tables: &Tables, segment: Segment) -> Result
         Ok::<_, StageError>((PurchaseStatistics::of(&data), data.catalogue().encode(), data.encode()))
     })
     .await?;
-    let products = put(work, "products", products).await?;
-    let baskets = put(work, BASKETS, baskets).await?;
+    let products = work.put_own("products", products).await?;
+    let baskets = work.put_own(BASKETS, baskets).await?;
     Ok(Outcome::done(&SurveyOutput::Purchases(SurveyedSegment { statistics, products, baskets, damaged }))?)
 }

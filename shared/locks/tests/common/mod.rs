@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::{
 };
 use nextbasket_domain::{Clock, Random, Timestamp};
 use nextbasket_dynamodb::item::{Item, text};
-use nextbasket_locks::{Attempt, Lease, LeaseKey, Leases, Record, Request};
+use nextbasket_locks::{Attempt, Lease, LeaseKey, LeaseRecord, LeaseRequest, Leases};
 use nextbasket_testkit::{FaultProxy, TestStack};
 
 pub const TABLE: &str = "operations";
@@ -77,11 +77,11 @@ impl World {
     }
 
     /// Who else has the lock.
-    pub async fn busy(&self, leases: &Leases, holder: &str) -> Record {
+    pub async fn busy(&self, leases: &Leases, holder: &str) -> LeaseRecord {
         busy(leases.try_acquire(&self.key, &request(holder)).await.unwrap())
     }
 
-    pub async fn shown(&self) -> Record {
+    pub async fn shown(&self) -> LeaseRecord {
         self.leases().show(&self.key).await.unwrap().unwrap()
     }
 
@@ -107,8 +107,8 @@ pub fn key_of(key: &LeaseKey) -> Item {
     Item::from([("pk".to_owned(), text(&key.pk)), ("sk".to_owned(), text(&key.sk))])
 }
 
-pub fn request(holder: &str) -> Request {
-    Request::new(holder, LENGTH)
+pub fn request(holder: &str) -> LeaseRequest {
+    LeaseRequest::new(holder, LENGTH)
 }
 
 pub fn held(attempt: Attempt) -> Lease {
@@ -118,7 +118,7 @@ pub fn held(attempt: Attempt) -> Lease {
     }
 }
 
-pub fn busy(attempt: Attempt) -> Record {
+pub fn busy(attempt: Attempt) -> LeaseRecord {
     match attempt {
         Attempt::Busy(record) => record,
         Attempt::Held(lease) => panic!("held: {lease:?}"),

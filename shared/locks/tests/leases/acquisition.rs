@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::AttributeValue;
 use nextbasket_dynamodb::TableError;
 use nextbasket_dynamodb::item::{number, text};
-use nextbasket_locks::{LeaseKey, LeaseState, Leases, Request};
+use nextbasket_locks::{LeaseKey, LeaseRequest, LeaseState, Leases};
 
 use crate::common::{LENGTH, SKEW, TABLE, World, busy, held, key_of, random, request};
 
@@ -142,7 +142,7 @@ async fn all_locks_are_listed_by_name_whatever_number_of_pages_they_fill() {
     let leases = world.leases();
     let name = |n: usize| format!("lock {n:02}");
     for n in (0..12).rev() {
-        let asked = Request::new("ada", LENGTH).with_note("x".repeat(150_000));
+        let asked = LeaseRequest::new("ada", LENGTH).with_note("x".repeat(150_000));
         let lease = held(leases.try_acquire(&LeaseKey::lock(&name(n)).unwrap(), &asked).await.unwrap());
         if n % 2 == 0 {
             lease.release().await.unwrap();
@@ -168,7 +168,7 @@ async fn in_an_invocation_no_lease_outlives_the_deadline() {
     lease.renew().await.unwrap();
     assert_eq!((lease.expires_at(), world.shown().await.expires_at), (deadline, deadline));
     lease.release().await.unwrap();
-    let short = Request::new("ada", MOMENT * 5);
+    let short = LeaseRequest::new("ada", MOMENT * 5);
     let short = held(leases.try_acquire(&world.key, &short).await.unwrap());
     assert_eq!(short.expires_at(), world.clock.now().plus_millis(5));
     short.release().await.unwrap();
@@ -179,7 +179,7 @@ async fn in_an_invocation_no_lease_outlives_the_deadline() {
     assert_eq!(busy_or_fence(&world).await, Ok(late.fence() + 1));
 }
 
-async fn busy_or_fence(world: &World) -> Result<u64, nextbasket_locks::Record> {
+async fn busy_or_fence(world: &World) -> Result<u64, nextbasket_locks::LeaseRecord> {
     match world.leases().try_acquire(&world.key, &request("bob")).await.unwrap() {
         nextbasket_locks::Attempt::Held(lease) => Ok(lease.fence()),
         nextbasket_locks::Attempt::Busy(record) => Err(record),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use nextbasket_domain::Clock;
-use nextbasket_locks::{Keeper, Lease, Leases, Lost, Request};
+use nextbasket_locks::{Keeper, Lease, LeaseRequest, Leases, Lost};
 use nextbasket_testkit::Fault;
 
 use crate::common::{LENGTH, World, busy, held, request};
@@ -15,7 +15,7 @@ const SHORT: Duration = Duration::from_secs(2);
 const LONG: Duration = Duration::from_secs(60);
 
 async fn short(world: &World, leases: &Leases) -> Lease {
-    held(leases.try_acquire(&world.key, &Request::new("ada", SHORT)).await.unwrap())
+    held(leases.try_acquire(&world.key, &LeaseRequest::new("ada", SHORT)).await.unwrap())
 }
 
 async fn lost(keeper: &Keeper) -> Lost {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use nextbasket_domain::{Clock, Timestamp};
-use nextbasket_locks::{Leases, Request};
+use nextbasket_locks::{LeaseRequest, Leases};
 use nextbasket_testkit::Fault;
 
 use crate::common::{LENGTH, World, busy, held, request};
@@ -29,7 +29,7 @@ async fn who_waits_gets_the_lease_when_it_expired_and_not_before() {
     let world = World::new().await;
     let skew = Duration::from_millis(200);
     let leases = world.leases_by(Clock::system()).with_skew(skew);
-    let first = held(leases.try_acquire(&world.key, &Request::new("ada", SHORT)).await.unwrap());
+    let first = held(leases.try_acquire(&world.key, &LeaseRequest::new("ada", SHORT)).await.unwrap());
     let second = held(leases.acquire(&world.key, &request("bob"), LONG).await.unwrap());
     assert_eq!(second.fence(), 2);
     assert!(world.shown().await.acquired_at > first.expires_at().plus_millis(200));
@@ -77,7 +77,7 @@ fn wrong(world: &World, year: i32) -> Leases {
 async fn an_observer_takes_over_after_the_holders_length_however_wrong_the_clocks_are() {
     let world = World::new().await;
     for (holder, observer) in [(1990, 2050), (2050, 1990)] {
-        let asked = Request::new("ada", SHORT * 2);
+        let asked = LeaseRequest::new("ada", SHORT * 2);
         let mut lease =
             held(wrong(&world, holder).acquire_observing(&world.key, &asked, LONG).await.unwrap());
         let begun = Instant::now();
@@ -88,7 +88,7 @@ async fn an_observer_takes_over_after_the_holders_length_however_wrong_the_clock
             }
             Instant::now()
         };
-        let (leases, others) = (wrong(&world, observer), Request::new("bob", SHORT));
+        let (leases, others) = (wrong(&world, observer), LeaseRequest::new("bob", SHORT));
         let taken = async {
             let lease = held(leases.acquire_observing(&world.key, &others, LONG).await.unwrap());
             (lease, Instant::now())

@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::Client;
 use nextbasket_domain::Clock;
 use nextbasket_dynamodb::item::number;
-use nextbasket_locks::{Attempt, AttributeChanges, Lease, LeaseError, LeaseKey, Leases, Lost, Request};
+use nextbasket_locks::{Attempt, AttributeChanges, Lease, LeaseError, LeaseKey, LeaseRequest, Leases, Lost};
 
 use crate::common::LENGTH;
 use crate::history::{Outcome, Seen, holder};
@@ -85,7 +85,7 @@ impl Agent {
                 None => (Outcome::Unknown, None),
             };
         }
-        match self.leases.try_acquire(&self.key, &Request::new(holder(op), LENGTH)).await {
+        match self.leases.try_acquire(&self.key, &LeaseRequest::new(holder(op), LENGTH)).await {
             Ok(Attempt::Held(lease)) => {
                 let expires_at = lease.expires_at().as_millis();
                 let holding = Holding { holder: op, lease, expires_at };

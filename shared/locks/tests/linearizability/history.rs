@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use nextbasket_locks::Record;
+use nextbasket_locks::LeaseRecord;
 
 /// The calls of one run, in the order in which they were made. An acquisition is known by its place here.
 pub struct History {
@@ -103,7 +103,7 @@ pub fn holder(op: usize) -> String {
 }
 
 impl Seen {
-    pub fn of(record: &Record) -> Self {
+    pub fn of(record: &LeaseRecord) -> Self {
         Self {
             holder: record.holder.trim_start_matches("op").parse().expect("an acquisition's number"),
             fence: record.fence,

@@ -24,7 +24,7 @@ pub(crate) fn read(path: &str) -> Result<Dataset, Box<dyn Error>> {
     while reader.read_byte_record(&mut record)? {
         let field = |at: usize| std::str::from_utf8(record.get(at).unwrap_or_default());
         let time_ms = milliseconds(field(time)?).ok_or("a timestamp is not like 2011-12-09T12:50:00")?;
-        builder.push_line(field(user)?, field(basket)?, time_ms, field(product)?)?;
+        builder.push(field(user)?, field(basket)?, time_ms, [field(product)?])?;
     }
     Ok(builder.build()?)
 }

@@ -41,9 +41,6 @@ pub struct Counting<'d> {
 impl<'d> Counting<'d> {
     /// `now_ms` is the newest purchase time of the whole training set, known before any part is counted.
     /// A basket newer than that counts as new.
-    ///
-    /// # Errors
-    /// A parameter outside its range.
     pub fn new(data: &'d Dataset, params: &Params, now_ms: i64) -> Result<Self, ParamsError> {
         params.validate()?;
         let half_life = params.transition_half_life_days;

@@ -132,9 +132,6 @@ impl PairCounts {
     }
 
     /// Reads what [`PairCounts::encode`] wrote.
-    ///
-    /// # Errors
-    /// The bytes are cut, of another version, or not counts.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let EncodedRows { stamp, products, next, together, similar } = EncodedRows::open(bytes)?;
         let rows = products.len();

@@ -12,7 +12,7 @@ use super::{Counting, MergeError};
 use std::ops::Range;
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Cell {
+struct NextCell {
     weight: u64,
     shoppers: u32,
     /// Number + 1 of the user who was counted last.
@@ -22,13 +22,13 @@ struct Cell {
 /// c(j, ·) of the next-basket model for one j.
 #[derive(Debug)]
 pub(crate) struct NextRow {
-    cells: Vec<Cell>,
+    cells: Vec<NextCell>,
     touched: Vec<u32>,
 }
 
 impl NextRow {
     pub(crate) fn new(products: usize) -> Self {
-        Self { cells: vec![Cell::default(); products], touched: Vec::new() }
+        Self { cells: vec![NextCell::default(); products], touched: Vec::new() }
     }
 
     /// Sums, over pairs of one user's baskets at most `max_gap` apart with `product` in the earlier, the pair's
@@ -115,7 +115,7 @@ impl NextRow {
 
     pub(crate) fn clear(&mut self) {
         for &neighbour in &self.touched {
-            self.cells[neighbour as usize] = Cell::default();
+            self.cells[neighbour as usize] = NextCell::default();
         }
         self.touched.clear();
     }

@@ -20,13 +20,13 @@ pub struct DatasetBuilder {
     users: StringTable,
     purchases: StringTable,
     products: StringTable,
-    runs: Vec<Run>,
+    runs: Vec<LineRun>,
     lines: Vec<u32>,
 }
 
 /// Lines that came one after the other for the same purchase.
 #[derive(Debug, Clone, Copy)]
-struct Run {
+struct LineRun {
     user: u32,
     purchase: u32,
     time_ms: i64,
@@ -68,21 +68,7 @@ impl DatasetBuilder {
         Self { catalogue: Some(catalogue), ..Self::default() }
     }
 
-    /// Adds one line of a purchase. `time_ms`: milliseconds since 1970.
-    ///
-    /// # Errors
-    /// Too many lines, or a product that the given catalogue lacks.
-    pub fn push_line(
-        &mut self,
-        user: &str,
-        purchase: &str,
-        time_ms: i64,
-        product: &str,
-    ) -> Result<(), DatasetError> {
-        self.push(user, purchase, time_ms, [product])
-    }
-
-    /// Adds a purchase or a part of one. Without products nothing is added.
+    /// Adds a purchase or a part of one, at `time_ms`, in milliseconds since 1970. Without products nothing is added.
     ///
     /// # Errors
     /// Too many lines, an id that is too long, or a product that the given catalogue lacks.
@@ -135,7 +121,7 @@ impl DatasetBuilder {
         }
         let user = self.users.intern(user)?;
         let purchase = self.purchases.intern(purchase)?;
-        self.runs.push(Run { user, purchase, time_ms, start, end });
+        self.runs.push(LineRun { user, purchase, time_ms, start, end });
         Ok(())
     }
 
@@ -230,7 +216,7 @@ mod tests {
         let mut builder = DatasetBuilder::new();
         for &at in order {
             let (user, purchase, time, product) = lines[at];
-            builder.push_line(user, purchase, time, product).unwrap();
+            builder.push(user, purchase, time, [product]).unwrap();
         }
         builder.build().unwrap()
     }

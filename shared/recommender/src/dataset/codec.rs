@@ -35,9 +35,6 @@ impl Dataset {
     }
 
     /// Reads what [`Dataset::encode`] wrote.
-    ///
-    /// # Errors
-    /// The bytes are cut, of another version, or not a data set.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = ByteReader::new(bytes, "data set");
         reader.version(VERSION)?;

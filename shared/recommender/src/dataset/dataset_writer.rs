@@ -20,7 +20,6 @@ impl DatasetWriter {
         })
     }
 
-    /// Starts a user.
     pub(super) fn user(&mut self, id: Box<str>) {
         self.0.users.push(id);
         self.0.user_starts.push(narrow(self.0.times.len()));

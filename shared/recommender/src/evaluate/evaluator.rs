@@ -1,11 +1,11 @@
 //! The model beside the plain counts, evaluated on the same baskets.
 
-use super::{Evaluation, LONGEST, Report, global_personal_top, global_top, personal_top};
+use super::{Evaluation, EvaluationReport, LONGEST, global_personal_top, global_top, personal_top};
 use crate::catalogue::ProductIx;
 use crate::counts::MergeError;
 use crate::priors::Priors;
 use crate::row::NeighbourRow;
-use crate::score::{ANCHORS, Anchor, History, Request, Scorer, ScratchBuffers};
+use crate::score::{ANCHORS, Anchor, History, ScoreRequest, Scorer, ScratchBuffers};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -48,9 +48,6 @@ impl<T> Methods<T> {
 
 impl Methods<Evaluation> {
     /// Adds other users, whose products have the same numbers.
-    ///
-    /// # Errors
-    /// As [`Evaluation::merge`].
     pub fn merge(self, other: &Self) -> Result<Self, MergeError> {
         Ok(Self {
             model: self.model.merge(&other.model)?,
@@ -61,7 +58,7 @@ impl Methods<Evaluation> {
     }
 
     /// The means of each.
-    pub fn report(&self) -> Methods<Report> {
+    pub fn report(&self) -> Methods<EvaluationReport> {
         self.as_ref().each(Evaluation::report)
     }
 }
@@ -93,7 +90,7 @@ impl<'m> ListEvaluator<'m> {
         anchors: &[Anchor],
         next_row: impl Fn(ProductIx) -> Option<&'r NeighbourRow>,
     ) -> Vec<ProductIx> {
-        let request = Request {
+        let request = ScoreRequest {
             history,
             anchors,
             next_row: &|product| next_row(product),

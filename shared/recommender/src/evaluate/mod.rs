@@ -42,7 +42,7 @@ pub struct Quality {
 /// A report over all users.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Report {
+pub struct EvaluationReport {
     /// The number of evaluated users.
     pub users: u64,
     /// One entry per length in [`CUTOFFS`].
@@ -51,7 +51,7 @@ pub struct Report {
     pub coverage: usize,
 }
 
-impl Report {
+impl EvaluationReport {
     /// The means for lists of this length, if it is one of [`CUTOFFS`].
     pub fn at(&self, k: usize) -> Option<&Quality> {
         self.at.iter().find(|quality| quality.k == k)
@@ -170,7 +170,7 @@ impl Evaluation {
     }
 
     /// The means over the users so far; zeros without any.
-    pub fn report(&self) -> Report {
+    pub fn report(&self) -> EvaluationReport {
         let quality = |(sums, k): (&QualitySums, usize)| Quality {
             k,
             recall: share(sums.recall, self.users),
@@ -179,7 +179,7 @@ impl Evaluation {
             repeat_recall: sums.repeat.value(),
             explore_recall: sums.explore.value(),
         };
-        Report {
+        EvaluationReport {
             users: self.users,
             at: self.sums.iter().zip(CUTOFFS).map(quality).collect(),
             coverage: self.recommended.len(),

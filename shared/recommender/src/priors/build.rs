@@ -1,6 +1,6 @@
 //! Priors out of merged sums.
 
-use super::{Categories, Column, MINUTE_MS, Priors};
+use super::{Categories, MINUTE_MS, Priors, PriorsColumn, PriorsParts};
 use crate::catalogue::Catalogue;
 use crate::counts::{ProductTotals, Totals};
 use crate::fixed_point::{from_fixed, narrow};
@@ -42,16 +42,16 @@ impl Priors {
         let factors = repurchase_factors(products, &rates, mean_repeat_rate, &share(TREND), params);
         let minutes =
             |ms: i64| u32::try_from(now_ms.saturating_sub(ms).max(0) / MINUTE_MS).unwrap_or(u32::MAX);
-        Self::assemble(ScoreParts {
+        Self::assemble(PriorsParts {
             params: params.clone(),
             now_ms,
             users: totals.users,
             baskets: totals.baskets,
             mean_repeat_rate,
             catalogue: catalogue.clone(),
-            popularity: [0, 1, 2, 3, 4].map(|at| Column::new(&share(at), if at == 4 { 3 } else { 2 })),
-            factor: Column::new(&factors, 2),
-            repeat_rate: Column::new(&rates, 2),
+            popularity: [0, 1, 2, 3, 4].map(|at| PriorsColumn::new(&share(at), if at == 4 { 3 } else { 2 })),
+            factor: PriorsColumn::new(&factors, 2),
+            repeat_rate: PriorsColumn::new(&rates, 2),
             product_baskets: products.iter().map(|p| p.baskets).collect(),
             buyers: products.iter().map(|p| p.buyers).collect(),
             first_sale: products.iter().map(|p| minutes(p.first_ms)).collect(),
@@ -60,49 +60,15 @@ impl Priors {
         })
     }
 
-    pub(super) fn assemble(parts: ScoreParts) -> Self {
+    pub(super) fn assemble(parts: PriorsParts) -> Self {
         let [.., scoring] = &parts.popularity;
-        let scoring = scoring.singles();
-        let factors = parts.factor.singles();
         Self {
-            params: parts.params,
-            now_ms: parts.now_ms,
-            users: parts.users,
-            baskets: parts.baskets,
-            mean_repeat_rate: parts.mean_repeat_rate,
-            catalogue: parts.catalogue,
-            popularity: parts.popularity,
-            factor: parts.factor,
-            repeat_rate: parts.repeat_rate,
-            product_baskets: parts.product_baskets,
-            buyers: parts.buyers,
-            first_sale: parts.first_sale,
-            last_sale: parts.last_sale,
-            categories: parts.categories,
-            scoring,
-            factors,
+            scoring: scoring.singles(),
+            factors: parts.factor.singles(),
             ranked: [const { OnceLock::new() }; super::WINDOWS],
+            parts,
         }
     }
-}
-
-/// Everything that is stored of [`Priors`].
-#[derive(Debug)]
-pub(super) struct ScoreParts {
-    pub(super) params: Params,
-    pub(super) now_ms: i64,
-    pub(super) users: u64,
-    pub(super) baskets: u64,
-    pub(super) mean_repeat_rate: f64,
-    pub(super) catalogue: Catalogue,
-    pub(super) popularity: [Column; super::WINDOWS],
-    pub(super) factor: Column,
-    pub(super) repeat_rate: Column,
-    pub(super) product_baskets: Vec<u32>,
-    pub(super) buyers: Vec<u32>,
-    pub(super) first_sale: Vec<u32>,
-    pub(super) last_sale: Vec<u32>,
-    pub(super) categories: Categories,
 }
 
 fn mean(values: &[f64], weights: impl Iterator<Item = f64>) -> f64 {

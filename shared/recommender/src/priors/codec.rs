@@ -3,9 +3,8 @@
 //! A piece: format, crc of the whole, its place, how many pieces, its products, then its compressed columns with
 //! their length and crc. The first one also carries the header and the names of the categories.
 
-use super::build::ScoreParts;
 use super::column::Scale;
-use super::{Categories, Column, Priors};
+use super::{Categories, Priors, PriorsColumn, PriorsParts};
 use crate::bytes::{ByteReader, DecodeError, put_signed, put_text, put_varint};
 use crate::catalogue::Catalogue;
 use crate::fixed_point::narrow;
@@ -80,18 +79,20 @@ impl Priors {
         if range.start == 0 {
             self.put_header(&mut out);
         }
-        id_codec::put(self.catalogue.ids().skip(range.start).take(range.len()), &mut out);
+        id_codec::put(self.parts.catalogue.ids().skip(range.start).take(range.len()), &mut out);
         for column in self.columns() {
             column.put(range.clone(), &mut out);
         }
-        for counts in [&self.product_baskets, &self.buyers, &self.last_sale] {
+        for counts in [&self.parts.product_baskets, &self.parts.buyers, &self.parts.last_sale] {
             counts
                 .iter()
                 .skip(range.start)
                 .take(range.len())
                 .for_each(|&n| put_varint(&mut out, u64::from(n)));
         }
-        for (first, last) in self.first_sale.iter().zip(&self.last_sale).skip(range.start).take(range.len()) {
+        for (first, last) in
+            self.parts.first_sale.iter().zip(&self.parts.last_sale).skip(range.start).take(range.len())
+        {
             put_varint(&mut out, u64::from(first.saturating_sub(*last)));
         }
         for product in range {
@@ -103,24 +104,24 @@ impl Priors {
     }
 
     fn put_header(&self, out: &mut Vec<u8>) {
-        put_text(out, &serde_json::to_string(&self.params).unwrap_or_default());
-        put_signed(out, self.now_ms);
-        put_varint(out, self.users);
-        put_varint(out, self.baskets);
-        out.extend_from_slice(&self.mean_repeat_rate.to_bits().to_le_bytes());
-        for scale in self.columns().map(Column::scale) {
+        put_text(out, &serde_json::to_string(&self.parts.params).unwrap_or_default());
+        put_signed(out, self.parts.now_ms);
+        put_varint(out, self.parts.users);
+        put_varint(out, self.parts.baskets);
+        out.extend_from_slice(&self.parts.mean_repeat_rate.to_bits().to_le_bytes());
+        for scale in self.columns().map(PriorsColumn::scale) {
             out.push(scale.bytes);
             out.extend_from_slice(&scale.low.to_bits().to_le_bytes());
             out.extend_from_slice(&scale.step.to_bits().to_le_bytes());
         }
         put_varint(out, self.len() as u64);
-        put_varint(out, self.categories.names.len() as u64);
-        self.categories.names.iter().for_each(|name| put_text(out, name));
+        put_varint(out, self.parts.categories.names.len() as u64);
+        self.parts.categories.names.iter().for_each(|name| put_text(out, name));
     }
 
-    fn columns(&self) -> [&Column; 7] {
-        let [day, week, month, all_time, scoring] = &self.popularity;
-        [day, week, month, all_time, scoring, &self.factor, &self.repeat_rate]
+    fn columns(&self) -> [&PriorsColumn; 7] {
+        let [day, week, month, all_time, scoring] = &self.parts.popularity;
+        [day, week, month, all_time, scoring, &self.parts.factor, &self.parts.repeat_rate]
     }
 
     /// Puts the pieces of one [`Priors::encode`] together again, in any order.
@@ -129,7 +130,7 @@ impl Priors {
     /// A piece is corrupt, missing, there twice, or of another model.
     pub fn decode<B: AsRef<[u8]>>(pieces: &[B]) -> Result<Self, DecodeError> {
         let mut read =
-            pieces.iter().map(|piece| Piece::read(piece.as_ref())).collect::<Result<Vec<_>, _>>()?;
+            pieces.iter().map(|piece| PriorsPiece::read(piece.as_ref())).collect::<Result<Vec<_>, _>>()?;
         read.sort_by_key(|piece| piece.place);
         let stamp = read.first().ok_or(DecodeError::Truncated("priors"))?.stamp;
         let whole = read.iter().zip(0u64..).all(|(piece, place)| {
@@ -160,7 +161,7 @@ fn crc(bytes: &[u8]) -> u32 {
 }
 
 #[derive(Debug)]
-struct Piece<'a> {
+struct PriorsPiece<'a> {
     stamp: u32,
     place: u64,
     count: u64,
@@ -171,7 +172,7 @@ struct Piece<'a> {
     packed: &'a [u8],
 }
 
-impl<'a> Piece<'a> {
+impl<'a> PriorsPiece<'a> {
     fn read(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let mut reader = ByteReader::new(bytes, "priors");
         reader.version(VERSION)?;
@@ -203,7 +204,7 @@ impl<'a> Piece<'a> {
 
 #[derive(Debug)]
 struct Decoding {
-    parts: ScoreParts,
+    parts: PriorsParts,
     ids: DecodedIds,
     products: usize,
 }
@@ -221,7 +222,7 @@ impl Decoding {
             let bytes = reader.byte()?;
             let scale = Scale { bytes, low: finite(reader)?, step: finite(reader)? };
             if matches!(bytes, 2 | 3) && scale.step > 0.0 {
-                Ok(Column::empty(scale, 0))
+                Ok(PriorsColumn::empty(scale, 0))
             } else {
                 Err(DecodeError::Invalid("column"))
             }
@@ -235,7 +236,7 @@ impl Decoding {
         if !names.is_sorted_by(|a, b| a < b) {
             return Err(DecodeError::Invalid("order of categories"));
         }
-        let parts = ScoreParts {
+        let parts = PriorsParts {
             params,
             now_ms,
             users,
@@ -254,7 +255,7 @@ impl Decoding {
         Ok(Self { parts, ids: DecodedIds::default(), products })
     }
 
-    fn products(&mut self, piece: &Piece<'_>, reader: &mut ByteReader<'_>) -> Result<(), DecodeError> {
+    fn products(&mut self, piece: &PriorsPiece<'_>, reader: &mut ByteReader<'_>) -> Result<(), DecodeError> {
         let length = piece.products;
         if piece.start != self.ids.len() || length > reader.remaining() {
             return Err(DecodeError::Invalid("place of products in priors"));

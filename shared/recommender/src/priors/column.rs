@@ -10,7 +10,7 @@ const SMALLEST: f64 = 1e-12;
 /// Over the twelve decades from 1e-12 the relative error stays below 2.2e-4 with 16 bits and 9e-7 with 24;
 /// columns that span less are that much finer.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Column {
+pub(crate) struct PriorsColumn {
     bytes: u8,
     low: f64,
     step: f64,
@@ -25,7 +25,7 @@ pub(crate) struct Scale {
     pub(crate) step: f64,
 }
 
-impl Column {
+impl PriorsColumn {
     /// `bytes` is 2 or 3.
     pub(crate) fn new(values: &[f64], bytes: u8) -> Self {
         let logs = || values.iter().filter(|&&value| value >= SMALLEST).map(|value| value.ln());
@@ -115,7 +115,7 @@ mod tests {
         #[test]
         fn values_keep_their_relative_precision(logs in prop::collection::vec(-27.0f64..1.0, 1..50), wide: bool) {
             let values: Vec<f64> = logs.iter().map(|log| log.exp()).collect();
-            let column = Column::new(&values, if wide { 3 } else { 2 });
+            let column = PriorsColumn::new(&values, if wide { 3 } else { 2 });
             let bound = if wide { 9e-7 } else { 2.2e-4 };
             for (at, value) in values.iter().enumerate() {
                 prop_assert!((column.get(at) / value - 1.0).abs() < bound);
@@ -125,10 +125,10 @@ mod tests {
 
     #[test]
     fn zero_stays_zero_and_order_is_by_value_then_number() {
-        let column = Column::new(&[0.0, 0.5, 0.1, 0.5, 1e-30], 2);
+        let column = PriorsColumn::new(&[0.0, 0.5, 0.1, 0.5, 1e-30], 2);
         assert_eq!(column.get(0), 0.0);
         assert_eq!(column.get(4), 0.0);
         assert_eq!(column.order(), [1, 3, 2, 0, 4]);
-        assert_eq!(Column::new(&[0.0], 3).order(), [0]);
+        assert_eq!(PriorsColumn::new(&[0.0], 3).order(), [0]);
     }
 }

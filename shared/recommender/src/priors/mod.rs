@@ -8,7 +8,7 @@ pub use codec::PieceTooSmall;
 
 use crate::catalogue::{Catalogue, ProductIx};
 use crate::params::Params;
-use column::Column;
+use column::PriorsColumn;
 use std::sync::OnceLock;
 
 /// Over which time popularity is counted. Each is an exponential half-life, back from the newest purchase.
@@ -45,25 +45,31 @@ impl Window {
 /// Values are quantised when the model is built, so a model just trained and the same model read back answer alike.
 #[derive(Debug, Clone)]
 pub struct Priors {
+    parts: PriorsParts,
+    /// The two columns that every candidate is scored with, ready to use.
+    scoring: Vec<f32>,
+    factors: Vec<f32>,
+    ranked: [OnceLock<Vec<ProductIx>>; WINDOWS],
+}
+
+/// Everything that is stored of [`Priors`].
+#[derive(Debug, Clone, PartialEq)]
+struct PriorsParts {
     params: Params,
     now_ms: i64,
     users: u64,
     baskets: u64,
     mean_repeat_rate: f64,
     catalogue: Catalogue,
-    popularity: [Column; WINDOWS],
-    factor: Column,
-    repeat_rate: Column,
+    popularity: [PriorsColumn; WINDOWS],
+    factor: PriorsColumn,
+    repeat_rate: PriorsColumn,
     product_baskets: Vec<u32>,
     buyers: Vec<u32>,
     /// Minutes before `now_ms`.
     first_sale: Vec<u32>,
     last_sale: Vec<u32>,
     categories: Categories,
-    /// The two columns that every candidate is scored with, ready to use.
-    scoring: Vec<f32>,
-    factors: Vec<f32>,
-    ranked: [OnceLock<Vec<ProductIx>>; WINDOWS],
 }
 
 /// Category names, each once, and the numbers of each product's.
@@ -76,45 +82,34 @@ struct Categories {
 
 impl PartialEq for Priors {
     fn eq(&self, other: &Self) -> bool {
-        let header = |p: &Self| (p.now_ms, p.users, p.baskets, p.mean_repeat_rate.to_bits());
-        header(self) == header(other)
-            && self.params == other.params
-            && self.catalogue == other.catalogue
-            && self.popularity == other.popularity
-            && self.factor == other.factor
-            && self.repeat_rate == other.repeat_rate
-            && self.product_baskets == other.product_baskets
-            && self.buyers == other.buyers
-            && self.first_sale == other.first_sale
-            && self.last_sale == other.last_sale
-            && self.categories == other.categories
+        self.parts == other.parts
     }
 }
 
 impl Priors {
     /// The parameters the model was counted with.
     pub fn params(&self) -> &Params {
-        &self.params
+        &self.parts.params
     }
 
     /// The newest purchase the model has seen, in milliseconds: ages count back from here.
     pub fn now_ms(&self) -> i64 {
-        self.now_ms
+        self.parts.now_ms
     }
 
     /// How many users the model was counted over.
     pub fn users(&self) -> u64 {
-        self.users
+        self.parts.users
     }
 
     /// How many baskets the model was counted over.
     pub fn baskets(&self) -> u64 {
-        self.baskets
+        self.parts.baskets
     }
 
     /// How many products there are.
     pub fn len(&self) -> usize {
-        self.catalogue.len()
+        self.parts.catalogue.len()
     }
 
     /// Whether there are none.
@@ -124,17 +119,17 @@ impl Priors {
 
     /// The products, numbered.
     pub fn catalogue(&self) -> &Catalogue {
-        &self.catalogue
+        &self.parts.catalogue
     }
 
     /// The number of a product id.
     pub fn index_of(&self, id: &str) -> Option<ProductIx> {
-        self.catalogue.index_of(id)
+        self.parts.catalogue.index_of(id)
     }
 
     /// The id of a product; empty for a number of another model.
     pub fn id(&self, product: ProductIx) -> &str {
-        self.catalogue.id(product)
+        self.parts.catalogue.id(product)
     }
 
     /// Share of the window's baskets that hold the product.
@@ -150,37 +145,37 @@ impl Priors {
 
     /// f_i: how much more or less often than others the product is bought again.
     pub fn repurchase_factor(&self, product: ProductIx) -> f64 {
-        self.factor.get(product.at())
+        self.parts.factor.get(product.at())
     }
 
     /// Share of its purchases that are followed by another within the user's next 3 baskets, shrunk.
     pub fn repeat_rate(&self, product: ProductIx) -> f64 {
-        self.repeat_rate.get(product.at())
+        self.parts.repeat_rate.get(product.at())
     }
 
     /// The mean of [`Self::repeat_rate`] over purchases.
     pub fn mean_repeat_rate(&self) -> f64 {
-        self.mean_repeat_rate
+        self.parts.mean_repeat_rate
     }
 
     /// Baskets that hold the product.
     pub fn product_baskets(&self, product: ProductIx) -> u32 {
-        self.product_baskets.get(product.at()).copied().unwrap_or(0)
+        self.parts.product_baskets.get(product.at()).copied().unwrap_or(0)
     }
 
     /// Users who bought the product.
     pub fn buyers(&self, product: ProductIx) -> u32 {
-        self.buyers.get(product.at()).copied().unwrap_or(0)
+        self.parts.buyers.get(product.at()).copied().unwrap_or(0)
     }
 
     /// When the product was first sold, to the minute.
     pub fn first_sale_ms(&self, product: ProductIx) -> Option<i64> {
-        self.sale_ms(&self.first_sale, product)
+        self.sale_ms(&self.parts.first_sale, product)
     }
 
     /// When the product was last sold, to the minute.
     pub fn last_sale_ms(&self, product: ProductIx) -> Option<i64> {
-        self.sale_ms(&self.last_sale, product)
+        self.sale_ms(&self.parts.last_sale, product)
     }
 
     /// The product's categories, by name.
@@ -190,20 +185,26 @@ impl Priors {
 
     /// The numbers of the product's categories, ascending.
     pub fn category_codes(&self, product: ProductIx) -> &[u32] {
-        match self.categories.starts.get(product.at()..product.at().saturating_add(2)) {
-            Some(&[start, end]) => self.categories.codes.get(start as usize..end as usize).unwrap_or(&[]),
+        match self.parts.categories.starts.get(product.at()..product.at().saturating_add(2)) {
+            Some(&[start, end]) => {
+                self.parts.categories.codes.get(start as usize..end as usize).unwrap_or(&[])
+            }
             _ => &[],
         }
     }
 
     /// The number of a category.
     pub fn category_code(&self, name: &str) -> Option<u32> {
-        self.categories.names.binary_search_by(|n| n.as_str().cmp(name)).ok().map(crate::fixed_point::narrow)
+        self.parts
+            .categories
+            .names
+            .binary_search_by(|n| n.as_str().cmp(name))
+            .ok()
+            .map(crate::fixed_point::narrow)
     }
 
-    /// The name of a category.
-    pub fn category_name(&self, code: u32) -> Option<&str> {
-        self.categories.names.get(code as usize).map(String::as_str)
+    fn category_name(&self, code: u32) -> Option<&str> {
+        self.parts.categories.names.get(code as usize).map(String::as_str)
     }
 
     /// Popularity in the scoring window and f, for every product.
@@ -213,11 +214,11 @@ impl Priors {
 
     fn sale_ms(&self, minutes: &[u32], product: ProductIx) -> Option<i64> {
         let before = i64::from(*minutes.get(product.at())?) * MINUTE_MS;
-        (self.product_baskets(product) > 0).then(|| self.now_ms.saturating_sub(before))
+        (self.product_baskets(product) > 0).then(|| self.parts.now_ms.saturating_sub(before))
     }
 
-    fn column(&self, window: Window) -> &Column {
-        let [day, week, month, all_time, scoring] = &self.popularity;
+    fn column(&self, window: Window) -> &PriorsColumn {
+        let [day, week, month, all_time, scoring] = &self.parts.popularity;
         match window {
             Window::Day => day,
             Window::Week => week,

@@ -11,12 +11,12 @@ use crate::priors::Priors;
 /// of nothing else still counts as a step back in time.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct History {
-    baskets: Vec<Basket>,
+    baskets: Vec<PackedBasket>,
     products: Vec<ProductIx>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Basket {
+struct PackedBasket {
     time_ms: i64,
     size: u32,
     end: usize,
@@ -73,7 +73,7 @@ impl History {
         let size = narrow(known.len() + unknown);
         if size > 0 {
             self.products.extend_from_slice(known);
-            self.baskets.push(Basket { time_ms, size, end: self.products.len() });
+            self.baskets.push(PackedBasket { time_ms, size, end: self.products.len() });
         }
     }
 

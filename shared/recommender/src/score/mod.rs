@@ -5,7 +5,7 @@ mod recommendation;
 mod scratch_buffers;
 
 pub use history::{History, HistoryBasket};
-pub use recommendation::{Anchor, Bought, MOST_REASONS, Reason, Recommendation, ScoreParts};
+pub use recommendation::{Anchor, Bought, MOST_REASONS, NeighbourReason, Recommendation, ScoreParts};
 pub use scratch_buffers::ScratchBuffers;
 
 use crate::catalogue::ProductIx;
@@ -14,7 +14,7 @@ use crate::params::Params;
 use crate::priors::{Priors, Window};
 use crate::row::NeighbourRow;
 use recommendation::add_reason;
-use scratch_buffers::{Candidate, Slot};
+use scratch_buffers::{Candidate, ScratchSlot};
 
 /// How many anchors' rows an answer should read: each costs half a read unit in the table that holds them.
 ///
@@ -39,12 +39,12 @@ const TOO_SOON: f64 = 0.35;
 #[derive(Debug, Clone)]
 pub struct Scorer<'m> {
     priors: &'m Priors,
-    params: Params,
+    params: &'m Params,
 }
 
 /// A question to a [`Scorer`].
 #[derive(Clone, Copy)]
-pub struct Request<'a> {
+pub struct ScoreRequest<'a> {
     /// What the user bought; empty for a visitor.
     pub history: &'a History,
     /// The user's anchors whose rows were read, from [`Scorer::anchors`].
@@ -66,13 +66,7 @@ pub struct Request<'a> {
 impl<'m> Scorer<'m> {
     /// Scores with the parameters that the model was counted with.
     pub fn new(priors: &'m Priors) -> Self {
-        Self::with_params(priors, priors.params().clone())
-    }
-
-    /// Scores with other weights and decays. Half-lives, gaps, powers of f and numbers of neighbours are the
-    /// model's whatever these say.
-    pub fn with_params(priors: &'m Priors, params: Params) -> Self {
-        Self { priors, params }
+        Self { priors, params: priors.params() }
     }
 
     /// The strongest products of a history, strongest first, equal ones by number.
@@ -99,7 +93,7 @@ impl<'m> Scorer<'m> {
     ///
     /// Without history and cart that is the order of popularity; the list is only short if the catalogue or the
     /// filter is.
-    pub fn score(&self, scratch: &mut ScratchBuffers, request: &Request<'_>) -> Vec<Recommendation> {
+    pub fn score(&self, scratch: &mut ScratchBuffers, request: &ScoreRequest<'_>) -> Vec<Recommendation> {
         scratch.begin(self.priors.len());
         for &product in request.exclude.iter().chain(request.cart) {
             if let Some(slot) = scratch.touch(product) {
@@ -146,7 +140,7 @@ impl<'m> Scorer<'m> {
         inverse(all)
     }
 
-    fn add_together(&self, scratch: &mut ScratchBuffers, request: &Request<'_>) -> f64 {
+    fn add_together(&self, scratch: &mut ScratchBuffers, request: &ScoreRequest<'_>) -> f64 {
         let mut read = 0u32;
         for &product in request.cart {
             let Some(row) = (request.together_row)(product) else { continue };
@@ -162,7 +156,7 @@ impl<'m> Scorer<'m> {
     }
 
     /// Lists what was touched, and of the rest the most popular.
-    fn collect(&self, scratch: &mut ScratchBuffers, request: &Request<'_>, shares: &Shares) {
+    fn collect(&self, scratch: &mut ScratchBuffers, request: &ScoreRequest<'_>, shares: &Shares) {
         let fits = |product| request.filter.is_none_or(|filter| filter(product));
         let mut candidates = scratch.take_candidates();
         for (product, slot) in scratch.touched().filter(|(_, slot)| !slot.excluded) {
@@ -184,7 +178,7 @@ impl<'m> Scorer<'m> {
         self.priors.scoring().0.get(product.at()).copied().unwrap_or(0.0)
     }
 
-    fn parts(&self, product: ProductIx, slot: &Slot, shares: &Shares) -> ScoreParts {
+    fn parts(&self, product: ProductIx, slot: &ScratchSlot, shares: &Shares) -> ScoreParts {
         let factor = self.priors.scoring().1.get(product.at()).copied().unwrap_or(1.0);
         ScoreParts {
             personal: f64::from(factor) * self.due(slot) * slot.personal * shares.personal,
@@ -194,7 +188,7 @@ impl<'m> Scorer<'m> {
         }
     }
 
-    fn due(&self, slot: &Slot) -> f64 {
+    fn due(&self, slot: &ScratchSlot) -> f64 {
         if slot.times == 0 {
             return 0.0;
         }
@@ -237,7 +231,7 @@ impl<'m> Scorer<'m> {
     fn explain(
         &self,
         scratch: &mut ScratchBuffers,
-        request: &Request<'_>,
+        request: &ScoreRequest<'_>,
         shares: &Shares,
         answer: &mut [Recommendation],
     ) {
@@ -251,8 +245,11 @@ impl<'m> Scorer<'m> {
             for neighbour in (request.next_row)(anchor.product).into_iter().flat_map(NeighbourRow::iter) {
                 if let Some(recommendation) = placed(scratch, answer, neighbour.product) {
                     let contribution = weight * f64::from(neighbour.score);
-                    let reason =
-                        Reason { product: anchor.product, contribution, evidence: neighbour.evidence };
+                    let reason = NeighbourReason {
+                        product: anchor.product,
+                        contribution,
+                        evidence: neighbour.evidence,
+                    };
                     add_reason(&mut recommendation.next_reasons, reason);
                 }
             }
@@ -263,7 +260,7 @@ impl<'m> Scorer<'m> {
             for neighbour in (request.together_row)(product).into_iter().flat_map(NeighbourRow::iter) {
                 if let Some(recommendation) = placed(scratch, answer, neighbour.product) {
                     let contribution = weight * f64::from(neighbour.evidence);
-                    let reason = Reason { product, contribution, evidence: neighbour.evidence };
+                    let reason = NeighbourReason { product, contribution, evidence: neighbour.evidence };
                     add_reason(&mut recommendation.together_reasons, reason);
                 }
             }
@@ -289,7 +286,7 @@ struct Shares {
     together: f64,
 }
 
-fn add_next(scratch: &mut ScratchBuffers, request: &Request<'_>) -> f64 {
+fn add_next(scratch: &mut ScratchBuffers, request: &ScoreRequest<'_>) -> f64 {
     let mut all = 0.0;
     for anchor in request.anchors {
         all += anchor.weight;

@@ -23,9 +23,9 @@ pub struct Recommendation {
     /// Its purchases by this user, if any.
     pub bought: Option<Bought>,
     /// The user's products that speak for it most, best first, at most [`MOST_REASONS`].
-    pub next_reasons: Vec<Reason>,
+    pub next_reasons: Vec<NeighbourReason>,
     /// The cart's products that speak for it most, best first, at most [`MOST_REASONS`].
-    pub together_reasons: Vec<Reason>,
+    pub together_reasons: Vec<NeighbourReason>,
 }
 
 /// How many reasons of a kind are given.
@@ -66,7 +66,7 @@ pub struct Bought {
 
 /// A product that speaks for another one.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Reason {
+pub struct NeighbourReason {
     /// The product that the user bought or has in the cart.
     pub product: ProductIx,
     /// What it adds to the part.
@@ -76,9 +76,10 @@ pub struct Reason {
 }
 
 /// Keeps the strongest reasons; of equal ones those of smaller number.
-pub(super) fn add_reason(reasons: &mut Vec<Reason>, reason: Reason) {
-    let stronger =
-        |other: &Reason| (other.contribution, reason.product) >= (reason.contribution, other.product);
+pub(super) fn add_reason(reasons: &mut Vec<NeighbourReason>, reason: NeighbourReason) {
+    let stronger = |other: &NeighbourReason| {
+        (other.contribution, reason.product) >= (reason.contribution, other.product)
+    };
     let place = reasons.iter().take_while(|other| stronger(other)).count();
     if place < MOST_REASONS {
         reasons.truncate(MOST_REASONS - 1);

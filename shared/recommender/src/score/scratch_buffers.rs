@@ -5,7 +5,7 @@ use crate::catalogue::ProductIx;
 /// Working memory of a scorer: 48 bytes per product of the model. Keep one per thread and hand it to every answer.
 #[derive(Debug, Default)]
 pub struct ScratchBuffers {
-    slots: Vec<Slot>,
+    slots: Vec<ScratchSlot>,
     touched: Vec<ProductIx>,
     answer: u32,
     pub(super) candidates: Vec<Candidate>,
@@ -13,7 +13,7 @@ pub struct ScratchBuffers {
 
 /// What is known of one product in one answer.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Slot {
+pub(super) struct ScratchSlot {
     /// Σ decay^lag over the baskets with it.
     pub(super) personal: f64,
     /// Σ anchor weight · transition.
@@ -48,17 +48,17 @@ impl ScratchBuffers {
         self.answer = self.answer.wrapping_add(1);
         if self.slots.len() < products || self.answer == 0 {
             self.slots.clear();
-            self.slots.resize(products, Slot::default());
+            self.slots.resize(products, ScratchSlot::default());
             self.answer = 1;
         }
     }
 
     /// The product's slot, blank at the first touch; `None` for a number of another model.
     #[inline]
-    pub(super) fn touch(&mut self, product: ProductIx) -> Option<&mut Slot> {
+    pub(super) fn touch(&mut self, product: ProductIx) -> Option<&mut ScratchSlot> {
         let slot = self.slots.get_mut(product.at())?;
         if slot.answer != self.answer {
-            *slot = Slot { answer: self.answer, ..Slot::default() };
+            *slot = ScratchSlot { answer: self.answer, ..ScratchSlot::default() };
             self.touched.push(product);
         }
         Some(slot)
@@ -66,11 +66,11 @@ impl ScratchBuffers {
 
     /// The slot, if the product was touched in this answer.
     #[inline]
-    pub(super) fn seen(&self, product: ProductIx) -> Option<&Slot> {
+    pub(super) fn seen(&self, product: ProductIx) -> Option<&ScratchSlot> {
         self.slots.get(product.at()).filter(|slot| slot.answer == self.answer)
     }
 
-    pub(super) fn touched(&self) -> impl Iterator<Item = (ProductIx, &Slot)> {
+    pub(super) fn touched(&self) -> impl Iterator<Item = (ProductIx, &ScratchSlot)> {
         self.touched.iter().filter_map(|&product| Some((product, self.slots.get(product.at())?)))
     }
 

@@ -14,7 +14,7 @@ use std::thread;
 
 /// A trained model: what an answer needs to know of all products, and each product's neighbours.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Model {
+pub struct TrainedModel {
     /// What is known per product.
     pub priors: Priors,
     /// Neighbours, in the order of the products.
@@ -44,13 +44,13 @@ pub fn train(
     params: &Params,
     threads: NonZero<usize>,
     categories: &dyn Fn(&str) -> Vec<String>,
-) -> Result<Model, TrainError> {
+) -> Result<TrainedModel, TrainError> {
     let counting = Counting::new(data, params, data.newest_ms().unwrap_or(0))?;
     let totals = all_totals(&counting, threads)?;
     let rows = all_rows(&counting, &totals, threads);
     drop(counting);
     let priors = Priors::new(data.catalogue(), &totals, params, data.newest_ms().unwrap_or(0), categories);
-    Ok(Model { priors, rows })
+    Ok(TrainedModel { priors, rows })
 }
 
 fn all_totals(counting: &Counting<'_>, threads: NonZero<usize>) -> Result<Totals, MergeError> {

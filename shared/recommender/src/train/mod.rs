@@ -3,5 +3,5 @@
 mod in_process;
 mod rank;
 
-pub use in_process::{Model, TrainError, train};
+pub use in_process::{TrainError, TrainedModel, train};
 pub use rank::{NeighbourModels, RankError, rank};

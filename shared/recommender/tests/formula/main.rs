@@ -8,15 +8,15 @@ mod naive;
 use common::{DAY, dataset, purchases};
 use naive::Naive;
 use nextbasket_recommender::{
-    History, Model, NeighbourRow, Params, Priors, ProductIx, ProductRows, Request, Scorer, ScratchBuffers,
-    Window, train,
+    History, NeighbourRow, Params, Priors, ProductIx, ProductRows, ScoreRequest, Scorer, ScratchBuffers,
+    TrainedModel, Window, train,
 };
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::num::NonZero;
 
 /// The model after a round through its bytes.
-fn stored(model: &Model) -> (Priors, Vec<ProductRows>) {
+fn stored(model: &TrainedModel) -> (Priors, Vec<ProductRows>) {
     let priors = Priors::decode(&model.priors.encode(700).unwrap()).unwrap();
     let rows = model.rows.iter().map(|row| ProductRows::decode(&row.encode()).unwrap()).collect();
     (priors, rows)
@@ -72,7 +72,7 @@ proptest! {
         let scorer = Scorer::new(&priors);
         let mut scratch = ScratchBuffers::new();
         let anchors = scorer.anchors(&mut scratch, &history, usize::MAX);
-        let answer = scorer.score(&mut scratch, &Request {
+        let answer = scorer.score(&mut scratch, &ScoreRequest {
             history: &history,
             anchors: &anchors,
             next_row: &|product: ProductIx| Some(&rows[product.get() as usize].next),

@@ -7,8 +7,8 @@ mod common;
 use common::{Purchase, dataset, fill, purchases};
 use nextbasket_recommender::intermediate::{decode, encode};
 use nextbasket_recommender::{
-    Catalogue, Counting, Dataset, DatasetBuilder, MergeError, Model, NeighbourModels, PairCounts, Params,
-    Priors, RankError, Totals, rank, train,
+    Catalogue, Counting, Dataset, DatasetBuilder, MergeError, NeighbourModels, PairCounts, Params, Priors,
+    RankError, Totals, TrainedModel, rank, train,
 };
 use proptest::prelude::*;
 use std::num::NonZero;
@@ -31,7 +31,13 @@ fn parts(purchases: &[Purchase], whole: &Dataset, choice: &[usize], count: usize
     (0..count).map(part).collect()
 }
 
-fn model_of_parts(parts: &[Dataset], params: &Params, now_ms: i64, order: &[usize], width: u32) -> Model {
+fn model_of_parts(
+    parts: &[Dataset],
+    params: &Params,
+    now_ms: i64,
+    order: &[usize],
+    width: u32,
+) -> TrainedModel {
     let catalogue = parts[0].catalogue().clone();
     let products = u32::try_from(catalogue.len()).unwrap();
     let counted: Vec<Counting<'_>> =
@@ -58,7 +64,7 @@ fn model_of_parts(parts: &[Dataset], params: &Params, now_ms: i64, order: &[usiz
         assert_eq!(rank(block, &parts, &totals, params, NeighbourModels::All).unwrap(), apart);
         rows.extend(apart);
     }
-    Model { priors: Priors::new(&catalogue, &totals, params, now_ms, &categories), rows }
+    TrainedModel { priors: Priors::new(&catalogue, &totals, params, now_ms, &categories), rows }
 }
 
 proptest! {
@@ -83,7 +89,7 @@ proptest! {
         let parts = parts(&purchases, &whole, &choice, 4);
         let model = model_of_parts(&parts, &params, now_ms, &order, width);
         prop_assert_eq!(&model, &expected);
-        let bytes = |model: &Model| model.rows.iter().flat_map(|row| row.encode()).collect::<Vec<u8>>();
+        let bytes = |model: &TrainedModel| model.rows.iter().flat_map(|row| row.encode()).collect::<Vec<u8>>();
         prop_assert_eq!(bytes(&model), bytes(&expected));
         prop_assert_eq!(model.priors.encode(600).unwrap(), expected.priors.encode(600).unwrap());
     }

@@ -3,9 +3,9 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use nextbasket_domain::Timestamp;
 use nextbasket_dynamodb::TableError;
-use nextbasket_dynamodb::item::{Item, Reader, number, text};
+use nextbasket_dynamodb::item::{Item, ItemReader, number, text};
 
-use super::{ATTEMPTS, CHUNKS, CURRENT, MODEL, ModelTable, Pointer, Slot, TRAINED_AT, VERSION, key};
+use super::{ATTEMPTS, CHUNKS, CURRENT, MODEL, ModelSlot, ModelTable, Pointer, TRAINED_AT, VERSION, key};
 
 const USERS: &str = "users";
 const PURCHASES: &str = "purchases";
@@ -96,7 +96,7 @@ impl ModelTable {
                 Some(_) => {}
             }
             let mut found = None;
-            for slot in [Slot::A, Slot::B] {
+            for slot in [ModelSlot::A, ModelSlot::B] {
                 let kept = self.record(slot).await?.map(|(kept, _)| kept);
                 found = found.or(kept.filter(|kept| kept.version == version));
             }
@@ -112,12 +112,12 @@ impl ModelTable {
     }
 
     /// The version that is complete in a slot, according to the pointer's item.
-    fn whole(&self, current: &Item, slot: Slot) -> Result<Option<u64>, TableError> {
-        self.reader(CURRENT, current.clone()).optional(slot.whole(), Reader::number)
+    fn whole(&self, current: &Item, slot: ModelSlot) -> Result<Option<u64>, TableError> {
+        self.reader(CURRENT, current.clone()).optional(slot.whole(), ItemReader::number)
     }
 
     /// What was last published in a slot.
-    async fn record(&self, slot: Slot) -> Result<Option<(Pointer, ModelInfo)>, TableError> {
+    async fn record(&self, slot: ModelSlot) -> Result<Option<(Pointer, ModelInfo)>, TableError> {
         let name = record_slot(slot);
         let Some(item) = self.item(&name, true).await? else { return Ok(None) };
         let mut reader = self.reader(&name, item);
@@ -132,7 +132,7 @@ impl ModelTable {
             purchases: reader.number(PURCHASES)?,
             products: reader.number(PRODUCTS)?,
             params: reader.text(PARAMS)?,
-            metrics: reader.optional(METRICS, Reader::text)?,
+            metrics: reader.optional(METRICS, ItemReader::text)?,
             seconds: reader.number(SECONDS)?,
         };
         Ok(Some((pointer, info)))
@@ -155,6 +155,6 @@ pub(super) fn to_item(pointer: &Pointer, info: &ModelInfo) -> Item {
     item
 }
 
-fn record_slot(slot: Slot) -> String {
+fn record_slot(slot: ModelSlot) -> String {
     format!("{slot}.model")
 }

@@ -42,12 +42,12 @@ impl Listing {
 }
 
 /// The condition under which the pointers that were read are still correct.
-pub(super) struct Guard {
+pub(super) struct ListingGuard {
     pub(super) condition: &'static str,
     pub(super) values: Option<Item>,
 }
 
-impl Guard {
+impl ListingGuard {
     pub(super) fn unchanged(before: Option<&Listing>) -> Self {
         match before.map(|before| &before.categories) {
             None => Self { condition: "attribute_not_exists(productId)", values: None },

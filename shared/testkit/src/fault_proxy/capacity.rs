@@ -7,7 +7,6 @@ use serde_json::Value;
 /// Units that calls have consumed, by operation and table.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Capacity {
-    /// Units by operation and table name.
     pub units: BTreeMap<(String, String), f64>,
 }
 
@@ -26,13 +25,11 @@ const METERED: [(&str, bool); 10] = [
 ];
 
 impl Capacity {
-    /// Read units of all calls.
     #[must_use]
     pub fn read(&self) -> f64 {
         self.sum(true)
     }
 
-    /// Write units of all calls.
     #[must_use]
     pub fn write(&self) -> f64 {
         self.sum(false)

@@ -15,7 +15,7 @@ use nextbasket_machine::access::sign;
 use nextbasket_machine::dynamodb::REGION;
 use serde_json::{Map, Value, json};
 
-use super::{FAULT_HEADER, Fault, State, capacity};
+use super::{FAULT_HEADER, Fault, ProxyState, capacity};
 
 /// Why a connection ends without a whole answer.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +33,10 @@ pub(crate) fn client() -> Client {
 }
 
 /// Counts the call, makes its fault and measures what it consumed. An error ends the connection.
-pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Body>, Dropped> {
+pub(crate) async fn answer(
+    state: Arc<ProxyState>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Dropped> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Dropped)?.to_bytes();
     let target = head.headers.get("x-amz-target").and_then(|t| t.to_str().ok());

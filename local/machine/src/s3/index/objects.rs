@@ -16,7 +16,7 @@ use crate::s3::files::FilePiece;
 /// What is kept of an object besides its bytes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(in crate::s3) struct Facts {
+pub(in crate::s3) struct ObjectFacts {
     pub(in crate::s3) metadata: BTreeMap<String, String>,
     pub(in crate::s3) content_type: Option<String>,
     pub(in crate::s3) content_encoding: Option<String>,
@@ -28,17 +28,16 @@ pub(in crate::s3) struct Facts {
     pub(in crate::s3) checksum: Option<Checksum>,
 }
 
-/// An object of the index.
 #[derive(Debug, Clone)]
-pub(in crate::s3) struct Object {
+pub(in crate::s3) struct StoredObject {
     pub(in crate::s3) size: u64,
     pub(in crate::s3) etag: String,
     pub(in crate::s3) modified: SystemTime,
-    pub(in crate::s3) facts: Facts,
+    pub(in crate::s3) facts: ObjectFacts,
     pub(in crate::s3) pieces: Vec<FilePiece>,
 }
 
-impl Object {
+impl StoredObject {
     pub(in crate::s3) fn file_ids(&self) -> Vec<i64> {
         self.pieces.iter().map(|piece| piece.file).collect()
     }
@@ -50,7 +49,7 @@ pub(in crate::s3) struct NewObject<'a> {
     pub(in crate::s3) key: &'a str,
     pub(in crate::s3) etag: &'a str,
     pub(in crate::s3) modified: SystemTime,
-    pub(in crate::s3) facts: &'a Facts,
+    pub(in crate::s3) facts: &'a ObjectFacts,
     pub(in crate::s3) pieces: &'a [FilePiece],
 }
 
@@ -60,8 +59,8 @@ impl ObjectIndex {
         &self,
         bucket: &str,
         key: &str,
-        hold: impl FnOnce(&Object) -> T,
-    ) -> S3Result<Option<(Object, T)>> {
+        hold: impl FnOnce(&StoredObject) -> T,
+    ) -> S3Result<Option<(StoredObject, T)>> {
         let connection = self.connection();
         let found = find(&connection, bucket, key).map_err(broken)?;
         Ok(found.map(|object| {
@@ -76,12 +75,10 @@ impl ObjectIndex {
         object: &NewObject<'_>,
         condition: &WriteCondition,
     ) -> S3Result<Vec<i64>> {
-        let mut connection = self.connection();
-        let transaction = connection.transaction().map_err(broken)?;
-        expect_bucket(&transaction, object.bucket)?;
-        let free = put(&transaction, object, condition)?;
-        transaction.commit().map_err(broken)?;
-        Ok(free)
+        self.transaction(|connection| {
+            expect_bucket(connection, object.bucket)?;
+            put(connection, object, condition)
+        })
     }
 
     /// Removes an object, if it is there and the condition holds. Answers the files that are free now.
@@ -91,17 +88,10 @@ impl ObjectIndex {
         key: &str,
         condition: &WriteCondition,
     ) -> S3Result<Vec<i64>> {
-        let mut connection = self.connection();
-        let transaction = connection.transaction().map_err(broken)?;
-        expect_bucket(&transaction, bucket)?;
-        let there = current(&transaction, bucket, key).map_err(broken)?;
-        condition.check(there.as_ref().map(|(_, etag)| etag.as_str()))?;
-        let free = match there {
-            Some((id, _)) => remove(&transaction, id).map_err(broken)?,
-            None => Vec::new(),
-        };
-        transaction.commit().map_err(broken)?;
-        Ok(free)
+        self.transaction(|connection| {
+            expect_bucket(connection, bucket)?;
+            remove_if(connection, bucket, key, condition)
+        })
     }
 }
 
@@ -111,14 +101,21 @@ pub(super) fn put(
     object: &NewObject<'_>,
     condition: &WriteCondition,
 ) -> S3Result<Vec<i64>> {
-    let there = current(connection, object.bucket, object.key).map_err(broken)?;
-    condition.check(there.as_ref().map(|(_, etag)| etag.as_str()))?;
-    let free = match there {
-        Some((id, _)) => remove(connection, id).map_err(broken)?,
-        None => Vec::new(),
-    };
+    let free = remove_if(connection, object.bucket, object.key, condition)?;
     insert(connection, object, &json(object.facts)?).map_err(broken)?;
     Ok(free)
+}
+
+/// Removes what is under the key, if anything is, unless the condition fails. Answers the files that are free now.
+fn remove_if(
+    connection: &Connection,
+    bucket: &str,
+    key: &str,
+    condition: &WriteCondition,
+) -> S3Result<Vec<i64>> {
+    let there = current(connection, bucket, key).map_err(broken)?;
+    condition.check(there.as_ref().map(|(_, etag)| etag.as_str()))?;
+    there.map_or(Ok(Vec::new()), |(id, _)| remove(connection, id).map_err(broken))
 }
 
 fn insert(connection: &Connection, object: &NewObject<'_>, facts: &str) -> rusqlite::Result<()> {
@@ -144,11 +141,11 @@ fn insert(connection: &Connection, object: &NewObject<'_>, facts: &str) -> rusql
     Ok(())
 }
 
-fn find(connection: &Connection, bucket: &str, key: &str) -> rusqlite::Result<Option<Object>> {
+fn find(connection: &Connection, bucket: &str, key: &str) -> rusqlite::Result<Option<StoredObject>> {
     let found = connection
         .prepare_cached("SELECT id, size, etag, modified, facts FROM objects WHERE bucket = ?1 AND key = ?2")?
         .query_row(params![bucket, key.as_bytes()], |row| {
-            let object = Object {
+            let object = StoredObject {
                 size: size(row.get(1)?),
                 etag: row.get(2)?,
                 modified: time(row.get(3)?),

@@ -9,7 +9,7 @@ use super::{ObjectIndex, expect_bucket, size, time};
 use crate::s3::error::broken;
 
 /// Which keys are asked for.
-pub(in crate::s3) struct Wanted<'a> {
+pub(in crate::s3) struct ListRequest<'a> {
     pub(in crate::s3) bucket: &'a str,
     pub(in crate::s3) prefix: &'a str,
     /// Text at which keys are cut after the prefix; empty cuts none.
@@ -21,15 +21,14 @@ pub(in crate::s3) struct Wanted<'a> {
 }
 
 #[derive(Default)]
-pub(in crate::s3) struct Page {
-    pub(in crate::s3) objects: Vec<Listed>,
+pub(in crate::s3) struct ObjectPage {
+    pub(in crate::s3) objects: Vec<ListedObject>,
     pub(in crate::s3) prefixes: Vec<String>,
     /// The least key of the next page, if there is one.
     pub(in crate::s3) next: Option<Vec<u8>>,
 }
 
-/// An object in a list.
-pub(in crate::s3) struct Listed {
+pub(in crate::s3) struct ListedObject {
     pub(in crate::s3) key: String,
     pub(in crate::s3) size: u64,
     pub(in crate::s3) etag: String,
@@ -37,10 +36,10 @@ pub(in crate::s3) struct Listed {
 }
 
 impl ObjectIndex {
-    pub(in crate::s3) fn page(&self, wanted: &Wanted<'_>) -> S3Result<Page> {
+    pub(in crate::s3) fn page(&self, wanted: &ListRequest<'_>) -> S3Result<ObjectPage> {
         let connection = self.connection();
         expect_bucket(&connection, wanted.bucket)?;
-        let mut page = Page::default();
+        let mut page = ObjectPage::default();
         let mut from = wanted.from.clone().max(wanted.prefix.as_bytes().to_vec());
         while let Some(next) = fill(&connection, wanted, &from, &mut page).map_err(broken)? {
             from = next;
@@ -52,9 +51,9 @@ impl ObjectIndex {
 /// Takes keys from `from` on, up to the end or to the first that is folded; then it answers where to go on.
 fn fill(
     connection: &Connection,
-    wanted: &Wanted<'_>,
+    wanted: &ListRequest<'_>,
     from: &[u8],
-    page: &mut Page,
+    page: &mut ObjectPage,
 ) -> rusqlite::Result<Option<Vec<u8>>> {
     let mut statement = connection.prepare_cached(
         "SELECT key, size, etag, modified FROM objects WHERE bucket = ?1 AND key >= ?2 ORDER BY key",
@@ -77,7 +76,7 @@ fn fill(
             page.prefixes.push(prefix);
             return Ok(Some(next));
         }
-        page.objects.push(Listed {
+        page.objects.push(ListedObject {
             key: key.into_owned(),
             size: size(row.get(1)?),
             etag: row.get(2)?,

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use s3s::{S3Error, S3ErrorCode, S3Result};
 use serde::{Deserialize, Serialize};
 
-use super::objects::{Facts, NewObject, put};
+use super::objects::{NewObject, ObjectFacts, put};
 use super::{ObjectIndex, expect_bucket, json, millis, parsed, size, stored, time};
 use crate::s3::checksum::{Checksum, ChecksumKind};
 use crate::s3::condition::WriteCondition;
@@ -16,23 +16,21 @@ use crate::s3::files::FilePiece;
 
 /// What an upload was begun with.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(in crate::s3) struct Begun {
-    pub(in crate::s3) facts: Facts,
+pub(in crate::s3) struct UploadTerms {
+    pub(in crate::s3) facts: ObjectFacts,
     /// The checksum that its parts have to have.
     pub(in crate::s3) kind: Option<ChecksumKind>,
 }
 
-/// An upload that is under way.
-pub(in crate::s3) struct Upload {
+pub(in crate::s3) struct PendingUpload {
     pub(in crate::s3) id: String,
     pub(in crate::s3) key: String,
     pub(in crate::s3) time: SystemTime,
-    pub(in crate::s3) begun: Begun,
+    pub(in crate::s3) begun: UploadTerms,
 }
 
-/// A part of an upload.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::s3) struct Part {
+pub(in crate::s3) struct UploadedPart {
     pub(in crate::s3) number: i32,
     pub(in crate::s3) piece: FilePiece,
     pub(in crate::s3) etag: String,
@@ -47,24 +45,21 @@ impl ObjectIndex {
         bucket: &str,
         key: &str,
         id: &str,
-        begun: &Begun,
+        begun: &UploadTerms,
     ) -> S3Result<()> {
         let connection = self.connection();
         expect_bucket(&connection, bucket)?;
         let time = millis(SystemTime::now());
+        let values = params![id, bucket, key.as_bytes(), time, json(begun)?];
         connection
             .prepare_cached("INSERT INTO uploads (id, bucket, key, begun, facts) VALUES (?1, ?2, ?3, ?4, ?5)")
-            .and_then(|mut statement| {
-                let facts = serde_json::to_string(begun)
-                    .map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
-                statement.execute(params![id, bucket, key.as_bytes(), time, facts])
-            })
+            .and_then(|mut statement| statement.execute(values))
             .map_err(broken)?;
         Ok(())
     }
 
     /// The upload with this id, which must be one to this key.
-    pub(in crate::s3) fn upload(&self, bucket: &str, key: &str, id: &str) -> S3Result<Upload> {
+    pub(in crate::s3) fn upload(&self, bucket: &str, key: &str, id: &str) -> S3Result<PendingUpload> {
         upload(&self.connection(), bucket, key, id)
     }
 
@@ -74,35 +69,33 @@ impl ObjectIndex {
         bucket: &str,
         key: &str,
         id: &str,
-        part: &Part,
+        part: &UploadedPart,
     ) -> S3Result<Option<i64>> {
-        let mut connection = self.connection();
-        let transaction = connection.transaction().map_err(broken)?;
-        upload(&transaction, bucket, key, id)?;
         let checksum = json(&part.checksum)?;
-        let replaced = transaction
-            .prepare_cached("SELECT file FROM parts WHERE upload = ?1 AND number = ?2")
-            .and_then(|mut s| s.query_row(params![id, part.number], |row| row.get(0)).optional())
-            .map_err(broken)?;
-        transaction
-            .prepare_cached(
-                "INSERT OR REPLACE INTO parts (upload, number, file, size, etag, modified, checksum)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            )
-            .and_then(|mut statement| {
-                statement.execute(params![
-                    id,
-                    part.number,
-                    part.piece.file,
-                    stored(part.piece.size),
-                    part.etag,
-                    millis(part.modified),
-                    checksum
-                ])
-            })
-            .map_err(broken)?;
-        transaction.commit().map_err(broken)?;
-        Ok(replaced)
+        self.transaction(|connection| {
+            upload(connection, bucket, key, id)?;
+            let replaced = connection
+                .prepare_cached("SELECT file FROM parts WHERE upload = ?1 AND number = ?2")
+                .and_then(|mut s| s.query_row(params![id, part.number], |row| row.get(0)).optional())
+                .map_err(broken)?;
+            let values = params![
+                id,
+                part.number,
+                part.piece.file,
+                stored(part.piece.size),
+                part.etag,
+                millis(part.modified),
+                checksum
+            ];
+            connection
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO parts (upload, number, file, size, etag, modified, checksum)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                )
+                .and_then(|mut statement| statement.execute(values))
+                .map_err(broken)?;
+            Ok(replaced)
+        })
     }
 
     /// The parts of an upload after a number, in order, and what `hold` makes of them before anybody can remove them.
@@ -111,8 +104,8 @@ impl ObjectIndex {
         id: &str,
         after: i32,
         most: usize,
-        hold: impl FnOnce(&[Part]) -> T,
-    ) -> S3Result<(Vec<Part>, T)> {
+        hold: impl FnOnce(&[UploadedPart]) -> T,
+    ) -> S3Result<(Vec<UploadedPart>, T)> {
         let connection = self.connection();
         let parts = parts(&connection, id, after, most).map_err(broken)?;
         let held = hold(&parts);
@@ -121,12 +114,10 @@ impl ObjectIndex {
 
     /// Ends an upload and forgets its parts. Answers the files that are free now.
     pub(in crate::s3) fn abort(&self, bucket: &str, key: &str, id: &str) -> S3Result<Vec<i64>> {
-        let mut connection = self.connection();
-        let transaction = connection.transaction().map_err(broken)?;
-        upload(&transaction, bucket, key, id)?;
-        let free = remove(&transaction, id).map_err(broken)?;
-        transaction.commit().map_err(broken)?;
-        Ok(free)
+        self.transaction(|connection| {
+            upload(connection, bucket, key, id)?;
+            remove(connection, id).map_err(broken)
+        })
     }
 
     /// Makes the object out of parts of the upload and ends it, if the parts are still those and the condition
@@ -134,27 +125,26 @@ impl ObjectIndex {
     pub(in crate::s3) fn complete(
         &self,
         id: &str,
-        used: &[Part],
+        used: &[UploadedPart],
         object: &NewObject<'_>,
         condition: &WriteCondition,
     ) -> S3Result<Vec<i64>> {
-        let mut connection = self.connection();
-        let transaction = connection.transaction().map_err(broken)?;
-        upload(&transaction, object.bucket, object.key, id)?;
-        let there = parts(&transaction, id, 0, usize::MAX).map_err(broken)?;
-        let is_there = |part: &Part| {
-            let found = there.binary_search_by_key(&part.number, |part| part.number);
-            found.ok().and_then(|at| there.get(at)) == Some(part)
-        };
-        if !used.iter().all(is_there) {
-            return Err(refused(S3ErrorCode::InvalidPart, "a part was replaced in the meantime"));
-        }
-        let mut free = put(&transaction, object, condition)?;
-        let left = remove(&transaction, id).map_err(broken)?;
-        let used: HashSet<i64> = object.pieces.iter().map(|piece| piece.file).collect();
-        free.extend(left.into_iter().filter(|file| !used.contains(file)));
-        transaction.commit().map_err(broken)?;
-        Ok(free)
+        self.transaction(|connection| {
+            upload(connection, object.bucket, object.key, id)?;
+            let there = parts(connection, id, 0, usize::MAX).map_err(broken)?;
+            let is_there = |part: &UploadedPart| {
+                let found = there.binary_search_by_key(&part.number, |part| part.number);
+                found.ok().and_then(|at| there.get(at)) == Some(part)
+            };
+            if !used.iter().all(is_there) {
+                return Err(refused(S3ErrorCode::InvalidPart, "a part was replaced in the meantime"));
+            }
+            let mut free = put(connection, object, condition)?;
+            let left = remove(connection, id).map_err(broken)?;
+            let used: HashSet<i64> = object.pieces.iter().map(|piece| piece.file).collect();
+            free.extend(left.into_iter().filter(|file| !used.contains(file)));
+            Ok(free)
+        })
     }
 
     /// Uploads to keys with a prefix, by key and then by time; only those after `(key, id)`.
@@ -164,7 +154,7 @@ impl ObjectIndex {
         prefix: &str,
         after: (&str, &str),
         most: usize,
-    ) -> S3Result<Vec<Upload>> {
+    ) -> S3Result<Vec<PendingUpload>> {
         let connection = self.connection();
         expect_bucket(&connection, bucket)?;
         let until = super::page::after_all(prefix);
@@ -197,7 +187,7 @@ pub(super) fn remove_all(connection: &Connection, bucket: &str) -> rusqlite::Res
     Ok(free)
 }
 
-fn upload(connection: &Connection, bucket: &str, key: &str, id: &str) -> S3Result<Upload> {
+fn upload(connection: &Connection, bucket: &str, key: &str, id: &str) -> S3Result<PendingUpload> {
     connection
         .prepare_cached(
             "SELECT id, key, begun, facts FROM uploads WHERE id = ?1 AND bucket = ?2 AND key = ?3",
@@ -207,9 +197,9 @@ fn upload(connection: &Connection, bucket: &str, key: &str, id: &str) -> S3Resul
         .ok_or_else(|| S3Error::new(S3ErrorCode::NoSuchUpload))
 }
 
-fn read_upload(row: &rusqlite::Row<'_>) -> rusqlite::Result<Upload> {
+fn read_upload(row: &rusqlite::Row<'_>) -> rusqlite::Result<PendingUpload> {
     let key: Vec<u8> = row.get(1)?;
-    Ok(Upload {
+    Ok(PendingUpload {
         id: row.get(0)?,
         key: String::from_utf8_lossy(&key).into_owned(),
         time: time(row.get(2)?),
@@ -217,7 +207,7 @@ fn read_upload(row: &rusqlite::Row<'_>) -> rusqlite::Result<Upload> {
     })
 }
 
-fn parts(connection: &Connection, id: &str, after: i32, most: usize) -> rusqlite::Result<Vec<Part>> {
+fn parts(connection: &Connection, id: &str, after: i32, most: usize) -> rusqlite::Result<Vec<UploadedPart>> {
     let limit = i64::try_from(most).unwrap_or(i64::MAX);
     connection
         .prepare_cached(
@@ -225,7 +215,7 @@ fn parts(connection: &Connection, id: &str, after: i32, most: usize) -> rusqlite
              WHERE upload = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
         )?
         .query_map(params![id, after, limit], |row| {
-            Ok(Part {
+            Ok(UploadedPart {
                 number: row.get(0)?,
                 piece: FilePiece { file: row.get(1)?, size: size(row.get(2)?) },
                 etag: row.get(3)?,

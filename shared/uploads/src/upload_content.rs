@@ -19,7 +19,7 @@ const RACY: i64 = 2_000;
 
 /// What is to be uploaded.
 #[derive(Debug, Clone)]
-pub enum Content {
+pub enum UploadContent {
     /// A file, read from the disk as it is sent.
     File(PathBuf),
     Bytes(Bytes),
@@ -70,23 +70,23 @@ impl FileStamp {
 /// A content that is open for reading. What is read from it is of one state of the content, or an error.
 #[derive(Debug, Clone)]
 pub(crate) struct OpenContent {
-    source: Source,
+    source: OpenSource,
     size: u64,
     /// The file's time, if a change after it would change it.
     modified: Option<i64>,
 }
 
 #[derive(Debug, Clone)]
-enum Source {
+enum OpenSource {
     File(Arc<File>, FileStamp),
     Bytes(Bytes),
 }
 
-impl Content {
+impl UploadContent {
     pub(crate) async fn open(&self, now: Timestamp) -> Result<OpenContent, ContentError> {
         match self {
             Self::Bytes(bytes) => {
-                let source = Source::Bytes(bytes.clone());
+                let source = OpenSource::Bytes(bytes.clone());
                 Ok(OpenContent { source, size: bytes.len() as u64, modified: None })
             }
             Self::File(path) => {
@@ -106,7 +106,7 @@ fn open_file(path: &Path, now: Timestamp) -> Result<OpenContent, ContentError> {
     let look = FileStamp::of(&file.metadata()?);
     let settled = look.modified / 1_000_000 < now.as_millis().saturating_sub(RACY);
     let modified = settled.then_some(look.modified);
-    Ok(OpenContent { source: Source::File(Arc::new(file), look), size: look.size, modified })
+    Ok(OpenContent { source: OpenSource::File(Arc::new(file), look), size: look.size, modified })
 }
 
 impl OpenContent {
@@ -153,7 +153,7 @@ impl OpenContent {
     }
 }
 
-impl Source {
+impl OpenSource {
     fn read(&self, range: std::ops::Range<u64>) -> Result<Bytes, ContentError> {
         let too_large = || ContentError::Unreadable(io::ErrorKind::OutOfMemory.into());
         let start = usize::try_from(range.start).map_err(|_| too_large())?;
@@ -203,7 +203,7 @@ mod tests {
         let path = folder.path().join("a");
         let content: Vec<u8> = (0..=255).cycle().take(3_000_000).collect();
         fs::write(&path, &content).unwrap();
-        for given in [Content::File(path), Content::Bytes(content.clone().into())] {
+        for given in [UploadContent::File(path), UploadContent::Bytes(content.clone().into())] {
             let opened = given.open(now()).await.unwrap();
             assert_eq!(opened.size(), 3_000_000);
             let (bytes, found) = opened.read(1_000..2_500_000).await.unwrap();
@@ -221,7 +221,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         fs::write(&path, "first").unwrap();
-        let opened = Content::File(path.clone()).open(now()).await.unwrap();
+        let opened = UploadContent::File(path.clone()).open(now()).await.unwrap();
         fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b" and more").unwrap();
         assert!(matches!(opened.expect_unchanged().await, Err(ContentError::Changing)));
         assert!(matches!(opened.checksum(None).await, Err(ContentError::Changing)));
@@ -234,7 +234,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         fs::write(&path, "first").unwrap();
-        let opened = Content::File(path.clone()).open(now()).await.unwrap();
+        let opened = UploadContent::File(path.clone()).open(now()).await.unwrap();
         fs::write(folder.path().join("b"), "second").unwrap();
         fs::rename(folder.path().join("b"), &path).unwrap();
         assert_eq!(opened.read(0..5).await.unwrap().0, "first");
@@ -246,7 +246,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         fs::write(&path, "x").unwrap();
-        let content = Content::File(path.clone());
+        let content = UploadContent::File(path.clone());
         assert_eq!(content.open(now()).await.unwrap().modified(), None);
         let before = SystemTime::now() - Duration::from_secs(10);
         fs::File::options().write(true).open(&path).unwrap().set_modified(before).unwrap();
@@ -256,7 +256,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_not_a_file_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        let open = async |path: PathBuf| Content::File(path).open(now()).await.unwrap_err();
+        let open = async |path: PathBuf| UploadContent::File(path).open(now()).await.unwrap_err();
         assert!(matches!(open(folder.path().join("none")).await, ContentError::Gone));
         assert!(matches!(open(folder.path().to_owned()).await, ContentError::NotAFile));
     }

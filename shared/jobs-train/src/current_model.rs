@@ -11,17 +11,14 @@ use crate::evaluate::NextRows;
 use crate::gate::LiveMetrics;
 
 #[derive(Debug)]
-pub struct LiveModel {
+pub struct CurrentModel {
     pub pointer: Pointer,
     /// None if another version of the program wrote them, or the model was replaced meanwhile.
     pub priors: Option<Priors>,
 }
 
-impl LiveModel {
+impl CurrentModel {
     /// Reads the priors.
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not answer.
     pub async fn read(table: &ModelTable, pointer: Pointer) -> Result<Self, TableError> {
         let pieces = skip_damaged(table.priors(&pointer).await)?.flatten();
         Ok(Self { pointer, priors: pieces.and_then(|pieces| Priors::decode(&pieces).ok()) })
@@ -29,9 +26,6 @@ impl LiveModel {
 
     /// Reads the rows of these products. Products without a row are omitted, and so are damaged rows and those of
     /// another version of the program.
-    ///
-    /// # Errors
-    /// [`TableError`] if DynamoDB does not answer.
     pub async fn rows(
         &self,
         table: &ModelTable,
@@ -55,9 +49,6 @@ impl LiveModel {
 }
 
 /// The pointer to the live model, if there is one that can be read.
-///
-/// # Errors
-/// [`TableError`] if DynamoDB does not answer.
 pub async fn live_pointer(table: &ModelTable) -> Result<Option<Pointer>, TableError> {
     Ok(skip_damaged(table.latest_pointer().await)?.flatten())
 }
@@ -74,9 +65,6 @@ fn skip_damaged<T>(read: Result<T, TableError>) -> Result<Option<T>, TableError>
 }
 
 /// The metrics of the live model; none before the first one.
-///
-/// # Errors
-/// [`TableError`] if DynamoDB does not answer.
 pub async fn live_metrics(table: &ModelTable) -> Result<Option<LiveMetrics>, TableError> {
     let models = skip_damaged(table.models().await)?.unwrap_or_default();
     let record = models.into_iter().find(|record| record.live);

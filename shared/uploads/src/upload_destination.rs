@@ -10,7 +10,7 @@ use nextbasket_objects::{MAX_KEY_BYTES, is_bucket_name};
 ///
 /// The prefix is a folder: `s3://logs/2026` and `s3://logs/2026/` are the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Destination {
+pub struct UploadDestination {
     bucket: String,
     /// Empty, or ends in `/`.
     prefix: String,
@@ -55,11 +55,8 @@ pub enum InvalidKey {
     Outside,
 }
 
-impl Destination {
+impl UploadDestination {
     /// The bucket and a prefix, which may be empty.
-    ///
-    /// # Errors
-    /// [`InvalidDestination`] if either is not what it must be.
     pub fn new(bucket: &str, prefix: &str) -> Result<Self, InvalidDestination> {
         if !is_bucket_name(bucket) {
             return Err(InvalidDestination::Bucket(bucket.to_owned()));
@@ -87,9 +84,6 @@ impl Destination {
     }
 
     /// The key of a file, from its path within the folder.
-    ///
-    /// # Errors
-    /// [`InvalidKey`] if it has none.
     pub fn key(&self, relative: &Path) -> Result<String, InvalidKey> {
         let mut key = self.prefix.clone();
         for (n, component) in relative.components().enumerate() {
@@ -107,7 +101,7 @@ impl Destination {
     }
 }
 
-impl FromStr for Destination {
+impl FromStr for UploadDestination {
     type Err = InvalidDestination;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -117,16 +111,13 @@ impl FromStr for Destination {
     }
 }
 
-impl fmt::Display for Destination {
+impl fmt::Display for UploadDestination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "s3://{}/{}", self.bucket, self.prefix)
     }
 }
 
 /// Whether S3 takes the key.
-///
-/// # Errors
-/// [`InvalidKey`] if it does not.
 pub(crate) fn check(key: &str) -> Result<(), InvalidKey> {
     if key.trim().is_empty() {
         return Err(InvalidKey::Blank);
@@ -188,7 +179,7 @@ mod tests {
             ("s3://logs/2026/11/", "logs", "2026/11/"),
             ("s3://my.logs-2/ä b", "my.logs-2", "ä b/"),
         ] {
-            let destination: Destination = text.parse().unwrap();
+            let destination: UploadDestination = text.parse().unwrap();
             assert_eq!((destination.bucket(), destination.prefix()), (bucket, prefix), "{text}");
             assert_eq!(destination.to_string().parse(), Ok(destination), "{text}");
         }
@@ -196,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_text_that_is_no_destination_is_answered_with_what_is_wrong() {
-        let error = |text: &str| text.parse::<Destination>().unwrap_err();
+        let error = |text: &str| text.parse::<UploadDestination>().unwrap_err();
         assert!(matches!(error("logs/2026"), InvalidDestination::Form(_)));
         assert!(error("/tmp/logs").to_string().contains("s3://BUCKET/PREFIX"));
         for text in ["s3://", "s3:///x", "s3://Logs", "s3://lo", "s3://lo gs/x"] {
@@ -209,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_files_key_is_the_prefix_and_its_path() {
-        let logs: Destination = "s3://logs/2026".parse().unwrap();
+        let logs: UploadDestination = "s3://logs/2026".parse().unwrap();
         let key = |path: &str| logs.key(Path::new(path));
         assert_eq!(key("a.log"), Ok("2026/a.log".to_owned()));
         assert_eq!(key("web/ä 100%+x.log"), Ok("2026/web/ä 100%+x.log".to_owned()));
@@ -221,7 +212,7 @@ mod tests {
         assert_eq!(logs.key(Path::new(OsStr::from_bytes(b"\xff.log"))), Err(InvalidKey::NotUtf8));
         let deep = vec!["n".repeat(255); 4].join("/");
         assert_eq!(key(&deep), Err(InvalidKey::TooLong { bytes: 1028 }));
-        assert!("s3://logs".parse::<Destination>().unwrap().key(Path::new(&deep)).is_ok());
+        assert!("s3://logs".parse::<UploadDestination>().unwrap().key(Path::new(&deep)).is_ok());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::reason::{Reason, ReasonKind};
 /// A list of products with reasons.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Answer {
+pub(crate) struct RecommendationList {
     /// To be given back with a purchase that it leads to.
     pub recommendation_id: String,
     /// The model's version; null before the first training.
@@ -22,15 +22,15 @@ pub(crate) struct Answer {
     pub cursor: Option<String>,
 }
 
-impl Answer {
+impl RecommendationList {
     /// Counts the answer for its route, and its items by their strongest reason. The scenario is a property, for
     /// searches.
     pub(crate) fn report(&self, metrics: &Metrics, route: &str, scenario: &str) {
         let mut counts = vec![("Answers", 1.0, Unit::Count)];
-        for kind in ReasonKind::ALL {
+        for (kind, metric) in ReasonKind::METRICS {
             let items = self.items.iter().filter(|item| item.reasons.first().is_some_and(|r| r.kind == kind));
             let items = u32::try_from(items.count()).unwrap_or(u32::MAX);
-            counts.push((kind.metric(), f64::from(items), Unit::Count));
+            counts.push((metric, f64::from(items), Unit::Count));
         }
         let properties = [("scenario", scenario), ("recommendationId", &self.recommendation_id)];
         metrics.put(&[("Route", route)], &counts, &properties);

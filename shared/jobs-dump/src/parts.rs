@@ -6,16 +6,16 @@ use nextbasket_items::scan::{Projection, Scan};
 use nextbasket_items::segment::{Segment, segments};
 use nextbasket_items::table::TableAddress;
 use nextbasket_job_engine::calls::{CallError, Calls};
-use nextbasket_job_engine::{BatchPlan, JobError, Planning, Refusal, Work, WorkError};
+use nextbasket_job_engine::{BatchPlan, JobError, Planning, Refusal, Trust, Work, WorkError};
 use nextbasket_objects::{Files, Location};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::common::{Trust, check_place, condition};
 use crate::format::Format;
-use crate::json::Change;
+use crate::json::LineChange;
 use crate::manifest::record::Filter;
 use crate::records::{Piece, ReadError, Record, Records};
+use crate::settings::{ScanSettings, check_location, condition};
 use crate::source::{Source, SourceFile, locate};
 
 /// A table, `{"table": "NAME", "region": "…", "endpoint": "…"}`, or a dump.
@@ -36,7 +36,7 @@ pub(crate) struct DumpSide {
 impl Side {
     pub(crate) fn check(&self, field: &str, trust: Trust) -> Result<(), Refusal> {
         match self {
-            Self::Dump(side) => check_place(&format!("{field}dump"), &side.dump, trust),
+            Self::Dump(side) => check_location(&format!("{field}dump"), &side.dump, trust),
             Self::Table(side) => side.check(field, trust),
         }
     }
@@ -63,18 +63,20 @@ pub(crate) struct Part {
     pub of: PartOf,
 }
 
+impl Part {
+    /// The file or the table, for messages.
+    pub(crate) fn name(&self) -> &str {
+        match &self.of {
+            PartOf::File { file, .. } => &file.name,
+            PartOf::Segment { table, .. } => &table.table,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum PartOf {
     File { file: SourceFile, format: Format },
     Segment { table: TableAddress, segment: Segment, mean_bytes: u64, filter: Option<Filter> },
-}
-
-/// How tables are read.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Reading {
-    pub segments: Option<u32>,
-    pub batch_size: Option<u32>,
-    pub consistent_read: bool,
 }
 
 /// A dump with what its manifests say of it.
@@ -107,41 +109,32 @@ pub(crate) async fn table(
     planning: &Planning<'_>,
     side: u8,
     table: &TableAddress,
-    reading: Reading,
+    scan: ScanSettings,
     filter: Option<&Filter>,
 ) -> Result<(Vec<BatchPlan>, Vec<String>), JobError> {
     let found = table.describe(planning.site).await?;
-    let of = segments(reading.segments, found.bytes, found.items);
-    let batch = |number| {
+    let of = segments(scan.segments, found.bytes, found.items);
+    let batches = BatchPlan::for_parts(of, found.bytes, found.items, |number| {
         let (table, filter) = (table.clone(), filter.cloned());
-        let of_part = PartOf::Segment {
-            table,
-            segment: Segment { number, of },
-            mean_bytes: found.mean_bytes(),
-            filter,
-        };
-        BatchPlan {
-            weight: found.bytes / u64::from(of),
-            of: (found.items > 0).then_some(found.items / u64::from(of)),
-            ..BatchPlan::new(json!(Part { side, of: of_part }))
-        }
-    };
-    Ok(((0..of).map(batch).collect(), found.keys.names().map(str::to_owned).collect()))
+        let segment = Segment { number, of };
+        let of = PartOf::Segment { table, segment, mean_bytes: found.mean_bytes(), filter };
+        json!(Part { side, of })
+    });
+    Ok((batches, found.keys.names().map(str::to_owned).collect()))
 }
 
 /// Up to where a part has been read.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Place {
+pub(crate) enum PartPosition {
     #[default]
     Start,
     Line(u64),
     After(Value),
 }
 
-/// What is read of a part.
-pub(crate) enum Got {
+pub(crate) enum PartPage {
     /// Items, what is wrong with other lines, and up to where that is.
-    Items { items: Vec<Item>, problems: Vec<String>, at: Place },
+    Items { items: Vec<Item>, problems: Vec<String>, at: PartPosition },
     /// All has been read; of a file with its MD5 and its size.
     End(Option<([u8; 16], u64)>),
     /// The rest cannot be read: why.
@@ -154,30 +147,28 @@ pub(crate) enum PartReader {
     Segment(Box<SegmentReader>),
 }
 
-/// A segment that is being read.
 pub(crate) struct SegmentReader {
     scan: Scan,
     segment: Segment,
     calls: Calls,
     /// Where the next page begins, if there is one.
-    next: Option<Place>,
+    next: Option<PartPosition>,
 }
 
 impl PartReader {
-    /// Behind this place.
     pub(crate) async fn open(
         work: &Work,
         files: &Files,
         part: &Part,
-        at: &Place,
-        reading: Reading,
+        at: &PartPosition,
+        settings: ScanSettings,
     ) -> Result<Self, WorkError> {
         match &part.of {
             PartOf::File { file, format } => {
                 let Some(found) = &file.found else {
                     return Err(WorkError::Failed(format!("{} not found", file.name)));
                 };
-                let skip = if let Place::Line(line) = at { *line } else { 0 };
+                let skip = if let PartPosition::Line(line) = at { *line } else { 0 };
                 Ok(Self::File(Records::open(files, found, *format, skip).await?))
             }
             PartOf::Segment { table, segment, mean_bytes, filter } => {
@@ -186,8 +177,8 @@ impl PartReader {
                     condition("filter", text).map_err(|refusal| WorkError::Systemic(refusal.to_string()))?;
                 let now = filter.as_ref().map_or_else(|| work.site().clock.now(), |filter| filter.now);
                 let scan = Scan::new(&table.table, condition.as_ref(), Projection::Whole, now)
-                    .consistent(reading.consistent_read)
-                    .pages_of(reading.batch_size, *mean_bytes);
+                    .consistent(settings.consistent_read)
+                    .pages_of(settings.batch_size, *mean_bytes);
                 let calls = Calls::new(work).to(&table.client(work.site()));
                 let next = Some(at.clone());
                 Ok(Self::Segment(Box::new(SegmentReader { scan, segment: *segment, calls, next })))
@@ -196,20 +187,19 @@ impl PartReader {
     }
 
     /// What comes next. Read units are counted.
-    pub(crate) async fn next(&mut self, work: &mut Work) -> Result<Got, CallError> {
+    pub(crate) async fn next(&mut self, work: &mut Work) -> Result<PartPage, CallError> {
         match self {
             Self::File(records) => match records.next().await {
-                Some(Ok(Piece::Chunk(chunk))) => Ok(items_of(chunk)),
-                Some(Ok(Piece::End { md5, bytes })) => Ok(Got::End(md5.map(|md5| (md5, bytes)))),
-                Some(Err(ReadError::Content(problem))) => Ok(Got::Broken(problem)),
-                Some(Err(ReadError::File(error))) => Err(CallError::Failed(error.into())),
-                None => Err(CallError::Failed(WorkError::Transient("the reader ended early".to_owned()))),
+                Ok(Piece::Chunk(chunk)) => Ok(items_of(chunk)),
+                Ok(Piece::End { md5, bytes }) => Ok(PartPage::End(md5.map(|md5| (md5, bytes)))),
+                Err(ReadError::Content(problem)) => Ok(PartPage::Broken(problem)),
+                Err(error) => Err(error.into()),
             },
             Self::Segment(reader) => {
                 let SegmentReader { scan, segment, calls, next } = reader.as_mut();
-                let Some(at) = next.take() else { return Ok(Got::End(None)) };
+                let Some(at) = next.take() else { return Ok(PartPage::End(None)) };
                 let start = match &at {
-                    Place::After(key) => from_json(key),
+                    PartPosition::After(key) => from_json(key),
                     _ => None,
                 };
                 let limiter = work.limits().read.clone();
@@ -218,11 +208,11 @@ impl PartReader {
                 work.progress.processed += page.scanned;
                 work.progress.matched += page.matched;
                 let at = match &page.next {
-                    Some(key) => Place::After(to_json(key)),
+                    Some(key) => PartPosition::After(to_json(key)),
                     None => at,
                 };
                 *next = page.next.is_some().then(|| at.clone());
-                Ok(Got::Items { items: page.items, problems: Vec::new(), at })
+                Ok(PartPage::Items { items: page.items, problems: Vec::new(), at })
             }
         }
     }
@@ -233,25 +223,23 @@ impl PartReader {
     }
 }
 
-fn items_of(chunk: Vec<Record>) -> Got {
+fn items_of(chunk: Vec<Record>) -> PartPage {
     let (mut items, mut problems, mut last) = (Vec::with_capacity(chunk.len()), Vec::new(), 0);
     for Record { line, change } in chunk {
         last = line;
         match change {
-            Ok(Change::Put(item)) => items.push(item),
-            Ok(Change::Delete(_)) => problems.push(format!("line {line}: no \"Item\"")),
+            Ok(LineChange::Put(item)) => items.push(item),
+            Ok(LineChange::Delete(_)) => problems.push(format!("line {line}: no \"Item\"")),
             Err(problem) => problems.push(format!("line {line}: {problem}")),
         }
     }
-    Got::Items { items, problems, at: Place::Line(last) }
+    PartPage::Items { items, problems, at: PartPosition::Line(last) }
 }
 
-/// The items that a dump was asked for.
 pub(crate) fn filter_of(source: &Source) -> Option<&Filter> {
     source.record.as_ref().and_then(|record| record.filter.as_ref())
 }
 
-/// Progress of a file's chunk.
 pub(crate) fn count_lines(work: &mut Work, part: &Part, items: usize, problems: usize) {
     if matches!(part.of, PartOf::File { .. }) {
         work.progress.processed += u64::try_from(items + problems).unwrap_or(0);
