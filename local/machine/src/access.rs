@@ -81,7 +81,7 @@ pub(crate) enum UnacceptedBody {
     NotArrived,
 }
 
-/// The body, of up to so many bytes, of a request that must be signed with the key.
+/// Reads the body, up to `max_bytes`, of a request that must be signed with the key.
 pub(crate) async fn signed_body(
     head: &Parts,
     body: Body,

@@ -39,7 +39,7 @@ pub(crate) enum ColumnHeader {
 }
 
 impl ColumnHeader {
-    /// That of a file in this format, with so many bytes of header if it is not packed.
+    /// That of a file in this format; `header` is the length of its header in bytes if it is not packed.
     pub(crate) fn of(format: RecordFormat, gzip: bool, header: u64) -> Self {
         match (format.has_header(), gzip) {
             (true, true) => Self::Inside,

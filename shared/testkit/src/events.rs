@@ -46,7 +46,7 @@ pub fn events_of(stack: &TestStack, binary: &str) -> BTreeSet<String> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApiAnswer {
     pub status: i64,
-    /// Null if there is none.
+    /// `Null` without a body.
     pub body: Value,
 }
 
