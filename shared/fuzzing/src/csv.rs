@@ -19,6 +19,8 @@ use crate::records::read;
 
 /// The memory that reading a file may use besides its records.
 const BESIDE: usize = 32 << 20;
+/// How many items of a file are written again: a KB of gzip may hold a hundred thousand, each of which takes time.
+const WRITTEN: usize = 1_000;
 /// The memory that a purchase's line or a product may use, however short its text is.
 const RECORD: usize = 4 << 10;
 
@@ -121,7 +123,8 @@ pub(crate) fn items(content: &[u8], format: Format) -> Vec<ItemsDigest> {
             assert!(record.line > before, "line {} behind {before}", record.line);
             before = record.line;
             match record.change {
-                Ok(LineChange::Put(item)) => digests.push(again(&item, format)),
+                Ok(LineChange::Put(item)) if digests.len() < WRITTEN => digests.push(again(&item, format)),
+                Ok(LineChange::Put(item)) => digests.push(digest(&item)),
                 Ok(LineChange::Delete(keys)) => digests.push(digest(&keys)),
                 Err(problem) => assert!(!problem.is_empty()),
             }
