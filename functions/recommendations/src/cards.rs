@@ -19,6 +19,20 @@ struct CachedCard {
     card: Option<Arc<Product>>,
 }
 
+impl CachedCard {
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        now.as_millis() - self.at.as_millis() < FRESH_MS
+    }
+}
+
+/// What is known of a card without a read.
+#[derive(Debug)]
+pub(crate) struct SeenCard {
+    /// Whether it may be shown without looking again.
+    pub fresh: bool,
+    pub card: Option<Arc<Product>>,
+}
+
 /// The catalogue, behind a cache of cards.
 pub(crate) struct Cards {
     pub table: ProductsTable,
@@ -37,6 +51,13 @@ impl Cards {
         Self { table, clock, seen: Mutex::default() }
     }
 
+    /// What the last read of this card gave.
+    pub(crate) fn seen(&self, id: &ProductId) -> Option<SeenCard> {
+        let now = self.clock.now();
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(id).map(|seen| SeenCard { fresh: seen.is_fresh(now), card: seen.card.clone() })
+    }
+
     /// The cards of those of the products that the catalogue has, in the order asked for: one batch read for what
     /// is not fresh.
     pub(crate) async fn get(&self, ids: &[ProductId]) -> Result<Vec<Arc<Product>>, TableError> {
@@ -47,7 +68,7 @@ impl Cards {
             let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             for id in ids {
                 match seen.get(id) {
-                    Some(seen) if now.as_millis() - seen.at.as_millis() < FRESH_MS => {
+                    Some(seen) if seen.is_fresh(now) => {
                         found.insert(id.clone(), seen.card.clone());
                     }
                     // Asked for only once, should it be named twice.

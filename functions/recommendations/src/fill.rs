@@ -1,17 +1,24 @@
 //! From a ranking to an answer: the products as they are now, filtered, until the list is full.
+//!
+//! A list has a head of up to [`MAX_SHOWN`] products, and a tail. Each page of the head takes the best products of the
+//! ranking as it is now that no page has shown yet: the cursor carries hashes of those. So a purchase, a sale or a new
+//! model between two pages changes what comes next, and nothing comes twice or is left out. The tail holds everything
+//! else in the order of the [shelves](nextbasket_tables::products::shelf), which none of these changes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use nextbasket_domain::{ProductId, RecommendationId};
 use nextbasket_http::{ApiError, cursor};
 use nextbasket_tables::damaged::log_skipped;
-use nextbasket_tables::products::{CataloguePage, CataloguePosition};
+use nextbasket_tables::products::shelf::{ShelfPosition, Shelves};
 use serde::{Deserialize, Serialize};
 
 use crate::State;
 use crate::list_options::ListOptions;
+use crate::read_budget::ReadBudget;
 use crate::reason::Reason;
 use crate::recommendation_list::{RecommendationList, RecommendedItem};
+use crate::shown::{MAX_SHOWN, Shown};
 
 /// A product of a ranking. `why` becomes reasons only if it is shown.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,42 +38,32 @@ pub(crate) trait Ranking {
 
     /// Why the product is where it is, the strongest reason first.
     fn reasons(&self, why: &Self::Why) -> Vec<Reason>;
-
-    /// Distinguishes the ranking from others of the same model, if there are any: a cursor is valid for its own only.
-    fn edition(&self) -> Option<i64> {
-        None
-    }
 }
 
-/// How many cards of a ranking one answer may read when most of them turn out not to be available.
-const MAX_CARDS: usize = 300;
-/// How many products of the catalogue are looked at in a call, and in how many calls.
-const CATALOGUE_PAGE: usize = 100;
-const MAX_PAGES: usize = 20;
-
+/// How far a list has been shown.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ListPosition {
     recommendation_id: String,
-    model_version: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    edition: Option<i64>,
     /// How many of the pinned products have been looked at.
     pinned: usize,
-    /// How much of the ranking has been looked at.
-    ranked: usize,
-    /// How far the catalogue has been looked through, once the ranking is used up; empty at its beginning.
-    catalogue: Option<String>,
+    /// The products of the head that were shown.
+    shown: Shown,
+    /// Where the tail continues, once the head is over.
+    tail: Option<ShelfPosition>,
 }
 
 /// An answer that is being filled.
 struct AnswerBuilder<'a> {
     state: &'a State,
     options: &'a ListOptions,
-    /// What is not to be shown (again).
-    shown: HashSet<ProductId>,
+    budget: ReadBudget,
+    shelves: Shelves,
+    /// What is not to be shown at all.
+    never: HashSet<&'a ProductId>,
     items: Vec<RecommendedItem>,
     position: ListPosition,
+    /// Whether nothing follows.
+    end: bool,
 }
 
 /// Fills an answer.
@@ -80,22 +77,32 @@ pub(crate) async fn fill<R: Ranking>(
     model_version: Option<u64>,
     never: &[ProductId],
     ranking: &R,
+    budget: ReadBudget,
 ) -> Result<RecommendationList, ApiError> {
     let list = format!("{list}/{}", options.digest(never));
+    let shelves = options.shelves();
     let mut builder = AnswerBuilder {
         state,
         options,
-        shown: never.iter().chain(&options.exclude).cloned().collect(),
+        budget,
+        never: never.iter().chain(&options.exclude).collect(),
         items: Vec::with_capacity(options.limit),
-        position: start_position(state, options, &list, model_version, ranking.edition()).await?,
+        position: start_position(state, options, &list, model_version, &shelves).await?,
+        shelves,
+        end: false,
     };
-    builder.take_pinned().await?;
-    builder.shown.extend(options.pinned.iter().cloned());
-    let mut more = builder.position.catalogue.is_none() && builder.take_ranked(ranking).await?;
-    if !more {
-        more = builder.take_catalogue(ranking).await?;
+    if builder.position.tail.is_none() {
+        builder.take_pinned().await?;
+        builder.take_ranked(ranking).await?;
+        builder.take_from_shelves(ranking).await?;
+        if builder.position.shown.len() >= MAX_SHOWN {
+            builder.position.tail = Some(ShelfPosition::default());
+        }
     }
-    let cursor = if more { Some(cursor::encode(&list, &builder.position)?) } else { None };
+    if !builder.end && builder.position.tail.is_some() {
+        builder.take_tail().await?;
+    }
+    let cursor = if builder.end { None } else { Some(cursor::encode(&list, &builder.position)?) };
     Ok(RecommendationList {
         recommendation_id: builder.position.recommendation_id,
         model_version,
@@ -111,7 +118,7 @@ async fn start_position(
     options: &ListOptions,
     list: &str,
     model_version: Option<u64>,
-    edition: Option<i64>,
+    shelves: &Shelves,
 ) -> Result<ListPosition, ApiError> {
     let key = match state.answer_keys.find_or_draw(&state.random).await {
         Ok(key) => Some(key),
@@ -129,24 +136,20 @@ async fn start_position(
     let Some(text) = &options.cursor else {
         return Ok(ListPosition {
             recommendation_id: new_id(),
-            model_version,
-            edition,
             pinned: 0,
-            ranked: 0,
-            catalogue: None,
+            shown: Shown::default(),
+            tail: None,
         });
     };
     let mut position: ListPosition = cursor::decode(list, text)?;
+    let fits = position.tail.as_ref().is_none_or(|tail| shelves.hold(tail));
+    if position.shown.len() > MAX_SHOWN || !fits {
+        return Err(ApiError::invalid_cursor());
+    }
     let ours = RecommendationId::parse(&position.recommendation_id)
         .is_ok_and(|id| key.as_ref().map_or(id.has_our_form(), |key| id.is_of(key, user)));
     if !ours {
         position.recommendation_id = new_id();
-    }
-    if position.model_version != model_version {
-        return Err(ApiError::expired_cursor("the model has changed since; start the list again"));
-    }
-    if position.edition != edition {
-        return Err(ApiError::expired_cursor("the list was rebuilt since; start it again"));
     }
     Ok(position)
 }
@@ -156,92 +159,206 @@ impl AnswerBuilder<'_> {
         self.options.limit - self.items.len()
     }
 
+    /// How many more products the head may take on this page.
+    fn missing_of_head(&self) -> usize {
+        self.missing().min(MAX_SHOWN.saturating_sub(self.position.shown.len()))
+    }
+
+    /// How many of the products that come first may be out.
+    fn most_out(&self) -> usize {
+        self.never.len() + self.position.shown.len()
+    }
+
+    /// Whether the product may not be shown, or was shown already.
+    fn is_out(&self, id: &ProductId) -> bool {
+        self.never.contains(id) || self.position.shown.contains(id)
+    }
+
     async fn take_pinned(&mut self) -> Result<(), ApiError> {
-        let (before, pinned) =
-            self.options.pinned.split_at_checked(self.position.pinned).unwrap_or((&self.options.pinned, &[]));
-        self.shown.extend(before.iter().cloned());
+        let pinned = self.options.pinned.get(self.position.pinned..).unwrap_or_default();
         if pinned.is_empty() {
             return Ok(());
         }
         let cards = self.state.cards.get(pinned).await?;
         for id in pinned {
-            if self.missing() == 0 {
+            if self.missing_of_head() == 0 {
                 break;
             }
             self.position.pinned += 1;
-            if let Some(card) = cards.iter().find(|card| card.product_id == *id)
+            if !self.is_out(id)
+                && let Some(card) = cards.iter().find(|card| card.product_id == *id)
                 && self.options.admits(card)
-                && self.shown.insert(id.clone())
             {
+                self.position.shown.insert(id);
                 self.items.push(RecommendedItem::new(card, 0.0, vec![Reason::pinned()]));
             }
         }
         Ok(())
     }
 
-    /// Returns whether the list is full: if not, the ranking is used up, or too little of it is available to continue.
-    async fn take_ranked<R: Ranking>(&mut self, ranking: &R) -> Result<bool, ApiError> {
-        let mut best = ranking.best(self.position.ranked.saturating_add(self.missing()));
-        let (mut read, mut extra) = (0, 0);
-        while self.missing() > 0 && read < MAX_CARDS {
-            // Exactly what is missing first, since as a rule everything is available; then some more each time.
-            let chunk = (self.missing() + extra).min(MAX_CARDS - read);
-            extra = if extra == 0 { 2 } else { extra * 2 };
-            let wanted = self.position.ranked.saturating_add(chunk);
-            if best.len() < wanted && read > 0 {
-                best = ranking.best(self.position.ranked.saturating_add(MAX_CARDS));
-            }
-            let next = best.get(self.position.ranked..wanted.min(best.len())).unwrap_or_default();
-            if next.is_empty() {
-                return Ok(false);
-            }
-            let ids: Vec<ProductId> =
-                next.iter().map(|ranked| ranked.id.clone()).filter(|id| !self.shown.contains(id)).collect();
-            let mut cards = self.state.cards.get(&ids).await?.into_iter().peekable();
-            for ranked in next {
-                if self.missing() == 0 {
-                    break;
-                }
-                self.position.ranked += 1;
-                let Some(card) = cards.next_if(|card| card.product_id == ranked.id) else { continue };
-                if self.options.admits(&card) && self.shown.insert(ranked.id.clone()) {
-                    self.items.push(RecommendedItem::new(&card, ranked.score, ranking.reasons(&ranked.why)));
-                }
-            }
-            read += ids.len().max(1);
+    /// Takes the best products of the ranking until the page is full, the ranking is used up, or too many of them
+    /// turned out not to be available.
+    async fn take_ranked<R: Ranking>(&mut self, ranking: &R) -> Result<(), ApiError> {
+        if self.missing_of_head() == 0 {
+            return Ok(());
         }
-        Ok(self.missing() == 0)
+        let mut asked = self.most_out().saturating_add(self.missing_of_head());
+        let mut best = ranking.best(asked);
+        // What was not available a while ago is looked at again, but leaves room for what was never looked at.
+        let mut doubts = self.budget.left() / 2;
+        let (mut place, mut wasted) = (0, 0);
+        while self.missing_of_head() > 0 && self.budget.left() > 0 {
+            // As many as were of no use the last time are added, since some of these may be so, too.
+            let wanted = (self.missing_of_head() + wasted).min(self.budget.left());
+            let mut chosen = Vec::with_capacity(wanted);
+            while chosen.len() < wanted {
+                if place == best.len() {
+                    if best.len() < asked {
+                        break;
+                    }
+                    asked = asked.saturating_mul(4);
+                    best = ranking.best(asked);
+                }
+                let Some(next) = best.get(place) else { break };
+                place += 1;
+                if self.is_out(&next.id) {
+                    continue;
+                }
+                if let Some(seen) = self.state.cards.seen(&next.id)
+                    && !seen.card.is_some_and(|card| self.options.admits(&card))
+                {
+                    if seen.fresh || doubts == 0 {
+                        continue;
+                    }
+                    doubts -= 1;
+                }
+                chosen.push(place - 1);
+            }
+            if chosen.is_empty() {
+                return Ok(());
+            }
+            let chosen: Vec<_> = chosen.into_iter().filter_map(|place| best.get(place)).collect();
+            wasted = self.show_ranked(ranking, &chosen).await?;
+            self.budget.spend(wasted);
+        }
+        Ok(())
     }
 
-    /// Continues with products of the catalogue that the ranking has not shown; returns whether there may be more.
-    async fn take_catalogue<R: Ranking>(&mut self, ranking: &R) -> Result<bool, ApiError> {
-        self.shown.extend(ranking.best(self.position.ranked).into_iter().map(|ranked| ranked.id));
-        // One category has an index; several are picked out of the whole catalogue.
-        let category = match self.options.categories.as_slice() {
-            [category] => Some(category),
-            _ => None,
-        };
-        let mut after = match self.position.catalogue.as_deref().filter(|text| !text.is_empty()) {
-            Some(text) => Some(CataloguePosition::parse(text).ok_or_else(ApiError::invalid_cursor)?),
-            None => None,
-        };
-        for _ in 0..MAX_PAGES {
-            let page = self.state.cards.table.page(category, CATALOGUE_PAGE, after.as_ref()).await?;
-            let CataloguePage { products, damaged, end } = page;
-            log_skipped(&damaged);
-            for product in products {
-                if self.missing() == 0 {
-                    return Ok(true);
+    /// Shows those of the products that are available, as far as there is room; tells how many it did not show.
+    async fn show_ranked<R: Ranking>(
+        &mut self,
+        ranking: &R,
+        chosen: &[&Ranked<R::Why>],
+    ) -> Result<usize, ApiError> {
+        let ids: Vec<ProductId> = chosen.iter().map(|ranked| ranked.id.clone()).collect();
+        let mut cards = self.state.cards.get(&ids).await?.into_iter().peekable();
+        let mut shown = 0;
+        for ranked in chosen {
+            let Some(card) = cards.next_if(|card| card.product_id == ranked.id) else { continue };
+            if self.missing_of_head() > 0 && self.options.admits(&card) {
+                self.position.shown.insert(&ranked.id);
+                self.items.push(RecommendedItem::new(&card, ranked.score, ranking.reasons(&ranked.why)));
+                shown += 1;
+            }
+        }
+        Ok(chosen.len() - shown)
+    }
+
+    /// Fills the head with what the shelves hold, in the order of the ranking as far as it knows the products.
+    async fn take_from_shelves<R: Ranking>(&mut self, ranking: &R) -> Result<(), ApiError> {
+        let mut after = ShelfPosition::default();
+        let mut places: Option<HashMap<ProductId, usize>> = None;
+        let mut ranked = Vec::new();
+        while self.missing_of_head() > 0 {
+            if self.budget.left() == 0 && !self.items.is_empty() {
+                return Ok(());
+            }
+            let wanted = self.missing_of_head();
+            let table = &self.state.cards.table;
+            let page =
+                table.shelf_page(&self.shelves, &after, wanted + self.most_out().min(MAX_SHOWN)).await?;
+            log_skipped(&page.damaged);
+            self.budget.spend_on_shelves(page.half_units);
+            let mut ids: Vec<ProductId> =
+                page.products.into_iter().map(|(_, id)| id).filter(|id| !self.is_out(id)).collect();
+            if !ids.is_empty() {
+                let places = places.get_or_insert_with(|| {
+                    ranked = ranking.best(usize::MAX);
+                    ranked.iter().enumerate().map(|(place, ranked)| (ranked.id.clone(), place)).collect()
+                });
+                // Stable: what the ranking does not know stays in the order of the shelves.
+                ids.sort_by_key(|id| places.get(id).copied().unwrap_or(usize::MAX));
+            }
+            let mut rest = ids.as_slice();
+            while let Some((chunk, others)) = rest.split_at_checked(self.missing_of_head().min(rest.len()))
+                && !chunk.is_empty()
+            {
+                rest = others;
+                let before = self.items.len();
+                for card in self.state.cards.get(chunk).await? {
+                    if self.options.admits(&card) {
+                        let known =
+                            places.as_ref().and_then(|places| ranked.get(*places.get(&card.product_id)?));
+                        let (score, reasons) = match known {
+                            Some(known) => (known.score, ranking.reasons(&known.why)),
+                            None => (0.0, vec![Reason::catalogue()]),
+                        };
+                        self.position.shown.insert(&card.product_id);
+                        self.items.push(RecommendedItem::new(&card, score, reasons));
+                    }
                 }
-                self.position.catalogue = Some(CataloguePosition::of(&product, category).as_str().to_owned());
-                if self.options.admits(&product) && self.shown.insert(product.product_id.clone()) {
-                    self.items.push(RecommendedItem::new(&product.into(), 0.0, vec![Reason::catalogue()]));
+                self.budget.spend(chunk.len() - (self.items.len() - before));
+            }
+            match page.end {
+                Some(end) => after = end,
+                None => {
+                    self.end = rest.is_empty();
+                    return Ok(());
                 }
             }
-            after = end;
-            let Some(end) = &after else { return Ok(false) };
-            self.position.catalogue = Some(end.as_str().to_owned());
         }
-        Ok(true)
+        Ok(())
+    }
+
+    /// Continues with the shelves in their order, without what the head has shown.
+    async fn take_tail(&mut self) -> Result<(), ApiError> {
+        while self.missing() > 0 {
+            if self.budget.left() == 0 && !self.items.is_empty() {
+                return Ok(());
+            }
+            let after = self.position.tail.clone().unwrap_or_default();
+            let wanted = self.missing();
+            let table = &self.state.cards.table;
+            let page =
+                table.shelf_page(&self.shelves, &after, wanted + self.most_out().min(MAX_SHOWN)).await?;
+            log_skipped(&page.damaged);
+            self.budget.spend_on_shelves(page.half_units);
+            let found: Vec<_> = page.products.into_iter().filter(|(_, id)| !self.is_out(id)).collect();
+            let mut rest = found.as_slice();
+            while let Some((chunk, others)) = rest.split_at_checked(self.missing().min(rest.len()))
+                && let Some((place, _)) = chunk.last()
+            {
+                rest = others;
+                self.position.tail = Some(place.clone());
+                let ids: Vec<ProductId> = chunk.iter().map(|(_, id)| id.clone()).collect();
+                let before = self.items.len();
+                for card in self.state.cards.get(&ids).await? {
+                    if self.options.admits(&card) {
+                        self.items.push(RecommendedItem::new(&card, 0.0, vec![Reason::catalogue()]));
+                    }
+                }
+                self.budget.spend(ids.len() - (self.items.len() - before));
+            }
+            if rest.is_empty() {
+                match page.end {
+                    Some(end) => self.position.tail = Some(end),
+                    None => {
+                        self.end = true;
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 }

@@ -4,11 +4,12 @@
 //! * what a request asks for (`list_options.rs`)
 //! * the live model and its cached rows (`live_model.rs`), the cached product cards (`cards.rs`)
 //! * one user's or cart's ranking (`ranking.rs`), products the model has not seen (`unmodelled.rs`)
-//! * from a ranking to an answer: filter, fill, explain (`fill.rs`, `reason.rs`, `recommendation_list.rs`)
+//! * from a ranking to an answer: filter, fill, explain (`fill.rs`, `reason.rs`, `recommendation_list.rs`), without
+//!   showing anything twice (`shown.rs`) or reading too much (`read_budget.rs`)
 //! * lists of one product or of none (`related.rs`, `popular.rs`)
 //!
 //! An answer is never empty while the catalogue has an available product that the request does not rule out: the
-//! model's ranking is followed by its most popular products, and those by the catalogue.
+//! model's ranking is followed by its most popular products, and those by whatever stands on the shelves.
 
 mod cards;
 mod fill;
@@ -16,9 +17,11 @@ mod list_options;
 mod live_model;
 mod popular;
 mod ranking;
+mod read_budget;
 mod reason;
 mod recommendation_list;
 mod related;
+mod shown;
 mod unmodelled;
 
 use nextbasket_domain::{Clock, ProductId, Random, UserId};

@@ -4,11 +4,16 @@ use nextbasket_domain::recommendation::MAX_SCENARIO_BYTES;
 use nextbasket_domain::{Category, Product, ProductId, UserId, digest, object};
 use nextbasket_http::request::Limit;
 use nextbasket_http::{ApiError, Query};
+use nextbasket_tables::products::shelf::Shelves;
 use serde::Deserialize;
+
+use crate::read_budget::ReadBudget;
 
 /// The maximum number of products in a list of a request.
 const MAX_NAMED: usize = 100;
-const MAX_PINNED: usize = 20;
+/// More pinned products or categories could not be looked up within an answer's read units.
+const MAX_PINNED: usize = 10;
+const MAX_CATEGORIES: usize = 10;
 const MAX_BOOSTS: usize = 50;
 
 /// Where the answer is shown: 1 to 32 letters, digits, `-` or `_`. It becomes part of the recommendation's id, so
@@ -87,6 +92,15 @@ impl ListOptions {
         digest(format!("{:?}", (categories, exclude, with_unavailable, boosts, pinned, cart)), 8)
     }
 
+    /// Where the products are that the list may hold.
+    pub(crate) fn shelves(&self) -> Shelves {
+        Shelves::new(&self.categories, self.with_unavailable)
+    }
+
+    pub(crate) fn read_budget(&self) -> ReadBudget {
+        ReadBudget::new(self.pinned.len(), &self.shelves())
+    }
+
     /// Whether the product, as it is now, may be shown.
     pub(crate) fn admits(&self, product: &Product) -> bool {
         (product.available || self.with_unavailable)
@@ -144,7 +158,7 @@ struct BoostBody {
 impl CartBody {
     pub(crate) fn into_options(self) -> Result<(Vec<ProductId>, ListOptions), ApiError> {
         at_most("basket", self.basket.len(), MAX_NAMED)?;
-        at_most("filter.categories", self.filter.categories.len(), MAX_NAMED)?;
+        at_most("filter.categories", self.filter.categories.len(), MAX_CATEGORIES)?;
         at_most("filter.exclude", self.filter.exclude.len(), MAX_NAMED)?;
         at_most("boost", self.boost.len(), MAX_BOOSTS)?;
         at_most("pin", self.pin.len(), MAX_PINNED)?;

@@ -10,10 +10,16 @@ use nextbasket_tables::damaged::log_skipped;
 use nextbasket_tables::model::{ModelTable, Pointer};
 use nextbasket_tables::{Consistency, TableError};
 
+use crate::read_budget::ReadBudget;
+
 /// How long the pointer is trusted: a new model is in use after this time.
 const FRESH_MS: i64 = 1_000;
 /// How many products' rows are kept.
 const KEPT_ROWS: usize = 20_000;
+/// What the reads of the pointer take at most: a change is confirmed by a strongly consistent one.
+pub(crate) const POINTER_HALF_UNITS: usize = 3;
+/// A strongly consistent read of a row takes a whole unit.
+const STRONG_HALF_UNITS: usize = 2;
 /// How often to look again when a model is replaced while it is read.
 const ATTEMPTS: usize = 3;
 
@@ -100,11 +106,13 @@ impl LiveModelCache {
         Ok(known)
     }
 
-    /// The rows of those of the products that have one: one batch read for what is not in memory.
+    /// The rows of those of the products that have one: one batch read for what is not in memory, of the first ones
+    /// only if the budget does not allow for all.
     pub(crate) async fn rows(
         &self,
         model: &LiveModel,
         products: &[ProductIx],
+        budget: &mut ReadBudget,
     ) -> Result<HashMap<ProductIx, Arc<NamedRows>>, ApiError> {
         let mut found = HashMap::with_capacity(products.len());
         let mut missing = Vec::new();
@@ -120,6 +128,7 @@ impl LiveModelCache {
                 }
             }
         }
+        missing.truncate(budget.left());
         missing.sort_unstable();
         missing.dedup();
         if missing.is_empty() {
@@ -128,15 +137,20 @@ impl LiveModelCache {
         let ids: Vec<ProductId> =
             missing.iter().filter_map(|&product| ProductId::parse(model.priors.id(product)).ok()).collect();
         let mut unread: HashSet<&ProductId> = ids.iter().collect();
+        let mut confirmed = Vec::new();
         for consistency in [Consistency::Eventual, Consistency::Strong] {
             // Nearly every product of the model has a row. A row that the first read missed, on a replica that lags
             // behind the training, would otherwise be missing until the next training.
-            let asked: Vec<ProductId> = unread.iter().map(|id| (*id).clone()).collect();
+            let half_units = if consistency == Consistency::Strong { STRONG_HALF_UNITS } else { 1 };
+            let asked: Vec<ProductId> =
+                unread.iter().take(budget.left() / half_units).map(|id| (*id).clone()).collect();
             if asked.is_empty() {
                 break;
             }
+            budget.spend(asked.len() * half_units);
             let rows = self.table.rows(&model.pointer, &asked, consistency).await?;
             if consistency == Consistency::Strong {
+                confirmed.extend(asked);
                 log_skipped(&rows.damaged);
             }
             for row in rows.items {
@@ -157,7 +171,11 @@ impl LiveModelCache {
             kept.clear();
         }
         for product in missing {
-            kept.insert(product, found.get(&product).cloned());
+            let row = found.get(&product).cloned();
+            // For those that the budget did not allow to confirm the next answer looks again.
+            if row.is_some() || confirmed.iter().any(|id| id.as_str() == model.priors.id(product)) {
+                kept.insert(product, row);
+            }
         }
         Ok(found)
     }

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nextbasket_domain::{Clock, ProductId, Timestamp};
 use nextbasket_http::ApiError;
 use nextbasket_recommender::{Priors, ProductIx, Window};
-use nextbasket_tables::popular::{Popular as CountedProduct, PopularList, PopularTable};
+use nextbasket_tables::popular::{MAX_BYTES, Popular as CountedProduct, PopularList, PopularTable};
 
 use crate::State;
 use crate::fill::{Ranked, Ranking, fill};
 use crate::list_options::ListOptions;
-use crate::live_model::LiveModel;
+use crate::live_model::{LiveModel, POINTER_HALF_UNITS};
 use crate::ranking::{category_codes, in_categories};
 use crate::reason::Reason;
 use crate::recommendation_list::RecommendationList;
@@ -32,6 +32,10 @@ pub(crate) fn parse_window(text: &str) -> Result<Window, &'static str> {
 fn name(window: Window) -> Option<&'static str> {
     WINDOWS.into_iter().find(|(_, named)| *named == window).map(|(name, _)| name)
 }
+
+/// What the reads of a list's date and of a list take at most.
+const MADE_AT_HALF_UNITS: usize = 1;
+const LIST_HALF_UNITS: usize = MAX_BYTES / 4_096 + 1;
 
 /// How long it is trusted that there are no newer lists.
 const FRESH_MS: i64 = 1_000;
@@ -117,7 +121,11 @@ pub(crate) async fn answer(
     };
     let list = format!("popular/{window:?}");
     let version = model.as_ref().map(|model| model.pointer.version);
-    fill(state, options, &list, version, &[], &PopularRanking { model, counted, window, options }).await
+    let mut budget = options.read_budget();
+    budget
+        .spend(POINTER_HALF_UNITS + MADE_AT_HALF_UNITS + if counted.is_some() { LIST_HALF_UNITS } else { 0 });
+    fill(state, options, &list, version, &[], &PopularRanking { model, counted, window, options }, budget)
+        .await
 }
 
 struct PopularRanking<'a> {
@@ -168,10 +176,6 @@ impl Ranking for PopularRanking<'_> {
 
     fn reasons(&self, popularity: &f64) -> Vec<Reason> {
         vec![Reason::popular(*popularity, self.window)]
-    }
-
-    fn edition(&self) -> Option<i64> {
-        self.counted.as_ref().map(|list| list.made_at.as_millis())
     }
 }
 

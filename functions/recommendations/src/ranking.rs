@@ -14,7 +14,8 @@ use nextbasket_tables::TableError;
 use crate::State;
 use crate::fill::{Ranked, Ranking, fill};
 use crate::list_options::{BoostTarget, ListOptions};
-use crate::live_model::{LiveModel, NamedRows};
+use crate::live_model::{LiveModel, NamedRows, POINTER_HALF_UNITS};
+use crate::read_budget::ReadBudget;
 use crate::reason::{Evidence, Reason};
 use crate::recommendation_list::RecommendationList;
 use crate::unmodelled::{self, BoughtUnmodelled};
@@ -36,27 +37,30 @@ pub(crate) async fn answer(
     options: &ListOptions,
 ) -> Result<RecommendationList, ApiError> {
     let user = options.user.as_ref();
-    let baskets = async {
+    let history = async {
         match user {
-            Some(user) => match state.history.baskets(user).await {
+            Some(user) => match state.history.baskets_and_size(user).await {
                 // An answer without the user's own part is better than none.
                 Err(error @ TableError::Corrupt { .. }) => {
                     tracing::error!(%error, "a history cannot be read");
-                    Ok(Vec::new())
+                    Ok((Vec::new(), 0))
                 }
-                baskets => baskets.map_err(ApiError::from),
+                history => history.map_err(ApiError::from),
             },
-            None => Ok(Vec::new()),
+            None => Ok((Vec::new(), 0)),
         }
     };
-    let (baskets, model) = tokio::try_join!(baskets, state.models.live())?;
+    let ((baskets, bytes), model) = tokio::try_join!(history, state.models.live())?;
+    let mut budget = options.read_budget();
+    budget.spend(POINTER_HALF_UNITS + ReadBudget::of_item(bytes));
     let list = format!("recommendations/{}", user.map_or("", UserId::as_str));
     let unmodelled = unmodelled::rank(&baskets, model.as_ref().map(|model| &model.priors));
     let Some(model) = model else {
-        return fill(state, options, &list, None, cart, &UnmodelledRanking { unmodelled, options }).await;
+        let ranking = UnmodelledRanking { unmodelled, options };
+        return fill(state, options, &list, None, cart, &ranking, budget).await;
     };
-    let ranking = ModelRanking::new(state, &model, &baskets, cart, unmodelled, options).await?;
-    fill(state, options, &list, Some(model.pointer.version), cart, &ranking).await
+    let ranking = ModelRanking::new(state, &model, &baskets, cart, unmodelled, options, &mut budget).await?;
+    fill(state, options, &list, Some(model.pointer.version), cart, &ranking, budget).await
 }
 
 /// The ranking before the first training.
@@ -106,6 +110,7 @@ impl<'a> ModelRanking<'a> {
         cart: &[ProductId],
         unmodelled: Vec<Ranked<BoughtUnmodelled>>,
         options: &'a ListOptions,
+        budget: &mut ReadBudget,
     ) -> Result<Self, ApiError> {
         let priors = &model.priors;
         let known =
@@ -127,8 +132,8 @@ impl<'a> ModelRanking<'a> {
             Scorer::new(priors).anchors(scratch, &history, ANCHORS - cart_rows.len())
         });
         let wanted: Vec<ProductIx> =
-            anchors.iter().map(|anchor| anchor.product).chain(cart_rows.iter().copied()).collect();
-        let rows = state.models.rows(model, &wanted).await?;
+            cart_rows.iter().rev().copied().chain(anchors.iter().map(|anchor| anchor.product)).collect();
+        let rows = state.models.rows(model, &wanted, budget).await?;
         Ok(Self {
             model,
             options,

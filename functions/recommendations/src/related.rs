@@ -11,7 +11,7 @@ use nextbasket_recommender::{NeighbourRow, ProductIx, Window};
 use crate::State;
 use crate::fill::{Ranked, Ranking, fill};
 use crate::list_options::ListOptions;
-use crate::live_model::{LiveModel, NamedRows};
+use crate::live_model::{LiveModel, NamedRows, POINTER_HALF_UNITS};
 use crate::popular;
 use crate::ranking::{category_codes, in_categories};
 use crate::reason::{Evidence, Reason};
@@ -76,15 +76,17 @@ pub(crate) async fn answer(
         )
         .at("productId"));
     }
+    let mut budget = options.read_budget();
+    budget.spend(POINTER_HALF_UNITS + usize::from(ix.is_none()));
     let list = format!("related/{relation:?}/{product}");
     let never = slice::from_ref(product);
     let row = match (&model, ix) {
-        (Some(model), Some(ix)) => state.models.rows(model, &[ix]).await?.remove(&ix),
+        (Some(model), Some(ix)) => state.models.rows(model, &[ix], &mut budget).await?.remove(&ix),
         _ => None,
     };
     let version = model.as_ref().map(|model| model.pointer.version);
     let related = RelatedRanking { model, product, row, relation, options };
-    fill(state, options, &list, version, never, &related).await
+    fill(state, options, &list, version, never, &related, budget).await
 }
 
 struct RelatedRanking<'a> {

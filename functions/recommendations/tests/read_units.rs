@@ -7,13 +7,13 @@
     reason = "a test that cannot go on fails there"
 )]
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use aws_sdk_dynamodb::Client;
 use lambda_runtime::{Context, LambdaEvent};
-use nextbasket_domain::{Clock, Random, Timestamp, UserId};
+use nextbasket_domain::{Category, Clock, Line, Product, ProductId, Purchase, Random, Timestamp, UserId};
 use nextbasket_http::{AuthMode, Service};
 use nextbasket_shop::{Shop, ShopSize};
 use nextbasket_tables::popular::{MAX_BYTES, Made, Popular};
@@ -77,8 +77,8 @@ impl Measured {
         Function { state, now }
     }
 
-    /// The read units of an answer, by operation and table.
-    async fn ask(&self, function: &Function, route: &str, event: Value) -> f64 {
+    /// The products of an answer, and its read units.
+    async fn items_and_units(&self, function: &Function, route: &str, event: Value) -> (usize, f64) {
         let _before = self.proxy.take_capacity();
         let mut whole = json!({
             "routeKey": route,
@@ -92,8 +92,14 @@ impl Measured {
         let answer = serde_json::to_value(handle(&function.state, event).await.unwrap()).unwrap();
         let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
         assert_eq!(answer["statusCode"], 200, "{body:#}");
-        assert_eq!(body["items"].as_array().unwrap().len(), 10, "{body:#}");
-        self.proxy.take_capacity().read()
+        (body["items"].as_array().unwrap().len(), self.proxy.take_capacity().read())
+    }
+
+    /// The read units of an answer with ten products.
+    async fn ask(&self, function: &Function, route: &str, event: Value) -> f64 {
+        let (items, units) = self.items_and_units(function, route, event).await;
+        assert_eq!(items, 10);
+        units
     }
 
     async fn ask_for(&self, function: &Function, user: &UserId) -> f64 {
@@ -191,5 +197,128 @@ async fn lists_counted_since_the_training_keep_within_the_same_limits() {
     for (when, millis) in [("at once", 0), ("1.5 s later", 1_500)] {
         function.pass(millis);
         hold(&format!("warm, with lists, {when}"), &[measured.ask(&function, route, json!({})).await], WARM);
+    }
+}
+
+/// What is asked of each route: a name, and the parameters beside those of the path.
+fn questions() -> Vec<(&'static str, &'static str, Value)> {
+    let many: Vec<String> = (0..100).map(|n| format!("sold-out-{n:04}")).collect();
+    let excluded: String = many.iter().map(|id| format!("&exclude={id}")).collect();
+    let categories: Vec<String> = (0..9).map(|n| format!("none {n}")).chain(["rare B".to_owned()]).collect();
+    let mut questions = Vec::new();
+    for route in
+        ["GET /users/{userId}/recommendations", "GET /products/popular", "GET /products/{productId}/related"]
+    {
+        for (name, query) in [
+            ("limit=10", "limit=10".to_owned()),
+            ("limit=100", "limit=100".to_owned()),
+            ("a category with one product", "category=rare%20A".to_owned()),
+            ("a category that is sold out but for one", "category=sold%20out".to_owned()),
+            ("no such category", "category=none".to_owned()),
+            ("a hundred excluded", format!("limit=10{excluded}")),
+        ] {
+            questions.push((route, name, json!({ "rawQueryString": query })));
+        }
+    }
+    for (name, body) in [
+        ("limit=10", json!({})),
+        ("limit=100", json!({ "limit": 100 })),
+        ("two rare categories", json!({ "filter": { "categories": ["rare A", "rare B"] } })),
+        ("ten categories, nine of them empty", json!({ "filter": { "categories": categories } })),
+        (
+            "a category that is sold out but for one",
+            json!({ "limit": 100, "filter": { "categories": ["sold out"] } }),
+        ),
+        ("unavailable ones, too", json!({ "limit": 100, "filter": { "available": false } })),
+        (
+            "ten pinned that are sold out, ten categories, a hundred excluded",
+            json!({ "pin": many[..10], "filter": { "categories": categories, "exclude": many } }),
+        ),
+        ("a cart of a hundred", json!({ "basket": many, "filter": { "categories": ["sold out"] } })),
+        ("a robot that has bought everything", json!({ "userId": "robot", "limit": 100 })),
+        ("a robot in ten categories", json!({ "userId": "robot", "filter": { "categories": categories } })),
+    ] {
+        questions.push(("POST /recommendations", name, json!({ "body": body.to_string() })));
+    }
+    questions
+}
+
+/// Prints a table; docs/QUALITY.md has it.
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_asked_reads_sixteen_units_and_half_a_unit_per_product_at_most() {
+    let measured = Measured::new().await;
+    let tables = tables(&measured.stack, measured.stack.dynamodb());
+    let catalogue = tables.products().unwrap();
+    let category = |name: &str| vec![Category::parse(name).unwrap()];
+    for n in 0..400 {
+        catalogue
+            .put_new(&product(&format!("sold-out-{n:04}"), category("sold out"), n == 399))
+            .await
+            .unwrap();
+    }
+    for name in ["rare A", "rare B"] {
+        catalogue.put_new(&product(&format!("the only {name}"), category(name), true)).await.unwrap();
+    }
+    // A robot has bought everything, a hundred products at a time.
+    let everything: Vec<ProductId> = {
+        let ids = std::sync::Mutex::new(Vec::new());
+        catalogue.scan(1, |product| ids.lock().unwrap().push(product.product_id)).await.unwrap();
+        ids.into_inner().unwrap()
+    };
+    let truth = tables.purchases().unwrap();
+    let robot: UserId = "robot".parse().unwrap();
+    for n in 0..100 {
+        let own = (0..60)
+            .map(|m| format!("an id that is as long as some are, of product {n} {m}").parse().unwrap());
+        let lines = everything.iter().skip(n % 5 * 100).take(100).cloned().chain(own);
+        let purchase = Purchase {
+            purchase_id: format!("r{n}").parse().unwrap(),
+            user_id: robot.clone(),
+            purchased_at: Timestamp::from_millis(1_779_000_000_000 + i64::from(u32::try_from(n).unwrap()))
+                .unwrap(),
+            lines: lines.map(|product_id| Line { product_id, quantity: 1, unit_price: None }).collect(),
+            recommendation_id: None,
+        };
+        truth.record(&purchase).await.unwrap();
+    }
+    tables.history().unwrap().refresh(&robot, &truth).await.unwrap();
+    for sold_out in [false, true] {
+        if sold_out {
+            for id in everything.iter().skip(1) {
+                let product = catalogue.get(id).await.unwrap().unwrap();
+                if !["the only", "sold-out"].iter().any(|start| id.as_str().starts_with(start)) {
+                    catalogue.put(&Product { available: false, ..product }).await.unwrap();
+                }
+            }
+        }
+        println!("| route | asked for | products | read units |\n|---|---|---|---|");
+        for (route, name, event) in questions() {
+            let mut event = event;
+            event["pathParameters"] = match route {
+                "GET /users/{userId}/recommendations" => json!({ "userId": measured.users[0] }),
+                "GET /products/{productId}/related" => json!({ "productId": "coffee-espresso-1kg" }),
+                _ => json!({}),
+            };
+            let function = measured.function().await;
+            function.pass(1_500);
+            let (items, units) = measured.items_and_units(&function, route, event).await;
+            println!("| `{route}` | {name} | {items} | {units} |");
+            let most = COLD + 0.5 * f64::from(u32::try_from(items).unwrap());
+            assert!(units <= most, "{route} {name}, sold out: {sold_out}: {units} of {most}");
+            let nothing = name.starts_with("no such");
+            assert_eq!(items == 0, nothing, "{route} {name}, sold out: {sold_out}");
+        }
+    }
+}
+
+fn product(id: &str, categories: Vec<Category>, available: bool) -> Product {
+    Product {
+        product_id: id.parse().unwrap(),
+        name: id.to_owned(),
+        categories,
+        price: None,
+        available,
+        attributes: BTreeMap::new(),
+        updated_at: Timestamp::EPOCH,
     }
 }

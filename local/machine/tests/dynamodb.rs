@@ -52,6 +52,38 @@ async fn a_table_of_another_shape_is_refused() {
 }
 
 #[tokio::test]
+async fn a_table_of_a_version_before_gets_the_indexes_that_are_new() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = template("");
+    let start = whole.find("      GlobalSecondaryIndexes:").unwrap();
+    let end = start + whole[start..].find("  ShopFunction:").unwrap();
+    let without = format!("{}{}", &whole[..start], &whole[end..]);
+    let without = without.replace("        - { AttributeName: kind, AttributeType: N }\n", "");
+    let before =
+        MachineOptions { data: Some(dir.path().to_owned()), ..MachineOptions::in_memory(without, "t") };
+    let machine = Machine::start(before).await.unwrap();
+    let lock = client(&machine).put_item().table_name("t-locks");
+    let lock = lock.item("pk", AttributeValue::S("a".to_owned()));
+    let lock = lock.item("kind", AttributeValue::N("7".to_owned()));
+    lock.item("owner", AttributeValue::S("anna".to_owned())).send().await.unwrap();
+    machine.stop().await.unwrap();
+    for _ in 0..2 {
+        let machine = Machine::start(on_disk(dir.path())).await.unwrap();
+        let found = client(&machine)
+            .query()
+            .table_name("t-locks")
+            .index_name("byKind")
+            .key_condition_expression("kind = :kind")
+            .expression_attribute_values(":kind", AttributeValue::N("7".to_owned()))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(found.items()[0]["owner"], AttributeValue::S("anna".to_owned()));
+        machine.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_folder_keeps_its_items_over_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let first = Machine::start(on_disk(dir.path())).await.unwrap();

@@ -98,21 +98,26 @@ fn bodies(corpus: &Corpus, root: &Path) {
     }
 }
 
+/// Positions in postcard's form: a text follows its length.
 fn cursors(corpus: &Corpus) {
-    let place = r#"{"recommendationId":"default~1~00","modelVersion":1,"edition":null,"pinned":0,"ranked":2,"catalogue":null}"#;
+    let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    // An id, the number of pinned products, the hashes of those shown, and the place in the tail.
+    let head = [text("default.1.00"), vec![0, 1, 1, 2, 3, 4, 5, 6, 0]].concat();
+    let tail = [text("default.1.00"), vec![0, 0, 1, 2], text("Coffee\u{1}p1")].concat();
+    let purchase = [text("2026-05-01T08:00:00.000Z"), text("o1")].concat();
     for (list, at) in [
-        (0, r#"["2026-05-01T08:00:00.000Z","o1"]"#),
-        (1, place),
-        (2, r#""p1""#),
-        (3, r#""Coffee p1""#),
-        (4, place),
-        (5, place),
-        (6, r#""first""#),
+        (0, purchase),
+        (1, head.clone()),
+        (2, text("p1")),
+        (3, text("Coffee p1")),
+        (4, head.clone()),
+        (5, head),
+        (6, text("first")),
     ] {
         corpus.put("cursors", &format!("list-{list}"), &[list], at);
     }
-    corpus.put("cursors", "in-catalogue", &[1], place.replace(r#""catalogue":null"#, r#""catalogue":"p3""#));
-    corpus.put("cursors", "far", &[1], place.replace(":2,", ":18446744073709551615,"));
+    corpus.put("cursors", "in-the-tail", &[1], &tail);
+    corpus.put("cursors", "behind-the-tail", &[4], [text("x"), vec![0, 0, 1, 9], text("p1")].concat());
     corpus.put("cursors", "no-cursor", &[0x80], "bm9uZQ");
 }
 

@@ -74,11 +74,6 @@ impl ApiError {
         Self::new(400, "invalid_cursor", "cursor was not issued for this list").at("cursor")
     }
 
-    /// 400 `expired_cursor`: the list has changed so that it cannot be continued.
-    pub fn expired_cursor(detail: impl Into<String>) -> Self {
-        Self::new(400, "expired_cursor", detail).at("cursor")
-    }
-
     /// 401 `unauthorized`: the request is not authenticated.
     #[must_use]
     pub fn unauthorized() -> Self {

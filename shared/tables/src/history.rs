@@ -87,11 +87,18 @@ impl HistoryTable {
     /// # Errors
     /// [`TableError`] if DynamoDB does not answer or the item is not a history.
     pub async fn baskets(&self, user: &UserId) -> Result<Vec<Basket>, TableError> {
-        let Some(item) = self.table.get(key(user), false).await? else { return Ok(Vec::new()) };
+        Ok(self.baskets_and_size(user).await?.0)
+    }
+
+    /// As [`HistoryTable::baskets`], and how many bytes they took.
+    pub async fn baskets_and_size(&self, user: &UserId) -> Result<(Vec<Basket>, usize), TableError> {
+        let Some(item) = self.table.get(key(user), false).await? else { return Ok((Vec::new(), 0)) };
         let mut reader = self.table.reader(hashed(user.as_str()), item);
-        let baskets = reader.bytes(BASKETS)?;
-        unpack(&baskets)
-            .ok_or_else(|| reader.corrupt(BASKETS, "is not a packed history of this version of the program"))
+        let packed = reader.bytes(BASKETS)?;
+        let baskets = unpack(&packed).ok_or_else(|| {
+            reader.corrupt(BASKETS, "is not a packed history of this version of the program")
+        })?;
+        Ok((baskets, packed.len()))
     }
 
     /// Updates the user's history, even a damaged one, from the purchases that were made before this call. A user

@@ -4,10 +4,14 @@
 //! table holds a pointer: an item under `productId U+0001 category` with nothing but its key and that category.
 //! Ids hold no control characters, so no product can be mistaken for a pointer. A product and its pointers change
 //! in one transaction.
+//!
+//! Both also stand in the index `byShelf`, where the available ones are apart from the others: see [`shelf`].
 
 mod listing;
+pub mod shelf;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
@@ -18,7 +22,7 @@ use nextbasket_dynamodb::item::{Item, ItemReader, money_from_value, money_to_val
 use nextbasket_dynamodb::{TableClient, TableError};
 
 use crate::damaged::{self, Damaged, Readable};
-use listing::{Listing, ListingGuard, POINTER, categories_value};
+use listing::{Listing, ListingGuard, POINTER, categories_value, pointer};
 
 const BY_CATEGORY: &str = "byCategory";
 const PRODUCT_ID: &str = "productId";
@@ -109,8 +113,12 @@ impl ProductsTable {
         let after = Listing::of(product);
         for _ in 0..ATTEMPTS {
             let before = self.item(&product.product_id).await?.map(|item| Listing::stored(&item));
-            let same = before.as_ref().is_some_and(|before| before.pointers == after.pointers);
-            let done = if same || (before.is_none() && after.pointers.is_empty()) {
+            let same = match &before {
+                Some(before) if after.pointers.is_empty() => before.pointers.is_empty(),
+                Some(before) => before.pointers == after.pointers && before.agrees_with(&after),
+                None => after.pointers.is_empty(),
+            };
+            let done = if same {
                 self.put_item(product, before.as_ref()).await?
             } else {
                 self.transact(&product.product_id, before.as_ref(), Some(product)).await?
@@ -161,10 +169,43 @@ impl ProductsTable {
 
     /// Reads the whole catalogue with `segments` parallel scans, passes each product to `take`, in no order, and
     /// returns the damaged items. Eventually consistent.
+    ///
+    /// Items of a version that had no shelves are put on theirs.
     pub async fn scan(&self, segments: usize, take: impl Fn(Product)) -> Result<Vec<Damaged>, TableError> {
-        let read = |item| if is_pointer(&item) { Ok(None) } else { from_item(&self.table, item).map(Some) };
+        let unlisted = Mutex::new(Vec::new());
+        let read = |item: Item| {
+            if is_pointer(&item) {
+                return Ok(None);
+            }
+            let listed = item.contains_key(shelf::SHELF);
+            let product = from_item(&self.table, item)?;
+            if !listed {
+                unlisted.lock().unwrap_or_else(PoisonError::into_inner).push(product.product_id.clone());
+            }
+            Ok(Some(product))
+        };
         let take = |product: Option<Product>| product.into_iter().for_each(&take);
-        damaged::scan(&self.table, segments, KEYS, read, take).await
+        let damaged = damaged::scan(&self.table, segments, KEYS, read, take).await?;
+        for id in unlisted.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            self.put_on_shelf(&id).await?;
+        }
+        Ok(damaged)
+    }
+
+    /// Puts a product of a version before on its shelves, unless somebody else does.
+    async fn put_on_shelf(&self, id: &ProductId) -> Result<(), TableError> {
+        for _ in 0..ATTEMPTS {
+            let Some(item) = self.item(id).await? else { return Ok(()) };
+            if item.contains_key(shelf::SHELF) {
+                return Ok(());
+            }
+            let before = Listing::stored(&item);
+            let product = from_item(&self.table, item)?;
+            if self.transact(id, Some(&before), Some(&product)).await? {
+                return Ok(());
+            }
+        }
+        Err(self.contended(id))
     }
 
     async fn page_of_category(
@@ -293,18 +334,23 @@ impl ProductsTable {
             }
         };
         let mut writes = vec![main.build()];
-        let old = before.map(|before| before.pointers.clone()).unwrap_or_default();
-        let new = after.map(|after| Listing::of(after).pointers).unwrap_or_default();
-        for (key, _) in old.iter().filter(|(key, _)| !new.contains_key(*key)) {
+        let new = after.map(Listing::of);
+        let pointers =
+            |listing: Option<&Listing>| listing.map(|listing| listing.pointers.clone()).unwrap_or_default();
+        let (old_pointers, new_pointers) = (pointers(before), pointers(new.as_ref()));
+        let agree = before.zip(new.as_ref()).is_some_and(|(before, new)| before.agrees_with(new));
+        for key in old_pointers.keys().filter(|key| !new_pointers.contains_key(*key)) {
             let delete = Delete::builder().table_name(name).key(PRODUCT_ID, text(key));
             writes.push(TransactWriteItem::builder().delete(self.table.built(delete.build())?).build());
         }
-        for (key, category) in new.iter().filter(|(key, _)| !old.contains_key(*key)) {
-            let put = Put::builder()
-                .table_name(name)
-                .item(PRODUCT_ID, text(key))
-                .item(CATEGORY, text(category.as_str()));
-            writes.push(TransactWriteItem::builder().put(self.table.built(put.build())?).build());
+        if let Some(product) = after {
+            for (key, category) in new_pointers {
+                if agree && old_pointers.contains_key(&key) {
+                    continue;
+                }
+                let put = Put::builder().table_name(name).set_item(Some(pointer(product, &key, &category)));
+                writes.push(TransactWriteItem::builder().put(self.table.built(put.build())?).build());
+            }
         }
         self.table.transact_if(writes).await
     }
@@ -337,6 +383,7 @@ fn to_item(product: &Product) -> Item {
         (AVAILABLE.to_owned(), AttributeValue::Bool(product.available)),
         (UPDATED_AT.to_owned(), text(product.updated_at.to_string())),
     ]);
+    item.extend(shelf::place(&product.product_id, product.categories.first(), product.available));
     if let Some(first) = product.categories.first() {
         item.insert(CATEGORY.to_owned(), text(first.as_str()));
     }

@@ -146,8 +146,8 @@ pub async fn run(engine: &Engine, kind: &str, parameters: Value) -> Job {
 /// Trains a model from the purchases in the tables and makes it the live one.
 pub async fn train(site: Site, tables: &Tables) {
     let engine = Engine::new(site, Kinds::default().with(Train(tables.clone())));
-    // One batch per stage: the shops of tests are small.
-    result(&run(&engine, "train", json!({ "segments": 1, "productBlocks": 1 })).await);
+    // One batch per stage, and no comparison with the model before: the shops of tests are small.
+    result(&run(&engine, "train", json!({ "segments": 1, "productBlocks": 1, "gate": 1 })).await);
 }
 
 /// The result of a job that has succeeded.

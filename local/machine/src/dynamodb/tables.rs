@@ -1,11 +1,12 @@
-//! Makes the template's tables where they are missing, and refuses tables of another shape.
+//! Makes the template's tables and global indexes where they are missing, and refuses tables of another shape.
 
 use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::DisplayErrorContext;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, Projection, StreamSpecification, StreamViewType,
+    AttributeDefinition, BillingMode, CreateGlobalSecondaryIndexAction, GlobalSecondaryIndex,
+    GlobalSecondaryIndexUpdate, KeySchemaElement, Projection, StreamSpecification, StreamViewType,
     TableDescription, TimeToLiveSpecification,
 };
 
@@ -31,8 +32,8 @@ pub enum TableSetupError {
     Refused { table: String, reason: String },
 }
 
-/// Makes every table that is not there, with its indexes, stream, expiry and protection. Doing it again changes
-/// nothing.
+/// Makes every table that is not there, with its indexes, stream, expiry and protection, and every global index that a
+/// table of a version before does not have, as an update of the stack does on AWS. Doing it again changes nothing.
 ///
 /// # Errors
 /// [`TableSetupError::OtherShape`] for a table that differs from the template, [`TableSetupError::Refused`] for the rest.
@@ -49,6 +50,11 @@ pub async fn create_tables(client: &Client, tables: &[TableTemplate]) -> Result<
                             && is_empty(client, table).await? =>
                     {
                         enable_stream(client, table).await?;
+                    }
+                    Some(_)
+                        if difference(&without_new_indexes(table, description), description).is_none() =>
+                    {
+                        add_indexes(client, table, description).await?;
                     }
                     Some(part) => {
                         return Err(TableSetupError::OtherShape { table: table.name.clone(), part });
@@ -93,6 +99,51 @@ fn stream(table: &TableTemplate) -> Result<Option<StreamSpecification>, TableSet
 async fn enable_stream(client: &Client, table: &TableTemplate) -> Result<(), TableSetupError> {
     let update = client.update_table().table_name(&table.name).set_stream_specification(stream(table)?);
     update.send().await.map_err(|e| refused(table, DisplayErrorContext(&e)))?;
+    Ok(())
+}
+
+fn has_index(found: &TableDescription, index: &GlobalSecondaryIndex) -> bool {
+    found.global_secondary_indexes().iter().any(|found| found.index_name() == Some(index.index_name()))
+}
+
+/// The table without the global indexes that the found one does not have, and without the attributes of their keys.
+fn without_new_indexes(table: &TableTemplate, found: &TableDescription) -> TableTemplate {
+    let mut before = table.clone();
+    before.global_indexes.retain(|index| has_index(found, index));
+    let global = before.global_indexes.iter().flat_map(|index| index.key_schema());
+    let local = before.local_indexes.iter().flat_map(|index| index.key_schema());
+    let keys: BTreeSet<String> = before
+        .key_schema
+        .iter()
+        .chain(global)
+        .chain(local)
+        .map(|element| element.attribute_name().to_owned())
+        .collect();
+    before.attribute_definitions.retain(|definition| keys.contains(definition.attribute_name()));
+    before
+}
+
+async fn add_indexes(
+    client: &Client,
+    table: &TableTemplate,
+    found: &TableDescription,
+) -> Result<(), TableSetupError> {
+    for index in table.global_indexes.iter().filter(|index| !has_index(found, index)) {
+        let create = CreateGlobalSecondaryIndexAction::builder()
+            .index_name(index.index_name())
+            .set_key_schema(Some(index.key_schema().to_vec()))
+            .set_projection(index.projection().cloned())
+            .build()
+            .map_err(|e| refused(table, e))?;
+        client
+            .update_table()
+            .table_name(&table.name)
+            .set_attribute_definitions(Some(table.attribute_definitions.clone()))
+            .global_secondary_index_updates(GlobalSecondaryIndexUpdate::builder().create(create).build())
+            .send()
+            .await
+            .map_err(|e| refused(table, DisplayErrorContext(&e)))?;
+    }
     Ok(())
 }
 
