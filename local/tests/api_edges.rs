@@ -13,10 +13,12 @@ mod settled;
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::time::{Duration, Instant};
 
 use api::{Answer, World};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use nextbasket_domain::{Line, Purchase, PurchaseId, Timestamp, UserId};
 use serde_json::{Value, json};
 use settled::{ASK, product, purchase, settled, unchanged, with};
 
@@ -248,6 +250,44 @@ async fn no_path_for_one_user_reaches_another() {
         let found = if target.starts_with('/') { 200 } else { 404 };
         assert_eq!(answer.status, found, "{target}: {answer:#?}");
     }
+    assert_eq!(of_the_others(&world).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_from_before_whom_no_path_carries_is_served_by_body_and_erased_by_a_job() {
+    let world = settled().await;
+    let before = of_the_others(&world).await;
+    let user = UserId::parse("ada/old").unwrap();
+    let lines: Vec<Line> =
+        serde_json::from_value(json!([{ "productId": "descaler2", "quantity": 1 }])).unwrap();
+    for n in 0..3 {
+        let purchase = Purchase {
+            purchase_id: PurchaseId::parse(&format!("2025/{n}")).unwrap(),
+            user_id: user.clone(),
+            purchased_at: Timestamp::parse("2026-05-01T08:00:00Z").unwrap(),
+            lines: lines.clone(),
+            recommendation_id: None,
+        };
+        world.tables().purchases().unwrap().record(&purchase).await.unwrap();
+    }
+    world.system.drain(|_| ()).await.unwrap();
+    let asked = json!({ "userId": "ada/old", "limit": 1 });
+    assert_eq!(world.send("POST", "/recommendations", asked.to_string()).await.status, 200);
+    world.train().await;
+    let job = json!({
+        "jobId": "erase", "kind": "delete",
+        "parameters": { "table": "nextbasket-purchases", "where": r#"userId = "ada/old""# },
+    });
+    assert_eq!(world.send("POST", "/jobs", job.to_string()).await.status, 202);
+    let begun = Instant::now();
+    while world.send("GET", "/jobs/erase", "").await.text("/state") != "succeeded" {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the job does not end");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    world.system.drain(|_| ()).await.unwrap();
+    let left: Vec<_> = world.items().await.into_iter().filter(|item| item.contains("ada/old")).collect();
+    let of_shop = |item: &&String| !item.starts_with("nextbasket-operations");
+    assert_eq!(left.iter().find(of_shop), None, "neither purchases nor a history");
     assert_eq!(of_the_others(&world).await, before);
 }
 

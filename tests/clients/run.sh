@@ -5,7 +5,7 @@
 #   tests/clients/run.sh [BINARY] [CASES]
 #
 # BINARY is a built `nextbasket`, by default the one under target/debug; CASES is the number of schemathesis's cases for
-# each operation, 0 for none (docs/TESTING.md says what a long run is). Needs python3; without Node.js, the TypeScript
+# each operation, 0 for none (docs/API.md says what a long run is). Needs python3; without Node.js, the TypeScript
 # client is skipped. The tools are installed under target/, in the versions of requirements.txt and package-lock.json.
 set -euo pipefail
 cd "$(dirname "$0")"

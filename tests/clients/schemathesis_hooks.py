@@ -1,6 +1,6 @@
 """What openapi.yaml cannot say of a valid request, so that schemathesis does not take its refusal for a fault.
 
-docs/TESTING.md lists these findings with their reasons. Every other refusal of valid data is a failure.
+docs/API.md lists these findings with their reasons. Every other refusal of valid data is a failure.
 """
 
 import schemathesis
