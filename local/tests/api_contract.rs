@@ -32,7 +32,17 @@ use contract::Contract;
 /// How long a new model may take to be in use on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const ASKS: [&str; 3] = ["recommendForUser", "relatedProducts", "popularProducts"];
+const ASKS: [&str; 4] = ["recommendForUser", "relatedProducts", "relatedProductsByQuery", "popularProducts"];
+
+/// The operations that take a body.
+const WITH_BODIES: [&str; 6] = [
+    "recordPurchase",
+    "putProduct",
+    "putProductByQuery",
+    "recommendForBasket",
+    "submitJob",
+    "setCurrentModel",
+];
 
 /// A target of each operation, and a body that it takes.
 fn example(operation: &str) -> (&'static str, Value) {
@@ -58,11 +68,13 @@ fn example(operation: &str) -> (&'static str, Value) {
             ("/recommendations", json!({ "userId": "ada", "basket": ["coffee-espresso-1kg"] }))
         }
         "relatedProducts" => ("/products/coffee-espresso-1kg/related", Value::Null),
+        "relatedProductsByQuery" => ("/products/related?productId=coffee-espresso-1kg", Value::Null),
         "popularProducts" => ("/products/popular", Value::Null),
         "listProducts" => ("/products", Value::Null),
         "getProduct" => ("/products/coffee-espresso-1kg", Value::Null),
-        "putProduct" => (
-            "/products/K%C3%A4se%201%2F2%20kg",
+        "putProduct" => ("/products/K%C3%A4se%201%20kg", example("putProductByQuery").1),
+        "putProductByQuery" => (
+            "/products?productId=K%C3%A4se%201%2F2%20kg",
             json!({
                 "name": "Käse, 1/2 kg",
                 "categories": ["Cheese", "Breakfast"],
@@ -71,7 +83,8 @@ fn example(operation: &str) -> (&'static str, Value) {
                 "attributes": { "milk": "sheep" },
             }),
         ),
-        "deleteProduct" => ("/products/K%C3%A4se%201%2F2%20kg", Value::Null),
+        "deleteProduct" => ("/products/K%C3%A4se%201%20kg", Value::Null),
+        "deleteProductByQuery" => ("/products?productId=K%C3%A4se%201%2F2%20kg", Value::Null),
         "submitJob" => (
             "/jobs",
             json!({ "jobId": "rebuild-1", "kind": "rebuild-history", "parameters": { "segments": 2 } }),
@@ -84,6 +97,13 @@ fn example(operation: &str) -> (&'static str, Value) {
     }
 }
 
+/// The operation's target with a query such as `?limit=5`, which may be in addition to the target's own.
+fn target(operation: &str, query: &str) -> String {
+    let (target, _) = example(operation);
+    let more = query.strip_prefix('?').filter(|_| target.contains('?'));
+    more.map_or_else(|| format!("{target}{query}"), |more| format!("{target}&{more}"))
+}
+
 struct Session {
     world: World,
     contract: Contract,
@@ -92,8 +112,7 @@ struct Session {
 impl Session {
     /// Asks, holds the answer against the contract and expects this status.
     async fn ask(&mut self, operation: &str, query: &str, body: &Value, status: u16) -> Answer {
-        let (target, _) = example(operation);
-        self.ask_at(operation, &format!("{target}{query}"), body, status).await
+        self.ask_at(operation, &target(operation, query), body, status).await
     }
 
     async fn ask_at(&mut self, operation: &str, target: &str, body: &Value, status: u16) -> Answer {
@@ -138,11 +157,12 @@ async fn every_operation_answers_as_the_contract_says_and_every_promise_of_it_is
 async fn products(client: &mut Session) {
     let (_, body) = example("putProduct");
     client.ask("getProduct", "", &Value::Null, 200).await;
-    client.ask("putProduct", "", &body, 201).await;
-    let put = client.ask("putProduct", "", &body, 200).await;
-    let (target, _) = example("putProduct");
-    let got = client.ask_at("getProduct", target, &Value::Null, 200).await;
-    assert_eq!(got.body, put.body);
+    for (put, get) in [("putProduct", "getProduct"), ("putProductByQuery", "listProducts")] {
+        client.ask(put, "", &body, 201).await;
+        let put_again = client.ask(put, "", &body, 200).await;
+        let got = client.ask_at(get, example(put).0, &Value::Null, 200).await;
+        assert_eq!(got.body, put_again.body);
+    }
     let mut found = 0;
     let mut cursor = String::new();
     loop {
@@ -155,10 +175,12 @@ async fn products(client: &mut Session) {
     }
     assert!(found > 100, "{found} products");
     let cheese = client.ask("listProducts", "?category=Cheese", &Value::Null, 200).await;
-    assert_eq!(cheese.body.unwrap()["items"].as_array().unwrap().len(), 1);
-    client.ask("deleteProduct", "", &Value::Null, 204).await;
-    client.ask("deleteProduct", "", &Value::Null, 204).await;
-    client.ask_at("getProduct", target, &Value::Null, 404).await;
+    assert_eq!(cheese.body.unwrap()["items"].as_array().unwrap().len(), 2);
+    for (delete, get) in [("deleteProduct", "getProduct"), ("deleteProductByQuery", "listProducts")] {
+        client.ask(delete, "", &Value::Null, 204).await;
+        client.ask(delete, "", &Value::Null, 204).await;
+        client.ask_at(get, example(delete).0, &Value::Null, 404).await;
+    }
 }
 
 async fn purchases(client: &mut Session) {
@@ -196,10 +218,13 @@ async fn recommendations(client: &mut Session) {
     })
     .await;
     client.ask_at("relatedProducts", "/products/no%20such/related", &Value::Null, 404).await;
-    for query in
-        ["?kind=together&limit=100", "?kind=similar&scenario=page", "?category=Coffee&exclude=descaler"]
-    {
-        client.ask("relatedProducts", query, &Value::Null, 200).await;
+    client.ask_at("relatedProductsByQuery", "/products/related?productId=no/such", &Value::Null, 404).await;
+    for operation in ["relatedProducts", "relatedProductsByQuery"] {
+        for query in
+            ["?kind=together&limit=100", "?kind=similar&scenario=page", "?category=Coffee&exclude=descaler"]
+        {
+            client.ask(operation, query, &Value::Null, 200).await;
+        }
     }
     for window in ["day", "week", "month", "all"] {
         client.ask("popularProducts", &format!("?window={window}&limit=100"), &Value::Null, 200).await;
@@ -217,6 +242,7 @@ async fn recommendations(client: &mut Session) {
     for body in [
         json!({}),
         json!({ "basket": ["coffee-espresso-1kg", "no such"], "limit": 100 }),
+        json!({ "basket": [], "exclude": ["descaler", "Käse 1/2 kg"], "filter": {} }),
         json!({ "userId": "grace", "filter": { "categories": ["Coffee"], "available": false, "exclude": ["descaler"] } }),
         json!({
             "userId": null, "boost": [{ "category": "Coffee", "factor": 2 }, { "productId": "descaler", "factor": 0.5 }],
@@ -230,7 +256,7 @@ async fn recommendations(client: &mut Session) {
     let basket =
         client.ask("recommendForBasket", "", &json!({ "basket": ["descaler"], "limit": 2 }), 200).await;
     let mut lists = vec![("recommendForUser", before)];
-    for operation in ["relatedProducts", "popularProducts"] {
+    for operation in ["relatedProducts", "relatedProductsByQuery", "popularProducts"] {
         lists.push((operation, client.ask(operation, "?limit=2", &Value::Null, 200).await));
     }
     client.world.train().await;
@@ -288,8 +314,7 @@ async fn jobs_and_models(client: &mut Session) {
 async fn until(client: &mut Session, operation: &str, query: &str, done: impl Fn(&Answer) -> bool) -> Answer {
     let started = Instant::now();
     loop {
-        let (target, _) = example(operation);
-        let answer = client.world.send("GET", &format!("{target}{query}"), "").await;
+        let answer = client.world.send("GET", &target(operation, query), "").await;
         client.contract.check(operation, &answer);
         if done(&answer) {
             return answer;
@@ -317,10 +342,29 @@ async fn wrong_parameters(client: &mut Session) {
         ("putProduct", "/products/%0D"),
         ("getJob", "/jobs/a%20b"),
         ("cancelJob", "/jobs/a%20b"),
+        ("putProductByQuery", "/products?productId=%0D"),
+        ("putProductByQuery", "/products"),
+        ("deleteProductByQuery", "/products?productId="),
+        ("deleteProductByQuery", "/products"),
+        ("relatedProductsByQuery", "/products/related"),
         // API Gateway's own answer.
         ("getProduct", "/products/100%"),
     ] {
         client.ask_at(operation, target, &example(operation).1, 400).await;
+    }
+    for (operation, target) in [
+        ("cancelPurchase", "/users/ada/purchases/a%2Fb"),
+        ("eraseUser", "/users/a%2Fb"),
+        ("getProduct", "/products/a%2Fb"),
+        ("putProduct", "/products/%3Fa"),
+        ("deleteProduct", "/products/a%2Fb"),
+        ("getJob", "/jobs/a%2Fb"),
+    ] {
+        client.ask_at(operation, target, &example(operation).1, 404).await;
+    }
+    for operation in ["listProducts", "recordPurchase", "recommendForUser"] {
+        let long = format!("?exclude={}", "x".repeat(10_240));
+        client.ask(operation, &long, &example(operation).1, 431).await;
     }
 }
 
@@ -328,6 +372,7 @@ async fn wrong_bodies(client: &mut Session) {
     for (operation, without) in [
         ("recordPurchase", json!({})),
         ("putProduct", json!({})),
+        ("putProductByQuery", json!({})),
         ("recommendForBasket", json!({ "boost": [{ "category": "Coffee" }] })),
         ("submitJob", json!({})),
         ("setCurrentModel", json!({})),
@@ -343,6 +388,14 @@ async fn wrong_bodies(client: &mut Session) {
         }
     }
     client.refused("recommendForBasket", "", &json!({ "cursor": "x" }), "invalid_cursor").await;
+    for operation in WITH_BODIES {
+        let (target, body) = example(operation);
+        let method = client.contract.route(operation).split(' ').next().unwrap().to_owned();
+        let gzip = [("content-type", "application/json"), ("content-encoding", "gzip")];
+        let answer = client.world.send_with(&method, target, &gzip, body.to_string()).await;
+        assert_eq!(answer.status, 415, "{operation}: {answer:#?}");
+        client.contract.check(operation, &answer);
+    }
 }
 
 /// What no client of a healthy system on one machine sees: asked of the functions themselves.
@@ -430,9 +483,12 @@ impl Functions {
             "recordPurchase" | "listPurchases" | "cancelPurchase" | "eraseUser" => {
                 purchases::handle(&self.purchases, event).await
             }
-            "listProducts" | "getProduct" | "putProduct" | "deleteProduct" => {
-                products::handle(&self.products, event).await
-            }
+            "listProducts"
+            | "getProduct"
+            | "putProduct"
+            | "putProductByQuery"
+            | "deleteProduct"
+            | "deleteProductByQuery" => products::handle(&self.products, event).await,
             "submitJob" | "listJobs" | "getJob" | "cancelJob" | "listModels" | "setCurrentModel" => {
                 jobs_api::handle(&self.jobs, event).await
             }
@@ -454,10 +510,33 @@ impl Functions {
 fn the_examples_of_the_contract_are_as_their_schemas_say() {
     let contract = Contract::read();
     assert!(contract.check_examples() >= 8);
-    for operation in ["recordPurchase", "putProduct", "recommendForBasket", "submitJob", "setCurrentModel"] {
+    for operation in WITH_BODIES {
         let (_, mut body) = example(operation);
         contract.admits(operation, &body).unwrap();
         body["colour"] = json!("red");
         contract.admits(operation, &body).unwrap_err();
+    }
+}
+
+/// What a page of another origin may read of an answer without being told.
+const SAFELISTED: [&str; 7] = [
+    "cache-control",
+    "content-language",
+    "content-length",
+    "content-type",
+    "expires",
+    "last-modified",
+    "pragma",
+];
+
+#[test]
+fn a_page_of_an_allowed_origin_reads_every_header_of_the_contract() {
+    let template = include_str!("../../template.yaml");
+    let line = template.lines().find_map(|line| line.trim().strip_prefix("ExposeHeaders: [")).unwrap();
+    let exposed: BTreeSet<&str> = line.trim_end_matches(']').split(", ").collect();
+    let headers = Contract::read().headers();
+    assert!(headers.contains("location") && headers.contains("retry-after"), "{headers:?}");
+    for name in headers.iter().filter(|name| !SAFELISTED.contains(&name.as_str())) {
+        assert!(exposed.contains(name.as_str()), "{name} is not exposed");
     }
 }

@@ -98,7 +98,7 @@ impl Dice {
 
 /// Something that a careless or malicious client might send.
 fn anything(dice: &mut Dice) -> Value {
-    match dice.below(15) {
+    match dice.below(18) {
         0 => Value::Null,
         1 => json!(true),
         2 => json!(0),
@@ -113,6 +113,9 @@ fn anything(dice: &mut Dice) -> Value {
         11 => json!("💶 'OR 1=1 #{}$"),
         12 => json!([]),
         13 => json!({}),
+        14 => json!(1),
+        15 => json!("milk"),
+        16 => json!("Käse 1/2 kg"),
         _ => json!([[[{ "a": [null] }]]]),
     }
 }

@@ -49,6 +49,7 @@ fn wrong_use_is_answered_with_what_to_do() {
         (&["recommend", "ada", "--data", &at("nowhere")], 2, &["no data folder", "--data"]),
         (&["recommend", "ada", "--data", &data, "--limit", "0"], 1, &["limit", "1 to 100"]),
         (&["recommend", "", "--data", &data], 2, &["USER must not be empty"]),
+        (&["recommend", "ada?old", "--data", &data], 2, &["USER", "paths cannot carry it"]),
         (&["related", "no such product", "--data", &data], 1, &["product \"no such product\" not found"]),
         (&["related", "x", "--data", &data, "--kind", "friends"], 1, &["kind", "together or similar"]),
         (&["serve", "--data", &data, "--listen", &taken], 1, &[&taken, "taken", "another port"]),

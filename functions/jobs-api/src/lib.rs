@@ -17,7 +17,7 @@ use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse
 use http::HeaderValue;
 use http::header::LOCATION;
 use lambda_runtime::LambdaEvent;
-use nextbasket_http::{ApiError, ListPage, Request, Service, cursor, json, service};
+use nextbasket_http::{ApiError, Request, Service, cursor, json, list, service};
 use nextbasket_job_engine::engine::Cancelled;
 use nextbasket_job_engine::store::JobsPosition;
 use nextbasket_job_engine::{Engine, Estimate, JobError, JobId, JobState};
@@ -68,10 +68,10 @@ pub async fn handle(
             request.caller.administer()?;
             match request.route() {
                 "POST /jobs" => submit(state, &request).await,
-                "GET /jobs" => list(state, &request).await,
+                "GET /jobs" => list_jobs(state, &request).await,
                 "GET /jobs/{jobId}" => show(state, &request).await,
                 "DELETE /jobs/{jobId}" => cancel(state, &request).await,
-                "GET /models" => models::list(&state.models, &request).await,
+                "GET /models" => models::list_models(&state.models, &request).await,
                 "PUT /models/current" => models::make_current(&state.models, &request).await,
                 _ => Err(service::unknown_route(&request)),
             }
@@ -129,15 +129,15 @@ async fn withdraw(engine: &Engine, id: &JobId) -> Result<(), JobError> {
     engine.cancel(id).await.map(drop)
 }
 
-async fn list(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
+async fn list_jobs(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
     let query = request.query(&["limit", "cursor"])?;
     let limit = u32::try_from(query.limit()?).map_err(ApiError::internal)?;
     let after: Option<JobsPosition> =
         query.text("cursor").map(|text| cursor::decode(LIST, text)).transpose()?;
     let page =
         state.engine.list(limit, after.as_ref()).await.map_err(|e| problem::of_job(&state.engine, e))?;
-    let cursor = page.next.map(|next| cursor::encode(LIST, next)).transpose()?;
-    json(200, &ListPage { items: page.jobs, cursor })
+    let end = page.next.map(|next| cursor::encode(LIST, next)).transpose()?;
+    list(&page.jobs, end, |last| cursor::encode(LIST, JobsPosition::of(last)))
 }
 
 async fn show(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2httpResponse, ApiError> {
@@ -166,6 +166,5 @@ async fn cancel(state: &State, request: &Request<'_>) -> Result<ApiGatewayV2http
 }
 
 fn job_id(request: &Request<'_>) -> Result<JobId, ApiError> {
-    let text: String = request.path("jobId")?;
-    JobId::parse(&text).map_err(|problem| ApiError::invalid("jobId", problem))
+    request.path("jobId", JobId::parse)
 }

@@ -2,7 +2,7 @@
 
 use aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use nextbasket_domain::Timestamp;
-use nextbasket_http::{ApiError, ListPage, Request, json};
+use nextbasket_http::{ApiError, Request, json, list};
 use nextbasket_tables::model::{ModelRecord, ModelTable, RollbackError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -52,13 +52,14 @@ impl Model {
 }
 
 /// `GET /models`.
-pub(crate) async fn list(
+pub(crate) async fn list_models(
     models: &ModelTable,
     request: &Request<'_>,
 ) -> Result<ApiGatewayV2httpResponse, ApiError> {
     request.query(&[])?;
     let items = models.models().await?.into_iter().map(Model::of).collect::<Result<Vec<_>, _>>()?;
-    json(200, &ListPage { items, cursor: None })
+    // There are two at most.
+    list(&items, None, |_| Err(ApiError::invalid_cursor()))
 }
 
 #[derive(Deserialize)]

@@ -1,11 +1,13 @@
 //! The catalogue: `GET`, `PUT` and `DELETE /products/{productId}`, `GET /products`.
+//!
+//! Each call for one product is also answered under `/products?productId=…`: a query carries every id, a path does not.
 
 use std::collections::BTreeMap;
 
 use nextbasket_domain::object;
 use nextbasket_domain::{Category, Clock, Money, Product, ProductId};
 use nextbasket_http::{
-    ApiError, ApiEvent, ApiResponse, ListPage, Request, Service, cursor, json, no_content, service,
+    ApiError, ApiEvent, ApiResponse, Query, Request, Service, cursor, json, list, no_content, service,
 };
 use nextbasket_tables::Tables;
 use nextbasket_tables::damaged::log_skipped;
@@ -38,19 +40,23 @@ pub async fn handle(state: &State, event: ApiEvent) -> Result<ApiResponse, lambd
     state
         .service
         .answer(event, async |request| match request.route() {
-            "GET /products" => list(state, &request).await,
-            "GET /products/{productId}" => get(state, &request).await,
-            "PUT /products/{productId}" => put(state, &request).await,
-            "DELETE /products/{productId}" => delete(state, &request).await,
+            "GET /products" => get_or_list(state, &request).await,
+            "GET /products/{productId}" => get(state, &product_id(&request)?).await,
+            "PUT /products/{productId}" | "PUT /products" => put(state, &request).await,
+            "DELETE /products/{productId}" | "DELETE /products" => delete(state, &request).await,
             _ => Err(service::unknown_route(&request)),
         })
         .await
 }
 
-async fn get(state: &State, request: &Request<'_>) -> Result<ApiResponse, ApiError> {
-    let id: ProductId = request.path("productId")?;
-    request.query(&[])?;
-    match state.products.get(&id).await? {
+/// The product that the request is about, and nothing else in its query.
+fn product_id(request: &Request<'_>) -> Result<ProductId, ApiError> {
+    let (id, _) = request.path_or_query("productId", &[], ProductId::parse)?;
+    Ok(id)
+}
+
+async fn get(state: &State, id: &ProductId) -> Result<ApiResponse, ApiError> {
+    match state.products.get(id).await? {
         Some(product) => json(200, &product),
         None => {
             let detail = format!("product {:?} not found", id.as_str());
@@ -80,8 +86,7 @@ fn yes() -> bool {
 
 async fn put(state: &State, request: &Request<'_>) -> Result<ApiResponse, ApiError> {
     request.caller.administer()?;
-    let id: ProductId = request.path("productId")?;
-    request.query(&[])?;
+    let id = product_id(request)?;
     let body: Description = request.body()?;
     Product::check_name(&body.name).map_err(|error| ApiError::invalid("name", error))?;
     Product::check_categories(&body.categories).map_err(|error| ApiError::invalid("categories", error))?;
@@ -101,21 +106,28 @@ async fn put(state: &State, request: &Request<'_>) -> Result<ApiResponse, ApiErr
 
 async fn delete(state: &State, request: &Request<'_>) -> Result<ApiResponse, ApiError> {
     request.caller.administer()?;
-    let id: ProductId = request.path("productId")?;
-    request.query(&[])?;
+    let id = product_id(request)?;
     state.products.remove(&id).await?;
     Ok(no_content(204))
 }
 
-async fn list(state: &State, request: &Request<'_>) -> Result<ApiResponse, ApiError> {
-    let query = request.query(&["category", "limit", "cursor"])?;
+async fn get_or_list(state: &State, request: &Request<'_>) -> Result<ApiResponse, ApiError> {
+    let query = request.query(&["productId", "category", "limit", "cursor"])?;
+    if query.text("productId").is_some() {
+        return get(state, &product_id(request)?).await;
+    }
+    list_products(state, &query).await
+}
+
+async fn list_products(state: &State, query: &Query) -> Result<ApiResponse, ApiError> {
     let category = query.get("category", Category::parse)?;
     let limit = query.limit()?;
-    let list = format!("products/{}", category.as_ref().map_or("", Category::as_str));
-    let after = query.cursor(&list, |position: String| CataloguePosition::parse(&position))?;
+    let name = format!("products/{}", category.as_ref().map_or("", Category::as_str));
+    let after = query.cursor(&name, |position: String| CataloguePosition::parse(&position))?;
     let CataloguePage { products, damaged, end } =
         state.products.page(category.as_ref(), limit, after.as_ref()).await?;
     log_skipped(&damaged);
-    let cursor = end.map(|end| cursor::encode(&list, end.as_str())).transpose()?;
-    json(200, &ListPage { items: products, cursor })
+    let to_cursor = |position: &CataloguePosition| cursor::encode(&name, position.as_str());
+    let end = end.as_ref().map(to_cursor).transpose()?;
+    list(&products, end, |last| to_cursor(&CataloguePosition::of(last, category.as_ref())))
 }

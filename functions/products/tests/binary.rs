@@ -60,6 +60,32 @@ async fn the_catalogue_is_written_read_listed_and_cleared() {
 }
 
 #[tokio::test]
+async fn a_product_whose_id_no_path_carries_is_written_read_and_removed_by_query() {
+    let stack = TestStack::start().await;
+    let function = spawn(&stack, "iam").await;
+    let (status, stored) = timeless(&function, &event("product-put-by-query")).await;
+    assert_eq!((status, &stored["productId"]), (201, &json!("Käse 1/2 kg")));
+    assert_eq!(timeless(&function, &event("product-get-by-query")).await, (200, stored));
+    assert_eq!(answer(&function, &event("product-delete-by-query")).await, (204, Value::Null));
+    let unknown = (404, "product_not_found".to_owned(), "productId".to_owned());
+    assert_eq!(code(&function, &event("product-get-by-query")).await, unknown);
+    for name in ["product-put-by-query", "product-delete-by-query"] {
+        let mut nothing = event(name);
+        nothing["rawQueryString"] = json!("");
+        let missing = (400, "missing_field".to_owned(), "productId".to_owned());
+        assert_eq!(code(&function, &nothing).await, missing, "{name}");
+        let mut both = event(name);
+        both["rawQueryString"] = json!("productId=a&productId=b");
+        let twice = (400, "invalid_field".to_owned(), "productId".to_owned());
+        assert_eq!(code(&function, &both).await, twice, "{name}");
+    }
+    let mut listed = event("product-get-by-query");
+    listed["rawQueryString"] = json!("productId=a&limit=5");
+    let unknown = (400, "unknown_field".to_owned(), "limit".to_owned());
+    assert_eq!(code(&function, &listed).await, unknown, "one product or a page");
+}
+
+#[tokio::test]
 async fn a_token_reads_the_catalogue_and_writes_it_with_the_scope_alone() {
     let stack = TestStack::start().await;
     let function = spawn(&stack, "jwt").await;
@@ -73,7 +99,9 @@ async fn a_token_reads_the_catalogue_and_writes_it_with_the_scope_alone() {
         request
     };
     assert_eq!(answer(&function, &with_token("products-get")).await.0, 200);
-    assert_eq!(code(&function, &with_token("product-delete")).await, forbidden);
+    for name in ["product-delete", "product-delete-by-query", "product-put-by-query"] {
+        assert_eq!(code(&function, &with_token(name)).await, forbidden, "{name}");
+    }
     assert_eq!(answer(&function, &with_token("products-list")).await.0, 200);
     for name in ["products-put", "products-get"] {
         let unauthorized = (401, "unauthorized".to_owned(), String::new());

@@ -7,7 +7,7 @@ use nextbasket_domain::object;
 use nextbasket_domain::time::DAY_MS;
 use nextbasket_domain::{Clock, Line, Purchase, PurchaseId, RecommendationId, Timestamp, UserId};
 use nextbasket_http::{
-    ApiError, ApiEvent, ApiResponse, ListPage, Request, Service, cursor, json, no_content, service,
+    ApiError, ApiEvent, ApiResponse, Request, Service, cursor, json, list, no_content, service,
 };
 use nextbasket_tables::Tables;
 use nextbasket_tables::answer_key::AnswerKeys;
@@ -52,7 +52,7 @@ pub async fn handle(state: &State, event: ApiEvent) -> Result<ApiResponse, lambd
         .service
         .answer(event, async |request| match request.route() {
             "POST /purchases" => record(state, &request).await,
-            "GET /users/{userId}/purchases" => list(state, &request).await,
+            "GET /users/{userId}/purchases" => list_purchases(state, &request).await,
             "DELETE /users/{userId}/purchases/{purchaseId}" => cancel(state, &request).await,
             "DELETE /users/{userId}" => erase(state, &request).await,
             _ => Err(service::unknown_route(&request)),
@@ -63,7 +63,9 @@ pub async fn handle(state: &State, event: ApiEvent) -> Result<ApiResponse, lambd
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct NewPurchase {
+    #[serde(deserialize_with = "PurchaseId::deserialize_new")]
     purchase_id: PurchaseId,
+    #[serde(deserialize_with = "UserId::deserialize_new")]
     user_id: UserId,
     purchased_at: Option<Timestamp>,
     #[serde(deserialize_with = "object::many")]
@@ -134,22 +136,24 @@ async fn count_conversion(state: &State, request: &Request<'_>, purchase: &Purch
     }
 }
 
-async fn list(state: &State, request: &Request<'_>) -> Result<ApiResponse, ApiError> {
-    let user: UserId = request.path("userId")?;
+async fn list_purchases(state: &State, request: &Request<'_>) -> Result<ApiResponse, ApiError> {
+    let user = request.path("userId", UserId::parse_new)?;
     request.caller.act_for(&user)?;
     let query = request.query(&["limit", "cursor"])?;
     let limit = query.limit()?;
-    let list = format!("purchases/{user}");
-    let after = query.cursor(&list, |(at, id)| PurchasePosition::parse(at, id))?;
+    let name = format!("purchases/{user}");
+    let after = query.cursor(&name, |(at, id)| PurchasePosition::parse(at, id))?;
     let UserPage { purchases, damaged, end } = state.purchases.page(&user, limit, after.as_ref()).await?;
     log_skipped(&damaged);
-    let cursor = end.map(|end| cursor::encode(&list, end.as_parts())).transpose()?;
-    json(200, &ListPage { items: purchases, cursor })
+    let end = end.map(|end| cursor::encode(&name, end.as_parts())).transpose()?;
+    list(&purchases, end, |last| {
+        cursor::encode(&name, (last.purchased_at.to_string(), last.purchase_id.as_str()))
+    })
 }
 
 async fn cancel(state: &State, request: &Request<'_>) -> Result<ApiResponse, ApiError> {
-    let user: UserId = request.path("userId")?;
-    let purchase: PurchaseId = request.path("purchaseId")?;
+    let user = request.path("userId", UserId::parse_new)?;
+    let purchase = request.path("purchaseId", PurchaseId::parse_new)?;
     request.caller.act_for(&user)?;
     request.query(&[])?;
     state.purchases.remove(&user, &purchase).await?;
@@ -159,7 +163,7 @@ async fn cancel(state: &State, request: &Request<'_>) -> Result<ApiResponse, Api
 /// The stream would update the history anyway; it is refreshed here so that nothing of what was erased is left when
 /// the answer is sent. What the user buys meanwhile stays, with its history.
 async fn erase(state: &State, request: &Request<'_>) -> Result<ApiResponse, ApiError> {
-    let user: UserId = request.path("userId")?;
+    let user = request.path("userId", UserId::parse_new)?;
     request.caller.act_for(&user)?;
     request.query(&[])?;
     state.purchases.remove_all(&user).await?;

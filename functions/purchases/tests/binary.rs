@@ -44,6 +44,7 @@ async fn a_shops_back_end_records_lists_and_removes() {
     });
     assert_eq!(answer(&function, &event("purchases-post")).await, (201, stored.clone()));
     assert_eq!(answer(&function, &event("purchases-post-again")).await, (200, stored.clone()));
+    assert_eq!(answer(&function, &event("purchases-post-base64")).await, (200, stored.clone()));
     let conflict = refused(&function, &event("purchases-post-conflict")).await;
     assert_eq!(conflict, problem(409, "purchase_differs", Some("purchaseId")));
     let invalid = refused(&function, &event("purchases-post-invalid")).await;
@@ -72,6 +73,17 @@ async fn a_token_acts_for_its_subject_alone_unless_it_has_the_scope() {
         assert_eq!(refused(&function, &event).await, forbidden, "{name}: grace's token for ada");
         event["requestContext"]["authorizer"]["jwt"]["claims"]["scope"] = json!("openid nextbasket/admin");
         assert!(answer(&function, &event).await.0 < 300, "{name}: with the scope");
+    }
+    // Whatever a front end makes of a path: a function acts for the very id that it is given.
+    for name in ["purchases-list", "purchase-delete", "user-delete"] {
+        for user in ["grace ", " grace", "Grace", "grace/../ada", "ada?grace", "grace#", "%67race", "..", "."]
+        {
+            let mut event = event(name);
+            event["requestContext"]["authorizer"] = token.clone();
+            event["pathParameters"]["userId"] = json!(user);
+            let (status, _) = answer(&function, &event).await;
+            assert!([400, 403].contains(&status), "{name} of {user}: {status}");
+        }
     }
     let mut list = event("purchases-list");
     list["pathParameters"]["userId"] = json!("grace");

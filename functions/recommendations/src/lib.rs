@@ -1,5 +1,5 @@
 //! Recommendations: `GET /users/{userId}/recommendations`, `POST /recommendations`,
-//! `GET /products/{productId}/related` and `GET /products/popular`.
+//! `GET /products/{productId}/related` (and `GET /products/related?productId=…`) and `GET /products/popular`.
 //!
 //! * what a request asks for (`list_options.rs`)
 //! * the live model and its cached rows (`live_model.rs`), the cached product cards (`cards.rs`)
@@ -81,7 +81,9 @@ pub async fn handle(state: &State, event: ApiEvent) -> Result<ApiResponse, lambd
         .answer(event, async |request| match request.route() {
             "GET /users/{userId}/recommendations" => for_user(state, &request).await,
             "POST /recommendations" => for_cart(state, &request).await,
-            "GET /products/{productId}/related" => related_to(state, &request).await,
+            "GET /products/{productId}/related" | "GET /products/related" => {
+                related_to(state, &request).await
+            }
             "GET /products/popular" => popular_now(state, &request).await,
             _ => Err(service::unknown_route(&request)),
         })
@@ -89,7 +91,7 @@ pub async fn handle(state: &State, event: ApiEvent) -> Result<ApiResponse, lambd
 }
 
 async fn for_user(state: &State, request: &Request<'_>) -> Result<ApiResponse, ApiError> {
-    let user: UserId = request.path("userId")?;
+    let user = request.path("userId", UserId::parse_new)?;
     request.caller.act_for(&user)?;
     let query = request.query(&["limit", "category", "exclude*", "scenario", "cursor"])?;
     let options = ListOptions { user: Some(user), ..ListOptions::of_query(&query)? };
@@ -107,8 +109,11 @@ async fn for_cart(state: &State, request: &Request<'_>) -> Result<ApiResponse, A
 }
 
 async fn related_to(state: &State, request: &Request<'_>) -> Result<ApiResponse, ApiError> {
-    let product: ProductId = request.path("productId")?;
-    let query = request.query(&["kind", "limit", "category", "exclude*", "scenario", "cursor"])?;
+    let (product, query) = request.path_or_query(
+        "productId",
+        &["kind", "limit", "category", "exclude*", "scenario", "cursor"],
+        ProductId::parse,
+    )?;
     let relation = query.get("kind", related::Relation::parse)?.unwrap_or_default();
     let options = ListOptions::of_query(&query)?;
     answered(state, request, &options, &related::answer(state, &product, relation, &options).await?)

@@ -126,6 +126,9 @@ pub(crate) struct CartBody {
     basket: Vec<ProductId>,
     #[serde(default)]
     limit: Limit,
+    /// With those of the filter; by the name that the other calls have for it.
+    #[serde(default)]
+    exclude: Vec<ProductId>,
     #[serde(default, deserialize_with = "object::one")]
     filter: FilterBody,
     #[serde(default, deserialize_with = "object::many")]
@@ -150,7 +153,9 @@ struct FilterBody {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct BoostBody {
+    #[serde(default, deserialize_with = "object::given")]
     product_id: Option<ProductId>,
+    #[serde(default, deserialize_with = "object::given")]
     category: Option<Category>,
     factor: f64,
 }
@@ -160,6 +165,9 @@ impl CartBody {
         at_most("basket", self.basket.len(), MAX_NAMED)?;
         at_most("filter.categories", self.filter.categories.len(), MAX_CATEGORIES)?;
         at_most("filter.exclude", self.filter.exclude.len(), MAX_NAMED)?;
+        let mut exclude = self.exclude;
+        exclude.extend(self.filter.exclude);
+        at_most("exclude", exclude.len(), MAX_NAMED)?;
         at_most("boost", self.boost.len(), MAX_BOOSTS)?;
         at_most("pin", self.pin.len(), MAX_PINNED)?;
         let mut boosts = Vec::with_capacity(self.boost.len());
@@ -184,7 +192,7 @@ impl CartBody {
             user: self.user_id,
             limit: self.limit.0,
             categories: self.filter.categories,
-            exclude: self.filter.exclude,
+            exclude,
             with_unavailable: self.filter.available == Some(false),
             boosts,
             pinned: self.pin,

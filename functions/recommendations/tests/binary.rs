@@ -98,6 +98,7 @@ async fn the_shops_back_end_gets_lists_with_reasons() {
     assert_eq!(basket.len(), 1, "neither what is in the cart nor what is excluded: {basket:?}");
     assert_eq!(first(&basket).0, "coffee-espresso-1kg");
     assert_eq!(first(&listed(&function, "related").await), ("descaler-250ml", "boughtTogether"));
+    assert_eq!(listed(&function, "related-by-query").await, listed(&function, "related").await);
     let similar = listed(&function, "related-similar").await;
     assert!(similar.iter().all(|(product, _)| product != "coffee-espresso-1kg"), "{similar:?}");
     let popular = listed(&function, "popular").await;

@@ -3,7 +3,9 @@
 //! Requests of web pages of other origins, and requests to other host names, are rejected at the door. Programs on
 //! this machine need no credentials.
 //!
-//! What cannot be routed, read or answered gets what API Gateway says: `{"message":"Not Found"}` and the like.
+//! What cannot be routed, read or answered gets what API Gateway says: `{"message":"Not Found"}` and the like. Its
+//! limits hold here, too: 10,240 bytes for the request line and the values of the headers, 10 MB for a body, and Lambda's
+//! 6 MB for the event and for the answer.
 
 mod request;
 mod response;
@@ -17,6 +19,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use http::StatusCode;
+use http::request::Parts;
 use http_body_util::BodyExt;
 
 use crate::door::{self, ConnectionLimits, Door, Entrance, Foreign};
@@ -26,7 +29,11 @@ use crate::server::ServerTask;
 use crate::streams::Wake;
 use crate::template::{Function, Template};
 
+use request::EventError;
 use router::Router;
+
+/// The most bytes of the request line and of all headers' values.
+const MAX_HEAD_BYTES: usize = 10_240;
 
 /// What a front end is to do beyond the template.
 #[derive(Debug, Clone)]
@@ -128,10 +135,14 @@ fn refusal(foreign: Foreign) -> Response {
 
 async fn answer(front: Arc<GatewayState>, peer: SocketAddr, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    if !router::is_encoded(head.uri.path()) {
-        return message(StatusCode::BAD_REQUEST, "Bad Request");
+    if head_bytes(&head) > MAX_HEAD_BYTES {
+        door::discard(body).await;
+        return message(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large");
     }
-    let Some(matched) = front.router.find(&head.method, head.uri.path()) else {
+    let Some(path) = router::decoded_path(head.uri.path()) else {
+        return message(StatusCode::BAD_REQUEST, "Bad Request");
+    };
+    let Some(matched) = front.router.find(&head.method, &path) else {
         return message(StatusCode::NOT_FOUND, "Not Found");
     };
     let body = match read(body, front.settings.body_limit).await {
@@ -141,9 +152,12 @@ async fn answer(front: Arc<GatewayState>, peer: SocketAddr, request: Request) ->
     };
     let request_id = request_id();
     let RouteTarget { function, handler } = matched.target;
-    let event = match request::event(&head, &body, &matched, peer, &request_id) {
+    let event = match request::event(&head, &path, &body, &matched, peer, &request_id) {
         Ok(event) => event,
-        Err(e) => {
+        Err(EventError::TooLarge) => {
+            return message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
+        }
+        Err(e @ EventError::Form(_)) => {
             tracing::error!(error = %e, "a request could not be converted to an event");
             return message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error");
         }
@@ -166,6 +180,13 @@ async fn answer(front: Arc<GatewayState>, peer: SocketAddr, request: Request) ->
             message(status, "Internal Server Error")
         }
     }
+}
+
+/// The bytes of the request line and of all headers' values.
+fn head_bytes(head: &Parts) -> usize {
+    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let line = head.method.as_str().len() + target + " ".len() + " HTTP/1.1".len();
+    head.headers.values().fold(line, |bytes, value| bytes + value.len())
 }
 
 enum Unread {

@@ -12,6 +12,9 @@ use lambda_runtime::{Context, Error, LambdaEvent};
 
 use crate::template::Function;
 
+/// The most bytes of the event or of the answer of a function that somebody waits for, as JSON: Lambda's 6 MB.
+pub(crate) const MAX_PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
+
 /// A function's handler, from event to answer.
 pub type Handler<E, R> = Arc<dyn Fn(LambdaEvent<E>) -> BoxFuture<'static, Result<R, Error>> + Send + Sync>;
 

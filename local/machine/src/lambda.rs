@@ -20,12 +20,9 @@ use serde_json::{Value, json};
 
 use crate::access::{AccessKey, UnacceptedBody, Verdict, signed_body};
 use crate::door::{ConnectionLimits, Door, Entrance, Foreign, response};
-use crate::invoke::request_id;
+use crate::invoke::{MAX_PAYLOAD_BYTES, request_id};
 use crate::listen::{ListenError, Listening};
 use crate::server::ServerTask;
-
-/// Most bytes of a payload or an answer: 6 MB.
-const MOST: usize = 6 * 1024 * 1024;
 
 /// Most bytes of an event that nobody waits for: 1 MB.
 const MOST_EVENT: usize = 1024 * 1024;
@@ -87,11 +84,12 @@ fn foreign(foreign: Foreign) -> Response {
 /// Checks the signature and finds the function's name.
 async fn called(front: Arc<LambdaState>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    let payload = match signed_body(&head, body, &front.key, 4 * MOST).await {
+    let payload = match signed_body(&head, body, &front.key, 4 * MAX_PAYLOAD_BYTES).await {
         Ok(payload) => payload,
         Err(UnacceptedBody::Unsigned(verdict)) => return unsigned(&verdict),
         Err(UnacceptedBody::TooLarge | UnacceptedBody::NotArrived) => {
-            let said = format!("the payload is too large or did not arrive; the limit is {MOST} bytes");
+            let said =
+                format!("the payload is too large or did not arrive; the limit is {MAX_PAYLOAD_BYTES} bytes");
             return refusal(StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException", &said);
         }
     };
@@ -126,7 +124,7 @@ async fn invoke(functions: &Functions, name: &str, headers: &HeaderMap, payload:
         return refusal(StatusCode::BAD_REQUEST, "InvalidRequestContentException", &said);
     }
     let kind = headers.get("x-amz-invocation-type").and_then(|kind| kind.to_str().ok());
-    let most = if kind == Some("Event") { MOST_EVENT } else { MOST };
+    let most = if kind == Some("Event") { MOST_EVENT } else { MAX_PAYLOAD_BYTES };
     if payload.len() > most {
         let said = format!("{} byte payload is too large; the limit is {most} bytes", payload.len());
         return refusal(StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException", &said);
@@ -161,8 +159,10 @@ type Outcome = Result<Result<Vec<u8>, FunctionError>, tokio::task::JoinError>;
 
 fn outcome(outcome: Outcome) -> Result<Vec<u8>, FunctionError> {
     let answer = outcome.unwrap_or_else(|e| Err(FunctionError::new("Runtime.ExitError", e.to_string())))?;
-    if answer.len() > MOST {
-        let said = format!("Response payload size exceeded maximum allowed payload size ({MOST} bytes).");
+    if answer.len() > MAX_PAYLOAD_BYTES {
+        let said = format!(
+            "Response payload size exceeded maximum allowed payload size ({MAX_PAYLOAD_BYTES} bytes)."
+        );
         return Err(FunctionError::new("Function.ResponseSizeTooLarge", said));
     }
     Ok(answer)

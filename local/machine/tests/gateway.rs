@@ -33,6 +33,12 @@ fn shop() -> HttpFunction {
             "/products/panic" => panic!("as a handler with a bug does"),
             "/products/slow" => tokio::time::sleep(Duration::from_secs(60)).await,
             "/products/status" => response.status_code = 7,
+            "/products/large" => {
+                // Each is two bytes of the answer, and the text around it is some 200.
+                let quotes = event.payload.raw_query_string.unwrap_or_default().parse().unwrap();
+                response.body = Some(Body::Text("\"".repeat(quotes)));
+                return Ok(response);
+            }
             "/products/binary" => {
                 response.status_code = 201;
                 response.is_base64_encoded = true;
@@ -90,8 +96,9 @@ async fn a_request_becomes_the_event_that_api_gateway_makes() {
     let gateway = start(1000).await;
     let host = gateway.address();
     let request = format!(
-        "POST /products/K%C3%A4se%201%2F2?b=2&a=x+y%26z&b=3&flag HTTP/1.1\r\nHost: {host}\r\n\
-         User-Agent: me\r\nX-Two: 1\r\nX-Two: 2\r\nCookie: c=1; d=2\r\nContent-Length: 5\r\nConnection: close\r\n\r\nKäse"
+        "POST /products/K%C3%A4se%201%3Fold?b=2&a=x+y%26z&b=3&flag HTTP/1.1\r\nHost: {host}\r\n\
+         User-Agent: me\r\nX-Two: 1\r\nX-Two: 2\r\nCookie: c=1; d=2\r\nContent-Type: text/plain\r\n\
+         Content-Length: 5\r\nConnection: close\r\n\r\nKäse"
     );
     let (status, _, body) = send(gateway.address(), request.as_bytes()).await;
     assert_eq!(status, 200);
@@ -99,9 +106,9 @@ async fn a_request_becomes_the_event_that_api_gateway_makes() {
     let event = &answer["event"];
     assert_eq!(event["version"], "2.0");
     assert_eq!(event["routeKey"], "ANY /products/{productId}");
-    assert_eq!(event["rawPath"], "/products/Käse 1/2");
+    assert_eq!(event["rawPath"], "/products/Käse 1", "decoded, and cut at the question mark");
     assert_eq!(event["rawQueryString"], "b=2&a=x+y%26z&b=3&flag");
-    assert_eq!(event["pathParameters"], json!({"productId": "Käse 1/2"}));
+    assert_eq!(event["pathParameters"], json!({"productId": "Käse 1"}));
     assert_eq!(event["cookies"], json!(["c=1", "d=2"]));
     assert_eq!(event["headers"]["x-two"], "1,2");
     assert_eq!(event["headers"].get("cookie"), None);
@@ -111,6 +118,7 @@ async fn a_request_becomes_the_event_that_api_gateway_makes() {
     assert_eq!((&query["a"], &query["b"], &query["flag"]), (&json!("x y&z"), &json!("2,3"), &json!("")));
     let context = &event["requestContext"];
     assert_eq!(context["http"]["method"], "POST");
+    assert_eq!(context["http"]["path"], "/products/Käse 1");
     assert_eq!(context["http"]["protocol"], "HTTP/1.1");
     assert_eq!(context["http"]["sourceIp"], "127.0.0.1");
     assert_eq!(context["http"]["userAgent"], "me");
@@ -146,17 +154,96 @@ async fn what_no_route_takes_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_text_arrives_as_base64() {
+async fn a_body_is_text_by_its_content_type_and_base64_without_one() {
     let gateway = start(1000).await;
     let host = gateway.address();
-    let mut request =
-        format!("PUT /products/x HTTP/1.1\r\nhost: {host}\r\ncontent-length: 2\r\nconnection: close\r\n\r\n")
-            .into_bytes();
-    request.extend([0, 255]);
-    let (_, _, body) = send(gateway.address(), &request).await;
-    let answer: Value = serde_json::from_slice(&body).unwrap();
-    assert_eq!(answer["event"]["body"], "AP8=");
-    assert_eq!(answer["event"]["isBase64Encoded"], true);
+    let text = [
+        "application/json",
+        "Application/JSON; charset=utf-8",
+        "application/xml",
+        "application/javascript",
+        "text/plain",
+        "text/csv;header=present",
+    ];
+    let binary = [
+        "application/x-www-form-urlencoded",
+        "application/merge-patch+json",
+        "application/problem+json",
+        "application/octet-stream",
+        "image/png",
+        "json",
+        "",
+    ];
+    let ask = async |content_type: Option<&str>, body: &[u8]| {
+        let line = content_type.map(|media| format!("content-type: {media}\r\n")).unwrap_or_default();
+        let head = format!(
+            "PUT /products/x HTTP/1.1\r\nhost: {host}\r\n{line}content-length: {}\r\nconnection: close\r\n\r\n",
+            body.len()
+        );
+        let (_, _, answer) = send(host, &[head.as_bytes(), body].concat()).await;
+        let event = serde_json::from_slice::<Value>(&answer).unwrap()["event"].take();
+        (event["body"].clone(), event["isBase64Encoded"].clone())
+    };
+    for media in text {
+        assert_eq!(ask(Some(media), b"{}").await, (json!("{}"), json!(false)), "{media}");
+        assert_eq!(ask(Some(media), b"").await, (Value::Null, json!(false)), "{media}");
+        assert_eq!(ask(Some(media), &[0, 255]).await, (json!("AP8="), json!(true)), "{media}: not UTF-8");
+    }
+    for media in binary.map(Some).into_iter().chain([None]) {
+        assert_eq!(ask(media, b"{}").await, (json!("e30="), json!(true)), "{media:?}");
+        assert_eq!(ask(media, b"").await, (Value::Null, json!(false)), "{media:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_head_over_the_limit_is_refused_with_an_answer() {
+    let gateway = start(1000).await;
+    let host = gateway.address().to_string();
+    let line = "GET /products/x?";
+    // The request line, the host, and `close`.
+    let rest = 10_240 - line.len() - " HTTP/1.1".len() - host.len() - "close".len();
+    let refused = (431, json!({"message": "Request Header Fields Too Large"}));
+    let (status, answer) = get(&gateway, &format!("{line}{}", "a".repeat(rest))).await;
+    assert_eq!((status, &answer["event"]["routeKey"]), (200, &json!("ANY /products/{productId}")));
+    assert_eq!(get(&gateway, &format!("{line}{}", "a".repeat(rest + 1))).await, refused);
+    for (bytes, status) in [(rest, 200), (rest + 1, 431)] {
+        let value = "v".repeat(bytes - 5);
+        let request = format!(
+            "{line} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\nx-names-do-not-count: {value}\r\nx-b: 54321\r\n\r\n"
+        );
+        assert_eq!(send(gateway.address(), request.as_bytes()).await.0, status, "{bytes}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_or_an_answer_that_lambda_does_not_take_is_an_error() {
+    const LAMBDA: usize = 6 * 1024 * 1024;
+    let gateway = start(10 * 1024 * 1024).await;
+    let host = gateway.address();
+    let put = |content_type: &str, length: usize| {
+        let head = format!(
+            "PUT /products/x HTTP/1.1\r\nhost: {host}\r\ncontent-type: {content_type}\r\n\
+             content-length: {length}\r\nconnection: close\r\n\r\n"
+        );
+        [head.into_bytes(), vec![b'"'; length]].concat()
+    };
+    let too_large = (413, br#"{"message":"Request Entity Too Large"}"#.to_vec());
+    // As a text, each quote is two bytes of the event; in base64, three are four.
+    for (content_type, fits, does_not) in
+        [("text/plain", LAMBDA / 8, LAMBDA / 2), ("application/octet-stream", LAMBDA / 8, LAMBDA / 4 * 3)]
+    {
+        assert_eq!(send(host, &put(content_type, fits)).await.0, 200, "{content_type}");
+        let (status, _, body) = send(host, &put(content_type, does_not)).await;
+        assert_eq!((status, body), too_large, "{content_type}");
+    }
+    let ask = async |quotes: usize| {
+        let request =
+            format!("GET /products/large?{quotes} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        let (status, _, body) = send(host, request.as_bytes()).await;
+        (status, body.len())
+    };
+    assert_eq!(ask(LAMBDA / 2 - 1_000).await, (200, LAMBDA / 2 - 1_000));
+    assert_eq!(ask(LAMBDA / 2).await, (500, r#"{"message":"Internal Server Error"}"#.len()));
 }
 
 #[tokio::test]

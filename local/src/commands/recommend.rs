@@ -26,7 +26,7 @@ pub struct Recommend {
 }
 
 pub(crate) async fn run(options: &Recommend) -> Result<(), Failure> {
-    let user = UserId::parse(&options.user).map_err(|error| Failure::Usage(format!("USER {error}")))?;
+    let user = UserId::parse_new(&options.user).map_err(|error| Failure::Usage(format!("USER {error}")))?;
     let category =
         options.category.as_deref().map_or(String::new(), |name| format!("&category={}", escape(name)));
     let path = format!("/users/{}/recommendations?limit={}{category}", escape(&options.user), options.limit);

@@ -28,6 +28,7 @@ pub struct Related {
 pub(crate) async fn run(options: &Related) -> Result<(), Failure> {
     ProductId::parse(&options.product).map_err(|error| Failure::Usage(format!("PRODUCT {error}")))?;
     let (product, kind) = (escape(&options.product), escape(&options.kind));
-    let path = format!("/products/{product}/related?kind={kind}&limit={}", options.limit);
+    // In the query, which carries every id.
+    let path = format!("/products/related?productId={product}&kind={kind}&limit={}", options.limit);
     api_answer::show(&options.folder.data, None, &path, options.json).await
 }

@@ -51,6 +51,13 @@ impl Contract {
         found.unwrap_or_else(|| panic!("the contract has no operation {operation}")).0
     }
 
+    /// The headers of all answers, in lower case.
+    pub(crate) fn headers(&self) -> BTreeSet<String> {
+        let responses = self.operations.keys().flat_map(|route| self.responses(route).into_values());
+        let named = responses.filter_map(|response| response.get("headers")?.as_object().cloned());
+        named.flatten().map(|(name, _)| name.to_lowercase()).collect()
+    }
+
     /// The id of a route's operation.
     pub(crate) fn operation(&self, route: &str) -> &str {
         &self.operations[route].0

@@ -88,12 +88,22 @@ impl World {
 
     /// Sends a request; the target is a path with a query, percent-encoded.
     pub(crate) async fn send(&self, method: &str, target: &str, body: impl Into<Bytes>) -> Answer {
+        self.send_with(method, target, &[("content-type", "application/json")], body).await
+    }
+
+    /// Sends a request with these headers.
+    pub(crate) async fn send_with(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Answer {
         let request = Request::builder()
             .method(Method::from_bytes(method.as_bytes()).unwrap())
-            .uri(format!("http://{}{target}", self.system.address()))
-            .header("content-type", "application/json")
-            .body(Full::new(body.into()))
-            .unwrap();
+            .uri(format!("http://{}{target}", self.system.address()));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let request = request.body(Full::new(body.into())).unwrap();
         let (head, body) = self.client.request(request).await.unwrap().into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         let headers = head.headers.iter().map(|(name, value)| {

@@ -1,5 +1,6 @@
 //! A system with little in it, and bodies that it takes.
 
+#![allow(dead_code, reason = "each test of the API uses its part of it")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -7,9 +7,11 @@ use nextbasket_domain::UserId;
 
 use crate::ApiError;
 
-/// The scope (claim `scope`, or the authorizer's scopes) with which a token may act for every user and change the
-/// catalogue.
+/// The scope with which a token may act for every user and change the catalogue.
 pub const ADMIN_SCOPE: &str = "nextbasket/admin";
+
+/// The claims that hold a token's scopes: `scope` (RFC 8693, Cognito, Auth0, Keycloak) and `scp` (Okta, Entra ID).
+const SCOPE_CLAIMS: [&str; 2] = ["scope", "scp"];
 
 /// How callers prove who they are. There is no mode without proof: on one machine the HTTP front end names a local
 /// caller, as API Gateway would.
@@ -56,12 +58,10 @@ impl Caller {
             }
             AuthMode::Jwt => {
                 let jwt = authorizer.jwt.as_ref().ok_or_else(ApiError::unauthorized)?;
+                // The authorizer lists scopes only if the route names some.
                 let scoped = jwt.scopes.iter().flatten().any(|scope| scope == ADMIN_SCOPE);
-                let claimed = jwt
-                    .claims
-                    .get("scope")
-                    .is_some_and(|scopes| scopes.split_ascii_whitespace().any(|scope| scope == ADMIN_SCOPE));
-                if scoped || claimed {
+                let claims = SCOPE_CLAIMS.iter().filter_map(|name| jwt.claims.get(*name));
+                if scoped || claims.flat_map(|claim| scopes_of(claim)).any(|scope| scope == ADMIN_SCOPE) {
                     return Ok(Self::Admin);
                 }
                 jwt.claims.get("sub").cloned().map(Self::User).ok_or_else(ApiError::unauthorized)
@@ -91,6 +91,19 @@ impl Caller {
             Self::User(_) => Err(ApiError::forbidden(format!("the scope {ADMIN_SCOPE} is required"))),
         }
     }
+}
+
+/// The scopes of a claim. API Gateway gives every claim as a text: a text as it is, which holds scopes between blanks,
+/// and an array as `[a b]`. Other front ends write an array as JSON.
+fn scopes_of(claim: &str) -> Vec<String> {
+    let claim = claim.trim_ascii();
+    let array = claim.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    if array.is_some()
+        && let Ok(scopes) = serde_json::from_str(claim)
+    {
+        return scopes;
+    }
+    array.unwrap_or(claim).split_ascii_whitespace().map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -136,7 +149,57 @@ mod tests {
         ] {
             assert_eq!(Caller::of(&event(&json!({ "jwt": jwt })), AuthMode::Jwt).unwrap(), Caller::Admin);
         }
-        let nobody = event(&json!({ "jwt": { "claims": {} } }));
+        let nobody = event(&json!({ "jwt": { "claims": {}, "scopes": null } }));
         assert_eq!(Caller::of(&nobody, AuthMode::Jwt).unwrap_err().status(), 401);
+    }
+    #[test]
+    fn a_scope_counts_in_each_form_that_a_claim_has_and_only_as_a_whole() {
+        for claim in ["scope", "scp"] {
+            for (text, admin) in [
+                ("nextbasket/admin", true),
+                ("openid nextbasket/admin email", true),
+                (" nextbasket/admin ", true),
+                ("[nextbasket/admin]", true),
+                ("[openid nextbasket/admin]", true),
+                ("[nextbasket/admin openid]", true),
+                (r#"["openid","nextbasket/admin"]"#, true),
+                (r#"["nextbasket/admin"]"#, true),
+                ("", false),
+                ("[]", false),
+                ("[", false),
+                ("nextbasket/admins", false),
+                ("xnextbasket/admin", false),
+                ("nextbasket/admin/read", false),
+                ("[nextbasket/admin", false),
+                ("nextbasket/admin]", false),
+                ("[[nextbasket/admin]]", false),
+                ("openid,nextbasket/admin", false),
+                ("NEXTBASKET/ADMIN", false),
+                ("nextbasket /admin", false),
+                (r#""nextbasket/admin""#, false),
+                (r#"{"scope":"nextbasket/admin"}"#, false),
+                (r#"["openid nextbasket/admin"]"#, false),
+                (r#"[["nextbasket/admin"]]"#, false),
+                ("nextbasket/admin\u{a0}x", false),
+            ] {
+                let token = event(&json!({ "jwt": { "claims": { "sub": "ada", claim: text } } }));
+                let caller = Caller::of(&token, AuthMode::Jwt).unwrap();
+                assert_eq!(caller == Caller::Admin, admin, "{claim}: {text}");
+            }
+        }
+        for (authorizer, admin) in [
+            (json!({ "claims": { "sub": "ada" }, "scopes": ["openid", "nextbasket/admin"] }), true),
+            (json!({ "claims": { "sub": "ada" }, "scopes": ["openid nextbasket/admin"] }), false),
+            (json!({ "claims": { "sub": "ada", "scp": "[a b]", "scope": "nextbasket/admin" } }), true),
+            // No other claim grants it, whoever may write it.
+            (json!({ "claims": { "sub": "nextbasket/admin", "groups": "[nextbasket/admin]" } }), false),
+            (
+                json!({ "claims": { "sub": "ada", "scopes": "nextbasket/admin", "custom:scope": "nextbasket/admin" } }),
+                false,
+            ),
+        ] {
+            let caller = Caller::of(&event(&json!({ "jwt": authorizer })), AuthMode::Jwt).unwrap();
+            assert_eq!(caller == Caller::Admin, admin, "{authorizer}");
+        }
     }
 }

@@ -99,6 +99,13 @@ impl ApiError {
         Self::new(413, "body_too_large", format!("body must be at most {limit} bytes")).at("body")
     }
 
+    /// 415 `unsupported_encoding`: the body is compressed.
+    #[must_use]
+    pub fn unsupported_encoding() -> Self {
+        let detail = "compressed bodies are not accepted; send JSON without a content-encoding";
+        Self::new(415, "unsupported_encoding", detail).at("content-encoding")
+    }
+
     /// 500 `internal`: a fault of the service; the cause goes to the log.
     pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let mut error = Self::new(500, "internal", "something went wrong on our side");

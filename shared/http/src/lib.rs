@@ -2,6 +2,7 @@
 //!
 //! * [`service`]: [`Service`], which turns an event into a [`Request`], runs a function's route and answers
 //! * [`request`]: path parameters, query and JSON body, parsed with errors that name the field
+//! * `json_text`: whole numbers and repeated keys in the text of a body
 //! * [`caller`]: who calls, and what they may do
 //! * [`error`]: [`ApiError`], one mapping from an error to status, code and a message fit for the client
 //! * [`respond`]: JSON answers and problem details (RFC 9457)
@@ -13,6 +14,7 @@
 pub mod caller;
 pub mod cursor;
 pub mod error;
+mod json_text;
 pub mod request;
 pub mod respond;
 pub mod service;
@@ -20,5 +22,5 @@ pub mod service;
 pub use caller::{AuthMode, Caller};
 pub use error::ApiError;
 pub use request::{Query, Request};
-pub use respond::{ApiResponse, ListPage, json, no_content};
+pub use respond::{ApiResponse, json, list, no_content};
 pub use service::{ApiEvent, Service};

@@ -1,14 +1,14 @@
 //! A request's parts, parsed with errors that name the field.
 
-use std::str::FromStr;
-
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use http::header::CONTENT_ENCODING;
 use nextbasket_domain::object::Object;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
+use crate::json_text::{UniqueKeys, with_whole_numbers};
 use crate::{ApiError, Caller, cursor};
 
 /// The largest body, in bytes.
@@ -36,13 +36,33 @@ impl Request<'_> {
     /// A path parameter. An HTTP API gives it decoded.
     ///
     /// # Errors
-    /// 400 if it is missing or not of the form that `T` asks for.
-    pub fn path<T: FromStr>(&self, name: &'static str) -> Result<T, ApiError>
-    where
-        T::Err: std::fmt::Display,
-    {
+    /// 400 if it is missing or `parse` does not take it.
+    pub fn path<T, E: std::fmt::Display>(
+        &self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<T, ApiError> {
         let text = self.event.path_parameters.get(name).ok_or_else(|| ApiError::missing(name))?;
-        text.parse().map_err(|error| ApiError::invalid(name, error))
+        parse(text).map_err(|error| ApiError::invalid(name, error))
+    }
+
+    /// A parameter of the path or, on a route whose path has none, of the query, which may hold it and those in
+    /// `allowed`. A query carries every id; a path does not.
+    ///
+    /// # Errors
+    /// 400 if it is missing or `parse` does not take it, or if the query is not accepted.
+    pub fn path_or_query<T, E: std::fmt::Display>(
+        &self,
+        name: &'static str,
+        allowed: &[&'static str],
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<(T, Query), ApiError> {
+        if self.event.path_parameters.contains_key(name) {
+            return Ok((self.path(name, parse)?, self.query(allowed)?));
+        }
+        let query = self.query(&[allowed, &[name]].concat())?;
+        let given = query.get(name, parse)?;
+        Ok((given.ok_or_else(|| ApiError::missing(name))?, query))
     }
 
     /// The query, which may hold these parameters and no others.
@@ -54,12 +74,16 @@ impl Request<'_> {
         Query::parse(self.event.raw_query_string.as_deref().unwrap_or_default(), allowed)
     }
 
-    /// The body as JSON.
+    /// The body as JSON, whatever its content type says.
     ///
     /// # Errors
-    /// 413 if it is larger than [`MAX_BODY_BYTES`]; 400 if it is not JSON or not of the form that `T` asks for,
-    /// naming the field.
+    /// 415 if it is compressed; 413 if it is larger than [`MAX_BODY_BYTES`]; 400 if it is not JSON in UTF-8 or not of
+    /// the form that `T` asks for, naming the field.
     pub fn body<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        let encodings = self.event.headers.get_all(CONTENT_ENCODING).iter();
+        if encodings.filter(|value| !value.is_empty()).any(|value| value != "identity") {
+            return Err(ApiError::unsupported_encoding());
+        }
         let body = self.event.body.as_deref().unwrap_or_default();
         if self.event.is_base64_encoded {
             if body.len() > MAX_BODY_BYTES.div_ceil(3) * 4 {
@@ -76,14 +100,24 @@ fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     if bytes.len() > MAX_BODY_BYTES {
         return Err(ApiError::body_too_large(MAX_BODY_BYTES));
     }
-    if bytes.trim_ascii().is_empty() {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        ApiError::invalid_json(format!("body is not UTF-8 from byte {} on", error.valid_up_to()))
+    })?;
+    if text.trim_ascii().is_empty() {
         return Err(ApiError::invalid_json("a JSON body is required"));
     }
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let Object(value) = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let path = error.path().to_string();
-        field_error(&path, error.inner())
-    })?;
+    let of_field = |error: serde_path_to_error::Error<serde_json::Error>| {
+        field_error(&error.path().to_string(), error.inner())
+    };
+    let text = with_whole_numbers(text);
+    match serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(&text)) {
+        // What else is wrong is reported below, with what is expected in its place.
+        Ok(UniqueKeys) => {}
+        Err(error) if !error.inner().is_data() => {}
+        Err(error) => return Err(of_field(error)),
+    }
+    let mut deserializer = serde_json::Deserializer::from_str(&text);
+    let Object(value) = serde_path_to_error::deserialize(&mut deserializer).map_err(of_field)?;
     deserializer.end().map_err(|error| ApiError::invalid_json(format!("body is not JSON: {error}")))?;
     Ok(value)
 }
@@ -260,6 +294,21 @@ mod tests {
             (r#"{"purchaseId":"","lines":[]}"#, "invalid_field", "purchaseId"),
             (r#"{"purchaseId":7,"lines":[]}"#, "invalid_field", "purchaseId"),
             (r#"{"purchaseId":"p","purchaseId":"p","lines":[]}"#, "invalid_field", "purchaseId"),
+            (
+                r#"{"purchaseId":"p","lines":[{"productId":"a","quantity":1,"quantity":1}]}"#,
+                "invalid_field",
+                "lines[0].quantity",
+            ),
+            (
+                r#"{"purchaseId":"p","lines":[],"notes":{"a":{"b":"1","b":"2"}}}"#,
+                "invalid_field",
+                "notes.a.b",
+            ),
+            (
+                r#"{"purchaseId":"p","lines":[],"notes":{"caf\u00e9":"1","café":"2"}}"#,
+                "invalid_field",
+                "notes.café",
+            ),
             (r#"{"purchaseId":"p","lines":[],"colour":1}"#, "unknown_field", "colour"),
             (r#"{"purchaseId":"p","lines":{}}"#, "invalid_field", "lines"),
             (
@@ -272,6 +321,12 @@ mod tests {
                 "invalid_field",
                 "lines[0].quantity",
             ),
+            (
+                r#"{"purchaseId":"p","lines":[{"productId":"a","quantity":1e20}]}"#,
+                "invalid_field",
+                "lines[0].quantity",
+            ),
+            (r#"{"purchaseId":"p","lines":[{"productId":"a","quantity":1e400}]}"#, "invalid_json", "body"),
             (r#"{"purchaseId":"p","lines":[{"productId":"a","quantity":NaN}]}"#, "invalid_json", "body"),
             (r#"{"purchaseId":"p","lines":[{"quantity":1}]}"#, "missing_field", "lines[0].productId"),
             (
@@ -302,6 +357,28 @@ mod tests {
         }
         let large = format!(r#"{{"purchaseId":"{}","lines":[]}}"#, "x".repeat(MAX_BODY_BYTES));
         assert_eq!(parse_json::<Body>(large.as_bytes()).unwrap_err().status, 413);
+    }
+
+    #[test]
+    fn a_whole_number_may_have_a_fraction_of_zero_or_an_exponent() {
+        for (text, quantity) in [("1", 1), ("1.0", 1), ("1e2", 100), ("10.50e1", 105), ("1200E-2", 12)] {
+            let body = format!(
+                r#"{{"purchaseId":"p","lines":[{{"productId":"a","quantity":{text}}}],"limit":5.0}}"#
+            );
+            let body = parse_json::<Body>(body.as_bytes()).unwrap();
+            assert_eq!((body.lines[0].quantity, body.limit), (quantity, Limit(5)), "{text}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_not_json_wherever_they_are() {
+        for body in [&b"{\"purchaseId\":\"\xff\",\"lines\":[]}"[..], b"\xef\xbb\xbf{}", b"\xc3{", b"{}\x80"] {
+            let error = parse_json::<Body>(body).unwrap_err();
+            assert_eq!(
+                (error.status, error.code, error.field.as_deref()),
+                (400, "invalid_json", Some("body"))
+            );
+        }
     }
 
     #[test]

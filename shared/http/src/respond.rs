@@ -11,19 +11,51 @@ use crate::ApiError;
 /// What a function gives to API Gateway.
 pub type ApiResponse = ApiGatewayV2httpResponse;
 
+const JSON: &str = "application/json";
+
 /// An answer with a JSON body.
 pub fn json(status: u16, body: &impl Serialize) -> Result<ApiResponse, ApiError> {
     let body = serde_json::to_string(body).map_err(ApiError::internal)?;
-    Ok(response(status, "application/json", Some(body)))
+    Ok(response(status, JSON, Some(body)))
 }
 
-/// A page of a list.
-#[derive(Debug, Serialize)]
-pub struct ListPage<T> {
-    pub items: Vec<T>,
-    /// Where the list continues, if it does.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<String>,
+/// The most bytes of a list's items, as they are in a function's answer: a text with quotes and backslashes escaped.
+/// Lambda ends at 6 MB with everything around them.
+pub const MAX_LIST_BYTES: usize = 5_000_000;
+
+/// A page of a list. It ends before the items have more than [`MAX_LIST_BYTES`], though never before the first.
+///
+/// `end` is the cursor to where the list continues after all of `items`, if it does; `after` makes the one to where it
+/// continues after an item.
+pub fn list<T: Serialize>(
+    items: &[T],
+    end: Option<String>,
+    after: impl FnOnce(&T) -> Result<String, ApiError>,
+) -> Result<ApiResponse, ApiError> {
+    let mut body = String::from("{\"items\":[");
+    let mut bytes = 0;
+    let mut cursor = end;
+    let mut before = None;
+    for item in items {
+        let json = serde_json::to_string(item).map_err(ApiError::internal)?;
+        bytes += json.len() + json.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count();
+        if let Some(before) = before {
+            if bytes > MAX_LIST_BYTES {
+                cursor = Some(after(before)?);
+                break;
+            }
+            body.push(',');
+        }
+        body.push_str(&json);
+        before = Some(item);
+    }
+    body.push(']');
+    if let Some(cursor) = cursor {
+        body.push_str(",\"cursor\":");
+        body.push_str(&serde_json::to_string(&cursor).map_err(ApiError::internal)?);
+    }
+    body.push('}');
+    Ok(response(200, JSON, Some(body)))
 }
 
 /// An answer without a body.
@@ -78,4 +110,44 @@ pub(crate) fn problem(error: &ApiError, request_id: &str) -> ApiResponse {
         response.headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn body(response: &ApiResponse) -> Value {
+        let Some(Body::Text(text)) = &response.body else { return Value::Null };
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_page_that_fits_is_whole_and_keeps_its_cursor() {
+        let never = |_: &i32| Err(ApiError::invalid_cursor());
+        assert_eq!(body(&list(&[], None, never).unwrap()), json!({ "items": [] }));
+        let page = list(&[1, 2], Some("next\"".to_owned()), never).unwrap();
+        assert_eq!(body(&page), json!({ "items": [1, 2], "cursor": "next\"" }));
+        assert_eq!(page.status_code, 200);
+    }
+
+    #[test]
+    fn a_page_ends_before_what_lambda_answers() {
+        // Each backslash is two characters in the body, and four in the function's answer.
+        let items: Vec<(usize, String)> = (0..100).map(|n| (n, "\\".repeat(60_000))).collect();
+        let mut found = 0;
+        while found < items.len() {
+            let after = |last: &(usize, String)| Ok(last.0.to_string());
+            let page = list(&items[found..], None, after).unwrap();
+            assert!(serde_json::to_vec(&page).unwrap().len() < 6_000_000);
+            let page = body(&page);
+            let shown = page["items"].as_array().unwrap().len();
+            found += shown;
+            assert!(shown > 0);
+            assert_eq!(page.get("cursor").is_some(), found < items.len());
+        }
+        let large = [(0, "x".repeat(MAX_LIST_BYTES)), (1, String::new())];
+        let page = body(&list(&large, None, |last| Ok(last.0.to_string())).unwrap());
+        assert_eq!((page["items"].as_array().unwrap().len(), &page["cursor"]), (1, &json!("0")));
+    }
 }

@@ -77,7 +77,8 @@ impl RecordParser {
                 .map(|(product, rounded)| ParsedRecord::Product(product, rounded));
         }
         let user = row.required(FileColumn::UserId, RefusalReason::MissingUser, "the user is missing")?;
-        let user_id = self.users.parse(&user, FileColumn::UserId, RefusalReason::BadUser, UserId::parse)?;
+        let user_id =
+            self.users.parse(&user, FileColumn::UserId, RefusalReason::BadUser, UserId::parse_new)?;
         match row.lines {
             Some(lines) => self.purchase(records, &row, user_id, lines),
             None => self.loose_line(&row, user_id),
@@ -187,7 +188,7 @@ impl RecordParser {
 /// The basket's own id, or its time: ids have to be unique among the purchases of one user only.
 fn purchase_id(row: &Row<'_>, at: Timestamp) -> Result<PurchaseId, RecordFault> {
     let id = row.text(FileColumn::BasketId)?.unwrap_or_else(|| at.to_string().into());
-    PurchaseId::parse(&id)
+    PurchaseId::parse_new(&id)
         .map_err(|error| RecordFault::of_value(RefusalReason::BadBasket, FileColumn::BasketId, error))
 }
 

@@ -30,7 +30,7 @@ pub enum RefusalReason {
     /// A JSON value of another type than its column's.
     WrongType,
     MissingUser,
-    /// A user beyond the limits of an id.
+    /// A user beyond the limits of an id, or one that a path of the API cannot carry.
     BadUser,
     MissingProduct,
     /// A product beyond the limits of an id.
@@ -48,7 +48,7 @@ pub enum RefusalReason {
     NegativePrice,
     /// A price of the catalogue that is none.
     BadPrice,
-    /// A basket beyond the limits of an id.
+    /// A basket beyond the limits of an id, or one that a path of the API cannot carry.
     BadBasket,
     /// A recommendation beyond the limits of an id.
     BadRecommendation,

@@ -137,6 +137,36 @@ fn every_refused_line_says_where_why_and_what() {
 }
 
 #[test]
+fn users_and_baskets_whom_no_path_of_the_api_carries_are_refused() {
+    let (import, refused) = read_lines(
+        "ada/old,beans,2011-01-01,1,9.90,Beans,b1\n\
+         ada?,beans,2011-01-01,1,9.90,Beans,b1\n\
+         ..,beans,2011-01-01,1,9.90,Beans,b1\n\
+         ada,beans,2011-01-01,1,9.90,Beans,2011/17\n\
+         ada,beans,2011-01-01,1,9.90,Beans,b%2F1\n\
+         ada,beans,2011-01-01,1,9.90,Beans,b#1\n\
+         ada,be/ans?,2011-01-01,1,9.90,Beans,b%1\n",
+    );
+    assert_eq!(
+        shown(&import.purchases),
+        ["2011-01-01T00:00:00.000Z ada b%1 1xbe/ans?@990GBP"],
+        "products may have any id"
+    );
+    assert_eq!(
+        reasons(&refused),
+        [
+            "2 bad_user user_id",
+            "3 bad_user user_id",
+            "4 bad_user user_id",
+            "5 bad_basket basket_id",
+            "6 bad_basket basket_id",
+            "7 bad_basket basket_id",
+        ]
+    );
+    assert!(refused.contains("user_id must not be . or .., and must not hold any of / ? #"), "{refused}");
+}
+
+#[test]
 fn a_strange_price_does_not_cost_the_purchase() {
     let (import, refused) = read_lines(
         "ada,a,2011-01-01,1,\"11,062.06\",,b1\n\

@@ -73,6 +73,9 @@ pub async fn answer(function: &FunctionProcess, event: &Value) -> (u64, Value) {
 #[must_use]
 pub fn api_event(route: &str, parameters: &[(&str, &str)], query: &str, body: Option<&str>) -> Value {
     let (method, path) = route.split_once(' ').expect("a route");
+    let path = parameters
+        .iter()
+        .fold(path.to_owned(), |path, (name, value)| path.replace(&format!("{{{name}}}"), value));
     let parameters: BTreeMap<&str, &str> = parameters.iter().copied().collect();
     json!({
         "version": "2.0",

@@ -6,32 +6,49 @@ use std::time::SystemTime;
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use serde_json::{Map, Value, json};
 
-use crate::invoke::epoch_millis;
+use crate::invoke::{MAX_PAYLOAD_BYTES, epoch_millis};
 use crate::template::{ACCOUNT, REGION};
 
 use super::RouteTarget;
 use super::router::{Match, decoded};
 
-/// The event. It goes through JSON, so that the function sees what it would see in its own process.
+/// The content types whose bodies an HTTP API passes on as text, beside `text/*`. All others, even `+json`, and bodies
+/// without a content type are base64.
+const TEXT_TYPES: [&str; 3] = ["application/json", "application/javascript", "application/xml"];
+
+/// Why a request does not become an event.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EventError {
+    /// Lambda does not take it.
+    #[error("the event would be larger than {MAX_PAYLOAD_BYTES} bytes")]
+    TooLarge,
+    #[error(transparent)]
+    Form(#[from] serde_json::Error),
+}
+
+/// The event for a request, whose path is decoded. It goes through JSON, so that the function sees what it would see in
+/// its own process.
 pub(crate) fn event(
     head: &Parts,
+    path: &str,
     body: &[u8],
     matched: &Match<'_, RouteTarget>,
     peer: SocketAddr,
     request_id: &str,
-) -> Result<ApiGatewayV2httpRequest, serde_json::Error> {
+) -> Result<ApiGatewayV2httpRequest, EventError> {
     let (headers, cookies) = headers(head);
     let text = |name: &str| headers.get(name).cloned().unwrap_or(Value::from(""));
     let (host, user_agent) = (text("host"), text("user-agent"));
     let now = epoch_millis(SystemTime::now());
-    let path = decoded(head.uri.path());
     let query = head.uri.query().unwrap_or_default();
     let (body, encoded) = match std::str::from_utf8(body) {
-        Ok(text) => (text.to_owned(), false),
-        Err(_) => (STANDARD.encode(body), true),
+        Ok(text) if body.is_empty() || is_text(head) => (text.to_owned(), false),
+        // A text that is not UTF-8 is passed on unchanged, so that the function refuses it.
+        _ => (STANDARD.encode(body), true),
     };
     let mut event = json!({
         "version": "2.0",
@@ -78,7 +95,20 @@ pub(crate) fn event(
             event.insert("pathParameters".to_owned(), parameters.collect());
         }
     }
-    serde_json::from_value(event)
+    // Escapes make a text six times as long at most.
+    if event.get("body").and_then(Value::as_str).is_some_and(|body| body.len() > MAX_PAYLOAD_BYTES / 8)
+        && serde_json::to_vec(&event)?.len() > MAX_PAYLOAD_BYTES
+    {
+        return Err(EventError::TooLarge);
+    }
+    Ok(serde_json::from_value(event)?)
+}
+
+/// Whether the body is of a type that is passed on as text.
+fn is_text(head: &Parts) -> bool {
+    let given = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    media.starts_with("text/") || TEXT_TYPES.contains(&media.as_str())
 }
 
 /// Names in lower case, values of one name joined by commas; cookies apart.

@@ -9,6 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{CONTENT_TYPE, SET_COOKIE};
 use http::{HeaderValue, StatusCode};
 
+use crate::invoke::MAX_PAYLOAD_BYTES;
+
 /// Why an answer is no HTTP response. The gateway answers 500 in its place.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ResponseError {
@@ -18,9 +20,23 @@ pub(crate) enum ResponseError {
     Base64(#[from] base64::DecodeError),
     #[error("a cookie is not a valid header value")]
     Cookie,
+    /// As Lambda says it.
+    #[error("response payload size exceeded maximum allowed payload size ({MAX_PAYLOAD_BYTES} bytes)")]
+    TooLarge,
+    #[error(transparent)]
+    Form(#[from] serde_json::Error),
 }
 
 pub(crate) fn http(answer: ApiGatewayV2httpResponse) -> Result<Response, ResponseError> {
+    let bytes = match &answer.body {
+        Some(EventBody::Text(text)) => text.len(),
+        Some(EventBody::Binary(bytes)) => bytes.len(),
+        _ => 0,
+    };
+    // Escapes make a text six times as long at most.
+    if bytes > MAX_PAYLOAD_BYTES / 8 && serde_json::to_vec(&answer)?.len() > MAX_PAYLOAD_BYTES {
+        return Err(ResponseError::TooLarge);
+    }
     let status = u16::try_from(answer.status_code)
         .ok()
         .and_then(|status| StatusCode::from_u16(status).ok())
