@@ -262,7 +262,8 @@ async fn recommendations(client: &mut Session) {
     client.world.train().await;
     for (operation, first) in &lists {
         let next = format!("?limit=2&cursor={}", first.cursor());
-        let renewed = |answer: &Answer| answer.body["modelVersion"] != first.body["modelVersion"];
+        let version = |answer: &Answer| answer.body.as_ref().unwrap()["modelVersion"].clone();
+        let renewed = |answer: &Answer| version(answer) != version(first);
         until(client, operation, &next, renewed).await;
     }
     let body = json!({ "basket": ["descaler"], "limit": 2, "cursor": basket.cursor() });

@@ -188,8 +188,8 @@ impl AnswerBuilder<'_> {
             if !self.is_out(id)
                 && let Some(card) = cards.iter().find(|card| card.product_id == *id)
                 && self.options.admits(card)
+                && self.position.shown.insert(id)
             {
-                self.position.shown.insert(id);
                 self.items.push(RecommendedItem::new(card, 0.0, vec![Reason::pinned()]));
             }
         }
@@ -255,8 +255,10 @@ impl AnswerBuilder<'_> {
         let mut shown = 0;
         for ranked in chosen {
             let Some(card) = cards.next_if(|card| card.product_id == ranked.id) else { continue };
-            if self.missing_of_head() > 0 && self.options.admits(&card) {
-                self.position.shown.insert(&ranked.id);
+            if self.missing_of_head() > 0
+                && self.options.admits(&card)
+                && self.position.shown.insert(&ranked.id)
+            {
                 self.items.push(RecommendedItem::new(&card, ranked.score, ranking.reasons(&ranked.why)));
                 shown += 1;
             }
@@ -270,7 +272,7 @@ impl AnswerBuilder<'_> {
         let mut places: Option<HashMap<ProductId, usize>> = None;
         let mut ranked = Vec::new();
         while self.missing_of_head() > 0 {
-            if self.budget.left() == 0 && !self.items.is_empty() {
+            if self.budget.is_used_up() && !self.items.is_empty() {
                 return Ok(());
             }
             let wanted = self.missing_of_head();
@@ -296,14 +298,13 @@ impl AnswerBuilder<'_> {
                 rest = others;
                 let before = self.items.len();
                 for card in self.state.cards.get(chunk).await? {
-                    if self.options.admits(&card) {
+                    if self.options.admits(&card) && self.position.shown.insert(&card.product_id) {
                         let known =
                             places.as_ref().and_then(|places| ranked.get(*places.get(&card.product_id)?));
                         let (score, reasons) = match known {
                             Some(known) => (known.score, ranking.reasons(&known.why)),
                             None => (0.0, vec![Reason::catalogue()]),
                         };
-                        self.position.shown.insert(&card.product_id);
                         self.items.push(RecommendedItem::new(&card, score, reasons));
                     }
                 }
@@ -323,7 +324,7 @@ impl AnswerBuilder<'_> {
     /// Continues with the shelves in their order, without what the head has shown.
     async fn take_tail(&mut self) -> Result<(), ApiError> {
         while self.missing() > 0 {
-            if self.budget.left() == 0 && !self.items.is_empty() {
+            if self.budget.is_used_up() && !self.items.is_empty() {
                 return Ok(());
             }
             let after = self.position.tail.clone().unwrap_or_default();

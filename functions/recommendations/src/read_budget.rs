@@ -24,6 +24,11 @@ impl ReadBudget {
         self.left
     }
 
+    /// Whether nothing is left, for the shelves either.
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.left + self.for_shelves == 0
+    }
+
     pub(crate) fn spend(&mut self, half_units: usize) {
         self.left = self.left.saturating_sub(half_units);
     }

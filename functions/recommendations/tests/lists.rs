@@ -216,3 +216,13 @@ async fn a_cart_named_twice_counts_once_in_the_reasons() {
     let thrice = world.ids(&json!({ "basket": ["p001", "p001", "p001"] })).await;
     assert_eq!(once, thrice);
 }
+
+#[tokio::test]
+async fn a_page_is_full_however_many_of_the_best_are_sold_out() {
+    // The best are sold out but for the first, far more of them than cards that an answer may look at in vain.
+    let world = World::new(400, 330, |n| n == 0 || n > 200).await;
+    for _ in 0..3 {
+        let shown = world.ids(&json!({ "limit": 20 })).await;
+        assert_eq!((shown.len(), shown[0].as_str()), (20, "p000"));
+    }
+}

@@ -400,6 +400,27 @@ async fn histories_are_in_line_when_the_job_ends_if_it_was_asked_for() {
         assert_eq!(baskets.len(), 10);
         assert_eq!(baskets, fold(purchases.newest(&user).await.unwrap().items));
     }
-    // With nothing new there is nothing to bring in line.
-    assert_eq!(result(&world.run("import", parameters).await)["histories"], Value::Null);
+    let again = world.run("import", parameters).await;
+    assert_eq!(result(&again)["histories"], json!({ "users": 50, "changed": 0 }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn histories_hold_purchases_whose_writing_was_never_confirmed() {
+    let world = World::start().await;
+    let proxy = world.stack.proxy().await;
+    let engine = world.engine_through(proxy.dynamodb(), world.stack.s3());
+    let source = world.object("in/orders.csv", csv(20)).await;
+    // Each purchase is written, and its answer lost: the next attempt finds it there.
+    for call in 0..200 {
+        proxy.inject("PutItem", 2 * call + 1..=2 * call + 1, Fault::DropAfter);
+    }
+    let job = run(&engine, "import", json!({ "source": source, "histories": true })).await;
+    proxy.heal();
+    let tables = world.tables();
+    let (history, purchases) = (tables.history().unwrap(), tables.purchases().unwrap());
+    for user in (0..20).map(|n| UserId::parse(&format!("u{n}")).unwrap()) {
+        let folded = fold(purchases.newest(&user).await.unwrap().items);
+        assert!(!folded.is_empty(), "{user}");
+        assert_eq!(history.baskets(&user).await.unwrap(), folded, "{:#}", result(&job));
+    }
 }

@@ -7,11 +7,12 @@
 //! * stage `merge`: a batch for some users and products combines what the purchases say about them
 //! * stage `write`: a batch for each chunk writes its records: a purchase that is there already stays as it is, and is
 //!   refused if it differs
-//! * stage `histories`, if asked for and any purchase was new: refreshes the users' histories, as the stream's
-//!   consumer does by itself where there is one
+//! * stage `histories`, if asked for: refreshes the users' histories, as the stream's consumer does by itself where there
+//!   is one
 //!
 //! Importing the same file again changes nothing. What was written is counted with each checkpoint: of records that
-//! were being written when a worker was killed, those that had arrived count as known, not as new.
+//! were being written when a worker was killed or an answer was lost, those that had arrived count as known, not as new. So
+//! the histories are refreshed even if no purchase counts as new.
 
 mod gather;
 mod merge;
@@ -111,7 +112,7 @@ impl Kind for Import {
                 chunks.extend(gathered.into_iter().flat_map(|result| result.chunks));
                 chunk_stage(WRITE, chunks)
             }
-            Some(WRITE) if parameters.histories && result::written(planning).await?.new_purchases > 0 => {
+            Some(WRITE) if parameters.histories && result::written(planning).await?.purchases() > 0 => {
                 let mut chunks = merged_chunks(planning).await?;
                 chunks.retain(|chunk| chunk.holds.is_users());
                 chunk_stage(HISTORIES, chunks)

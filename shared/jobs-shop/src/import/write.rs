@@ -45,6 +45,11 @@ impl WriteCounts {
         self.changes() == 0
     }
 
+    /// Those that are in the table as the file says.
+    pub fn purchases(&self) -> u64 {
+        self.new_purchases + self.known_purchases
+    }
+
     fn changes(&self) -> u64 {
         self.new_purchases + self.new_products + self.changed_products
     }
