@@ -52,9 +52,9 @@ serve() {
     exit 1
 }
 
-generated=$(openapi-python-client generate --path "$root/openapi.yaml" --meta none --output-path "$work/generated" 2>&1)
 # It leaves out what it does not understand, and says so.
-if [[ $generated == *[Ww]arning* || $generated == *WARNING* || $generated == *Error* ]]; then
+if ! generated=$(openapi-python-client generate --path "$root/openapi.yaml" --meta none --output-path "$work/generated" 2>&1) ||
+    [[ $generated == *[Ww]arning* || $generated == *WARNING* || $generated == *Error* ]]; then
     echo "$generated" >&2
     exit 1
 fi
