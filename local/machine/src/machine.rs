@@ -18,7 +18,7 @@ use crate::gateway::{Gateway, GatewayError, GatewayOptions};
 use crate::invoke::{HttpFunction, StreamFunction};
 use crate::lambda::{self, Functions};
 use crate::listen::{ListenError, Listening};
-use crate::s3::{S3, S3Error, s3_config};
+use crate::s3::{Expiring, S3, S3Error, s3_config};
 use crate::schedules::{ExpressionError, Now, Schedules, Starter};
 use crate::server::ServerTask;
 use crate::streams::{self, EventSourceMapping, MappingPace, MappingParts, StreamError, Wake};
@@ -146,8 +146,10 @@ impl Machine {
         if let Some(folder) = &folder {
             folder.complete()?;
         }
-        let upkeep =
-            folder.as_ref().map(|folder| tokio::spawn(upkeep(folder.path().to_owned(), template.clone())));
+        let expiring = s3.expiring(&template.buckets);
+        let upkeep = folder
+            .as_ref()
+            .map(|folder| tokio::spawn(upkeep(folder.path().to_owned(), template.clone(), expiring)));
         Ok(Machine {
             template,
             folder,
@@ -337,8 +339,9 @@ where
     Ok(done?)
 }
 
-/// Lets go of stream records that no mapping needs any more; the file would otherwise hold every change ever made.
-async fn upkeep(folder: PathBuf, template: Template) {
+/// Lets go of stream records that no mapping needs any more, and of objects that have expired; the folder would otherwise
+/// hold every change ever made.
+async fn upkeep(folder: PathBuf, template: Template, expiring: Expiring) {
     let mut hours = tokio::time::interval(UPKEEP);
     loop {
         hours.tick().await;
@@ -346,6 +349,12 @@ async fn upkeep(folder: PathBuf, template: Template) {
         let trimmed = tokio::task::spawn_blocking(move || trim(&folder, &template, SystemTime::now())).await;
         if let Ok(Err(e)) = trimmed {
             tracing::warn!(error = %e, "old stream records could not be removed");
+        }
+        let expiring = expiring.clone();
+        match tokio::task::spawn_blocking(move || expiring.remove(SystemTime::now())).await {
+            Ok(Ok(0)) | Err(_) => {}
+            Ok(Ok(files)) => tracing::debug!(files, "expired objects were removed"),
+            Ok(Err(e)) => tracing::warn!(error = %e, "expired objects could not be removed"),
         }
     }
 }

@@ -12,9 +12,11 @@ mod plan;
 mod split;
 mod work;
 
+use nextbasket_items::expression::without_constants;
+use nextbasket_items::write::WriteGuard;
 use nextbasket_job_engine::calls::CallError;
 use nextbasket_job_engine::{
-    Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, Trust, Work, WorkError,
+    Estimate, JobError, Kind, Next, Outcome, Planning, Redaction, Refusal, Site, Trust, Work, WorkError,
 };
 use serde_json::Value;
 use strum::IntoStaticStr;
@@ -61,6 +63,13 @@ impl Kind for TableOperation {
         check::lock(*self, parameters)
     }
 
+    fn redact(&self, parameters: &mut Value, redaction: &mut Redaction) {
+        for name in ["where", "set"] {
+            redaction.text(parameters.get_mut(name), without_constants);
+        }
+        redaction.whole(parameters.get_mut("template"));
+    }
+
     async fn estimate(&self, site: &Site, parameters: &TableParameters) -> Result<Estimate, JobError> {
         estimate::estimate(*self, site, parameters).await
     }
@@ -70,7 +79,44 @@ impl Kind for TableOperation {
     }
 
     async fn work(&self, work: &mut Work, parameters: TableParameters) -> Result<Outcome, WorkError> {
-        work::work(*self, work, &parameters).await.or_else(CallError::outcome)
+        work::work(*self, work, &parameters, &WriteGuard::default()).await.or_else(CallError::outcome)
+    }
+}
+
+/// The kind `copy` where some tables must not get all items: what the target must not get is left out, and counted as
+/// `erased`.
+#[derive(Debug)]
+pub struct GuardedCopy(pub WriteGuard);
+
+impl Kind for GuardedCopy {
+    type Task = TableParameters;
+
+    fn name(&self) -> &'static str {
+        TableOperation::Copy.name()
+    }
+
+    fn task(&self, parameters: &Value, trust: Trust) -> Result<TableParameters, Refusal> {
+        TableOperation::Copy.task(parameters, trust)
+    }
+
+    fn lock(&self, parameters: &TableParameters) -> Option<String> {
+        TableOperation::Copy.lock(parameters)
+    }
+
+    fn redact(&self, parameters: &mut Value, redaction: &mut Redaction) {
+        TableOperation::Copy.redact(parameters, redaction);
+    }
+
+    async fn estimate(&self, site: &Site, parameters: &TableParameters) -> Result<Estimate, JobError> {
+        TableOperation::Copy.estimate(site, parameters).await
+    }
+
+    async fn plan(&self, planning: &Planning<'_>, parameters: &TableParameters) -> Result<Next, JobError> {
+        TableOperation::Copy.plan(planning, parameters).await
+    }
+
+    async fn work(&self, work: &mut Work, parameters: TableParameters) -> Result<Outcome, WorkError> {
+        work::work(TableOperation::Copy, work, &parameters, &self.0).await.or_else(CallError::outcome)
     }
 }
 
