@@ -139,7 +139,7 @@ impl World {
     async fn start(folder: &Path) -> Self {
         let options =
             DeploymentOptions { workers: 0, ..DeploymentOptions::on_any_port(Some(folder.to_owned())) };
-        let system = LocalDeployment::start(options).await.unwrap();
+        let system = Box::pin(LocalDeployment::start(options)).await.unwrap();
         Self { system, folder: folder.to_owned(), ahead: Arc::default() }
     }
 
@@ -171,7 +171,7 @@ impl World {
     /// Submits a job and works on it until it has ended. Returns it as it was submitted, and as it ended.
     async fn run(&self, engine: &Engine, kind: &str, parameters: Value) -> (Job, Job) {
         let submitted = engine.submit(None, kind, parameters).await.unwrap();
-        let ended = drive(engine, &submitted.job_id, 4, &Stop::default()).await.unwrap().unwrap();
+        let ended = Box::pin(drive(engine, &submitted.job_id, 4, &Stop::default())).await.unwrap().unwrap();
         (submitted, ended)
     }
 
@@ -246,7 +246,7 @@ impl World {
     async fn stop_and_scan_files(self, needles: &Needles) -> Vec<String> {
         let Self { system, folder, .. } = self;
         system.stop().await.unwrap();
-        let database = folder.join(nextbasket_machine::folder::DATABASE);
+        let database = folder.join("dynamodb.sqlite");
         let connection = rusqlite::Connection::open(&database).unwrap();
         let overwrites: i64 = connection.query_row("PRAGMA secure_delete", [], |row| row.get(0)).unwrap();
         assert_eq!(overwrites, 1, "SQLite was built without the flags of .cargo/config.toml");
@@ -299,7 +299,31 @@ async fn an_erased_user_is_nowhere_and_does_not_come_back() {
     world.system.drain(|_| ()).await.unwrap();
     assert_eq!((world.bought().await.len(), world.baskets().await), (PURCHASES, PURCHASES));
 
-    // Trainings that end well, are refused by the gate, fail, and are cancelled.
+    Box::pin(train_in_every_way(&world, &mut needles)).await;
+    let dumps = outside.path().join("dumps");
+    Box::pin(ask_for_the_user(&world, &import, outside.path(), &dumps)).await;
+
+    let holds = |file: &PathBuf| !needles.found_in(&std::fs::read(file).unwrap()).is_empty();
+    assert!(files_below(&folder).iter().any(holds), "the user is in the data folder");
+    assert_eq!(world.send(Method::DELETE, &format!("/users/{ADA}"), Value::Null).await, 202);
+    world.system.drain(|_| ()).await.unwrap();
+    assert_eq!((world.bought().await.len(), world.baskets().await), (0, 0));
+    assert_eq!(world.scan(&needles, &["purchases-copy"]).await, Vec::<String>::new());
+
+    Box::pin(bring_back_in_our_ways(&world, &needles, &import, &dumps)).await;
+    Box::pin(bring_back_with_another_tool(&world)).await;
+
+    let update = world.dynamodb().update_table().table_name("purchases-copy");
+    update.deletion_protection_enabled(false).send().await.unwrap();
+    world.dynamodb().delete_table().table_name("purchases-copy").send().await.unwrap();
+    assert_eq!(world.scan(&needles, &[]).await, Vec::<String>::new());
+    assert_eq!(world.stop_and_scan_files(&needles).await, Vec::<String>::new());
+
+    Box::pin(come_back(World::start(&folder).await, outside.path(), &dumps)).await;
+}
+
+/// Trainings that end well, are refused by the gate, fail, and are cancelled.
+async fn train_in_every_way(world: &World, needles: &mut Needles) {
     let (submitted, trained) = world.run(&world.engine(), "train", json!({})).await;
     assert_eq!(trained.state, JobState::Succeeded, "{:?}", trained.failure);
     needles.add_pseudonym(&submitted);
@@ -332,7 +356,7 @@ async fn an_erased_user_is_nowhere_and_does_not_come_back() {
         session.leave().await.unwrap();
     }
     // The scan finds what is there.
-    let found = world.scan(&needles, &[]).await;
+    let found = world.scan(needles, &[]).await;
     for name in
         ["nextbasket-purchases: user", "nextbasket-purchases: purchase", "jobsbucket/jobs/", "pseudonym"]
     {
@@ -340,8 +364,10 @@ async fn an_erased_user_is_nowhere_and_does_not_come_back() {
     }
     engine.cancel(&cancelled.job_id).await.unwrap();
     assert_eq!(engine.job(&cancelled.job_id).await.unwrap().state, JobState::Cancelled);
+}
 
-    // Jobs that ask for the user, also some that fail.
+/// Jobs that ask for the user, also some that fail.
+async fn ask_for_the_user(world: &World, import: &Value, outside: &Path, dumps: &Path) {
     let table = "nextbasket-purchases";
     let where_user = format!("userId = '{ADA}'");
     let counted = world.succeed("count", json!({ "table": table, "where": where_user })).await;
@@ -366,28 +392,25 @@ async fn an_erased_user_is_nowhere_and_does_not_come_back() {
     let mapped = json!({
         "input": { "table": table, "where": where_user },
         "command": ["grep", "-c", ADA],
-        "output": outside.path().join("mapped.txt"),
+        "output": outside.join("mapped.txt"),
         "outputFormat": "text",
     });
     world.succeed("map", mapped).await;
     world.succeed("import", import.clone()).await;
     world.system.drain(|_| ()).await.unwrap();
-    let dumps = outside.path().join("dumps");
     let tables = json!(["nextbasket-purchases", "nextbasket-history"]);
     world
         .succeed("dump", json!({ "tables": tables, "to": dumps, "where": "attribute_exists(userId)" }))
         .await;
     // Restored elsewhere, the user is there: that is a copy of its own.
-    let newest = |table: &str| newest_dump(&dumps, table);
-    let copy = json!({ "from": newest("nextbasket-purchases"), "table": "purchases-copy", "create": true });
+    let copy = json!({ "from": newest_dump(dumps, "nextbasket-purchases"), "table": "purchases-copy", "create": true });
     assert_eq!(world.succeed("restore", copy).await["erased"], 0);
+}
 
-    assert_eq!(world.send(Method::DELETE, &format!("/users/{ADA}"), Value::Null).await, 202);
-    world.system.drain(|_| ()).await.unwrap();
-    assert_eq!((world.bought().await.len(), world.baskets().await), (0, 0));
-    assert_eq!(world.scan(&needles, &["purchases-copy"]).await, Vec::<String>::new());
-
-    // No way of ours back into the stack brings them back, also after the secret was changed.
+/// No way of ours back into the stack brings them back, also after the secret was changed.
+async fn bring_back_in_our_ways(world: &World, needles: &Needles, import: &Value, dumps: &Path) {
+    let table = "nextbasket-purchases";
+    let newest = |table: &str| newest_dump(dumps, table);
     for rotated in [false, true] {
         if rotated {
             let rotation = world.succeed("rotate-secret", json!({})).await;
@@ -410,10 +433,13 @@ async fn an_erased_user_is_nowhere_and_does_not_come_back() {
         assert_eq!(imported["written"]["erasedPurchases"], PURCHASES, "{imported:#}");
         world.system.drain(|_| ()).await.unwrap();
         assert_eq!((world.bought().await.len(), world.baskets().await), (0, 0));
-        assert_eq!(world.scan(&needles, &["purchases-copy"]).await, Vec::<String>::new());
+        assert_eq!(world.scan(needles, &["purchases-copy"]).await, Vec::<String>::new());
     }
+}
 
-    // Another tool does bring them back; then `rebuild-history` removes them.
+/// Another tool does bring them back; then `rebuild-history` removes them.
+async fn bring_back_with_another_tool(world: &World) {
+    let table = "nextbasket-purchases";
     let raw = world.dynamodb().scan().table_name("purchases-copy").send().await.unwrap().items.unwrap();
     for item in raw.into_iter().filter(|item| item["userId"] == AttributeValue::S(ADA.to_owned())) {
         world.dynamodb().put_item().table_name(table).set_item(Some(item)).send().await.unwrap();
@@ -424,17 +450,16 @@ async fn an_erased_user_is_nowhere_and_does_not_come_back() {
     assert_eq!(rebuilt["erased"], PURCHASES, "{rebuilt}");
     world.system.drain(|_| ()).await.unwrap();
     assert_eq!((world.bought().await.len(), world.baskets().await), (0, 0));
+}
 
-    world.dynamodb().delete_table().table_name("purchases-copy").send().await.unwrap();
-    assert_eq!(world.scan(&needles, &[]).await, Vec::<String>::new());
-    assert_eq!(world.stop_and_scan_files(&needles).await, Vec::<String>::new());
-
-    // The person comes back: what they buy from now on stays, and nothing from before.
-    let world = World::start(&folder).await;
+/// The person comes back: what they buy from now on stays, and nothing from before.
+async fn come_back(world: World, outside: &Path, dumps: &Path) {
+    let table = "nextbasket-purchases";
+    let newest = |table: &str| newest_dump(dumps, table);
     world.buy("back-again").await;
     let restore = json!({ "from": newest("nextbasket-purchases"), "table": table });
     assert_eq!(world.succeed("restore", restore).await["erased"], PURCHASES);
-    let dumped = outside.path().join("later");
+    let dumped = outside.join("later");
     world.succeed("dump", json!({ "table": table, "to": dumped })).await;
     assert_eq!(world.succeed("rebuild-history", json!({ "user": ADA })).await["erased"], 0);
     world.tables().purchases().unwrap().remove_all(&UserId::parse(ADA).unwrap()).await.unwrap();

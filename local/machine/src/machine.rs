@@ -432,6 +432,36 @@ Resources:
         connection.query_row("SELECT COUNT(*) FROM _stream_records", [], |row| row.get(0)).unwrap()
     }
 
+    const BUCKET: &str = r#"
+Resources:
+  Jobs:
+    Type: AWS::S3::Bucket
+    Properties:
+      LifecycleConfiguration:
+        Rules:
+          - { Id: unfinished, Status: Enabled, AbortIncompleteMultipartUpload: { DaysAfterInitiation: 7 } }
+          - { Id: switched-off, Status: Disabled, ExpirationInDays: 1 }
+          - { Id: old, Status: Enabled, Prefix: jobs/, ExpirationInDays: 90 }
+"#;
+
+    #[tokio::test]
+    async fn objects_expire_as_their_buckets_lifecycle_says() {
+        let machine = Machine::start(MachineOptions::in_memory(BUCKET, "t")).await.unwrap();
+        let s3 = aws_sdk_s3::Client::from_conf(machine.s3_config());
+        for key in ["jobs/1/refused/1", "jobs/2/output/parts.json", "jobs", "other/1"] {
+            s3.put_object().bucket("t-jobs").key(key).body(Vec::new().into()).send().await.unwrap();
+        }
+        let expiring = machine.s3.expiring(&machine.template.buckets);
+        let after = |days: u64| SystemTime::now() + Duration::from_secs(days * 24 * 60 * 60);
+        assert_eq!(expiring.remove(after(89)).unwrap(), 0);
+        assert_eq!(expiring.remove(after(91)).unwrap(), 2);
+        assert_eq!(expiring.remove(after(91)).unwrap(), 0);
+        let left = s3.list_objects_v2().bucket("t-jobs").send().await.unwrap();
+        let left: Vec<&str> = left.contents().iter().filter_map(|object| object.key()).collect();
+        assert_eq!(left, ["jobs", "other/1"]);
+        machine.stop().await.unwrap();
+    }
+
     #[tokio::test]
     async fn old_stream_records_go_once_every_mapping_has_done_them() {
         let dir = tempfile::tempdir().unwrap();
@@ -453,6 +483,11 @@ Resources:
         assert_eq!(records(dir.path()), 5, "they are not a day old");
         trim(dir.path(), &template, tomorrow).unwrap();
         assert_eq!(records(dir.path()), 1, "the newest stays");
+        let connection = rusqlite::Connection::open(dir.path().join(DATABASE)).unwrap();
+        let newest = "SELECT keys_json, new_image, old_image FROM _stream_records";
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let kept: (String, Option<String>, Option<String>) = connection.query_row(newest, [], read).unwrap();
+        assert_eq!(kept, ("{}".to_owned(), None, None), "its number alone");
 
         put(&machine, "after").await;
         mapping.drain().await.unwrap();

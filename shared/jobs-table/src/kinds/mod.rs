@@ -132,4 +132,28 @@ mod tests {
         assert_eq!(refused, "parameters.to.endpoint: is for jobs that are submitted from the command line");
         assert!(TableOperation::Copy.task(&copy, Trust::Machine).is_ok());
     }
+
+    #[test]
+    fn constants_are_taken_out_of_what_an_ended_job_keeps() {
+        let mut parameters = json!({
+            "table": "orders",
+            "where": "userId = 'ada' AND size(lines) > 12 AND at < now() - 30d AND id IN (b64'aGk=', \"x y\")",
+            "set": "note = 'for \\'ada\\'', seen = true REMOVE `a b`",
+            "template": { "userId": "user-{n}", "age": 5, "deep": [{ "name": "grace" }, null] },
+            "segments": 4,
+        });
+        let mut redaction = Redaction::default();
+        TableOperation::Update.redact(&mut parameters, &mut redaction);
+        let kept = json!({
+            "table": "orders",
+            "where": "userId = \"…\" AND size(lines) > … AND at < now() - 30d AND id IN (…, \"…\")",
+            "set": "note = \"…\", seen = true REMOVE `a b`",
+            "template": { "userId": "…", "age": "…", "deep": [{ "name": "…" }, null] },
+            "segments": 4,
+        });
+        assert_eq!(parameters, kept);
+        let mut parameters = json!({ "where": "no expression 'ada" });
+        TableOperation::Count.redact(&mut parameters, &mut redaction);
+        assert_eq!(parameters, json!({ "where": "…" }), "of what is no expression nothing is kept");
+    }
 }
