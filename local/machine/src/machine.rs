@@ -323,6 +323,11 @@ impl Machine {
         for lambda in std::mem::take(&mut self.lambdas) {
             lambda.stop("invocations").await;
         }
+        if let Some(upkeep) = self.upkeep.take() {
+            // It uses the files of the folder.
+            upkeep.abort();
+            let _ = upkeep.await;
+        }
         self.s3.stop().await;
         self.dynamodb.stop().await;
         withdrawn

@@ -36,7 +36,8 @@ impl Redaction {
     /// Takes the constants out of a text of some language, if there is one: `redact` is given the text and what to put in
     /// their place, and returns the text without the constants, and the constants.
     pub fn text(&mut self, value: Option<&mut Value>, redact: impl Fn(&str, &str) -> (String, Vec<String>)) {
-        if let Some(Value::String(text)) = value {
+        let Some(value) = value else { return };
+        if let Value::String(text) = value {
             let (without, constants) = redact(text, REMOVED);
             *text = without;
             self.0.extend(constants);

@@ -8,10 +8,11 @@ use nextbasket_dynamodb::TableError;
 use nextbasket_dynamodb::item::Item;
 
 type Loading = BoxFuture<'static, Result<Option<ItemGuard>, TableError>>;
+type Load = dyn Fn(&str) -> Loading + Send + Sync;
 
 /// Knows which tables must not get which items. By default every table may get every item.
 #[derive(Clone, Default)]
-pub struct WriteGuard(Option<Arc<dyn Fn(&str) -> Loading + Send + Sync>>);
+pub struct WriteGuard(Option<Arc<Load>>);
 
 impl WriteGuard {
     /// `load` is given a table's name, and reads what it needs to decide about the table's items; `None` if the table may

@@ -257,7 +257,7 @@ impl Engine {
         if plan.supersedes {
             match self.remove_leftovers(job).await {
                 Err(error) if error.is_transient() => return Err(error),
-                // What cannot be removed now expires later; the job goes on.
+                // What cannot be removed now goes when the job ends.
                 Err(error) => {
                     tracing::warn!(job = %job.job_id, %error, "what earlier passes left is not removed");
                 }
