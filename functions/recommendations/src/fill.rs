@@ -174,6 +174,11 @@ impl AnswerBuilder<'_> {
         self.never.contains(id) || self.position.shown.contains(id)
     }
 
+    /// Whether the shelves may be read on. An answer that shows nothing yet looks until it finds something.
+    fn may_read_on(&self, after: &ShelfPosition) -> bool {
+        self.items.is_empty() || self.budget.allows_queries(self.shelves.queries_at(after))
+    }
+
     async fn take_pinned(&mut self) -> Result<(), ApiError> {
         let pinned = self.options.pinned.get(self.position.pinned..).unwrap_or_default();
         if pinned.is_empty() {
@@ -272,7 +277,7 @@ impl AnswerBuilder<'_> {
         let mut places: Option<HashMap<ProductId, usize>> = None;
         let mut ranked = Vec::new();
         while self.missing_of_head() > 0 {
-            if self.budget.is_used_up() && !self.items.is_empty() {
+            if !self.may_read_on(&after) {
                 return Ok(());
             }
             let wanted = self.missing_of_head();
@@ -324,10 +329,10 @@ impl AnswerBuilder<'_> {
     /// Continues with the shelves in their order, without what the head has shown.
     async fn take_tail(&mut self) -> Result<(), ApiError> {
         while self.missing() > 0 {
-            if self.budget.is_used_up() && !self.items.is_empty() {
+            let after = self.position.tail.clone().unwrap_or_default();
+            if !self.may_read_on(&after) {
                 return Ok(());
             }
-            let after = self.position.tail.clone().unwrap_or_default();
             let wanted = self.missing();
             let table = &self.state.cards.table;
             let page =

@@ -24,9 +24,9 @@ impl ReadBudget {
         self.left
     }
 
-    /// Whether nothing is left, for the shelves either.
-    pub(crate) fn is_used_up(&self) -> bool {
-        self.left + self.for_shelves == 0
+    /// Whether so many queries of the shelves are left, each of half a unit.
+    pub(crate) fn allows_queries(&self, queries: usize) -> bool {
+        self.left + self.for_shelves >= queries
     }
 
     pub(crate) fn spend(&mut self, half_units: usize) {

@@ -31,8 +31,10 @@ const AFTER_POINTER: char = '\u{2}';
 /// No place is longer: a category, [`POINTER`] and an id.
 const MAX_PLACE_BYTES: usize = MAX_CATEGORY_BYTES + 1 + MAX_ID_BYTES;
 
-/// So many entries are read in a query at least: they cost no more than one would.
+/// So many entries are read in a query at least and at most: more than a few cost no more than one, and as many as these,
+/// with usual ids, no more than half a read unit.
 const LEAST_PAGE: usize = 20;
+const LARGEST_PAGE: usize = 50;
 
 /// Half of a read unit covers so many bytes of an eventually consistent query.
 const HALF_UNIT_BYTES: usize = 4_096;
@@ -123,6 +125,12 @@ impl Shelves {
         self.groups.iter().map(Vec::len).sum()
     }
 
+    /// How many queries read on at the position.
+    #[must_use]
+    pub fn queries_at(&self, position: &ShelfPosition) -> usize {
+        self.groups.get(position.group).map_or(0, Vec::len)
+    }
+
     /// Whether the position can be one of this list.
     #[must_use]
     pub fn hold(&self, position: &ShelfPosition) -> bool {
@@ -161,42 +169,38 @@ struct LanePage {
 }
 
 impl ProductsTable {
-    /// The products after a position: about `limit` of them, at least one if there is one.
+    /// Some of the products after a position, about `limit` at most; none, too, if the page has an end. It takes one
+    /// query for each of the [`Shelves::queries_at`] the position.
     pub async fn shelf_page(
         &self,
         shelves: &Shelves,
         after: &ShelfPosition,
         limit: usize,
     ) -> Result<ShelfPage, TableError> {
-        let mut page = ShelfPage { end: Some(after.clone()), ..ShelfPage::default() };
-        while let Some(ShelfPosition { group, place }) = page.end.take() {
-            let lanes = shelves.groups.get(group).map(Vec::as_slice).unwrap_or_default();
-            let limit_of_lane = limit.div_ceil(lanes.len().max(1)).max(LEAST_PAGE);
-            let reads = lanes.iter().map(|lane| self.lane_page(lane, &place, limit_of_lane));
-            let read = futures::future::try_join_all(reads).await?;
-            // What lies behind the end of one lane's page may not be all that is there.
-            let bound = read.iter().filter_map(|lane| lane.stopped.clone()).min();
-            let mut merged = BTreeMap::new();
-            for lane in read {
-                page.half_units += lane.half_units;
-                page.damaged.extend(lane.damaged);
-                let known = |place: &String| bound.as_ref().is_none_or(|bound| place <= bound);
-                merged.extend(lane.entries.into_iter().filter(|(place, _)| known(place)));
-            }
-            let product =
-                |(place, id): (String, Option<ProductId>)| Some((ShelfPosition { group, place }, id?));
-            page.products.extend(merged.into_iter().filter_map(product));
-            page.end = match bound {
-                Some(place) => Some(ShelfPosition { group, place }),
-                None if group + 1 < shelves.groups.len() => {
-                    Some(ShelfPosition { group: group + 1, place: String::new() })
-                }
-                None => None,
-            };
-            if page.products.len() >= limit.max(1) {
-                break;
-            }
+        let group = after.group;
+        let lanes = shelves.groups.get(group).map(Vec::as_slice).unwrap_or_default();
+        let limit = limit.div_ceil(lanes.len().max(1)).clamp(LEAST_PAGE, LARGEST_PAGE);
+        let reads = lanes.iter().map(|lane| self.lane_page(lane, &after.place, limit));
+        let read = futures::future::try_join_all(reads).await?;
+        // What lies behind the end of one lane's page may not be all that is there.
+        let bound = read.iter().filter_map(|lane| lane.stopped.clone()).min();
+        let mut page = ShelfPage::default();
+        let mut merged = BTreeMap::new();
+        for lane in read {
+            page.half_units += lane.half_units;
+            page.damaged.extend(lane.damaged);
+            let known = |place: &String| bound.as_ref().is_none_or(|bound| place <= bound);
+            merged.extend(lane.entries.into_iter().filter(|(place, _)| known(place)));
         }
+        let product = |(place, id): (String, Option<ProductId>)| Some((ShelfPosition { group, place }, id?));
+        page.products = merged.into_iter().filter_map(product).collect();
+        page.end = match bound {
+            Some(place) => Some(ShelfPosition { group, place }),
+            None if group + 1 < shelves.groups.len() => {
+                Some(ShelfPosition { group: group + 1, place: String::new() })
+            }
+            None => None,
+        };
         Ok(page)
     }
 
