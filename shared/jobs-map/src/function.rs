@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 use crate::batch_attempt::{AttemptOutcome, BatchAttempt, stopped};
 use crate::batch_input::RecordStream;
 use crate::batch_output::BatchOutputWriter;
-use crate::records::{RecordFormat, Splitter, trimmed};
+use crate::records::{RecordFormat, trimmed};
 
 /// The most bytes of a call, below Lambda's 6 MB.
 const MAX_PAYLOAD: usize = 5_500_000;
@@ -98,11 +98,11 @@ impl FunctionCaller<'_> {
             number: 0,
         };
         let mut writer = BatchOutputWriter::new(self.work, self.attempt.name);
-        let mut splitter = Splitter::new(stream.format());
+        let mut splitter = stream.splitter();
         let mut record = Vec::new();
         while let Some(piece) = stream.next().await? {
             let mut rest = piece.as_ref();
-            while let Some(end) = splitter.end(rest) {
+            while let Some(end) = splitter.end_of_held(rest).map_err(|problem| stream.wrong(problem))? {
                 let (head, tail) = rest.split_at_checked(end).unwrap_or((rest, &[]));
                 record.extend_from_slice(head);
                 rest = tail;
