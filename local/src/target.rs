@@ -15,7 +15,6 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_runtime::env_config::file::EnvConfigFiles;
 use aws_sdk_dynamodb::config::{Credentials, ProvideCredentials as _};
-use aws_sdk_dynamodb::error::DisplayErrorContext;
 use aws_smithy_http_client::tls;
 use aws_types::os_shim_internal::{Env, Fs};
 use clap::Args;
@@ -26,6 +25,7 @@ use nextbasket_machine::AccessKey;
 use nextbasket_machine::dynamodb::REGION;
 use nextbasket_machine::s3::s3_config_from;
 use nextbasket_objects::Bucket;
+use nextbasket_sdk_errors::causes;
 use nextbasket_tables::Tables;
 
 use crate::Failure;
@@ -176,7 +176,7 @@ impl TargetOptions {
         let files = EnvConfigFiles::default();
         let loaded = profile::load(&Fs::real(), &Env::real(), &files, Some(profile.clone().into())).await;
         let loaded = loaded.map_err(|error| {
-            Failure::Usage(format!("--profile: the profiles cannot be read: {}", DisplayErrorContext(error)))
+            Failure::Usage(format!("--profile: the profiles cannot be read: {}", causes(&error)))
         })?;
         if loaded.get_profile(profile).is_some() {
             return Ok(());
@@ -206,10 +206,13 @@ impl TargetOptions {
             return Err(Failure::other(NO_CREDENTIALS));
         };
         let credentials = provider.provide_credentials().await.map_err(|error| {
-            let whose =
-                self.profile.as_ref().map_or_else(String::new, |name| format!(" of profile \"{name}\""));
-            let cause = first_line(&DisplayErrorContext(error).to_string());
-            Failure::other(format!("{NO_CREDENTIALS}: those{whose} cannot be read: {cause}"))
+            let causes = causes(&error);
+            // The other lines list where the SDK has looked.
+            let cause = causes.lines().next().unwrap_or_default().trim_end_matches(" Attempted:");
+            Failure::Other(match &self.profile {
+                Some(profile) => format!("profile \"{profile}\" has no usable credentials: {cause}"),
+                None => format!("{NO_CREDENTIALS} ({cause})"),
+            })
         })?;
         let endpoint = self.endpoint.as_deref().unwrap_or("AWS");
         let profile = self.profile.as_ref().map(|name| format!("profile {name}, ")).unwrap_or_default();
@@ -362,10 +365,6 @@ fn url(text: &str) -> Result<String, String> {
         }
         _ => Err("expected a URL, such as http://127.0.0.1:8000".to_owned()),
     }
-}
-
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().to_owned()
 }
 
 fn is_loopback(url: &str) -> bool {

@@ -116,7 +116,7 @@ async fn a_profile_decides_the_credentials_and_an_unknown_one_is_an_error() {
     assert!(err.contains("access key of its data folder"), "{err}");
     let empty = command(&[&count[..], &["--profile", "empty"]].concat(), ours);
     let err = outside(move || failing(empty, 1)).await;
-    assert!(err.contains("no credentials") && err.contains("profile \"empty\""), "{err}");
+    assert!(err.contains("profile \"empty\" has no usable credentials: "), "{err}");
     let unknown = command(&[&count[..], &["--profile", "stagign"]].concat(), ours);
     let err = outside(move || failing(unknown, 2)).await;
     assert!(err.contains("profile \"stagign\" not found"), "{err}");

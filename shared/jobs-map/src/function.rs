@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use aws_sdk_lambda::config::retry::RetryConfig;
 use aws_sdk_lambda::config::timeout::TimeoutConfig;
-use aws_sdk_lambda::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_lambda::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_lambda::operation::invoke::InvokeError;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::{Client, config};
 use nextbasket_job_engine::error::is_systemic;
 use nextbasket_job_engine::{Work, WorkError};
+use nextbasket_sdk_errors::sentence;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -224,7 +225,7 @@ impl FunctionCaller<'_> {
         let status = error.raw_response().map_or(0, |response| response.status().as_u16());
         let why = match error.as_service_error().and(error.message()) {
             Some(message) => format!("{code}: {message}"),
-            None => DisplayErrorContext(error).to_string(),
+            None => sentence(&error),
         };
         let reason = format!("calling function {function:?} failed: {why}");
         if is_systemic(&code) {

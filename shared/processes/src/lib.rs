@@ -1,12 +1,4 @@
-//! A command in a process group of its own that ends with this process, however this process ends.
-//!
-//! A process that is killed cannot stop what it has started. So each group begins with a guard: a shell that reads
-//! from a pipe which only this process holds. When the pipe closes, the guard ends the group. It is the group's first
-//! process, so there is no moment at which the command runs unguarded, and the group's id is not given to others while
-//! it lives. It needs nothing but `/bin/sh`.
-//!
-//! A process that leaves the group (`setsid`) is not ended with it.
-
+#![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
 use std::io::{self, Write};
