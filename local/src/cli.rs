@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::Failure;
 use crate::commands::{
     archive, copy, count, delete, demo, diff, dump, fill, import, jobs, lock, map, models, rebuild_history,
-    recommend, refresh_popular, related, restore, serve, train, update, upload, verify,
+    recommend, refresh_popular, related, restore, rotate_secret, serve, train, update, upload, verify,
 };
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed or incomplete, with a message that says why; 2 invalid usage; \
@@ -49,6 +49,8 @@ pub enum Command {
     RebuildHistory(rebuild_history::RebuildHistory),
     /// Recount the popular products, without a training
     RefreshPopular(refresh_popular::RefreshPopular),
+    /// Replace the secret that erased users are remembered with
+    RotateSecret(rotate_secret::RotateSecret),
     /// List the trained models, or make another one live
     Models(models::Models),
     /// Count the items of a table
@@ -95,6 +97,7 @@ impl Command {
             Self::Map(options) => map::run(&options).await,
             Self::RebuildHistory(options) => rebuild_history::run(&options).await,
             Self::RefreshPopular(options) => refresh_popular::run(&options).await,
+            Self::RotateSecret(options) => rotate_secret::run(&options).await,
             Self::Models(options) => models::run(&options).await,
             Self::Count(options) => count::run(&options).await,
             Self::Update(options) => update::run(&options).await,

@@ -304,7 +304,7 @@ fn http_functions(
     let clock = Clock::system();
     let random = Random::system()
         .map_err(|error| Failure::other(format!("the system has no random numbers: {error}")))?;
-    let purchases = purchases::State::new(service.clone(), tables, clock.clone())?;
+    let purchases = purchases::State::new(service.clone(), tables, clock.clone(), random.clone())?;
     let products = products::State::new(service.clone(), tables, clock.clone())?;
     let recommendations = recommendations::State::new(service.clone(), tables, clock, random)?;
     let jobs = jobs_api::State::new(service, engine, tables, jobs_api::Driver::Workers(submitted))?;

@@ -458,7 +458,7 @@ impl Functions {
         let driver = jobs_api::Driver::Workers(Arc::default());
         Self {
             jobs: jobs_api::State::new(service.clone(), engine, tables, driver).unwrap(),
-            purchases: purchases::State::new(service.clone(), tables, clock.clone()).unwrap(),
+            purchases: purchases::State::new(service.clone(), tables, clock.clone(), random.clone()).unwrap(),
             products: products::State::new(service.clone(), tables, clock.clone()).unwrap(),
             recommendations: recommendations::State::new(service, tables, clock, random).unwrap(),
         }

@@ -19,7 +19,7 @@ use api::{Answer, World};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nextbasket_domain::{Line, Purchase, PurchaseId, Timestamp, UserId};
-use serde_json::{Value, json};
+use serde_json::json;
 use settled::{ASK, product, purchase, settled, unchanged, with};
 
 /// How clients write an id into a path.

@@ -102,7 +102,7 @@ async fn work(
     let job = engine.job(&id).await?;
     let stopped =
         || FunctionFailure::Stopped("the job has ended, is ending, or has lost its lock".to_owned());
-    if job.state.has_ended() {
+    if job.is_ending() {
         return Err(stopped());
     }
     let session = Session::join(engine.site(), job, Share::OneOf(width)).await?.ok_or_else(stopped)?;

@@ -5,7 +5,8 @@
 
 use nextbasket_domain::object;
 use nextbasket_domain::time::DAY_MS;
-use nextbasket_domain::{Clock, Line, Purchase, PurchaseId, RecommendationId, Timestamp, UserId};
+use nextbasket_domain::{Clock, Line, Purchase, PurchaseId, Random, RecommendationId, Timestamp, UserId};
+use nextbasket_erasure::ErasedUsers;
 use nextbasket_http::{
     ApiError, ApiEvent, ApiResponse, Request, Service, cursor, json, list, no_content, service,
 };
@@ -24,17 +25,26 @@ pub struct State {
     purchases: PurchasesTable,
     history: HistoryTable,
     answer_keys: AnswerKeys,
+    erased_users: ErasedUsers,
     clock: Clock,
+    random: Random,
 }
 
 impl State {
-    pub fn new(service: Service, tables: &Tables, clock: Clock) -> Result<Self, lambda_runtime::Error> {
+    pub fn new(
+        service: Service,
+        tables: &Tables,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, lambda_runtime::Error> {
         Ok(Self {
             service,
             purchases: tables.purchases()?,
             history: tables.history()?,
             answer_keys: tables.answer_keys()?,
+            erased_users: tables.erased_users()?,
             clock,
+            random,
         })
     }
 
@@ -160,12 +170,19 @@ async fn cancel(state: &State, request: &Request<'_>) -> Result<ApiResponse, Api
     Ok(no_content(204))
 }
 
+/// First the erasure is remembered, so that no restore brings back what is deleted then, even if this call is cut off.
 /// The stream would update the history anyway; it is refreshed here so that nothing of what was erased is left when
 /// the answer is sent. What the user buys meanwhile stays, with its history.
 async fn erase(state: &State, request: &Request<'_>) -> Result<ApiResponse, ApiError> {
     let user = request.path("userId", UserId::parse_new)?;
     request.caller.act_for(&user)?;
     request.query(&[])?;
+    let now = state.clock.now();
+    // Purchases may be dated a day ahead: those that are deleted now are not to come back, either.
+    let newest =
+        state.purchases.page(&user, 1, None).await?.purchases.first().map(|newest| newest.purchased_at);
+    let until = newest.map_or(now, |newest| newest.max(now));
+    state.erased_users.remember(user.as_str(), until, &state.random, now).await?;
     state.purchases.remove_all(&user).await?;
     let refreshed = state.history.refresh(&user, &state.purchases).await?;
     log_skipped(&refreshed.damaged);

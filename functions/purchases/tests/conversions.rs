@@ -43,7 +43,9 @@ impl World {
         let metrics = Metrics::new("shop", clock.clone(), move |line| {
             sink.lock().unwrap().push(serde_json::from_str(line).unwrap());
         });
-        let state = State::new(Service { auth: AuthMode::Iam, metrics }, &tables, clock).unwrap();
+        let state =
+            State::new(Service { auth: AuthMode::Iam, metrics }, &tables, clock, Random::system().unwrap())
+                .unwrap();
         Self { _stack: stack, proxy, tables, state, records }
     }
 

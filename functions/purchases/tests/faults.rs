@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use lambda_runtime::{Context, LambdaEvent};
-use nextbasket_domain::Clock;
+use nextbasket_domain::{Clock, Random};
 use nextbasket_http::{AuthMode, Service};
 use nextbasket_tables::{TableNames, Tables};
 use nextbasket_telemetry::Metrics;
@@ -39,7 +39,7 @@ impl World {
         let names = TableNames::from_lookup(|variable| Some(stack.table(variable).to_owned()));
         let tables = Tables::new(proxy.dynamodb(), names);
         let service = Service { auth: AuthMode::Iam, metrics: Metrics::off() };
-        let state = State::new(service, &tables, Clock::system()).unwrap();
+        let state = State::new(service, &tables, Clock::system(), Random::system().unwrap()).unwrap();
         Self { stack, proxy, state }
     }
 
@@ -215,4 +215,49 @@ async fn what_is_bought_while_an_erasure_ends_keeps_its_history() {
     assert_eq!(history.baskets(&ada).await.unwrap().len(), 1, "the new purchase's history is there");
     assert_eq!(world.ask(event("user-delete")).await.status, 202);
     assert_eq!((world.stored().await, histories(&world).await), (0, 0), "and goes with the next erasure");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_that_is_cut_off_is_remembered_before_anything_is_deleted() {
+    let world = World::new().await;
+    world.fill(30).await;
+    let erase = event("user-delete");
+    let tables = {
+        let names = TableNames::from_lookup(|variable| Some(world.stack.table(variable).to_owned()));
+        Tables::new(world.stack.dynamodb(), names)
+    };
+    let remembered = async || tables.erased_users().unwrap().load().await.unwrap().until("ada");
+    // Without the memory nothing is deleted.
+    for operation in ["PutItem", "Query"] {
+        world.proxy.inject(operation, 1..=u64::MAX, Fault::ServerError);
+        assert_unavailable(&world.ask(erase.clone()).await);
+        world.proxy.heal();
+        assert_eq!((world.stored().await, remembered().await), (30, None), "{operation}");
+    }
+    world.proxy.inject("BatchWriteItem", 2..=u64::MAX, Fault::ServerError);
+    assert_unavailable(&world.ask(erase.clone()).await);
+    let first = remembered().await.expect("it is remembered");
+    assert_eq!(world.stored().await, 5, "the first 25 went");
+    world.proxy.heal();
+    assert_eq!(world.ask(erase).await.status, 202);
+    assert_eq!(world.stored().await, 0);
+    assert!(remembered().await.unwrap() >= first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn purchases_that_are_dated_ahead_are_erased_with_the_others() {
+    let world = World::new().await;
+    let ahead = Clock::system().now().plus_millis(20 * 60 * 60 * 1000);
+    let mut post = event("purchases-post");
+    let lines = json!([{ "productId": "p", "quantity": 1 }]);
+    post["body"] = json!({ "purchaseId": "o", "userId": "ada", "purchasedAt": ahead, "lines": lines })
+        .to_string()
+        .into();
+    assert_eq!(world.ask(post).await.status, 201);
+    assert_eq!(world.ask(event("user-delete")).await.status, 202);
+    let names = TableNames::from_lookup(|variable| Some(world.stack.table(variable).to_owned()));
+    let erasures = Tables::new(world.stack.dynamodb(), names).erased_users().unwrap().load().await.unwrap();
+    assert_eq!(erasures.until("ada"), Some(ahead));
+    assert!(erasures.covers("ada", Some(ahead)) && erasures.covers("ada", None));
+    assert!(!erasures.covers("ada", Some(ahead.plus_millis(1))) && !erasures.covers("adam", Some(ahead)));
 }

@@ -8,7 +8,7 @@
 )]
 
 use lambda_runtime::{Context, LambdaEvent};
-use nextbasket_domain::Clock;
+use nextbasket_domain::{Clock, Random};
 use nextbasket_http::{AuthMode, Service};
 use nextbasket_tables::{TableNames, Tables};
 use nextbasket_telemetry::Metrics;
@@ -32,7 +32,7 @@ async fn a_page_of_the_largest_purchases_can_be_answered_and_none_is_left_out() 
     let names = TableNames::from_lookup(|variable| Some(stack.table(variable).to_owned()));
     let service = Service { auth: AuthMode::Iam, metrics: Metrics::off() };
     let tables = Tables::new(stack.dynamodb(), names);
-    let state = State::new(service, &tables, Clock::system()).unwrap();
+    let state = State::new(service, &tables, Clock::system(), Random::system().unwrap()).unwrap();
     let lines: Vec<Value> =
         (0..1_000).map(|n| json!({ "productId": format!("{n:0>95}"), "quantity": 1 })).collect();
     for n in 0..40 {

@@ -70,13 +70,17 @@ impl DynamoDb {
     ) -> Result<Self, DynamoDbError> {
         let database = open(&storage)?;
         let served = database.clone();
+        let file = match &storage {
+            Storage::File(file) => Some(file.clone()),
+            Storage::Memory => None,
+        };
         let front =
             DynamoDbState { database: database.clone(), key: key.clone(), address: listening.address() };
         let threads = Threads { name: "dynamodb", count: 2, server: "the local DynamoDB" };
         let no_thread = |source| DynamoDbError::Thread { source };
         let door = Door { entrance: Entrance::Signed(key.id().to_owned()), limits, refusal: front::refusal };
         let server = ServerThreads::start(&threads, listening, no_thread, move |listener, stopped| {
-            tokio::spawn(sweep(served, every));
+            tokio::spawn(sweep(served, file, every));
             let front = Arc::new(front);
             door.serve(listener, stopped, move |request, _| front::answer(Arc::clone(&front), request))
         });
@@ -153,9 +157,14 @@ fn open(storage: &Storage) -> Result<Database, DynamoDbError> {
         upkeep::finish_table_changes(file).map_err(|e| failed(e.to_string()))?;
     }
     let database = Database::new(&path).map_err(|e| failed(e.to_string()))?;
-    rusqlite::Connection::open(&path)
-        .and_then(|second| second.execute_batch(STREAM_INDEX))
-        .map_err(|e| failed(e.to_string()))?;
+    let second = rusqlite::Connection::open(&path).map_err(|e| failed(e.to_string()))?;
+    second.execute_batch(STREAM_INDEX).map_err(|e| failed(e.to_string()))?;
+    if !upkeep::overwrites_deleted(&second) {
+        tracing::warn!(
+            "this program was built without the flags of .cargo/config.toml: what is deleted may stay in the data \
+             folder's files until its place is used again"
+        );
+    }
     Ok(database)
 }
 
@@ -166,8 +175,9 @@ fn text_of(path: &Path) -> Result<String, DynamoDbError> {
     })
 }
 
-/// Removes items that have expired, at once and then every so often, for as long as the runtime lives.
-async fn sweep(database: Database, every: Duration) {
+/// Removes items that have expired, at once and then every so often, for as long as the runtime lives; and empties the
+/// log of what was deleted.
+async fn sweep(database: Database, file: Option<PathBuf>, every: Duration) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -177,6 +187,10 @@ async fn sweep(database: Database, every: Duration) {
             Ok(Ok(0)) | Err(_) => {}
             Ok(Ok(items)) => tracing::debug!(items, "expired items were removed"),
             Ok(Err(e)) => tracing::warn!(error = %e, "expired items could not be removed"),
+        }
+        let Some(file) = file.clone() else { continue };
+        if let Ok(Err(e)) = tokio::task::spawn_blocking(move || upkeep::empty_log(&file)).await {
+            tracing::debug!(error = %e, "the database's log was not emptied");
         }
     }
 }

@@ -5,12 +5,11 @@
 //!
 //! Guarantees: what the template says and cannot be followed is an error that names the resource; an acknowledged
 //! write outlives the process; of conditional writes that race, one wins; a stream's record is given to its function
-//! at least once, in the order of its partition key; an item that has expired is removed within minutes; nothing
+//! at least once, in the order of its partition key; an item that has expired is removed within minutes, an object within an hour; nothing
 //! listens on anything but loopback, answers a web page of another origin, or gives access to tables and objects
 //! without a signature by the machine's access key.
 //!
-//! Does not: limit what a client that has the key may do, throttle, follow buckets' lifecycle rules, or keep what a
-//! crash of the whole machine loses while bulk loading is on.
+//! Does not: limit what a client that has the key may do, throttle, or keep what a crash of the whole machine loses while bulk loading is on.
 //!
 //! | module | holds |
 //! |---|---|

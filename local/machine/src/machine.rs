@@ -18,7 +18,7 @@ use crate::gateway::{Gateway, GatewayError, GatewayOptions};
 use crate::invoke::{HttpFunction, StreamFunction};
 use crate::lambda::{self, Functions};
 use crate::listen::{ListenError, Listening};
-use crate::s3::{S3, S3Error, s3_config};
+use crate::s3::{Expiring, S3, S3Error, s3_config};
 use crate::schedules::{ExpressionError, Now, Schedules, Starter};
 use crate::server::ServerTask;
 use crate::streams::{self, EventSourceMapping, MappingPace, MappingParts, StreamError, Wake};
@@ -146,8 +146,10 @@ impl Machine {
         if let Some(folder) = &folder {
             folder.complete()?;
         }
-        let upkeep =
-            folder.as_ref().map(|folder| tokio::spawn(upkeep(folder.path().to_owned(), template.clone())));
+        let expiring = s3.expiring(&template.buckets);
+        let upkeep = folder
+            .as_ref()
+            .map(|folder| tokio::spawn(upkeep(folder.path().to_owned(), template.clone(), expiring)));
         Ok(Machine {
             template,
             folder,
@@ -321,6 +323,11 @@ impl Machine {
         for lambda in std::mem::take(&mut self.lambdas) {
             lambda.stop("invocations").await;
         }
+        if let Some(upkeep) = self.upkeep.take() {
+            // It uses the files of the folder.
+            upkeep.abort();
+            let _ = upkeep.await;
+        }
         self.s3.stop().await;
         self.dynamodb.stop().await;
         withdrawn
@@ -337,8 +344,9 @@ where
     Ok(done?)
 }
 
-/// Lets go of stream records that no mapping needs any more; the file would otherwise hold every change ever made.
-async fn upkeep(folder: PathBuf, template: Template) {
+/// Lets go of stream records that no mapping needs any more, and of objects that have expired; the folder would otherwise
+/// hold every change ever made.
+async fn upkeep(folder: PathBuf, template: Template, expiring: Expiring) {
     let mut hours = tokio::time::interval(UPKEEP);
     loop {
         hours.tick().await;
@@ -346,6 +354,12 @@ async fn upkeep(folder: PathBuf, template: Template) {
         let trimmed = tokio::task::spawn_blocking(move || trim(&folder, &template, SystemTime::now())).await;
         if let Ok(Err(e)) = trimmed {
             tracing::warn!(error = %e, "old stream records could not be removed");
+        }
+        let expiring = expiring.clone();
+        match tokio::task::spawn_blocking(move || expiring.remove(SystemTime::now())).await {
+            Ok(Ok(0)) | Err(_) => {}
+            Ok(Ok(files)) => tracing::debug!(files, "expired objects were removed"),
+            Ok(Err(e)) => tracing::warn!(error = %e, "expired objects could not be removed"),
         }
     }
 }
@@ -423,6 +437,36 @@ Resources:
         connection.query_row("SELECT COUNT(*) FROM _stream_records", [], |row| row.get(0)).unwrap()
     }
 
+    const BUCKET: &str = r#"
+Resources:
+  Jobs:
+    Type: AWS::S3::Bucket
+    Properties:
+      LifecycleConfiguration:
+        Rules:
+          - { Id: unfinished, Status: Enabled, AbortIncompleteMultipartUpload: { DaysAfterInitiation: 7 } }
+          - { Id: switched-off, Status: Disabled, ExpirationInDays: 1 }
+          - { Id: old, Status: Enabled, Prefix: jobs/, ExpirationInDays: 90 }
+"#;
+
+    #[tokio::test]
+    async fn objects_expire_as_their_buckets_lifecycle_says() {
+        let machine = Machine::start(MachineOptions::in_memory(BUCKET, "t")).await.unwrap();
+        let s3 = aws_sdk_s3::Client::from_conf(machine.s3_config());
+        for key in ["jobs/1/refused/1", "jobs/2/output/parts.json", "jobs", "other/1"] {
+            s3.put_object().bucket("t-jobs").key(key).body(Vec::new().into()).send().await.unwrap();
+        }
+        let expiring = machine.s3.expiring(&machine.template.buckets);
+        let after = |days: u64| SystemTime::now() + Duration::from_secs(days * 24 * 60 * 60);
+        assert_eq!(expiring.remove(after(89)).unwrap(), 0);
+        assert_eq!(expiring.remove(after(91)).unwrap(), 2);
+        assert_eq!(expiring.remove(after(91)).unwrap(), 0);
+        let left = s3.list_objects_v2().bucket("t-jobs").send().await.unwrap();
+        let left: Vec<&str> = left.contents().iter().filter_map(|object| object.key()).collect();
+        assert_eq!(left, ["jobs", "other/1"]);
+        machine.stop().await.unwrap();
+    }
+
     #[tokio::test]
     async fn old_stream_records_go_once_every_mapping_has_done_them() {
         let dir = tempfile::tempdir().unwrap();
@@ -444,6 +488,11 @@ Resources:
         assert_eq!(records(dir.path()), 5, "they are not a day old");
         trim(dir.path(), &template, tomorrow).unwrap();
         assert_eq!(records(dir.path()), 1, "the newest stays");
+        let connection = rusqlite::Connection::open(dir.path().join(DATABASE)).unwrap();
+        let newest = "SELECT keys_json, new_image, old_image FROM _stream_records";
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let kept: (String, Option<String>, Option<String>) = connection.query_row(newest, [], read).unwrap();
+        assert_eq!(kept, ("{}".to_owned(), None, None), "its number alone");
 
         put(&machine, "after").await;
         mapping.drain().await.unwrap();

@@ -9,7 +9,7 @@
 //! it answers with `NotImplemented`.
 //!
 //! Does not: keep tags, access lists, storage classes or encryption settings, which it takes in silence; keep
-//! versions; follow lifecycle rules; copy parts (`UploadPartCopy`) or list with version 1 of `ListObjects`; take
+//! versions; end unfinished uploads by a lifecycle rule; copy parts (`UploadPartCopy`) or list with version 1 of `ListObjects`; take
 //! requests that are not signed with the machine's [`AccessKey`]; survive loss of power with all that
 //! was written in the last seconds. A copy keeps the ETag of what it was copied from.
 //!
@@ -32,6 +32,7 @@ mod store;
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::error_handling::HandleError;
@@ -47,6 +48,7 @@ use crate::access::AccessKey;
 use crate::door::{ConnectionLimits, Door, Entrance, Foreign, response};
 use crate::listen::{ListenError, Listening};
 use crate::server::{ServerThreads, Threads};
+use crate::template::{BucketTemplate, Expiration};
 
 pub use clients::{s3_config, s3_config_from};
 use index::ObjectIndex;
@@ -118,6 +120,11 @@ impl S3 {
         self.index().create_bucket(name).map(drop).map_err(|e| S3Error::Storage(e.to_string()))
     }
 
+    /// Follows the buckets' rules that remove objects by their age.
+    pub(crate) fn expiring(&self, buckets: &[BucketTemplate]) -> Expiring {
+        Expiring { store: self.store.clone(), buckets: buckets.to_vec() }
+    }
+
     /// Lets running requests finish and closes the storage.
     pub async fn stop(&mut self) {
         self.server.stop().await;
@@ -125,6 +132,34 @@ impl S3 {
 
     fn index(&self) -> &ObjectIndex {
         &self.store.index
+    }
+}
+
+/// Follows the rules of buckets that remove objects by their age.
+#[derive(Clone)]
+pub(crate) struct Expiring {
+    store: ObjectStore,
+    buckets: Vec<BucketTemplate>,
+}
+
+impl Expiring {
+    /// Removes what has expired by now. Answers how many files went.
+    pub(crate) fn remove(&self, now: SystemTime) -> Result<usize, S3Error> {
+        let mut removed = 0;
+        for bucket in &self.buckets {
+            for Expiration { prefix, days } in &bucket.expirations {
+                let age = Duration::from_secs(u64::from(*days) * 24 * 60 * 60);
+                let Some(before) = now.checked_sub(age) else { continue };
+                let failed = |error: s3s::S3Error| S3Error::Storage(error.to_string());
+                while let Some(free) =
+                    self.store.index.expire(&bucket.name, prefix, before).map_err(failed)?
+                {
+                    self.store.files.remove(&free);
+                    removed += free.len();
+                }
+            }
+        }
+        Ok(removed)
     }
 }
 

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-pub use bucket::BucketTemplate;
+pub use bucket::{BucketTemplate, Expiration};
 pub use function::Function;
 pub use mapping::{StartingPosition, StreamMapping};
 pub use route::Route;

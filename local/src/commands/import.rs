@@ -285,6 +285,8 @@ fn report(options: &Import, imported: &Imported, refused: Option<&Path>) -> Resu
         // The failure already reports this.
     } else if written.nothing() && written.differing_purchases > 0 {
         outln!("Nothing changed: {} purchases in {file} were there already.", written.known_purchases);
+    } else if written.nothing() && written.erased_purchases > 0 {
+        outln!("Nothing changed.");
     } else if written.nothing() {
         outln!("Nothing changed: everything in {file} was there already.");
     } else {
@@ -296,6 +298,9 @@ fn report(options: &Import, imported: &Imported, refused: Option<&Path>) -> Resu
             written.changed_products,
             written.known_products
         );
+    }
+    if written.erased_purchases > 0 {
+        outln!("{} purchases of erased users were left out.", written.erased_purchases);
     }
     if written.differing_purchases > 0 {
         outln!(

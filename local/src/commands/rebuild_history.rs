@@ -20,15 +20,22 @@ struct Rebuilt {
     users: u64,
     changed: u64,
     swept: u64,
+    erased: u64,
 }
 
 pub(crate) async fn run(options: &RebuildHistory) -> Result<(), Failure> {
     let parameters = Parameters::default().with("user", options.user.clone());
     let Some(ended) = options.job.run("rebuild-history", parameters).await? else { return Ok(()) };
     ended.report_skipped();
-    let Rebuilt { users, changed, swept } = ended.result_as()?;
+    let Rebuilt { users, changed, swept, erased } = ended.result_as()?;
     ended.print(options.job.json, || {
-        format!("Looked at {users} users: {changed} histories were brought in line, {swept} without purchases removed.")
+        let erased = match erased {
+            0 => String::new(),
+            erased => format!(" {erased} purchases of erased users had come back and were deleted."),
+        };
+        format!(
+            "Looked at {users} users: {changed} histories were brought in line, {swept} without purchases removed.{erased}"
+        )
     });
     Ok(())
 }

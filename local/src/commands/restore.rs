@@ -45,9 +45,11 @@ pub(crate) async fn run(options: &Restore) -> Result<(), Failure> {
         let (lines, written) = (count(result, "lines"), count(result, "written"));
         let mut words =
             format!("{written} of {lines} items written to {table} from {}", text(result, "from"));
-        for name in ["deleted", "skipped"] {
+        for (name, said) in
+            [("deleted", "deleted"), ("skipped", "skipped"), ("erased", "of erased users left out")]
+        {
             if count(result, name) > 0 {
-                let _ = write!(words, ", {} {name}", count(result, name));
+                let _ = write!(words, ", {} {said}", count(result, name));
             }
         }
         for note in array(result, "notes").iter().filter_map(Value::as_str) {

@@ -161,7 +161,11 @@ pub(super) fn changed(ended: &EndedJob, done: &str) -> String {
         skipped => format!(", {skipped} skipped"),
     };
     let (changed, processed) = (number(ended, "changed"), number(ended, "processed"));
-    format!("{changed} of {processed} items {done}{skipped} {}", units(ended))
+    let erased = match number(ended, "erased") {
+        0 => String::new(),
+        erased => format!(", {erased} of erased users left out"),
+    };
+    format!("{changed} of {processed} items {done}{skipped}{erased} {}", units(ended))
 }
 
 pub(super) fn units(ended: &EndedJob) -> String {

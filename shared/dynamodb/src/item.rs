@@ -1,10 +1,12 @@
 //! Items to values and back, with errors that name the table, the key and the attribute.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::OnceLock;
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
-use nextbasket_domain::{Currency, Money, digest};
+use nextbasket_domain::{Currency, Money};
 
 use crate::TableError;
 
@@ -25,10 +27,12 @@ pub fn bytes(value: Vec<u8>) -> AttributeValue {
     AttributeValue::B(Blob::new(value))
 }
 
-/// A user as errors and so logs name them.
+/// The id of a user or of a purchase as errors and so logs name it. The lines of one process name the same id alike; its
+/// key is random and dies with the process, so that nobody who knows an id can find it in old logs.
 #[must_use]
-pub fn hashed(user: &str) -> String {
-    digest(user, 8)
+pub fn hashed(id: &str) -> String {
+    static KEY: OnceLock<RandomState> = OnceLock::new();
+    format!("{:016x}", KEY.get_or_init(RandomState::new).hash_one(id))
 }
 
 /// Reads one item's attributes. An attribute that is missing or not of the type that is asked for is a

@@ -251,6 +251,7 @@ fn names(machine: &Machine) -> Names {
         purchases: table("PurchasesTable"),
         history: table("HistoryTable"),
         model: table("ModelTable"),
+        operations: table("OperationsTable"),
     };
     let work = |name: &Option<String>| name.as_deref().map(work_name);
     Names {
@@ -261,6 +262,7 @@ fn names(machine: &Machine) -> Names {
             purchases: work(&live.purchases),
             history: work(&live.history),
             model: work(&live.model),
+            operations: live.operations.clone(),
         },
         live,
     }

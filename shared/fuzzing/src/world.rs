@@ -45,7 +45,8 @@ impl World {
         let engine = Engine::new(stack.site(), nextbasket_job_kinds::kinds(&tables, None));
         let driver = jobs_api::Driver::Workers(std::sync::Arc::default());
         Self {
-            purchases: purchases::State::new(service.clone(), &tables, clock.clone()).unwrap(),
+            purchases: purchases::State::new(service.clone(), &tables, clock.clone(), random.clone())
+                .unwrap(),
             products: products::State::new(service.clone(), &tables, clock.clone()).unwrap(),
             recommendations: recommendations::State::new(service.clone(), &tables, clock, random).unwrap(),
             jobs: jobs_api::State::new(service, engine.clone(), &tables, driver).unwrap(),

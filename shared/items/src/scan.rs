@@ -92,7 +92,7 @@ impl ScanPage<Bytes> {
     fn read(text: &Bytes) -> Result<Self, String> {
         let answer: ScanAnswer<'_> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
         let next = match &answer.last_evaluated_key {
-            Some(key) => Some(from_json(key).ok_or_else(|| format!("LastEvaluatedKey {key} is not a key"))?),
+            Some(key) => Some(from_json(key).ok_or_else(|| "LastEvaluatedKey is not a key".to_owned())?),
             None => None,
         };
         Ok(Self {

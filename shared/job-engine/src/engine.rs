@@ -1,5 +1,6 @@
 //! Submit, plan, work, cancel, show.
 
+mod ending;
 mod planning;
 mod working;
 
@@ -15,7 +16,7 @@ use tokio::sync::RwLock;
 
 use crate::Site;
 use crate::error::{JobError, Refusal};
-use crate::job::{Job, JobId, Progress, Stage};
+use crate::job::{Job, JobId, JobKey, Progress, REFUSED, Stage};
 use crate::kind::{AnyTask, Estimate, Kinds};
 use crate::pause::doubled;
 use crate::stage::BatchTask;
@@ -233,7 +234,8 @@ impl Engine {
         let job_id = id.unwrap_or_else(|| JobId::new(now, &self.site.random));
         let vouching = self.vouching.as_ref();
         let voucher = vouching.and_then(|vouching| vouching.vouch(&job_id, kind, &parameters));
-        let job = Job { voucher, ..Job::new(job_id, kind.to_owned(), parameters, now) };
+        let key = Some(JobKey::draw(&self.site.random));
+        let job = Job { voucher, key, ..Job::new(job_id, kind.to_owned(), parameters, now) };
         if self.store().create(&job).await? {
             return Ok(job);
         }
@@ -242,7 +244,7 @@ impl Engine {
             let (table, key) = (self.site.operations.clone(), job.job_id.to_string());
             return Err(TableError::Contended { table, key, attempts: 1 }.into());
         };
-        if known.kind == job.kind && known.parameters == job.parameters {
+        if known.kind == job.kind && self.has_parameters(&known, &job.parameters).await? {
             return Ok(known);
         }
         let problem = "belongs to another job, with another kind or other parameters".to_owned();
@@ -317,6 +319,13 @@ impl Engine {
         if job.state.has_ended() {
             return Ok(Cancelled::Before(job));
         }
+        if job.ending.is_some() {
+            // It is decided how it ends.
+            return Ok(match self.plan(id).await? {
+                Step::Ended(job) => Cancelled::Before(*job),
+                _ => Cancelled::Stopping(job),
+            });
+        }
         if let Some(ended) = self.store().cancel(id).await? {
             return Ok(Cancelled::Before(ended));
         }
@@ -335,18 +344,20 @@ impl Engine {
             return Ok(false);
         };
         let batches = self.store().batches(&job.job_id, job.stage_size(stage.number)).await?;
-        // A claim that expired less than the clock skew ago may still be held.
+        Ok(batches.iter().any(|batch| self.is_held(batch)))
+    }
+
+    /// A claim that expired less than the clock skew ago may still be held.
+    fn is_held(&self, batch: &BatchRecord) -> bool {
         let skew = i64::try_from(self.site.leases().skew().as_millis()).unwrap_or(i64::MAX);
         let now = self.site.clock.now();
-        let is_held = |batch: &BatchRecord| {
-            batch.held.as_ref().is_some_and(|(_, expires)| expires.plus_millis(skew) >= now)
-        };
-        Ok(batches.iter().any(is_held))
+        batch.held.as_ref().is_some_and(|(_, expires)| expires.plus_millis(skew) >= now)
     }
 
     /// Ends a job that cannot go on, from outside: what the state machine does when its own attempts are used up.
     pub async fn fail(&self, id: &JobId, reason: &str) -> Result<(), JobError> {
-        self.store().failing(id, reason).await
+        let job = self.store().load(id).await?;
+        self.store().failing(id, &self.masked(&job, reason)).await
     }
 
     /// The keys of the job's files of refused items, in order.
@@ -354,7 +365,7 @@ impl Engine {
     /// # Errors
     /// [`JobError`] if S3 does not answer.
     pub async fn refused(&self, id: &JobId) -> Result<Vec<String>, JobError> {
-        Ok(self.site.objects.list(&id.object_key("refused/")).await?)
+        Ok(self.site.objects.list(&id.object_key(REFUSED)).await?)
     }
 
     /// The batches of a stage, in the order in which they go out.
@@ -367,7 +378,8 @@ impl Engine {
             .map_err(|error| JobError::Failed(format!("plan {} is invalid: {error}", step.plan)))
     }
 
-    /// The batches of a stage that have been claimed at least once. Each of them is read.
+    /// The batches of a stage that have been claimed at least once. Each of them is read. Of a job that has ended there
+    /// are none.
     pub async fn batches(&self, id: &JobId, stage: u32) -> Result<Vec<BatchRecord>, JobError> {
         let job = self.store().load(id).await?;
         Ok(self.store().batches(id, job.stage_size(stage)).await?)

@@ -1,16 +1,23 @@
 //! What a job is: its id, its state, its stages and how far it has come.
 
 use derive_more::{AddAssign, Into};
+use hmac::{Hmac, KeyInit, Mac};
 use nextbasket_domain::{Random, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::Sha256;
 use strum::IntoStaticStr;
 
 use crate::stage::{Aggregate, Assign, Rates};
 
 /// The layout of batches and counts in the operations table. A job that was begun in another layout cannot be resumed:
 /// its batches would be done again from their beginning.
-pub(crate) const LAYOUT: u32 = 2;
+pub(crate) const LAYOUT: u32 = 3;
+
+/// Where a job's outputs are, below its own prefix: what its result names.
+pub const OUTPUT: &str = "output/";
+/// Where its files of refused items are.
+pub const REFUSED: &str = "refused/";
 
 /// A job's id. Ids sort as their jobs were submitted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Into, Serialize, Deserialize)]
@@ -43,9 +50,16 @@ impl JobId {
         }
     }
 
-    /// The key of an object of this job: all of them are below `jobs/JOB/`.
+    /// The key of an object of this job: all of them are below `jobs/JOB/`. They are removed when the job ends, except
+    /// those below [`OUTPUT`] and [`REFUSED`].
     pub fn object_key(&self, name: &str) -> String {
         format!("jobs/{}/{name}", self.0)
+    }
+
+    /// Whether an object of this job is kept when the job ends, until the bucket's lifecycle removes it: what a person
+    /// asked for.
+    pub(crate) fn keeps(&self, key: &str) -> bool {
+        [OUTPUT, REFUSED].iter().any(|kept| key.starts_with(&self.object_key(kept)))
     }
 
     /// Its characters.
@@ -182,6 +196,52 @@ pub struct HeldLock {
     pub fence: u64,
 }
 
+/// A random key of a job. It lives as long as the job runs and is never shown: for pseudonyms that nobody can make
+/// again once the job has ended.
+#[derive(Clone, PartialEq, Eq)]
+pub struct JobKey(pub(crate) [u8; 32]);
+
+impl JobKey {
+    /// Of these bytes: for tests, which want the same pseudonyms again.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn draw(random: &Random) -> Self {
+        let mut key = [0; 32];
+        for part in key.chunks_exact_mut(8) {
+            part.copy_from_slice(&random.draw().to_le_bytes());
+        }
+        Self(key)
+    }
+
+    /// A pseudonym: 128 bits of the HMAC-SHA-256 of the id, in hexadecimal.
+    pub fn pseudonym(&self, id: &str) -> String {
+        // HMAC accepts keys of any length, and this one is as long as the hash.
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else { return String::new() };
+        mac.update(id.as_bytes());
+        let mut code = hex::encode(mac.finalize().into_bytes());
+        code.truncate(32);
+        code
+    }
+}
+
+impl std::fmt::Debug for JobKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("JobKey")
+    }
+}
+
+/// How a job ends: decided, while what it has left is still being removed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Ending {
+    pub(crate) state: JobState,
+    pub(crate) failure: Option<String>,
+    pub(crate) result: Option<Value>,
+    pub(crate) at: Timestamp,
+}
+
 /// A job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -190,7 +250,7 @@ pub struct Job {
     pub job_id: JobId,
     /// Its kind's name.
     pub kind: String,
-    /// What it was submitted with.
+    /// What it was submitted with. Once it has ended, constants that may be of persons are replaced by `…`.
     pub parameters: Value,
     /// Proof that a process at the machine vouches for the job. It is stored beside the job and not shown.
     #[serde(skip)]
@@ -230,6 +290,16 @@ pub struct Job {
     /// How often it was written; writers agree by it.
     #[serde(default)]
     pub revision: u64,
+    /// Its key; gone once it has ended. Stored beside the job.
+    #[serde(skip)]
+    pub(crate) key: Option<JobKey>,
+    /// How it ends, once that is decided. Stored beside the job.
+    #[serde(skip)]
+    pub(crate) ending: Option<Ending>,
+    /// Of a job that has ended and whose parameters are not kept whole: the id of a secret of the stack, and with it
+    /// the authentication code of the parameters. Stored beside the job.
+    #[serde(skip)]
+    pub(crate) parameters_code: Option<String>,
     /// Superseded stages whose data has to be removed before the next stage is planned. Stored beside the job.
     #[serde(skip)]
     pub(crate) leftovers: Vec<StageSize>,
@@ -261,9 +331,27 @@ impl Job {
             result: None,
             waits_until: None,
             revision: 0,
+            key: None,
+            ending: None,
+            parameters_code: None,
             leftovers: Vec::new(),
             layout: LAYOUT,
         }
+    }
+
+    /// The job's key.
+    ///
+    /// # Errors
+    /// If it has ended, or was submitted to a version of nextbasket whose jobs have none.
+    pub fn key(&self) -> Result<&JobKey, &'static str> {
+        self.key
+            .as_ref()
+            .ok_or("the job has no key of its own, as it comes from an earlier version: submit it again")
+    }
+
+    /// Whether no more of its batches are to be worked on: it was cancelled, has failed, is ending or has ended.
+    pub fn is_ending(&self) -> bool {
+        self.cancelling || self.failure.is_some() || self.ending.is_some() || self.state.has_ended()
     }
 
     /// The stage that is worked on, or the last one.

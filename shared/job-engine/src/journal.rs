@@ -60,7 +60,7 @@ impl Journal {
 
 impl Work {
     /// Removes those objects of the job below `prefix` that are left over, also of attempts that were cut off. Objects
-    /// that cannot be removed are logged as a warning, and stay until the bucket's lifecycle rules remove them.
+    /// that cannot be removed are logged as a warning, and go when the job ends.
     pub async fn remove_leftovers(&self, prefix: &str, is_left_over: impl Fn(&str) -> bool) {
         let objects = &self.site().objects;
         let removed = async {
@@ -69,7 +69,7 @@ impl Work {
             objects.delete_all(&keys).await
         };
         if let Err(error) = removed.await {
-            tracing::warn!(%error, "objects stay until the bucket's lifecycle rules remove them");
+            tracing::warn!(%error, "objects stay until the job ends");
         }
     }
 }

@@ -13,7 +13,8 @@ use serde_json::Value;
 
 use crate::Site;
 use crate::error::{JobError, Refusal, WorkError};
-use crate::job::Job;
+use crate::job::{Job, OUTPUT};
+use crate::redaction::Redaction;
 use crate::stage::{Aggregate, StagePlan};
 use crate::store::{BatchRecord, Store};
 use crate::trust::Trust;
@@ -42,6 +43,10 @@ pub trait Kind: Send + Sync + 'static {
         None
     }
 
+    /// Takes out of the parameters what may be of persons, such as ids, and constants that items are compared with. The
+    /// record of a job that has ended keeps its parameters without them, and no message of a job contains them.
+    fn redact(&self, _parameters: &mut Value, _redaction: &mut Redaction) {}
+
     /// What the job would read and write, how long it would take and what it would cost.
     fn estimate(
         &self,
@@ -67,6 +72,8 @@ pub trait Kind: Send + Sync + 'static {
 /// A [`Kind`] whatever its tasks are.
 pub(crate) trait AnyKind: Send + Sync {
     fn task(&self, parameters: &Value, trust: Trust) -> Result<Box<dyn AnyTask + '_>, Refusal>;
+
+    fn redact(&self, parameters: &mut Value, redaction: &mut Redaction);
 }
 
 /// A task, with the kind that it is one of.
@@ -85,6 +92,10 @@ pub(crate) trait AnyTask: Send + Sync {
 impl<K: Kind> AnyKind for K {
     fn task(&self, parameters: &Value, trust: Trust) -> Result<Box<dyn AnyTask + '_>, Refusal> {
         Ok(Box::new((self, Kind::task(self, parameters, trust)?)))
+    }
+
+    fn redact(&self, parameters: &mut Value, redaction: &mut Redaction) {
+        Kind::redact(self, parameters, redaction);
     }
 }
 
@@ -281,7 +292,8 @@ impl Planning<'_> {
         &self.site.objects
     }
 
-    /// Writes what all batches of a stage read, or a later plan, as an object of the job, and returns its key.
+    /// Writes what all batches of a stage read, or a later plan, as an object of the job, and returns its key. It is
+    /// removed when the job ends.
     ///
     /// # Errors
     /// [`JobError`] if the bucket does not take it.
@@ -289,6 +301,14 @@ impl Planning<'_> {
         let key = self.job.job_id.object_key(name);
         self.objects().put(&key, serde_json::to_vec(value)?).await?;
         Ok(key)
+    }
+
+    /// Writes an object that is kept when the job ends, for its result to name, and returns its key.
+    ///
+    /// # Errors
+    /// [`JobError`] if the bucket does not take it.
+    pub async fn put_output(&self, name: &str, value: &impl Serialize) -> Result<String, JobError> {
+        self.put_json(&format!("{OUTPUT}{name}"), value).await
     }
 
     /// Reads what [`put_json`](Self::put_json) wrote under this name.

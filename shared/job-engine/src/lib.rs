@@ -11,6 +11,7 @@ pub mod limit;
 mod merge;
 mod pause;
 pub mod pool;
+pub mod redaction;
 pub mod session;
 pub mod stage;
 pub mod store;
@@ -19,15 +20,17 @@ pub mod work;
 
 pub use engine::Engine;
 pub use error::{JobError, Refusal, WorkError};
-pub use job::{Job, JobId, JobState, Progress};
+pub use job::{Job, JobId, JobKey, JobState, Progress};
 pub use journal::Journal;
 pub use kind::{Estimate, Kind, Kinds, Next, Outcome, Planning};
+pub use redaction::Redaction;
 pub use stage::{Aggregate, Assign, BatchPlan, Rates, StagePlan};
 pub use trust::{Trust, Vouching};
 pub use work::Work;
 
 use aws_sdk_dynamodb::Client;
 use nextbasket_domain::{Clock, Random};
+use nextbasket_erasure::Secrets;
 use nextbasket_locks::Leases;
 use nextbasket_objects::Bucket;
 
@@ -47,6 +50,11 @@ pub struct Site {
 }
 
 impl Site {
+    /// The stack's secrets, in the operations table.
+    pub fn secrets(&self) -> Secrets {
+        Secrets::new(self.dynamodb.clone(), self.operations.clone())
+    }
+
     /// Leases in the operations table.
     pub fn leases(&self) -> Leases {
         Leases::new(self.dynamodb.clone(), self.operations.clone(), self.clock.clone(), self.random.clone())

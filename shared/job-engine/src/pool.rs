@@ -82,7 +82,12 @@ async fn step(engine: &Engine, id: &JobId, workers: u32, stop: &Stop) -> Result<
     };
     let result = work(engine, id, stage, workers, &session, stop).await;
     session.leave().await?;
-    result?;
+    if let Err(error) = result {
+        // Of a job that another process has ended meanwhile, the plan and the objects are gone.
+        if error.is_transient() || !engine.job(id).await?.is_ending() {
+            return Err(error);
+        }
+    }
     Ok(Some(step))
 }
 

@@ -72,7 +72,7 @@ impl Session {
         let rates = job.stage().map(|stage| stage.rates).unwrap_or_default();
         let limits = Limits::new(rates, first_share(share));
         let process = process_name(&site.random);
-        let stop = AtomicBool::new(job.cancelling || job.failure.is_some());
+        let stop = AtomicBool::new(job.is_ending());
         let inner = Inner { site: site.clone(), job, limits, stop, process, lock, beat: Mutex::new(None) };
         let session = Self(Arc::new(inner));
         if let Share::Workers(workers) = share {
@@ -168,7 +168,7 @@ async fn beat(inner: std::sync::Weak<Inner>, rates: Rates, share: Share) {
         let Some(inner) = inner.upgrade() else { return };
         let session = Session(inner);
         match Store::new(&session.0.site).load(&session.0.job.job_id).await {
-            Ok(job) if job.cancelling || job.failure.is_some() || job.state.has_ended() => session.stop(),
+            Ok(job) if job.is_ending() => session.stop(),
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "cannot look at the job"),
         }

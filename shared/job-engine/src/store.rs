@@ -5,6 +5,7 @@
 //! | `jobs` | job id | the job |
 //! | `jobs-by-time` | time of submission, job id | an entry for each job, for lists |
 //! | `active` | job id | that the job has not ended |
+//! | `uncleaned` | job id | that the job has ended and not all of its objects and batches could be removed |
 //! | `job#ID#PART` | `batch/STAGE/BATCH` | a batch: its lease, its checkpoint, its result |
 //! | `job#ID` | `count/STAGE/SHARD` | how far a stage has come |
 //! | `job#ID` | `failed/STAGE/BATCH` | a batch that failed for good, with the reason |
@@ -16,8 +17,9 @@
 //! ten thousand batches has no hot partition, and a small job is read with one query. [`counts`] has the progress of
 //! a stage, counted in the same transactions that end its batches, so that nobody who watches a job reads batches.
 //!
-//! A job expires [`KEPT`] after its end, and its data [`KEPT`] after it was written (`expireAt`, in seconds). A job
-//! that has not ended does not expire.
+//! When a job ends, its batches, counts and processes are removed before the end is written, and what its parameters say
+//! of persons is taken out of its own item. A job expires [`KEPT`] after its end, and its data [`KEPT`] after it was
+//! written (`expireAt`, in seconds). A job that has not ended does not expire.
 
 mod batches;
 mod counts;
@@ -36,8 +38,8 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, ConsumedCapacity, Delete, Put, ReturnConsumedCapacity,
     ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
-use nextbasket_domain::{Clock, Random};
-use nextbasket_dynamodb::item::{Item, ItemReader, number, text};
+use nextbasket_domain::{Clock, Random, Timestamp};
+use nextbasket_dynamodb::item::{Item, ItemReader, bytes, number, text};
 use nextbasket_dynamodb::request::get_item;
 use nextbasket_dynamodb::{TableError, TransactionError};
 use nextbasket_locks::LeaseKey;
@@ -50,7 +52,7 @@ pub use log::LogLine;
 
 use crate::Site;
 use crate::error::JobError;
-use crate::job::{Job, JobId};
+use crate::job::{Job, JobId, JobKey};
 
 /// How long jobs, batches and logs are kept after they were last written.
 pub const KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
@@ -61,6 +63,7 @@ const PK: &str = "pk";
 const SK: &str = "sk";
 const JOBS: &str = "jobs";
 const ACTIVE: &str = "active";
+const UNCLEANED: &str = "uncleaned";
 const JOB: &str = "job";
 const CANCELLING: &str = "cancelling";
 const FAILING: &str = "failing";
@@ -71,6 +74,11 @@ const ENDED: &str = "ended";
 /// Superseded stages whose data is still to be removed, as JSON.
 const LEFTOVERS: &str = "leftovers";
 const VOUCHER: &str = "voucher";
+/// Only a job that has not ended has this attribute.
+const JOB_KEY: &str = "jobKey";
+/// How the job ends, as JSON, while what it has left is removed.
+const ENDING: &str = "ending";
+const PARAMETERS_CODE: &str = "parametersCode";
 /// The table's attribute of time to live.
 pub(crate) const EXPIRE_AT: &str = "expireAt";
 /// Only a batch that has ended has this attribute.
@@ -176,6 +184,7 @@ impl Store {
         item.insert(REVISION.to_owned(), number(job.revision));
         item.insert(OF_LAYOUT.to_owned(), number(job.layout));
         item.extend(job.voucher.as_ref().map(|voucher| (VOUCHER.to_owned(), text(voucher))));
+        item.extend(job.key.as_ref().map(|key| (JOB_KEY.to_owned(), bytes(key.0.to_vec()))));
         let puts = [
             put(item).condition_expression("attribute_not_exists(pk)"),
             put(key(list::BY_TIME, JobsPosition::of(job).as_str())),
@@ -213,12 +222,21 @@ impl Store {
         let mut job: Job = reader.parsed(JOB, |text| serde_json::from_str(text))?;
         job.revision = reader.number(REVISION)?;
         job.voucher = reader.optional(VOUCHER, ItemReader::text)?;
+        job.key =
+            reader.optional(JOB_KEY, ItemReader::bytes)?.and_then(|key| key.try_into().ok()).map(JobKey);
+        job.parameters_code = reader.optional(PARAMETERS_CODE, ItemReader::text)?;
         let leftovers = reader
             .optional(LEFTOVERS, |reader, name| reader.parsed(name, |text| serde_json::from_str(text)))?;
         job.leftovers = leftovers.unwrap_or_default();
         job.layout = reader.optional(OF_LAYOUT, ItemReader::number)?.unwrap_or(1);
         if job.state.has_ended() {
             job.cancelling = false;
+            return Ok(job);
+        }
+        job.ending =
+            reader.optional(ENDING, |reader, name| reader.parsed(name, |text| serde_json::from_str(text)))?;
+        if job.ending.is_some() {
+            // It is decided how the job ends.
             return Ok(job);
         }
         job.cancelling = reader.optional(CANCELLING, ItemReader::truth)?.unwrap_or_default();
@@ -228,20 +246,69 @@ impl Store {
         Ok(job)
     }
 
-    /// Writes the job if nobody wrote it since it was read; once it has ended, it is not active any more.
+    /// Writes the job if nobody wrote it since it was read.
     ///
     /// # Errors
     /// [`TableError::Contended`] if somebody did.
     pub async fn save(&self, job: &mut Job) -> Result<(), JobError> {
+        let ending = job.ending.as_ref().map(serde_json::to_string).transpose();
+        let ending = ending.map_err(refused(&self.table))?;
+        let set = if ending.is_some() { ", ending = :ending" } else { "" };
+        let set = format!("SET #job = :job, revision = :next, leftovers = :leftovers{set} REMOVE expireAt");
+        let leftovers = serde_json::to_string(&job.leftovers).map_err(refused(&self.table))?;
+        let mut values = vec![(":leftovers", text(leftovers))];
+        values.extend(ending.map(|ending| (":ending", text(ending))));
+        self.write_job(job, &set, values, Vec::new()).await
+    }
+
+    /// Writes the job that has ended, if nobody wrote it since it was read. It is not active any more, and nothing is
+    /// left of what only a running job needs. If it is not `cleaned`, that is noted for [`Store::uncleaned`].
+    ///
+    /// # Errors
+    /// [`TableError::Contended`] if somebody wrote it.
+    pub(crate) async fn save_end(&self, job: &mut Job, cleaned: bool) -> Result<(), JobError> {
+        let code = job.parameters_code.clone();
+        let set = format!(
+            "SET #job = :job, revision = :next, expireAt = :expiry, ended = :ended{} \
+             REMOVE leftovers, ending, cancelling, failing, voucher, jobKey",
+            if code.is_some() { ", parametersCode = :code" } else { "" }
+        );
+        let mut values = vec![(":expiry", self.expiry()), (":ended", text(job.state.as_str()))];
+        values.extend(code.map(|code| (":code", text(code))));
+        let delete = Delete::builder()
+            .table_name(&self.table)
+            .set_key(Some(key(ACTIVE, job.job_id.as_str())))
+            .build()
+            .map_err(refused(&self.table))?;
+        let listed = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(key(list::BY_TIME, JobsPosition::of(job).as_str())))
+            .update_expression("SET expireAt = :expiry")
+            .expression_attribute_values(":expiry", self.expiry())
+            .build()
+            .map_err(refused(&self.table))?;
+        let mut others = vec![
+            TransactWriteItem::builder().delete(delete).build(),
+            TransactWriteItem::builder().update(listed).build(),
+        ];
+        if !cleaned {
+            let put = Put::builder().table_name(&self.table);
+            let put = put.set_item(Some(key(UNCLEANED, job.job_id.as_str()))).build();
+            others.push(TransactWriteItem::builder().put(put.map_err(refused(&self.table))?).build());
+        }
+        self.write_job(job, &set, values, others).await
+    }
+
+    /// Makes one transaction of an update of the job's item and other writes, if nobody wrote the job since it was read.
+    async fn write_job(
+        &self,
+        job: &mut Job,
+        expression: &str,
+        values: Vec<(&str, AttributeValue)>,
+        others: Vec<TransactWriteItem>,
+    ) -> Result<(), JobError> {
         let before = job.revision;
         job.revision += 1;
-        let ended = job.state.has_ended();
-        let expression = if ended {
-            "SET #job = :job, revision = :next, leftovers = :leftovers, expireAt = :expiry, ended = :ended"
-        } else {
-            "SET #job = :job, revision = :next, leftovers = :leftovers REMOVE expireAt"
-        };
-        let leftovers = serde_json::to_string(&job.leftovers).map_err(refused(&self.table))?;
         let mut update = Update::builder()
             .table_name(&self.table)
             .set_key(Some(key(JOBS, job.job_id.as_str())))
@@ -250,31 +317,13 @@ impl Store {
             .expression_attribute_names("#job", JOB)
             .expression_attribute_values(":job", text(json(&self.table, job)?))
             .expression_attribute_values(":next", number(job.revision))
-            .expression_attribute_values(":leftovers", text(leftovers))
             .expression_attribute_values(":before", number(before));
-        if ended {
-            update = update
-                .expression_attribute_values(":expiry", self.expiry())
-                .expression_attribute_values(":ended", text(job.state.as_str()));
+        for (name, value) in values {
+            update = update.expression_attribute_values(name, value);
         }
         let update = update.build().map_err(refused(&self.table))?;
         let mut writes = vec![TransactWriteItem::builder().update(update).build()];
-        if ended {
-            let delete = Delete::builder()
-                .table_name(&self.table)
-                .set_key(Some(key(ACTIVE, job.job_id.as_str())))
-                .build()
-                .map_err(refused(&self.table))?;
-            writes.push(TransactWriteItem::builder().delete(delete).build());
-            let listed = Update::builder()
-                .table_name(&self.table)
-                .set_key(Some(key(list::BY_TIME, JobsPosition::of(job).as_str())))
-                .update_expression("SET expireAt = :expiry")
-                .expression_attribute_values(":expiry", self.expiry())
-                .build()
-                .map_err(refused(&self.table))?;
-            writes.push(TransactWriteItem::builder().update(listed).build());
-        }
+        writes.extend(others);
         match self.transact(writes).await {
             Ok(_) => Ok(()),
             // A retried transaction with the same token succeeds if it was already made, so this conflict is with
@@ -285,6 +334,16 @@ impl Store {
             }
             Err(error) => Err(error.into_table(&self.table).into()),
         }
+    }
+
+    /// When the job was last planned; `None` if that never happened, or is so long ago that it is not known any more.
+    pub(crate) async fn planned_at(&self, id: &JobId) -> Result<Option<Timestamp>, TableError> {
+        let item = get_item(&self.client, &self.table, key(&partition(id), "plan"), true).await?;
+        let Some(item) = item else { return Ok(None) };
+        let mut reader = ItemReader { table: &self.table, key: "plan".to_owned(), item };
+        let expires = reader.optional(EXPIRE_AT, ItemReader::number::<i64>)?;
+        let kept = i64::try_from(KEPT.as_secs()).unwrap_or(0);
+        Ok(expires.and_then(|at| Timestamp::from_millis((at - kept).saturating_mul(1000)).ok()))
     }
 
     /// Asks for the job's end. Returns the job if it has already ended: then nothing is changed.

@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 use crate::Site;
 use crate::calls::{CallError, Consumes, MeteredCalls};
 use crate::error::WorkError;
-use crate::job::{Job, Progress};
+use crate::job::{Job, Progress, REFUSED};
 use crate::limit::Limits;
 use crate::session::Session;
 use crate::stage::BatchTask;
@@ -454,7 +454,7 @@ impl Work {
             return Ok(());
         }
         let BatchTask { stage, batch, .. } = self.task;
-        let key = self.job_object(&format!("refused/{stage:06}-{batch:08}-{:08}.jsonl", self.saves));
+        let key = self.job_object(&format!("{REFUSED}{stage:06}-{batch:08}-{:08}.jsonl", self.saves));
         // Forgotten only once the checkpoint is saved: until then a further try writes them all under this name.
         Ok(self.site.objects.put(&key, self.refusals.clone()).await?)
     }

@@ -131,9 +131,7 @@ async fn the_counts_are_exact_whatever_answer_is_lost_and_whatever_conflicts() {
     let mut counted = all(6, 3);
     counted.insert(3, 1);
     assert_eq!(place.counted(&job).await, counted);
-    let of_batches: u64 =
-        engine.batches(&job, 0).await.unwrap().iter().map(|batch| batch.progress.processed).sum();
-    assert_eq!((ended.total.processed, of_batches), (16, 16));
+    assert_eq!(ended.total.processed, 16);
     let failures = engine.show(&job).await.unwrap().failures;
     assert_eq!((failures.len(), failures[0].batch, failures[0].reason.as_str()), (1, 3, "it is broken"));
 }

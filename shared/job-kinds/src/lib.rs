@@ -10,11 +10,12 @@ use std::env;
 use aws_sdk_dynamodb::Client;
 use nextbasket_domain::{Clock, Random};
 use nextbasket_dynamodb::config::{Patience, lambda_config};
+use nextbasket_items::write::{ItemGuard, WriteGuard};
 use nextbasket_job_engine::{Engine, Kinds, Site};
 use nextbasket_jobs_dump::{Archive, Diff, Dump, Restore, Verify};
 use nextbasket_jobs_map::Map;
-use nextbasket_jobs_shop::{Import, RebuildHistory, RefreshPopular};
-use nextbasket_jobs_table::TableOperation;
+use nextbasket_jobs_shop::{Import, RebuildHistory, RefreshPopular, RotateSecret};
+use nextbasket_jobs_table::{GuardedCopy, TableOperation};
 use nextbasket_jobs_train::job::Train;
 use nextbasket_objects::Bucket;
 use nextbasket_tables::{ConfigError, TableNames, Tables};
@@ -64,20 +65,34 @@ fn s3_from_env(patience: Patience) -> aws_sdk_s3::Client {
 
 /// Every kind of job, over these tables; a `map` may call Lambda functions through this client, if there is one.
 pub fn kinds(tables: &Tables, lambda: Option<aws_sdk_lambda::Client>) -> Kinds {
+    let guard = write_guard(tables);
     Kinds::default()
         .with(Import(tables.clone()))
         .with(Dump)
-        .with(Restore)
+        .with(Restore(guard.clone()))
         .with(Verify)
         .with(Diff)
         .with(Archive)
         .with(Train(tables.clone()))
         .with(RebuildHistory(tables.clone()))
         .with(RefreshPopular(tables.clone()))
+        .with(RotateSecret(tables.clone()))
         .with(Map { lambda })
         .with(TableOperation::Count)
         .with(TableOperation::Update)
         .with(TableOperation::Delete)
-        .with(TableOperation::Copy)
+        .with(GuardedCopy(guard))
         .with(TableOperation::Fill)
+}
+
+/// What must not come back into the shop's tables, since its user was erased.
+fn write_guard(tables: &Tables) -> WriteGuard {
+    let tables = tables.clone();
+    WriteGuard::new(move |table| {
+        let (tables, table) = (tables.clone(), table.to_owned());
+        Box::pin(async move {
+            let erased = tables.erased_items(&table).await?;
+            Ok(erased.map(|erased| ItemGuard::new(move |item| erased.contains(item))))
+        })
+    })
 }

@@ -6,9 +6,8 @@ use nextbasket_objects::{ResumableOutput, WrittenParts};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::batch_output::{BatchOutput, OUT};
+use crate::batch_output::BatchOutput;
 use crate::parameters::{MapTask, OutputFormat};
-use crate::record_bins::BINS;
 use crate::records::{RecordFormat, Splitter, trimmed};
 
 /// How the manifest is called: the output's name and this.
@@ -50,7 +49,7 @@ struct Checkpoint {
     other_columns: Vec<String>,
     #[serde(rename = "place")]
     written: WrittenParts,
-    /// What the batch leaves, once the output is whole: from then on the batches' results may be gone.
+    /// What the batch leaves, once the output is whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     result: Option<Value>,
 }
@@ -60,7 +59,6 @@ pub(crate) async fn work(work: &mut Work, task: &MapTask) -> Result<Outcome, Wor
     let index: OutputIndex = work.read_json(&input.index).await?;
     let mut at: Checkpoint = work.checkpoint()?.unwrap_or_default();
     if let Some(result) = &at.result {
-        remove_leftovers(work).await;
         return Outcome::done(result);
     }
     let total: u64 = index.outputs.iter().map(|output| output.bytes).sum();
@@ -124,7 +122,6 @@ pub(crate) async fn work(work: &mut Work, task: &MapTask) -> Result<Outcome, Wor
     if work.save(&at).await? == Go::Stop {
         return Ok(Outcome::Stopped);
     }
-    remove_leftovers(work).await;
     Outcome::done(&at.result)
 }
 
@@ -164,16 +161,6 @@ impl MapTask {
             RecordFormat::Jsonl => RecordFormat::Csv { delimiter: b',', header: true },
         }
     }
-}
-
-/// Removes what the stages left for each other, also their tries that were cut off.
-async fn remove_leftovers(work: &Work) {
-    let ours = |key: &str| {
-        let name = key.rsplit('/').next().unwrap_or_default();
-        // Behind the number of the attempt.
-        name.split_once('-').is_some_and(|(_, name)| name.starts_with(OUT) || name.starts_with(BINS))
-    };
-    work.remove_leftovers("stage-", ours).await;
 }
 
 fn count(number: usize) -> u64 {

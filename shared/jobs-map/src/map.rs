@@ -1,12 +1,13 @@
 //! The kind `map`: its parameters checked, its stages planned.
 
+use nextbasket_items::expression::without_constants;
 use nextbasket_items::segment::{Segment, segments as segments_of};
 use nextbasket_items::table::Table;
 use nextbasket_job_engine::calls::CallError;
 use nextbasket_job_engine::stage::BatchTask;
 use nextbasket_job_engine::{
-    Assign, BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Trust,
-    Work, WorkError,
+    Assign, BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Redaction, Refusal, Site,
+    StagePlan, Trust, Work, WorkError,
 };
 use serde_json::{Value, json};
 
@@ -63,6 +64,14 @@ impl Kind for Map {
         let output = task.output.to_string();
         let named = if output.len() <= 200 { output } else { nextbasket_domain::digest(output, 16) };
         Some(format!("map/{named}"))
+    }
+
+    /// Of a command its program stays: the rest may be what it looks for.
+    fn redact(&self, parameters: &mut Value, redaction: &mut Redaction) {
+        redaction.text(parameters.pointer_mut("/input/where"), without_constants);
+        if let Some(command) = parameters.get_mut("command").and_then(Value::as_array_mut) {
+            command.iter_mut().skip(1).for_each(|argument| redaction.whole(Some(argument)));
+        }
     }
 
     async fn estimate(&self, site: &Site, task: &MapTask) -> Result<Estimate, JobError> {

@@ -3,6 +3,7 @@
 use futures::{StreamExt, TryStreamExt};
 use nextbasket_domain::UserId;
 use nextbasket_dynamodb::TableError;
+use nextbasket_erasure::Erasures;
 use nextbasket_job_engine::Work;
 use nextbasket_job_engine::calls::{CallError, Consumes, MeteredCalls};
 use nextbasket_tables::Damaged;
@@ -45,6 +46,23 @@ pub(crate) async fn update(
     progress.matched = progress.processed;
     work.progress = progress;
     Ok(damaged)
+}
+
+/// Deletes the purchases of these users that were erased and have come back. Returns how many there were.
+pub(crate) async fn remove_erased(
+    work: &mut Work,
+    erasures: &Erasures,
+    purchases: &PurchasesTable,
+    users: &[&UserId],
+) -> Result<u64, CallError> {
+    let mut removed = 0;
+    for user in users {
+        if let Some(until) = erasures.until(user.as_str()) {
+            let count = work.call(Consumes::Both, || purchases.remove_until(user, until)).await?;
+            removed += u64::try_from(count).unwrap_or(u64::MAX);
+        }
+    }
+    Ok(removed)
 }
 
 async fn one(

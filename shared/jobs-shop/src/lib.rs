@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`Import`] | `source`, `kind`, `map`, `currency`, `timeFormat`, `skipProducts`, `batchItems`, `readBytes`, `histories` | files of purchases or products into the tables |
 //! | [`RebuildHistory`] | `user` | rebuilds every history from the purchases |
+//! | [`RotateSecret`] | | a new secret of the stack, which erased users are remembered with |
 //! | [`RefreshPopular`] | `products` | counts what is popular anew, without a training |
 //!
 //! All of them also take `segments`, `width`, `assign`, `aggregate`, `readUnits` and `writeUnits`.
@@ -18,6 +19,7 @@
 //! * [`import`]: read (`split`), group (`gather`, `merge`), write (`write`), refresh the histories (`histories`)
 //! * [`rebuild_history`]: the users of the purchases, then those of the histories
 //! * [`refresh_popular`]: read the purchases once (`read`), count (`count`), publish (`publish`)
+//! * [`rotate_secret`]: a single batch
 //! * [`run_settings`]: the parameters that all kinds share
 //! * `histories`: many users' histories refreshed; `segments`: tables cut
 
@@ -25,12 +27,14 @@ mod histories;
 pub mod import;
 pub mod rebuild_history;
 pub mod refresh_popular;
+pub mod rotate_secret;
 pub mod run_settings;
 mod segments;
 
 pub use import::Import;
 pub use rebuild_history::RebuildHistory;
 pub use refresh_popular::RefreshPopular;
+pub use rotate_secret::RotateSecret;
 
 use nextbasket_job_engine::{JobError, Work, WorkError};
 use nextbasket_tables::{ConfigError, Damaged};

@@ -3,6 +3,9 @@
 //! Histories follow the purchases by themselves, through the table's stream. This is for when they could not: records
 //! that the stream's consumer gave up, a restored table, a new form of the history's item.
 //!
+//! Of users who were erased, purchases that another tool has brought back (a table restored to a point in time, say) are
+//! deleted.
+//!
 //! Stage `refresh` reads the purchases, one batch for each segment, and refreshes the history of every user found
 //! there. Damaged purchases, which are skipped, are listed in the job's refused files.
 //! Stage `sweep` looks at the histories: of a user whose purchases are all gone, the history goes, too. A history that
@@ -14,8 +17,8 @@ use nextbasket_domain::UserId;
 use nextbasket_job_engine::calls::{CallError, Consumes};
 use nextbasket_job_engine::work::Go;
 use nextbasket_job_engine::{
-    BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Trust, Work,
-    WorkError,
+    BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Redaction, Refusal, Site, StagePlan, Trust,
+    Work, WorkError,
 };
 use nextbasket_tables::Tables;
 use nextbasket_tables::damaged::check;
@@ -43,7 +46,8 @@ pub struct RebuildParameters {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum Input {
-    User(UserId),
+    /// The user of the job's parameters: a batch's input is kept longer than they are.
+    User,
     /// The users of a segment of the purchases.
     Purchases(Segment),
     /// The users of a segment of the histories.
@@ -66,19 +70,26 @@ struct ScanCounts {
     readable: u64,
     /// The number of damaged items, which were skipped.
     damaged: u64,
+    /// The number of purchases of erased users, which were deleted.
+    #[serde(default)]
+    erased: u64,
 }
 
 impl RebuildHistory {
-    async fn refresh(&self, work: &mut Work) -> Result<Outcome, CallError> {
+    async fn refresh(&self, work: &mut Work, user: Option<UserId>) -> Result<Outcome, CallError> {
         let history = self.0.history().map_err(unnamed)?;
         let purchases = self.0.purchases().map_err(unnamed)?;
+        let erased_users = self.0.erased_users().map_err(unnamed)?;
+        let erasures = work.call(Consumes::Reads, || erased_users.load()).await?;
         let input: Input = work.input()?;
         let (what, segment) = match input {
-            Input::User(user) => {
+            Input::User => {
+                let user = user.ok_or_else(|| WorkError::Failed("the job names no user".to_owned()))?;
+                let erased = histories::remove_erased(work, &erasures, &purchases, &[&user]).await?;
                 let damaged =
                     histories::update(work, HistoryAction::Refresh, &history, &purchases, &[user]).await?;
                 refuse(work, &damaged);
-                return Ok(Outcome::done(&ScanCounts::default())?);
+                return Ok(Outcome::done(&ScanCounts { erased, ..ScanCounts::default() })?);
             }
             Input::Purchases(segment) => (HistoryAction::Refresh, segment),
             Input::Histories(segment) => (HistoryAction::Sweep, segment),
@@ -104,6 +115,10 @@ impl RebuildHistory {
             users.dedup();
             if users.first() == last.as_ref() {
                 users.drain(..users.len().min(1));
+            }
+            if what == HistoryAction::Refresh {
+                let users: Vec<&UserId> = users.iter().collect();
+                counts.erased += histories::remove_erased(work, &erasures, purchases, &users).await?;
             }
             let unfolded = histories::update(work, what, history, purchases, &users).await?;
             if what == HistoryAction::Refresh {
@@ -136,6 +151,10 @@ impl Kind for RebuildHistory {
         parse(parameters)
     }
 
+    fn redact(&self, parameters: &mut Value, redaction: &mut Redaction) {
+        redaction.whole(parameters.get_mut("user"));
+    }
+
     async fn estimate(&self, _: &Site, (parameters, settings): &Self::Task) -> Result<Estimate, JobError> {
         if parameters.user.is_some() {
             let notes = vec!["One user: a history and at most 100 purchases are read.".to_owned()];
@@ -152,9 +171,8 @@ impl Kind for RebuildHistory {
         (parameters, settings): &Self::Task,
     ) -> Result<Next, JobError> {
         let stage = match (planning.job.stage().map(|stage| stage.name.as_str()), &parameters.user) {
-            (None, Some(user)) => {
-                let batches =
-                    vec![BatchPlan { of: Some(1), ..BatchPlan::new(json!(Input::User(user.clone()))) }];
+            (None, Some(_)) => {
+                let batches = vec![BatchPlan { of: Some(1), ..BatchPlan::new(json!(Input::User)) }];
                 settings.apply(StagePlan::new(REFRESH, json!({ "by": "feature", "users": 1 }), batches))
             }
             (None, None) => {
@@ -168,15 +186,15 @@ impl Kind for RebuildHistory {
             }
             (Some(SWEEP), None) => {
                 enough_is_readable(planning, "histories").await?;
-                return Ok(Next::Done(result(planning)));
+                return Ok(Next::Done(result(planning).await?));
             }
-            _ => return Ok(Next::Done(result(planning))),
+            _ => return Ok(Next::Done(result(planning).await?)),
         };
         Ok(Next::Stage(stage))
     }
 
-    async fn work(&self, work: &mut Work, _: Self::Task) -> Result<Outcome, WorkError> {
-        self.refresh(work).await.or_else(CallError::outcome)
+    async fn work(&self, work: &mut Work, (parameters, _): Self::Task) -> Result<Outcome, WorkError> {
+        self.refresh(work, parameters.user).await.or_else(CallError::outcome)
     }
 }
 
@@ -201,18 +219,23 @@ fn stage(
     plan
 }
 
-fn result(planning: &Planning<'_>) -> Value {
+async fn result(planning: &Planning<'_>) -> Result<Value, JobError> {
     let of = |name: &str| planning.job.stages.iter().find(|stage| stage.name == name);
     let progress = |name: &str| of(name).map(|stage| stage.progress).unwrap_or_default();
-    json!({
+    let counts: Option<ScanCounts> = match of(REFRESH) {
+        Some(stage) => planning.sum(stage.number, Add::add).await?,
+        None => None,
+    };
+    Ok(json!({
         "users": progress(REFRESH).processed,
         "changed": progress(REFRESH).changed,
         "histories": progress(SWEEP).processed,
         "swept": progress(SWEEP).changed,
+        "erased": counts.unwrap_or_default().erased,
         "damaged": planning.job.total.refused,
         "readUnits": planning.job.total.read_units,
         "writeUnits": planning.job.total.write_units,
-    })
+    }))
 }
 
 /// Every purchase is scanned once, and read once more, strongly consistent, with its user's.

@@ -82,7 +82,7 @@ async fn a_file_of_this_machine_is_imported_once_and_refusals_keep_their_lines_a
     assert_eq!(
         result(&again)["written"],
         json!({
-            "newPurchases": 0, "knownPurchases": 1, "differingPurchases": 0,
+            "newPurchases": 0, "knownPurchases": 1, "differingPurchases": 0, "erasedPurchases": 0,
             "newProducts": 0, "changedProducts": 0, "knownProducts": 2,
         })
     );

@@ -68,6 +68,9 @@ pub(crate) struct BatchCheckpoint {
     pub(crate) changed: Journal,
     #[serde(skip_serializing_if = "is_default")]
     pub(crate) sorter: SorterState,
+    /// Items that the table must not get.
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) erased: u64,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

@@ -43,4 +43,4 @@ pub mod parameters;
 mod source;
 mod totals;
 
-pub use kinds::TableOperation;
+pub use kinds::{GuardedCopy, TableOperation};

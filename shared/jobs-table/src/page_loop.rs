@@ -137,12 +137,13 @@ impl PageLoop {
         if self.pages(&mut running, &mut source).await? == Go::Stop {
             return Ok(Outcome::Stopped);
         }
-        let RunningBatch { work, seen, .. } = running;
+        let RunningBatch { work, seen, state, .. } = running;
         let seen = match seen {
             Some(seen) => seen.finish(work).await?,
             None => Vec::new(),
         };
-        Ok(Outcome::done(&BatchResult { tally: ItemTotals::of(&work.progress), seen })?)
+        let tally = ItemTotals { erased: state.erased, ..ItemTotals::of(&work.progress) };
+        Ok(Outcome::done(&BatchResult { tally, seen })?)
     }
 
     async fn pages(&self, running: &mut RunningBatch<'_>, source: &mut ItemSource) -> Step {
@@ -228,6 +229,10 @@ impl PageLoop {
                         changed.push(key.clone());
                     }
                     WriteOutcome::Skipped => {}
+                    WriteOutcome::Barred => {
+                        running.state.erased += 1;
+                        self.note(running, key);
+                    }
                     WriteOutcome::Refused(reason) => {
                         running.work.refuse(&to_json(key), &reason);
                         self.note(running, key);

@@ -130,6 +130,8 @@ impl ItemSource {
 
 fn start_key(json: &Value) -> Result<Item, WorkError> {
     from_json(json).ok_or_else(|| {
-        WorkError::Failed(format!("the checkpoint is invalid: {json} is not a key. Resubmit the job."))
+        WorkError::Failed(
+            "the checkpoint is invalid: its position is not a key. Resubmit the job.".to_owned(),
+        )
     })
 }

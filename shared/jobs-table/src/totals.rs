@@ -15,6 +15,8 @@ pub(crate) struct ItemTotals {
     pub(crate) changed: u64,
     /// Items that could not be: they are listed in the refused files.
     pub(crate) refused: u64,
+    /// Items that the table must not get, since their users were erased.
+    pub(crate) erased: u64,
     /// Thousandths of units.
     pub(crate) read_millis: u64,
     pub(crate) write_millis: u64,
@@ -27,6 +29,7 @@ impl ItemTotals {
             matched: progress.matched,
             changed: progress.changed,
             refused: progress.refused,
+            erased: 0,
             read_millis: millis(progress.read_units),
             write_millis: millis(progress.write_units),
         }
@@ -43,10 +46,13 @@ impl ItemTotals {
             "seconds": seconds,
         });
         if changes && let Value::Object(fields) = &mut result {
-            let skipped = self.matched.saturating_sub(self.changed + self.refused);
+            let skipped = self.matched.saturating_sub(self.changed + self.refused + self.erased);
             for (name, count) in [("changed", self.changed), ("skipped", skipped), ("refused", self.refused)]
             {
                 fields.insert(name.to_owned(), json!(count));
+            }
+            if self.erased > 0 {
+                fields.insert("erased".to_owned(), json!(self.erased));
             }
         }
         result

@@ -13,9 +13,11 @@ use std::time::{Duration, Instant};
 
 use common::{N, S, World, counts, int, item, result};
 use nextbasket_dynamodb::item::{number, text};
+use nextbasket_job_engine::engine::Step;
 use nextbasket_job_engine::pool::{Stop, drive};
+use nextbasket_job_engine::session::{Session, Share};
 use nextbasket_job_engine::stage::BatchTask;
-use nextbasket_job_engine::{JobId, JobState};
+use nextbasket_job_engine::{Job, JobId, JobState};
 use serde_json::{Value, json};
 
 /// The first day of the tests' items: 2026-03-01.
@@ -36,10 +38,23 @@ async fn dated(world: &World, table: &str, count: u64) {
     world.put(table, (0..count).map(one)).await;
 }
 
-/// The plan of a stage, in the order in which batches go out.
-async fn plan(world: &World, job: &JobId, stage: u32) -> Vec<BatchTask> {
-    let key = job.object_key(&format!("stage-{stage:06}/plan.json"));
-    serde_json::from_slice(&world.engine().site().objects.get(&key).await.unwrap()).unwrap()
+/// Runs a job to its end. Returns it with the plan of a stage, in the order in which batches go out.
+async fn run_to(world: &World, kind: &str, parameters: Value, stage: u32) -> (Job, Vec<BatchTask>) {
+    let engine = world.engine();
+    let id = engine.submit(None, kind, parameters).await.unwrap().job_id;
+    loop {
+        let Step::Work(step) = engine.plan(&id).await.unwrap() else { panic!("it has no such stage") };
+        let tasks = engine.tasks(&step).await.unwrap();
+        if step.stage == stage {
+            return (drive(&engine, &id, 4, &Stop::default()).await.unwrap().unwrap(), tasks);
+        }
+        let job = engine.job(&id).await.unwrap();
+        let session = Session::join(engine.site(), job, Share::Workers(1)).await.unwrap().unwrap();
+        for task in tasks {
+            engine.work(task, &session, None).await.unwrap();
+        }
+        session.leave().await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,15 +62,11 @@ async fn a_split_by_time_has_a_batch_for_each_period_the_oldest_first_if_asked()
     let world = World::start().await;
     dated(&world, "events", 700).await;
     let split = json!({ "by": "time", "attribute": "at", "every": "1d" });
-    let job = world
-        .run(
-            "update",
-            json!({
-                "table": "events", "set": "n = n + 1", "where": "id < 350", "split": split, "assign": "priority",
-                "segments": 4, "batchSize": 30, "width": 2,
-            }),
-        )
-        .await;
+    let update = json!({
+        "table": "events", "set": "n = n + 1", "where": "id < 350", "split": split, "assign": "priority",
+        "segments": 4, "batchSize": 30, "width": 2,
+    });
+    let (job, tasks) = run_to(&world, "update", update, 1).await;
     let all = ["processed", "matched", "changed", "skipped", "refused"];
     assert_eq!(counts(&job, all), [700, 350, 350, 0, 0]);
     for (id, item) in world.items("events").await {
@@ -66,7 +77,6 @@ async fn a_split_by_time_has_a_batch_for_each_period_the_oldest_first_if_asked()
     assert_eq!(job.stages[0].split, json!({ "by": "time", "attribute": "at", "every": "1d", "segments": 4 }));
     assert_eq!(job.stages[1].split, json!({ "by": "time", "attribute": "at", "every": "1d", "batches": 8 }));
     assert_eq!(job.stages[1].width, 2);
-    let tasks = plan(&world, &job.job_id, 1).await;
     let periods: Vec<&str> =
         tasks.iter().map(|task| task.input["part"]["bin"]["name"].as_str().unwrap()).collect();
     let days: Vec<String> = (1..8).map(|day| format!("2026-03-0{day}T00:00:00.000Z")).collect();
@@ -82,11 +92,10 @@ async fn a_split_by_feature_keeps_equal_values_together() {
     let split = json!({ "by": "feature", "attribute": "user", "parts": 5 });
     let delete =
         json!({ "table": "visits", "where": "id >= 100", "split": split, "segments": 3, "batchSize": 40 });
-    let job = world.run("delete", delete).await;
+    let (job, tasks) = run_to(&world, "delete", delete, 1).await;
     assert_eq!(counts(&job, ["processed", "matched", "changed"]), [600, 500, 500]);
     assert!(world.items("visits").await.into_keys().eq(0..100));
     assert_eq!(job.stages[1].split["by"], "feature");
-    let tasks = plan(&world, &job.job_id, 1).await;
     assert_eq!(tasks.len(), 5);
     assert!(tasks.windows(2).all(|two| two[0].of >= two[1].of), "the largest goes out first");
 }

@@ -33,8 +33,8 @@ impl TrainingContext {
 
 /// The users who are evaluated on their newest basket: those whose pseudonym is below a bound.
 ///
-/// The choice depends on the user alone and not on how users are split. A user who was in the sample once stays in it as
-/// long as the shop does not grow, so that the reports of successive trainings cover much the same users.
+/// The choice depends on the pseudonym alone and not on how users are split. Pseudonyms are of one job, so each training
+/// of a shop with more such users than are evaluated draws its own; the live model is evaluated on the same ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EvaluationSample {
     /// Out of 2^32.
@@ -91,7 +91,11 @@ pub fn product_blocks(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::training_data::pseudonym;
+    use nextbasket_job_engine::JobKey;
+
+    fn pseudonym(user: &str) -> String {
+        JobKey::new([7; 32]).pseudonym(user)
+    }
 
     #[test]
     fn about_as_many_users_are_evaluated_as_asked_for_and_all_if_they_are_few() {

@@ -1,12 +1,15 @@
 //! The purchases as a training sees them: read once, by pseudonym; all later stages work on this reading.
 
-use nextbasket_domain::{Purchase, digest};
+use nextbasket_domain::Purchase;
+use nextbasket_job_engine::JobKey;
 use nextbasket_recommender::{Catalogue, Dataset, DatasetBuilder, DatasetError};
 use serde::{Deserialize, Serialize};
 
 /// A purchase as a training sees it.
 ///
-/// The user is known by a pseudonym, a digest of the id: what a training writes contains no user ids.
+/// The user is known by a pseudonym under the job's own key, which dies with the job: what a training writes contains no
+/// user ids, and nobody can find a known user in it afterwards. A key of the stack would serve no purpose here, since no
+/// training reads what another has read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrainingPurchase {
     pub user: String,
@@ -18,20 +21,15 @@ pub struct TrainingPurchase {
     pub products: Vec<String>,
 }
 
-impl From<&Purchase> for TrainingPurchase {
-    fn from(purchase: &Purchase) -> Self {
+impl TrainingPurchase {
+    pub fn new(purchase: &Purchase, key: &JobKey) -> Self {
         Self {
-            user: pseudonym(purchase.user_id.as_str()),
+            user: key.pseudonym(purchase.user_id.as_str()),
             purchase: purchase.purchase_id.to_string(),
             time_ms: purchase.purchased_at.as_millis(),
             products: purchase.lines.iter().map(|line| line.product_id.to_string()).collect(),
         }
     }
-}
-
-/// The user's pseudonym: 128 bits of the id's SHA-256, in hexadecimal.
-pub fn pseudonym(user: &str) -> String {
-    digest(user, 16)
 }
 
 /// What the plan needs to know of purchases that it does not read. Merge: associative and commutative.

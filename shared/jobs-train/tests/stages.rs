@@ -19,15 +19,14 @@ use std::ops::Range;
 
 use common::{DAY_MS, Seeded, product, shop};
 use nextbasket_domain::{HISTORY_BASKETS, Purchase};
+use nextbasket_job_engine::JobKey;
 use nextbasket_jobs_train::TrainParameters;
 use nextbasket_jobs_train::context::{TrainingContext, product_blocks};
 use nextbasket_jobs_train::count::{Cohort, CohortTotals};
 use nextbasket_jobs_train::evaluate::{EvaluationResult, NextRows, evaluate, live_anchors, trial_anchors};
 use nextbasket_jobs_train::product_details::ProductDetails;
 use nextbasket_jobs_train::rank::{self, PackedPriors};
-use nextbasket_jobs_train::training_data::{
-    PurchaseStatistics, TrainingPurchase, dataset, merge_catalogues, pseudonym,
-};
+use nextbasket_jobs_train::training_data::{PurchaseStatistics, TrainingPurchase, dataset, merge_catalogues};
 use nextbasket_recommender::evaluate::{Evaluation, ListEvaluator, Methods};
 use nextbasket_recommender::intermediate::{decode, encode};
 use nextbasket_recommender::{
@@ -45,8 +44,12 @@ struct StageResults {
     judged: Vec<u8>,
 }
 
+fn key() -> JobKey {
+    JobKey::new([7; 32])
+}
+
 fn bought(purchases: &[Purchase]) -> Vec<TrainingPurchase> {
-    purchases.iter().map(TrainingPurchase::from).collect()
+    purchases.iter().map(|purchase| TrainingPurchase::new(purchase, &key())).collect()
 }
 
 fn labels() -> ProductDetails {
@@ -309,5 +312,5 @@ fn a_users_pseudonym_is_all_that_is_written_down_of_them() {
     let bought = bought(&shop(1, 5, 5));
     let text = String::from_utf8_lossy(&dataset(&bought).unwrap().encode()).into_owned()
         + &serde_json::to_string(&bought).unwrap();
-    assert!(text.contains(&pseudonym("user 1")) && !text.contains("user 1"), "{text}");
+    assert!(text.contains(&key().pseudonym("user 1")) && !text.contains("user 1"), "{text}");
 }

@@ -1,4 +1,4 @@
-//! One client for the four tables, made from the environment as the functions find it.
+//! One client for the shop's tables and the operations table, made from the environment as the functions find it.
 
 use std::env;
 use std::fmt;
@@ -6,6 +6,7 @@ use std::fmt;
 use aws_sdk_dynamodb::Client;
 use nextbasket_dynamodb::TableClient;
 use nextbasket_dynamodb::config::{Patience, lambda_config};
+use nextbasket_erasure::ErasedUsers;
 
 use crate::answer_key::AnswerKeys;
 use crate::history::HistoryTable;
@@ -35,6 +36,8 @@ pub struct TableNames {
     pub purchases: Option<String>,
     pub history: Option<String>,
     pub model: Option<String>,
+    /// Where erased users are remembered.
+    pub operations: Option<String>,
 }
 
 impl TableNames {
@@ -46,6 +49,7 @@ impl TableNames {
             purchases: named("PURCHASES_TABLE"),
             history: named("HISTORY_TABLE"),
             model: named("MODEL_TABLE"),
+            operations: named("OPERATIONS_TABLE"),
         }
     }
 
@@ -80,6 +84,10 @@ impl Tables {
         )
     }
 
+    pub(crate) fn names(&self) -> &TableNames {
+        &self.names
+    }
+
     pub fn products(&self) -> Result<ProductsTable, ConfigError> {
         Ok(ProductsTable { table: self.named(&self.names.products, "PRODUCTS_TABLE")? })
     }
@@ -104,6 +112,12 @@ impl Tables {
     /// Access to the key of answers' ids, which is stored in the model table.
     pub fn answer_keys(&self) -> Result<AnswerKeys, ConfigError> {
         Ok(AnswerKeys::new(self.model_table()?))
+    }
+
+    /// The erased users, which are remembered in the operations table.
+    pub fn erased_users(&self) -> Result<ErasedUsers, ConfigError> {
+        let named = self.named(&self.names.operations, "OPERATIONS_TABLE")?;
+        Ok(ErasedUsers::new(self.client.clone(), named.name()))
     }
 
     fn model_table(&self) -> Result<TableClient, ConfigError> {

@@ -12,8 +12,8 @@ use nextbasket_dynamodb::item::{Item, hashed};
 use nextbasket_dynamodb::{TableClient, TableError};
 use serde::Serialize;
 
-/// The attribute with the id of a user: logs show a hash of it.
-const USER_ID: &str = "userId";
+/// The attributes with ids of users and purchases: logs show hashes of them.
+const HASHED: [&str; 2] = ["userId", "purchaseId"];
 
 /// One in this many items may be damaged.
 const ONE_OF: u64 = 100;
@@ -31,11 +31,11 @@ pub struct Damaged {
 }
 
 impl Damaged {
-    /// The key in a form for logs: users are replaced by a hash of their ids.
+    /// The key in a form for logs: ids of users and purchases are replaced by hashes.
     #[must_use]
     pub fn logged(&self) -> String {
         let part = |(name, value): (&String, &String)| {
-            if name == USER_ID { hashed(value) } else { value.clone() }
+            if HASHED.contains(&name.as_str()) { hashed(value) } else { value.clone() }
         };
         self.key.iter().map(part).collect::<Vec<_>>().join("/")
     }
@@ -48,7 +48,7 @@ impl fmt::Display for Damaged {
     }
 }
 
-/// Logs items that were skipped because they are damaged, with users hashed.
+/// Logs items that were skipped because they are damaged, with ids of users and purchases hashed.
 pub fn log_skipped(damaged: &[Damaged]) {
     for item in damaged {
         tracing::warn!(
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn people_see_the_key_and_logs_a_hash_of_the_user() {
+    fn people_see_the_key_and_logs_hashes_of_it() {
         let key = [("userId", "ada"), ("purchaseId", "p1")].map(|(name, value)| (name.into(), value.into()));
         let damaged = Damaged {
             table: "purchases".to_owned(),
@@ -186,6 +186,6 @@ mod tests {
             problem: "attribute lines …".to_owned(),
         };
         assert!(damaged.to_string().contains("\"ada\""), "{damaged}");
-        assert_eq!(damaged.logged(), format!("p1/{}", hashed("ada")));
+        assert_eq!(damaged.logged(), format!("{}/{}", hashed("p1"), hashed("ada")));
     }
 }

@@ -73,6 +73,11 @@ fn version(baskets: &[u8]) -> AttributeValue {
     text(digest(baskets, VERSION_BYTES))
 }
 
+/// The user whose history an item is, whatever else it holds.
+pub(crate) fn user_in(item: &Item) -> Option<&str> {
+    Some(item.get(USER_ID)?.as_s().ok()?)
+}
+
 fn to_item(user: &UserId, baskets: Vec<u8>) -> Item {
     Item::from([
         (USER_ID.to_owned(), text(user.as_str())),

@@ -21,6 +21,7 @@
 pub mod answer_key;
 pub mod client;
 pub mod damaged;
+pub mod erased_items;
 pub mod history;
 pub mod history_codec;
 pub mod model;

@@ -169,6 +169,31 @@ impl PurchasesTable {
         }
     }
 
+    /// Removes the user's purchases that are dated at or before `until`, or whose time cannot be read, and tells how many
+    /// there were. Safe to call again after it was cut off.
+    ///
+    /// # Errors
+    /// [`TableError`] if DynamoDB does not take it; some may be gone by then.
+    pub async fn remove_until(&self, user: &UserId, until: Timestamp) -> Result<usize, TableError> {
+        let mut removed = 0;
+        let query = self.query_user(user).projection_expression("userId, purchaseId, purchasedAt");
+        let mut start = None;
+        loop {
+            let output = self.table.read(query.clone().set_exclusive_start_key(start).send().await)?;
+            let mut keys = output.items.unwrap_or_default();
+            keys.retain(|item| purchased_at(item).is_none_or(|at| at <= until));
+            keys.iter_mut().for_each(|item| drop(item.remove(PURCHASED_AT)));
+            removed += keys.len();
+            for keys in keys.chunks(25) {
+                self.delete_batch(keys).await?;
+            }
+            start = output.last_evaluated_key;
+            if start.is_none() {
+                return Ok(removed);
+            }
+        }
+    }
+
     async fn delete_batch(&self, keys: &[Item]) -> Result<(), TableError> {
         let request = |key: &Item| {
             let delete = DeleteRequest::builder().set_key(Some(key.clone())).build();
@@ -209,6 +234,16 @@ impl PurchasesTable {
     pub async fn size(&self) -> Result<TableSize, TableError> {
         segment::size(&self.table).await
     }
+}
+
+/// The user and the time of a purchase's item, whatever else it holds. The time is `None` if it cannot be read.
+#[must_use]
+pub fn user_and_time(item: &Item) -> Option<(&str, Option<Timestamp>)> {
+    Some((item.get(USER_ID)?.as_s().ok()?, purchased_at(item)))
+}
+
+fn purchased_at(item: &Item) -> Option<Timestamp> {
+    Timestamp::parse(item.get(PURCHASED_AT)?.as_s().ok()?).ok()
 }
 
 /// The user that a stream record of this table is about, from its keys.
@@ -255,10 +290,10 @@ fn to_item(purchase: &Purchase) -> Item {
 }
 
 fn from_item(table: &TableClient, item: Item) -> Result<Purchase, TableError> {
-    let mut reader = table.reader(format!("{:?}", item.get(PURCHASE_ID)), item);
+    let mut reader = table.reader("purchase", item);
     let user_id = reader.parsed(USER_ID, UserId::parse)?;
     let purchase_id = reader.parsed(PURCHASE_ID, PurchaseId::parse)?;
-    reader.key = format!("{}/{purchase_id}", hashed(user_id.as_str()));
+    reader.key = format!("{}/{}", hashed(user_id.as_str()), hashed(purchase_id.as_str()));
     let purchased_at = reader.parsed(PURCHASED_AT, Timestamp::parse)?;
     let recommendation_id =
         reader.optional(RECOMMENDATION_ID, |r, a| r.parsed(a, RecommendationId::parse))?;

@@ -126,8 +126,8 @@ fn kept_number(shown: u128) -> Option<i64> {
     shown.checked_sub(SEQUENCE_NUMBER_OFFSET).and_then(|number| i64::try_from(number).ok())
 }
 
-/// Removes stream records of a table that are older than a day and up to the sequence number `done`. The newest one
-/// stays: numbers go on from it. Answers how many went.
+/// Removes stream records of a table that are older than a day and up to the sequence number `done`. Of the newest one
+/// the number stays, since numbers go on from it, but not what has changed. Answers how many went.
 pub(crate) fn trim(file: &Path, table: &str, done: u128, now: SystemTime) -> rusqlite::Result<usize> {
     let done = kept_number(done);
     let oldest = now.checked_sub(RETENTION).and_then(|t| t.duration_since(SystemTime::UNIX_EPOCH).ok());
@@ -148,7 +148,30 @@ pub(crate) fn trim(file: &Path, table: &str, done: u128, now: SystemTime) -> rus
         )?;
         removed += count;
         if count == 0 {
-            return Ok(removed);
+            break;
         }
     }
+    connection.execute(
+        "UPDATE _stream_records SET keys_json = '{}', new_image = NULL, old_image = NULL
+         WHERE table_name = ?1 AND CAST(sequence_number AS INTEGER) <= ?2 AND created_at < ?3",
+        params![table, done, oldest],
+    )?;
+    Ok(removed)
+}
+
+/// Moves what was committed from the log into the file, and empties the log: it holds pages as they were before something
+/// was deleted from them. If others use the database meanwhile, that is left to the next time.
+pub(crate) fn empty_log(file: &Path) -> rusqlite::Result<()> {
+    let log = file.with_file_name(format!("{}-wal", file.file_name().unwrap_or_default().to_string_lossy()));
+    if log.metadata().map_or(0, |log| log.len()) == 0 {
+        return Ok(());
+    }
+    let connection = Connection::open(file)?;
+    connection.busy_timeout(Duration::from_millis(200))?;
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+}
+
+/// Whether SQLite overwrites what is deleted. It does if it was built with the flags of this workspace.
+pub(crate) fn overwrites_deleted(connection: &Connection) -> bool {
+    connection.query_row("PRAGMA secure_delete", [], |row| row.get::<_, i64>(0)).is_ok_and(|on| on == 1)
 }

@@ -59,13 +59,12 @@ async fn answered(world: &World, process: &Process, ask: &Ask) -> Checked<ApiAns
     let event = serde_json::from_value(ask.event()).map_err(broken)?;
     let event = LambdaEvent::new(event, Context::default());
     let service = Service { auth: AuthMode::Iam, metrics: Metrics::off() };
-    let (tables, clock) = (world.live_tables(process), world.clock.clone());
+    let (tables, clock, random) = (world.live_tables(process), world.clock.clone(), world.random.clone());
     let response = if ask.route.ends_with("recommendations") {
-        let random = world.random.clone();
         let state = recommendations::State::new(service, &tables, clock, random).map_err(broken)?;
         recommendations::handle(&state, event).await
     } else {
-        let state = purchases::State::new(service, &tables, clock).map_err(broken)?;
+        let state = purchases::State::new(service, &tables, clock, random).map_err(broken)?;
         purchases::handle(&state, event).await
     };
     let response = serde_json::to_value(response.map_err(broken)?).map_err(broken)?;

@@ -38,6 +38,7 @@ pub use change::Change;
 pub use condition::Condition;
 pub use path::Path;
 pub use placeholders::Placeholders;
+pub use token::without_constants;
 
 /// Why a text is no expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

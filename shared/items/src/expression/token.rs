@@ -52,6 +52,32 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, SyntaxError> {
     }
 }
 
+/// The text of an expression with its constants (strings, numbers, binaries) replaced, and the constants as they are. Of
+/// a text that is no expression, nothing is left.
+#[must_use]
+pub fn without_constants(text: &str, replacement: &str) -> (String, Vec<String>) {
+    let Ok(tokens) = tokens(text) else { return (replacement.to_owned(), vec![text.to_owned()]) };
+    let (mut rest, mut constants) = (String::with_capacity(text.len()), Vec::new());
+    let characters: Vec<char> = text.chars().collect();
+    for (n, token) in tokens.iter().enumerate() {
+        let end = tokens.get(n + 1).map_or(characters.len(), |next| next.at);
+        let written: String = characters.get(token.at..end).unwrap_or_default().iter().collect();
+        let space = written.get(written.trim_end().len()..).unwrap_or_default();
+        let (quote, constant) = match &token.kind {
+            TokenKind::Text(constant) => ("\"", constant.clone()),
+            TokenKind::Number(constant) => ("", constant.clone()),
+            TokenKind::Binary(bytes) => ("", STANDARD.encode(bytes)),
+            _ => {
+                rest.push_str(&written);
+                continue;
+            }
+        };
+        rest.extend([quote, replacement, quote, space]);
+        constants.push(constant);
+    }
+    (rest, constants)
+}
+
 struct Lexer<'a> {
     rest: &'a str,
     /// The number of characters before it.

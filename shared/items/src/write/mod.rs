@@ -5,15 +5,18 @@
 //! * [`delete`]: one call for each item, or 25 a call where no condition is asked for
 //! * [`put`]: 25 a call, or one for each item where one that is there must not be replaced
 //! * [`encoded`]: 25 a call, of items in DynamoDB JSON
+//! * [`guard`]: items that a table must not get
 
 mod conflict;
 pub mod delete;
 pub mod encoded;
+pub mod guard;
 pub mod put;
 pub mod statements;
 pub mod update;
 
 pub use conflict::OnConflict;
+pub use guard::{ItemGuard, WriteGuard};
 
 use std::future::Future;
 use std::sync::Arc;
@@ -33,6 +36,8 @@ pub enum WriteOutcome {
     Changed,
     /// It does not meet the condition any more, or there is one already that must not be replaced.
     Skipped,
+    /// The table must not get it: see [`guard`].
+    Barred,
     /// It cannot be changed so: why.
     Refused(String),
 }

@@ -14,8 +14,8 @@ use nextbasket_job_engine::limit::Limiter;
 
 use crate::expression::equal;
 use crate::key::KeySchema;
-use crate::write::OnConflict;
 use crate::write::update::outcome;
+use crate::write::{ItemGuard, OnConflict};
 use crate::write::{WriteOutcome, Written, one_by_one};
 use nextbasket_dynamodb::capacity::Consuming;
 use nextbasket_job_engine::calls::{Backoff, CallError, Calls};
@@ -29,6 +29,7 @@ pub struct Put {
     table: String,
     partition: String,
     on_conflict: OnConflict,
+    guard: Option<ItemGuard>,
 }
 
 /// What an item is asked for before it is put.
@@ -45,7 +46,13 @@ impl Put {
     /// conflict: it may have been put before an answer was lost.
     #[must_use]
     pub fn new(table: &str, keys: &KeySchema, on_conflict: OnConflict) -> Self {
-        Self { table: table.to_owned(), partition: keys.partition.name.clone(), on_conflict }
+        Self { table: table.to_owned(), partition: keys.partition.name.clone(), on_conflict, guard: None }
+    }
+
+    /// Leaves out what the table must not get.
+    #[must_use]
+    pub fn guarded(self, guard: Option<ItemGuard>) -> Self {
+        Self { guard, ..self }
     }
 
     /// How many items go into one call.
@@ -56,6 +63,23 @@ impl Put {
 
     /// Puts these items: see [`WriteGroup::write`](super::WriteGroup::write).
     pub async fn write(
+        &self,
+        calls: &Calls,
+        limiter: &Limiter,
+        group: Vec<Item>,
+    ) -> Result<Written, CallError> {
+        let Some(guard) = &self.guard else { return self.write_all(calls, limiter, group).await };
+        let barred: Vec<bool> = group.iter().map(|item| guard.bars(item)).collect();
+        let open = group.into_iter().zip(&barred).filter(|(_, barred)| !**barred).map(|(item, _)| item);
+        let (written, units) = self.write_all(calls, limiter, open.collect()).await?;
+        let mut written = written.into_iter();
+        let outcomes = barred
+            .into_iter()
+            .filter_map(|barred| if barred { Some(WriteOutcome::Barred) } else { written.next() });
+        Ok((outcomes.collect(), units))
+    }
+
+    async fn write_all(
         &self,
         calls: &Calls,
         limiter: &Limiter,

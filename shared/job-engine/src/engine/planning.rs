@@ -7,12 +7,11 @@ use nextbasket_dynamodb::TableError;
 use nextbasket_dynamodb::item::{Item, ItemReader, number};
 use nextbasket_locks::record::HOLDER;
 use nextbasket_locks::{AcquisitionTerms, Attempt, AttributeChanges, LeaseError, LeaseKey, LeaseRequest};
-use serde_json::Value;
 
 use super::working::MOST_ATTEMPTS;
-use super::{BatchFailure, Engine, Step, WorkStep, count, counted};
+use super::{BatchFailure, Engine, Step, WorkStep, counted};
 use crate::error::{JobError, Refusal};
-use crate::job::{HeldLock, Job, JobId, JobState, LAYOUT, Progress, Stage, StageSize};
+use crate::job::{HeldLock, Job, JobId, JobState, LAYOUT, Progress, Stage};
 use crate::kind::{Next, Planning};
 use crate::pause::{doubled, millis};
 use crate::session::{LOCK_LEASE, held_lock, process_name};
@@ -32,9 +31,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// The attribute of the plan's item that counts consecutive attempts without an answer.
 const TRIES: &str = "tries";
 
-enum Planned {
+pub(super) enum Planned {
     /// The caller should do this.
     Step(Step),
+    /// The job has ended just now.
+    Ended(Box<Job>),
     /// A table or file that the kind needs does not answer.
     Unanswered(Box<Job>, JobError),
 }
@@ -71,10 +72,19 @@ impl Engine {
     /// # Errors
     /// [`JobError`] if there is no such job, or the operations table does not answer.
     pub async fn plan(&self, id: &JobId) -> Result<Step, JobError> {
+        let (step, has_just_ended) = self.plan_one(id).await?;
+        if has_just_ended {
+            self.finish_others(id).await;
+        }
+        Ok(step)
+    }
+
+    /// As [`plan`](Self::plan), without a look at other jobs. Tells whether the job has ended with this call.
+    pub(super) async fn plan_one(&self, id: &JobId) -> Result<(Step, bool), JobError> {
         let store = self.store();
         let job = store.load(id).await?;
         if job.state.has_ended() {
-            return Ok(Step::Ended(Box::new(job)));
+            return Ok((Step::Ended(Box::new(job)), false));
         }
         let _room = self.room.read().await;
         let now = self.site.clock.now();
@@ -82,7 +92,7 @@ impl Engine {
             LeaseRequest { holder: process_name(&self.site.random), length: PLAN_LEASE, note: None };
         let mut terms =
             AcquisitionTerms::new(AttributeChanges::new().add(ATTEMPTS, number(1)).copy(BEFORE, HOLDER));
-        if !job.cancelling && job.failure.is_none() {
+        if job.ending.is_some() || (!job.cancelling && job.failure.is_none()) {
             terms = terms.if_at_most(RETRY_AT, number(now.as_millis()));
         }
         let (lease, item) = self.site.leases().try_acquire_with(&plan_key(id), &request, terms).await?;
@@ -90,13 +100,16 @@ impl Engine {
         let Some(lease) = lease else {
             let rest = record.retry_at.map_or(0, |at| at.as_millis() - now.as_millis());
             let rest = Duration::from_millis(u64::try_from(rest).unwrap_or(0));
-            return Ok(Step::Wait(if rest.is_zero() { Duration::from_secs(1) } else { rest }));
+            return Ok((Step::Wait(if rest.is_zero() { Duration::from_secs(1) } else { rest }), false));
         };
         let keeper = lease.keep();
         if record.attempts > MOST_ATTEMPTS {
             store.failing(id, &given_up(&job, &record)).await?;
         }
         let planned = match self.plan_alone(id).await {
+            Ok(Planned::Unanswered(job, error)) if record.tries + 1 >= MOST_TRIES && job.ending.is_some() => {
+                self.write_end(*job, Err(error)).await
+            }
             Ok(Planned::Unanswered(job, error)) if record.tries + 1 >= MOST_TRIES => {
                 let tries = record.tries + 1;
                 let reason = format!("planning {} failed {tries} times: {error}", after(&job));
@@ -108,18 +121,23 @@ impl Engine {
         let step = match planned {
             Ok(Planned::Step(step)) => {
                 changes = changes.set(TRIES, number(0)).remove(RETRY_AT);
-                Ok(step)
+                Ok((step, false))
+            }
+            Ok(Planned::Ended(job)) => {
+                changes = changes.set(TRIES, number(0)).remove(RETRY_AT);
+                Ok((Step::Ended(job), true))
             }
             Ok(Planned::Unanswered(job, error)) => {
                 let pause = doubled(FIRST_PAUSE, record.tries, LONGEST_PAUSE, &self.site.random);
                 let tries = record.tries + 1;
                 let line = format!("planning {}: try {tries}: {error}", after(&job));
+                let line = self.masked(&job, &line);
                 if let Err(error) = store.log(id, &line).await {
                     tracing::warn!(%error, line, "not in the job's log");
                 }
                 let at = self.site.clock.now().plus_millis(millis(pause));
                 changes = changes.set(TRIES, number(tries)).set(RETRY_AT, number(at.as_millis()));
-                Ok(Step::Wait(pause))
+                Ok((Step::Wait(pause), false))
             }
             Err(error) => Err(error),
         };
@@ -139,6 +157,9 @@ impl Engine {
         let mut job = store.load(id).await?;
         if job.state.has_ended() {
             return Ok(Planned::Step(Step::Ended(Box::new(job))));
+        }
+        if job.ending.is_some() {
+            return self.finish(job).await;
         }
         if let Some(reason) = job.failure.clone() {
             return self.end(job, JobState::Failed, Some(reason), None).await;
@@ -236,7 +257,7 @@ impl Engine {
         if plan.supersedes {
             match self.remove_leftovers(job).await {
                 Err(error) if error.is_transient() => return Err(error),
-                // What cannot be removed now expires later; the job goes on.
+                // What cannot be removed now goes when the job ends.
                 Err(error) => {
                     tracing::warn!(job = %job.job_id, %error, "what earlier passes left is not removed");
                 }
@@ -351,42 +372,6 @@ impl Engine {
         };
         Ok(self.store().find(&id, true).await?.is_some_and(|job| job.state.has_ended()))
     }
-
-    async fn end(
-        &self,
-        mut job: Job,
-        state: JobState,
-        failure: Option<String>,
-        result: Option<Value>,
-    ) -> Result<Planned, JobError> {
-        let now = self.site.clock.now();
-        if let Some(stage) = job.stages.last_mut().filter(|stage| stage.ended_at.is_none()) {
-            // This includes the progress of batches that are running, or whose workers died, which is not counted
-            // yet.
-            let size = StageSize { number: stage.number, batches: stage.batches };
-            count(stage, &self.store().batches(&job.job_id, size).await?);
-            stage.ended_at = Some(now);
-            job.total += stage.progress;
-        }
-        job.state = state;
-        job.cancelling = false;
-        job.ended_at = Some(now);
-        job.failure = failure;
-        job.result = result;
-        job.waits_until = None;
-        let lock = held_lock(&self.site, &job);
-        job.lock = None;
-        self.store().save(&mut job).await?;
-        if let Err(error) = self.remove_leftovers(&job).await {
-            tracing::warn!(job = %job.job_id, %error, "what earlier passes left is not removed; it expires");
-        }
-        if let Some(lock) = lock
-            && let Err(error) = lock.release().await
-        {
-            tracing::warn!(job = %job.job_id, %error, "the job's lock was not released; it will expire");
-        }
-        Ok(Planned::Step(Step::Ended(Box::new(job))))
-    }
 }
 
 fn work_step(id: &JobId, stage: &Stage) -> WorkStep {
@@ -410,8 +395,11 @@ fn failed_stage(stage: &Stage, failures: &[BatchFailure]) -> String {
     )
 }
 
-/// The name of the stage that is planned, for messages.
+/// What is planned, for messages.
 fn after(job: &Job) -> String {
+    if job.ending.is_some() {
+        return "the job's end, with the removal of what it has left".to_owned();
+    }
     job.stage()
         .map_or_else(|| "the first stage".to_owned(), |stage| format!("what follows stage {}", stage.name))
 }

@@ -63,6 +63,11 @@ impl Engine {
             Err(worked) => return Ok(worked),
         };
         let Claimed { lease, record, attempts, _room } = claimed;
+        // A job ends once nobody has a claim. This one was made before that was looked at, or after it was decided.
+        if self.store().load(&job.job_id).await?.is_ending() {
+            release(lease, unbegun().set(EXPIRE_AT, self.store().expiry())).await?;
+            return Ok(Worked::Stopped);
+        }
         let key = batch_key(&job.job_id, task.stage, task.batch);
         let given_up = (attempts > MOST_ATTEMPTS).then(|| given_up(&record, attempts));
         let mut work = Work::new(&self.site, session, task, (lease, key), record, deadline);
@@ -153,6 +158,13 @@ impl Engine {
         let moved = work.has_moved();
         // A batch that has moved has all of its attempts again.
         let attempts = if moved { 1 } else { attempts };
+        let masked = |reason: String| self.masked(work.job(), &reason);
+        let outcome = outcome.map_err(|error| match error {
+            WorkError::Systemic(reason) => WorkError::Systemic(masked(reason)),
+            WorkError::Transient(reason) => WorkError::Transient(masked(reason)),
+            WorkError::Failed(reason) => WorkError::Failed(masked(reason)),
+            error => error,
+        });
         let error = match outcome {
             Ok(Outcome::Done(result)) => match self.done(&mut work, result).await {
                 Ok(()) => return Ok(Worked::Ended(BatchState::Done)),

@@ -6,7 +6,7 @@ use nextbasket_dynamodb::TableError;
 use nextbasket_dynamodb::item::ItemReader;
 use serde::{Deserialize, Serialize};
 
-use super::{ACTIVE, SK, Store, key};
+use super::{ACTIVE, SK, Store, UNCLEANED, key};
 use crate::job::{Job, JobId};
 
 pub(super) const BY_TIME: &str = "jobs-by-time";
@@ -85,11 +85,25 @@ impl Store {
 
     /// The ids of the jobs that have not ended, sorted.
     pub async fn active(&self) -> Result<Vec<JobId>, TableError> {
-        let items = self.query(ACTIVE, "").await?;
+        self.listed(ACTIVE).await
+    }
+
+    /// The ids of the jobs that have ended, and of which something could not be removed.
+    pub(crate) async fn uncleaned(&self) -> Result<Vec<JobId>, TableError> {
+        self.listed(UNCLEANED).await
+    }
+
+    /// Notes that nothing is left of a job of [`uncleaned`](Self::uncleaned).
+    pub(crate) async fn cleaned(&self, id: &JobId) -> Result<(), TableError> {
+        self.delete(key(UNCLEANED, id.as_str())).await
+    }
+
+    async fn listed(&self, partition: &str) -> Result<Vec<JobId>, TableError> {
+        let items = self.query(partition, "").await?;
         items
             .into_iter()
             .map(|item| {
-                let mut reader = ItemReader { table: &self.table, key: ACTIVE.to_owned(), item };
+                let mut reader = ItemReader { table: &self.table, key: partition.to_owned(), item };
                 reader.parsed(SK, JobId::parse)
             })
             .collect()

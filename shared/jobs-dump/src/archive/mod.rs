@@ -18,12 +18,13 @@
 
 mod remove;
 
+use nextbasket_items::expression::without_constants;
 use nextbasket_items::key::KeySchema;
 use nextbasket_items::table::{Table, check_name};
 use nextbasket_job_engine::calls::CallError;
 use nextbasket_job_engine::{
-    Assign, BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Rates, Refusal, Site, StagePlan,
-    Trust, Work, WorkError, kind,
+    Assign, BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Rates, Redaction, Refusal, Site,
+    StagePlan, Trust, Work, WorkError, kind,
 };
 use nextbasket_objects::Location;
 use serde::Deserialize;
@@ -122,6 +123,10 @@ impl Kind for Archive {
 
     fn lock(&self, task: &ArchiveTask) -> Option<String> {
         Some(table_lock(&task.table))
+    }
+
+    fn redact(&self, parameters: &mut Value, redaction: &mut Redaction) {
+        redaction.text(parameters.get_mut("where"), without_constants);
     }
 
     async fn estimate(&self, site: &Site, task: &ArchiveTask) -> Result<Estimate, JobError> {

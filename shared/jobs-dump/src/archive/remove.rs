@@ -10,7 +10,7 @@ use futures::StreamExt;
 use nextbasket_dynamodb::capacity::units;
 use nextbasket_dynamodb::item::Item;
 use nextbasket_items::fetch::fetch;
-use nextbasket_items::key::{KeySchema, hash, to_json};
+use nextbasket_items::key::{KeySchema, hash};
 use nextbasket_items::spawned::spawned;
 use nextbasket_job_engine::calls::{CallError, Calls};
 use nextbasket_job_engine::limit::Limiter;
@@ -167,10 +167,12 @@ async fn delete(
         Ok(deleted) => deleted,
         Err(CallError::Refused(refused)) if refused.is_condition() => return Ok((changed, 0.0)),
         Err(CallError::Refused(refused)) => {
-            let key = to_json(&keys.of(&copy));
-            return Err(
-                WorkError::Failed(format!("item {key} cannot be deleted: {}", refused.reason())).into()
+            // Not its key: a job's record must name nobody.
+            let reason = refused.reason();
+            let problem = format!(
+                "an item of table {table} cannot be deleted: {reason}. To find it, diff the archive and the table."
             );
+            return Err(WorkError::Failed(problem).into());
         }
         Err(error) => return Err(error),
     };

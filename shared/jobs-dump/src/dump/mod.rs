@@ -25,12 +25,13 @@ pub(crate) mod running;
 pub(crate) mod scan;
 mod sink;
 
+use nextbasket_items::expression::without_constants;
 use nextbasket_items::segment::{Segment, segments};
 use nextbasket_items::table::Table;
 use nextbasket_job_engine::calls::CallError;
 use nextbasket_job_engine::{
-    BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Trust, Work,
-    WorkError,
+    BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Redaction, Refusal, Site, StagePlan, Trust,
+    Work, WorkError,
 };
 use nextbasket_objects::Location;
 use serde_json::{Value, json};
@@ -68,6 +69,10 @@ impl Kind for Dump {
         let to = exports(&task.to).normalized().to_string();
         let named = if to.len() <= MOST_LOCK { to } else { nextbasket_domain::digest(to, 16) };
         Some(format!("dump/{named}"))
+    }
+
+    fn redact(&self, parameters: &mut Value, redaction: &mut Redaction) {
+        redaction.text(parameters.get_mut("where"), without_constants);
     }
 
     async fn estimate(&self, site: &Site, task: &DumpTask) -> Result<Estimate, JobError> {

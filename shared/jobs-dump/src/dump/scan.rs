@@ -145,7 +145,7 @@ impl RunningScan<'_> {
 
     async fn page(&mut self, work: &mut Work) -> Result<Go, CallError> {
         let start = match &self.state.at {
-            ScanPosition::After(key) => Some(from_json(key).ok_or_else(|| no_key(key))?),
+            ScanPosition::After(key) => Some(from_json(key).ok_or_else(no_key)?),
             _ => None,
         };
         let from = work.site().clock.now();
@@ -285,6 +285,7 @@ impl RunningScan<'_> {
     }
 }
 
-fn no_key(key: &Value) -> WorkError {
-    WorkError::Failed(format!("the checkpoint is invalid: {key} is not a key. Resubmit the job."))
+/// The position may be the key of a person's item, which a job's record must not name.
+fn no_key() -> WorkError {
+    WorkError::Failed("the checkpoint is invalid: its position is not a key. Resubmit the job.".to_owned())
 }

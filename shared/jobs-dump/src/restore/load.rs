@@ -13,10 +13,10 @@ use bytes::Bytes;
 use derive_more::{Add, Sum};
 use nextbasket_dynamodb::item::Item;
 use nextbasket_items::key::{KeySchema, to_json};
-use nextbasket_items::write::OnConflict;
 use nextbasket_items::write::delete::Delete;
 use nextbasket_items::write::encoded::PutEncoded;
 use nextbasket_items::write::put::Put;
+use nextbasket_items::write::{OnConflict, WriteGuard};
 use nextbasket_items::write::{WriteGroup, WriteOutcome, Writer, write_all};
 use nextbasket_job_engine::calls::{CallError, Calls};
 use nextbasket_job_engine::limit::Limiter;
@@ -57,6 +57,9 @@ pub(crate) struct Loaded {
     pub written: u64,
     pub deleted: u64,
     pub skipped: u64,
+    /// Items of erased users, which the table must not get.
+    #[serde(default)]
+    pub erased: u64,
     pub refused: u64,
 }
 
@@ -108,7 +111,12 @@ struct RunningLoad<'a> {
     state: Checkpoint,
 }
 
-pub(crate) async fn work(work: &mut Work, files: &Files, task: &RestoreTask) -> Result<Outcome, CallError> {
+pub(crate) async fn work(
+    work: &mut Work,
+    files: &Files,
+    task: &RestoreTask,
+    guard: &WriteGuard,
+) -> Result<Outcome, CallError> {
     let input: LoadInput = work.input()?;
     let state = work.checkpoint::<Checkpoint>()?.unwrap_or_default();
     let name = &input.file.name;
@@ -120,11 +128,14 @@ pub(crate) async fn work(work: &mut Work, files: &Files, task: &RestoreTask) -> 
         let problem = "its MD5 differs from the manifest; nothing of it was written";
         return Err(WorkError::Failed(format!("{name}: {problem}")).into());
     }
+    let guard = guard.of(&task.table).await.map_err(WorkError::from)?;
+    let is_guarded = guard.is_some();
+    let put = Put::new(&task.table, &input.keys, task.on_conflict.clone()).guarded(guard);
     let mut running = RunningLoad {
         calls: Calls::new(work),
         limiter: work.limits().write.clone(),
         put_encoded: Arc::new(PutEncoded::new(&task.table)),
-        put: Arc::new(Writer::Put(Put::new(&task.table, &input.keys, task.on_conflict.clone()))),
+        put: Arc::new(Writer::Put(put)),
         delete: Arc::new(Writer::Delete(Delete::new(
             &task.table,
             &input.keys,
@@ -134,8 +145,8 @@ pub(crate) async fn work(work: &mut Work, files: &Files, task: &RestoreTask) -> 
         state,
         input: &input,
     };
-    // What is asked of the item that is there may need the new one's values.
-    let as_text = task.on_conflict == OnConflict::Overwrite;
+    // What is asked of the item that is there, or of the new one, needs its values.
+    let as_text = task.on_conflict == OnConflict::Overwrite && !is_guarded;
     let mut checker = as_text.then(|| Checker::new(input.keys.clone()));
     let read = move |line, text: &[u8]| match checker.as_mut().and_then(|checker| checker.item(text)) {
         Some((item, key)) => Ok(Load::Encoded(item, key)),
@@ -236,6 +247,7 @@ impl RunningLoad<'_> {
             match became {
                 WriteOutcome::Changed => *changed(&mut self.state.loaded) += 1,
                 WriteOutcome::Skipped => self.state.loaded.skipped += 1,
+                WriteOutcome::Barred => self.state.loaded.erased += 1,
                 WriteOutcome::Refused(reason) => {
                     let key = known.key(&self.input.keys);
                     self.refuse(work, line, Some(key), &reason);

@@ -14,6 +14,7 @@ pub mod parameters;
 mod prepare;
 mod settle;
 
+use nextbasket_items::write::WriteGuard;
 use nextbasket_job_engine::calls::CallError;
 use nextbasket_job_engine::{
     BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Trust, Work,
@@ -31,9 +32,9 @@ const PREPARE: &str = "prepare";
 const LOAD: &str = "load";
 const SETTLE: &str = "settle";
 
-/// The kind `restore`.
-#[derive(Debug)]
-pub struct Restore;
+/// The kind `restore`. What a table must not get is left out, and counted as `erased`.
+#[derive(Debug, Default)]
+pub struct Restore(pub WriteGuard);
 
 impl Kind for Restore {
     type Task = RestoreTask;
@@ -107,7 +108,7 @@ impl Kind for Restore {
         let files = work.site().objects.files();
         match work.job().stage().map(|stage| stage.name.as_str()) {
             Some(PREPARE) => prepare::work(work, &files, &task).await,
-            Some(LOAD) => load::work(work, &files, &task).await.or_else(CallError::outcome),
+            Some(LOAD) => load::work(work, &files, &task, &self.0).await.or_else(CallError::outcome),
             _ => settle::work(work, &task).await,
         }
     }
@@ -128,6 +129,7 @@ async fn done(planning: &Planning<'_>, load: u32, notes: Vec<String>) -> Result<
         "written": all.written,
         "deleted": all.deleted,
         "skipped": all.skipped,
+        "erased": all.erased,
         "refused": all.refused,
         "created": prepared.created,
         "notes": notes,

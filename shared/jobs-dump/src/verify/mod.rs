@@ -161,7 +161,7 @@ async fn done(planning: &Planning<'_>, task: &VerifyTask, source: Option<Source>
         fields.insert("dump".to_owned(), json!(source.at));
     }
     if problems.len() > NAMED {
-        let key = planning.put_json("problems.json", &problems).await?;
+        let key = planning.put_output("problems.json", &problems).await?;
         fields.insert("allProblems".to_owned(), json!({ "count": problems.len(), "object": key }));
         problems.truncate(NAMED);
     }

@@ -46,8 +46,9 @@ impl Deref for World {
 
 impl World {
     pub async fn start() -> Self {
-        let kinds =
-            |_: &_, _| Kinds::default().with(Dump).with(Restore).with(Verify).with(Diff).with(Archive);
+        let kinds = |_: &_, _| {
+            Kinds::default().with(Dump).with(Restore::default()).with(Verify).with(Diff).with(Archive)
+        };
         Self { jobs: JobStack::start(kinds).await, folder: tempfile::tempdir().unwrap() }
     }
 

@@ -105,6 +105,6 @@ pub(crate) async fn read<R: DeserializeOwned, T: From<R>>(
 
 pub(crate) async fn remove(work: &Work, chunk: &RecordChunk) {
     if let Err(error) = work.site().objects.delete(&chunk.key).await {
-        tracing::warn!(key = %chunk.key, %error, "cannot remove a chunk: it stays until the bucket's lifecycle rules remove it");
+        tracing::warn!(key = %chunk.key, %error, "cannot remove a chunk: it stays until the job ends");
     }
 }

@@ -4,6 +4,7 @@ use derive_more::{Add, Sum};
 use futures::{StreamExt, TryStreamExt};
 use nextbasket_domain::{Product, Purchase, UserId};
 use nextbasket_dynamodb::TableError;
+use nextbasket_erasure::Erasures;
 use nextbasket_importer::RecordKind;
 use nextbasket_job_engine::calls::{CallError, Consumes, MeteredCalls};
 use nextbasket_job_engine::work::Go;
@@ -33,6 +34,8 @@ pub struct WriteCounts {
     pub known_purchases: u64,
     /// Purchases whose id was there with other content; they are refused.
     pub differing_purchases: u64,
+    /// Purchases that their users have had erased; they are left out.
+    pub erased_purchases: u64,
     pub new_products: u64,
     /// Products of a catalogue that were there and are now as the file says.
     pub changed_products: u64,
@@ -129,6 +132,7 @@ impl LoadedChunk {
         &self,
         work: &mut Work,
         tables: &Tables,
+        erasures: &Erasures,
         from: usize,
     ) -> Result<(WriteCounts, usize), CallError> {
         match self {
@@ -140,7 +144,7 @@ impl LoadedChunk {
             Self::Purchases(purchases) => {
                 let group = group(purchases, from, GROUP);
                 let table = tables.purchases().map_err(unnamed)?;
-                Ok((write_purchases(work, &table, group).await?, group.len()))
+                Ok((write_purchases(work, &table, erasures, group).await?, group.len()))
             }
             Self::Users(users) => {
                 let group = group(users, from, USERS);
@@ -171,8 +175,15 @@ pub(super) async fn work(work: &mut Work, tables: &Tables, kind: RecordKind) -> 
     // An attempt that got to the end may have removed the chunk.
     if at.done < all {
         let records = LoadedChunk::read(work, &chunk, kind).await?;
+        let erasures = match &records {
+            LoadedChunk::Purchases(_) => {
+                let erased_users = tables.erased_users().map_err(unnamed)?;
+                work.call(Consumes::Reads, || erased_users.load()).await?
+            }
+            LoadedChunk::Products(..) | LoadedChunk::Users(_) => Erasures::default(),
+        };
         while at.done < all {
-            let (written, count) = records.write(work, tables, at.done).await?;
+            let (written, count) = records.write(work, tables, &erasures, at.done).await?;
             if count == 0 {
                 let problem = format!(
                     "{} is truncated: it has {} of {all} records. Submit the job again.",
@@ -233,15 +244,20 @@ async fn write_products(
 async fn write_purchases(
     work: &mut Work,
     table: &PurchasesTable,
+    erasures: &Erasures,
     group: &[Purchase],
 ) -> Result<WriteCounts, CallError> {
     let (mut written, mut progress) = (WriteCounts::default(), work.progress);
+    let is_erased =
+        |purchase: &&Purchase| erasures.covers(purchase.user_id.as_str(), Some(purchase.purchased_at));
+    let (erased, taken): (Vec<&Purchase>, Vec<&Purchase>) = group.iter().partition(is_erased);
+    written.erased_purchases = count(&erased);
     let (mut differing, mut damaged) = (Vec::new(), Vec::new());
     let metered = MeteredCalls::new(work);
     let call = |purchase| metered.call(Consumes::Writes, move || table.record(purchase));
-    let records: Vec<_> = group.iter().map(call).collect();
+    let records: Vec<_> = taken.iter().copied().map(call).collect();
     let mut records = futures::stream::iter(records).buffered(WRITERS);
-    let mut purchases = group.iter();
+    let mut purchases = taken.iter().copied();
     while let (Some((recorded, units)), Some(purchase)) = (records.try_next().await?, purchases.next()) {
         match recorded {
             Recorded::New => written.new_purchases += 1,

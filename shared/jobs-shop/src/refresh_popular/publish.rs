@@ -12,7 +12,6 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::popularity_sums::{PopularitySums, WINDOWS};
-use super::read::BASKETS;
 use crate::{refuse, unnamed};
 
 /// How many products' cards are read in a call.
@@ -50,8 +49,6 @@ pub(super) async fn work(work: &mut Work, tables: &Tables) -> Result<Outcome, Ca
     let table = tables.popular().map_err(unnamed)?;
     let written = work.call(Consumes::Writes, || table.put(&made, &lists)).await?;
     let counts: HashMap<&str, usize> = WINDOWS.into_iter().zip(written).collect();
-    work.remove_leftovers("stage-", |key| key.rsplit('/').next().is_some_and(|name| name.contains(BASKETS)))
-        .await;
     let listed = u64::try_from(counts.values().sum::<usize>()).unwrap_or(u64::MAX);
     work.progress.processed = listed;
     work.progress.matched = listed;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{refuse, unnamed};
 
 /// How the names of the objects begin.
-pub(super) const BASKETS: &str = "baskets-";
+const BASKETS: &str = "baskets-";
 
 /// Objects of one attempt: `{base}{number}`, from the first to before the last. An attempt writes under names of its
 /// own, so that one that has lost its claim cannot spoil another's.

@@ -265,7 +265,7 @@ async fn add_parts(
     if parts.len() <= MOST_PARTS {
         fields.insert("parts".to_owned(), json!(parts));
     } else {
-        let key = planning.put_json("parts.json", &parts).await?;
+        let key = planning.put_output("parts.json", &parts).await?;
         fields.insert("partsObject".to_owned(), json!(format!("s3://{}/{key}", planning.objects().name())));
     }
     Ok(())

@@ -18,13 +18,14 @@ use nextbasket_items::write::delete::Delete;
 use nextbasket_items::write::put::Put;
 use nextbasket_items::write::statements::Statements;
 use nextbasket_items::write::update::Update;
-use nextbasket_items::write::{OnConflict, Writer};
+use nextbasket_items::write::{ItemGuard, OnConflict, WriteGuard, Writer};
 use nextbasket_job_engine::calls::{CallError, Calls};
 
 pub(super) async fn work(
     operation: TableOperation,
     work: &mut Work,
     parameters: &TableParameters,
+    guard: &WriteGuard,
 ) -> Result<Outcome, CallError> {
     let input: BatchInput = work.input()?;
     let state: BatchCheckpoint = work.checkpoint()?.unwrap_or_default();
@@ -32,7 +33,11 @@ pub(super) async fn work(
     if let BatchPart::Split(segment) = input.part {
         return split::work(operation, work, &calls, parameters, &input, segment, state).await;
     }
-    let pass = pass(operation, parameters, &input)?;
+    let guard = match &parameters.to {
+        Some(to) if to.is_of_site() => guard.of(&to.table).await.map_err(WorkError::from)?,
+        _ => None,
+    };
+    let pass = pass(operation, parameters, &input, guard)?;
     let source = source(operation, work, parameters, &input).await?;
     let there = match &parameters.to {
         Some(to) => calls.to(&to.client(work.site())),
@@ -50,6 +55,7 @@ fn pass(
     operation: TableOperation,
     parameters: &TableParameters,
     input: &BatchInput,
+    guard: Option<ItemGuard>,
 ) -> Result<PageLoop, WorkError> {
     let condition = &parameters.r#where;
     let (table, keys, now) = (&parameters.table, &input.keys, input.now);
@@ -75,7 +81,9 @@ fn pass(
             afterwards = ConditionAfter::Gone;
             write(Writer::Delete(Delete::new(table, keys, condition.clone(), now)))
         }
-        (TableOperation::Copy, Some(to)) => write(Writer::Put(Put::new(&to.table, keys, on_conflict))),
+        (TableOperation::Copy, Some(to)) => {
+            write(Writer::Put(Put::new(&to.table, keys, on_conflict).guarded(guard)))
+        }
         (TableOperation::Copy, None) => {
             return Err(WorkError::Failed("the job has no table to copy to".to_owned()));
         }

@@ -11,7 +11,7 @@ use crate::count::Cohort;
 use crate::error::StageError;
 
 /// The prefix of the names of objects that hold counts.
-pub(super) const PART: &str = "part-";
+const PART: &str = "part-";
 
 /// The work is small: an interrupted attempt starts again.
 pub(super) async fn work(work: &mut Work) -> Result<Outcome, WorkError> {

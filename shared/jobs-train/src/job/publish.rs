@@ -8,9 +8,7 @@ use nextbasket_tables::Tables;
 use nextbasket_tables::model::Overtaken;
 use serde_json::json;
 
-use super::count::PART;
 use super::outputs::required;
-use super::survey::{BASKETS, PAGE};
 use super::{batch_input, config_error, failed};
 use crate::product_details::ProductDetails;
 use crate::publish;
@@ -56,7 +54,7 @@ pub(super) async fn rows(work: &mut Work, tables: &Tables) -> Result<Outcome, Ca
     Ok(Outcome::Done(Vec::new()))
 }
 
-/// Makes the model the live one, and removes what the job has read of its users.
+/// Makes the model the live one.
 pub(super) async fn switch(work: &mut Work, tables: &Tables) -> Result<Outcome, CallError> {
     let table = tables.model().map_err(|error| config_error(&error))?;
     let (_, outputs) = batch_input(work).await?;
@@ -74,7 +72,6 @@ pub(super) async fn switch(work: &mut Work, tables: &Tables) -> Result<Outcome, 
     let info = publish::info(statistics, products, params, gate.metrics.as_ref(), seconds).map_err(failed)?;
     let published = work.call(Consumes::Writes, || table.publish(&draft, pieces.clone(), &info, now)).await?;
     let pointer = published.map_err(overtaken)?;
-    remove_baskets(work).await;
     Ok(Outcome::done(&json!({
         "published": true,
         "modelVersion": pointer.version,
@@ -88,14 +85,4 @@ pub(super) async fn switch(work: &mut Work, tables: &Tables) -> Result<Outcome, 
         "compared": gate.comparison,
         "seconds": seconds,
     }))?)
-}
-
-/// Removes what was read of users and counted by segment, also by attempts that were interrupted. What cannot be
-/// removed stays until the bucket's lifecycle rules remove it.
-async fn remove_baskets(work: &Work) {
-    let of_users = |key: &str| {
-        let name = key.rsplit('/').next().and_then(|name| name.split_once('-')).map_or("", |(_, name)| name);
-        name.starts_with(PAGE) || name.starts_with(PART) || name == BASKETS
-    };
-    work.remove_leftovers("stage-", of_users).await;
 }

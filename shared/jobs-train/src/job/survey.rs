@@ -6,7 +6,7 @@
 
 use nextbasket_job_engine::calls::{CallError, Consumes};
 use nextbasket_job_engine::work::Go;
-use nextbasket_job_engine::{Outcome, Work};
+use nextbasket_job_engine::{Outcome, Work, WorkError};
 use nextbasket_tables::segment::{Segment, SegmentPosition};
 use nextbasket_tables::{Damaged, Tables};
 use serde::{Deserialize, Serialize};
@@ -21,9 +21,9 @@ use crate::training_data::{PurchaseStatistics, TrainingPurchase, add};
 use nextbasket_recommender::DatasetBuilder;
 
 /// The prefix of the names of objects that hold a page.
-pub(super) const PAGE: &str = "page-";
+const PAGE: &str = "page-";
 /// The name of the object with a segment's baskets.
-pub(super) const BASKETS: &str = "baskets";
+const BASKETS: &str = "baskets";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -72,6 +72,7 @@ pub(super) async fn work(work: &mut Work, tables: &Tables) -> Result<Outcome, Ca
 
 async fn purchases(work: &mut Work, tables: &Tables, segment: Segment) -> Result<Outcome, CallError> {
     let table = tables.purchases().map_err(|error| config_error(&error))?;
+    let key = work.job().key().map_err(|problem| WorkError::Systemic(problem.to_owned()))?.clone();
     let mut so_far = work.checkpoint::<Checkpoint>()?;
     let (pages, damaged) = loop {
         let (after, mut pages, damaged) = match so_far.take() {
@@ -82,7 +83,8 @@ async fn purchases(work: &mut Work, tables: &Tables, segment: Segment) -> Result
         let page = work.call(Consumes::Reads, || table.purchases_in(segment, after.as_ref())).await?;
         let count = page.items.len() as u64;
         if count > 0 {
-            let read: Vec<TrainingPurchase> = page.items.iter().map(TrainingPurchase::from).collect();
+            let read: Vec<TrainingPurchase> =
+                page.items.iter().map(|purchase| TrainingPurchase::new(purchase, &key)).collect();
             let content = serde_json::to_vec(&read).map_err(failed)?;
             pages.push(work.put_own(&format!("{PAGE}{:08}", pages.len()), content).await?);
         }

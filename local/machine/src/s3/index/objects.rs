@@ -95,6 +95,36 @@ impl ObjectIndex {
     }
 }
 
+impl ObjectIndex {
+    /// Removes some objects that were last written before then, and whose keys begin so. Answers the files that are free
+    /// now; none if there is nothing left to remove.
+    pub(in crate::s3) fn expire(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        before: SystemTime,
+    ) -> S3Result<Option<Vec<i64>>> {
+        self.transaction(|connection| {
+            let found = expired(connection, bucket, prefix.as_bytes(), millis(before)).map_err(broken)?;
+            let mut free = Vec::new();
+            for id in &found {
+                free.extend(remove(connection, *id).map_err(broken)?);
+            }
+            Ok((!found.is_empty()).then_some(free))
+        })
+    }
+}
+
+fn expired(connection: &Connection, bucket: &str, prefix: &[u8], before: i64) -> rusqlite::Result<Vec<i64>> {
+    connection
+        .prepare_cached(
+            "SELECT id FROM objects WHERE bucket = ?1 AND key >= ?2 AND substr(key, 1, ?3) = ?2 AND modified < ?4 \
+             LIMIT 500",
+        )?
+        .query_map(params![bucket, prefix, stored(prefix.len() as u64), before], |row| row.get(0))?
+        .collect()
+}
+
 /// As [`ObjectIndex::put`], within a transaction.
 pub(super) fn put(
     connection: &Connection,
