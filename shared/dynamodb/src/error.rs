@@ -65,6 +65,7 @@ impl TableError {
     }
 
     /// What the SDK's error means for this table.
+    #[expect(clippy::needless_pass_by_value, reason = "it is what errors are mapped with")]
     pub fn from_sdk<E: ServiceError>(table: &str, error: SdkError<E>) -> Self {
         let table = table.to_owned();
         if let SdkError::ServiceError(service) = &error {

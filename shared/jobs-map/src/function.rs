@@ -206,7 +206,7 @@ impl FunctionCaller<'_> {
                         "the function did not answer within {seconds} s. Make batches smaller, or set a longer timeout."
                     )));
                 }
-                Err(error) => return Err(self.failed(error).into()),
+                Err(error) => return Err(self.failed(&error).into()),
             }
         };
         let content = output.payload.map(Blob::into_inner).unwrap_or_default();
@@ -219,13 +219,13 @@ impl FunctionCaller<'_> {
         })
     }
 
-    fn failed(&self, error: SdkError<InvokeError>) -> WorkError {
+    fn failed(&self, error: &SdkError<InvokeError>) -> WorkError {
         let function = self.function;
         let code = error.code().unwrap_or_default().to_owned();
         let status = error.raw_response().map_or(0, |response| response.status().as_u16());
         let why = match error.as_service_error().and(error.message()) {
             Some(message) => format!("{code}: {message}"),
-            None => sentence(&error),
+            None => sentence(error),
         };
         let reason = format!("calling function {function:?} failed: {why}");
         if is_systemic(&code) {

@@ -121,6 +121,7 @@ impl ObjectError {
     }
 
     /// The SDK's error about a call of this name.
+    #[expect(clippy::needless_pass_by_value, reason = "it is what errors are mapped with")]
     pub(crate) fn from_sdk<E>(location: &str, operation: &'static str, error: SdkError<E>) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
