@@ -29,7 +29,7 @@ echo "== A dump of all of them, to compare with in the end"
 "$nextbasket" dump "$orders" --to "$folder/before" --data "$data"
 
 echo "== Orders of before 2025 move to the archive"
-"$nextbasket" archive "$orders" --where "$old" --to "$folder/archive" --data "$data"
+"$nextbasket" archive "$orders" --where "$old" --to "$folder/archive" --yes --data "$data"
 "$nextbasket" count "$orders" --data "$data"
 "$nextbasket" verify "$folder/archive" --data "$data"
 

@@ -104,7 +104,8 @@ class Job:
         self.target = ["--endpoint", dynamodb or endpoint.dynamodb, "--s3-endpoint", endpoint.s3]
 
     def run(self, *command):
-        return measured([NEXTBASKET, *command, *self.target, "--json"])
+        confirmed = ["--yes"] if command[0] in ("fill", "restore", "update") else []
+        return measured([NEXTBASKET, *command, *self.target, *confirmed, "--json"])
 
 
 def bare_scan(url, segments):

@@ -10,7 +10,7 @@ use crate::commands::{
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed or incomplete, with a message that says why; 2 invalid usage; \
      3 another process holds the lock; 4 the lock was lost; 130 after Ctrl-C; 143 after SIGTERM, but 0 for commands \
-     without an end of their own (serve, demo, --follow, --watch). `lock run` exits with its command's code. A second \
+     without an end of their own (serve, demo, --follow, --watch). `lock run` exits with its command's code, unless the lock was lost while it ran. A second \
      Ctrl-C ends the command at once. A reader that closes the pipe, as in `nextbasket jobs list | head -1`, is not a \
      failure.";
 

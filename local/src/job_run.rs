@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::Failure;
+use crate::confirmation::Confirmation;
 use crate::failure::job_failure;
 use crate::folder_session::OtherProcesses;
 use crate::folder_sharing::IfMissing;
@@ -20,7 +21,7 @@ use crate::job_text;
 use crate::local_deployment::machine_engine;
 use crate::signals::TerminationSignal;
 use crate::stdio::{errln, print_result};
-use crate::target::{Target, TargetOptions};
+use crate::target::{Target, TargetOptions, TargetPlace};
 use driver::{DriveOutcome, JobDriver};
 
 /// How many batches a process works on at the same time by default.
@@ -62,6 +63,9 @@ pub(crate) struct RunOptions {
     pub dry_run: bool,
     /// Print the estimate on standard error before the job starts.
     pub estimate_first: bool,
+    /// To be confirmed before the job starts, and where.
+    pub confirm: Option<Confirmation>,
+    pub place: TargetPlace,
     pub other_processes: OtherProcesses,
     /// The job has no end of its own: Ctrl-C cancels it instead of leaving it for later.
     pub endless: bool,
@@ -76,6 +80,8 @@ impl Default for RunOptions {
             refused_line: |line| Some(line.to_owned()),
             dry_run: false,
             estimate_first: false,
+            confirm: None,
+            place: TargetPlace::default(),
             other_processes: OtherProcesses::Workers,
             endless: false,
         }
@@ -194,7 +200,8 @@ pub(crate) async fn run_at(
     parameters: Value,
     options: &RunOptions,
 ) -> Result<Option<EndedJob>, Failure> {
-    let options = RunOptions { other_processes: target.other_processes(), ..options.clone() };
+    let (other_processes, place) = (target.other_processes(), target.place.clone());
+    let options = RunOptions { other_processes, place, ..options.clone() };
     let ran = run_on(&engine_at(target)?, &target.folder, kind, parameters, &options).await;
     ran.map_err(name_option)
 }
@@ -215,6 +222,9 @@ pub(crate) async fn run_on(
             return Ok(None);
         }
         errln!("{}", job_text::estimate(&estimate));
+    }
+    if let Some(confirm) = &options.confirm {
+        confirm.ask(engine.site(), &options.place).await?;
     }
     let id = engine.submit(None, kind, parameters).await?.job_id;
     let driver = JobDriver {

@@ -5,6 +5,7 @@
 //! * [`folder_session`]: a command's work on a data folder; [`folder_sharing`]: how any number of commands work on one
 //!   folder, whichever of them ends or is killed
 //! * [`local_deployment`]: the template's tables, functions, stream mappings, schedules and job workers, on this machine
+//! * [`confirmation`]: the question before items are changed or deleted
 //! * `job_run`: a job that a command runs, with its progress; `job_text`: jobs in words; `json_fields`: their results
 //! * [`api_client`]: a client of the HTTP API
 //! * [`text_table`], [`step_progress`]: what people see
@@ -16,6 +17,7 @@
 pub mod api_client;
 pub mod cli;
 pub mod commands;
+pub mod confirmation;
 pub mod failure;
 pub mod folder_session;
 pub mod folder_sharing;

@@ -16,7 +16,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 async fn main() {
     let cli = Cli::parse();
     // Warnings of the functions and the machine. The embedded DynamoDB would report each condition that does not hold.
-    let levels = Targets::new().with_default(LevelFilter::WARN).with_target("dynoxide", LevelFilter::ERROR);
+    // Where there are no credentials, the SDK reports each place that has none; the command says so once.
+    let levels = Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target("aws_config", LevelFilter::ERROR)
+        .with_target("dynoxide", LevelFilter::ERROR);
     // Internal errors of the log are off: they would be printed to the very standard error that cannot be written.
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
     tracing_subscriber::registry().with(lines.log_internal_errors(false)).with(levels).init();

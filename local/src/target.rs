@@ -1,5 +1,6 @@
 //! What an operator's command works on: a data folder, AWS, or other endpoints.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,13 +8,15 @@ use std::time::Duration;
 use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
 use aws_config::meta::credentials::CredentialsProviderChain;
 use aws_config::meta::region::RegionProviderChain;
-use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+use aws_config::profile::{self, ProfileFileCredentialsProvider, ProfileFileRegionProvider};
 use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
-use aws_sdk_dynamodb::config::Credentials;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_runtime::env_config::file::EnvConfigFiles;
+use aws_sdk_dynamodb::config::{Credentials, ProvideCredentials as _};
 use aws_smithy_http_client::tls;
+use aws_types::os_shim_internal::{Env, Fs};
 use clap::Args;
 use nextbasket_domain::{Clock, Random};
 use nextbasket_job_engine::Site;
@@ -22,6 +25,7 @@ use nextbasket_machine::AccessKey;
 use nextbasket_machine::dynamodb::REGION;
 use nextbasket_machine::s3::s3_config_from;
 use nextbasket_objects::Bucket;
+use nextbasket_sdk_errors::causes;
 use nextbasket_tables::Tables;
 
 use crate::Failure;
@@ -34,6 +38,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const DYNAMODB_TIMEOUT: Duration = Duration::from_secs(20);
 
 const MAX_ATTEMPTS: u32 = 6;
+
+/// How many of an access key id's last characters are shown.
+const SHOWN_OF_KEY: usize = 4;
+
+const NO_CREDENTIALS: &str =
+    "no credentials: give --profile, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
 
 #[derive(Debug, Clone, Args)]
 pub struct TargetOptions {
@@ -49,7 +59,7 @@ pub struct TargetOptions {
     /// Work on AWS, in this region
     #[arg(long, value_name = "REGION", global = true)]
     pub region: Option<String>,
-    /// Work on AWS, with this profile's credentials and region
+    /// Work on AWS, with the credentials and the region of this profile, whatever the environment says
     #[arg(long, value_name = "PROFILE", global = true)]
     pub profile: Option<String>,
     /// The table of locks, jobs and upload claims [default: nextbasket-operations]
@@ -58,6 +68,29 @@ pub struct TargetOptions {
     /// The bucket of the jobs' plans and results, on AWS: the stack's output JobsBucketName
     #[arg(long, value_name = "BUCKET", global = true)]
     pub bucket: Option<String>,
+}
+
+/// Where the tables are, for people.
+#[derive(Debug, Clone)]
+pub enum TargetPlace {
+    Folder(PathBuf),
+    /// AWS or other endpoints: which ones, and with whose credentials.
+    Elsewhere(String),
+}
+
+impl Default for TargetPlace {
+    fn default() -> Self {
+        Self::Folder(PathBuf::new())
+    }
+}
+
+impl fmt::Display for TargetPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(folder) => write!(f, "data folder {}", folder.display()),
+            Self::Elsewhere(place) => f.write_str(place),
+        }
+    }
 }
 
 /// An open data folder, or clients of AWS or of other endpoints.
@@ -72,6 +105,7 @@ pub struct Target {
     bucket_is_known: bool,
     pub tables: Tables,
     pub random: Random,
+    pub place: TargetPlace,
     /// For files about what a command did: the data folder, or an empty path, the working folder.
     pub folder: PathBuf,
     /// `None` if the target is elsewhere than in a data folder.
@@ -88,12 +122,16 @@ impl TargetOptions {
         let JobsResources { operations, bucket } = jobs_resources()?;
         let names = table_names()?;
         let random = random()?;
+        let mut place = TargetPlace::Folder(self.data.clone());
         let (dynamodb, s3, lambda, session) = if self.is_data_folder() {
             let session = FolderSession::open(&self.data, if_missing).await?;
             let (dynamodb, s3) = folder_clients(&session)?;
             (dynamodb, s3, None, Some(session))
         } else {
-            let (dynamodb, s3, lambda) = self.clients().await;
+            self.check_profile().await?;
+            let shared = self.shared().await;
+            place = TargetPlace::Elsewhere(self.described(&shared).await?);
+            let (dynamodb, s3, lambda) = self.clients(&shared);
             (dynamodb, s3, Some(lambda), None)
         };
         let bucket_is_known = self.bucket.is_some() || self.is_data_folder() || self.s3_endpoint.is_some();
@@ -106,16 +144,17 @@ impl TargetOptions {
             bucket: self.bucket.clone().unwrap_or(bucket),
             bucket_is_known,
             random,
+            place,
             folder: if self.is_data_folder() { self.data.clone() } else { PathBuf::new() },
             session,
         })
     }
 
-    /// Clients of AWS or of other endpoints, with the SDK's own chain of credentials: variables, profiles, single
-    /// sign-on, containers, instances.
-    async fn clients(&self) -> (aws_sdk_dynamodb::Client, aws_sdk_s3::Client, aws_sdk_lambda::Client) {
-        let shared = self.shared().await;
-        let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(&shared).timeout_config(
+    fn clients(
+        &self,
+        shared: &SdkConfig,
+    ) -> (aws_sdk_dynamodb::Client, aws_sdk_s3::Client, aws_sdk_lambda::Client) {
+        let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(shared).timeout_config(
             TimeoutConfig::builder()
                 .connect_timeout(CONNECT_TIMEOUT)
                 .operation_attempt_timeout(DYNAMODB_TIMEOUT)
@@ -123,59 +162,114 @@ impl TargetOptions {
         );
         dynamodb.set_endpoint_url(self.endpoint.clone());
         // A part of an object may take long; that nothing moves at all is noticed by the SDK.
-        let mut s3 = aws_sdk_s3::config::Builder::from(&shared);
+        let mut s3 = aws_sdk_s3::config::Builder::from(shared);
         if let Some(endpoint) = &self.s3_endpoint {
             s3 = s3.endpoint_url(endpoint).force_path_style(true);
         }
         let dynamodb = aws_sdk_dynamodb::Client::from_conf(dynamodb.build());
-        (dynamodb, aws_sdk_s3::Client::from_conf(s3.build()), aws_sdk_lambda::Client::new(&shared))
+        (dynamodb, aws_sdk_s3::Client::from_conf(s3.build()), aws_sdk_lambda::Client::new(shared))
     }
 
+    /// Refuses a profile that no file has: the SDK would go on without it.
+    async fn check_profile(&self) -> Result<(), Failure> {
+        let Some(profile) = &self.profile else { return Ok(()) };
+        let files = EnvConfigFiles::default();
+        let loaded = profile::load(&Fs::real(), &Env::real(), &files, Some(profile.clone().into())).await;
+        let loaded = loaded.map_err(|error| {
+            Failure::Usage(format!("--profile: the profiles cannot be read: {}", causes(&error)))
+        })?;
+        if loaded.get_profile(profile).is_some() {
+            return Ok(());
+        }
+        let mut known: Vec<&str> = loaded.profiles().collect();
+        known.sort_unstable();
+        let known = match known.as_slice() {
+            [] => "There are no profiles".to_owned(),
+            known => format!("The profiles are {}", known.join(", ")),
+        };
+        Err(Failure::Usage(format!(
+            "--profile: profile \"{profile}\" not found in the files ~/.aws/config and ~/.aws/credentials, or those of \
+             AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE. {known}"
+        )))
+    }
+
+    /// Which tables and whose credentials these are.
+    ///
+    /// # Errors
+    /// [`Failure`] if there is no region or there are no credentials.
+    async fn described(&self, shared: &SdkConfig) -> Result<String, Failure> {
+        let Some(region) = shared.region() else {
+            let problem = "no region: give --region, or set AWS_REGION, or give the profile one";
+            return Err(Failure::Usage(problem.to_owned()));
+        };
+        let Some(provider) = shared.credentials_provider() else {
+            return Err(Failure::other(NO_CREDENTIALS));
+        };
+        let credentials = provider.provide_credentials().await.map_err(|error| {
+            let causes = causes(&error);
+            // The other lines list where the SDK has looked.
+            let cause = causes.lines().next().unwrap_or_default().trim_end_matches(" Attempted:");
+            Failure::Other(match &self.profile {
+                Some(profile) => format!("profile \"{profile}\" has no usable credentials: {cause}"),
+                None => format!("{NO_CREDENTIALS} ({cause})"),
+            })
+        })?;
+        let endpoint = self.endpoint.as_deref().unwrap_or("AWS");
+        let profile = self.profile.as_ref().map(|name| format!("profile {name}, ")).unwrap_or_default();
+        // Enough to tell keys apart, and no more.
+        let key: String = credentials.access_key_id().chars().rev().take(SHOWN_OF_KEY).collect();
+        let key: String = key.chars().rev().collect();
+        Ok(format!("{endpoint}, region {region}, {profile}access key …{key}"))
+    }
+
+    /// The settings of AWS's clients. A profile that is given decides the credentials and the region. Without one they
+    /// come from the SDK's own chain: variables, profiles, containers, instances.
     async fn shared(&self) -> SdkConfig {
         let http = aws_smithy_http_client::Builder::new()
             .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
             .build_https();
-        let given = self.region.clone().map(Region::new);
+        let providers = ProviderConfig::empty().with_http_client(http.clone());
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http.clone())
+            .http_client(http)
             .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
             .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build());
+        let given = self.region.clone().map(Region::new);
+        let mut credentials = ProfileFileCredentialsProvider::builder().configure(&providers);
+        let mut regions = ProfileFileRegionProvider::builder().configure(&providers);
         if let Some(profile) = &self.profile {
             loader = loader.profile_name(profile);
+            credentials = credentials.profile_name(profile);
+            regions = regions.profile_name(profile);
         }
+        let variables = EnvironmentVariableRegionProvider::new();
+        let regions = match self.profile {
+            Some(_) => {
+                RegionProviderChain::first_try(given.clone()).or_else(regions.build()).or_else(variables)
+            }
+            None => RegionProviderChain::first_try(given.clone()).or_else(variables).or_else(regions.build()),
+        };
         let endpoints = [&self.endpoint, &self.s3_endpoint];
-        if endpoints.into_iter().flatten().any(|endpoint| is_loopback(endpoint)) {
-            loader = self.on_loopback(loader, &ProviderConfig::empty().with_http_client(http), given);
+        let on_loopback = endpoints.into_iter().flatten().any(|endpoint| is_loopback(endpoint));
+        if self.profile.is_some() {
+            loader = loader.credentials_provider(credentials.build());
+        } else if on_loopback {
+            // Other local endpoints may ignore credentials, but requests must carry some. Configured credentials take
+            // precedence: an endpoint of our own requires its data folder's key, which its server prints. Instance
+            // metadata is not queried.
+            let variables = EnvironmentVariableCredentialsProvider::new();
+            let chain = CredentialsProviderChain::first_try("variables", variables)
+                .or_else("profile", credentials.build())
+                .or_else("local", Credentials::new("local", "local", None, None, "local"));
+            loader = loader.credentials_provider(chain);
+        }
+        if on_loopback {
+            loader = loader.region(regions.or_else(Region::from_static(REGION)));
+        } else if self.profile.is_some() {
+            loader = loader.region(regions);
         } else if let Some(region) = given {
             loader = loader.region(region);
         }
         loader.load().await
-    }
-
-    /// On loopback, other local endpoints may ignore credentials, but requests must carry some. Configured
-    /// credentials take precedence: an endpoint of our own requires its data folder's key, which its server prints.
-    /// Instance metadata is not queried.
-    fn on_loopback(
-        &self,
-        loader: ConfigLoader,
-        providers: &ProviderConfig,
-        region: Option<Region>,
-    ) -> ConfigLoader {
-        let mut credentials = ProfileFileCredentialsProvider::builder().configure(providers);
-        let mut regions = ProfileFileRegionProvider::builder().configure(providers);
-        if let Some(profile) = &self.profile {
-            credentials = credentials.profile_name(profile);
-            regions = regions.profile_name(profile);
-        }
-        let chain =
-            CredentialsProviderChain::first_try("variables", EnvironmentVariableCredentialsProvider::new())
-                .or_else("profile", credentials.build())
-                .or_else("local", Credentials::new("local", "local", None, None, "local"));
-        let regions = RegionProviderChain::first_try(region)
-            .or_else(EnvironmentVariableRegionProvider::new())
-            .or_else(regions.build())
-            .or_else(Region::from_static(REGION));
-        loader.credentials_provider(chain).region(regions)
     }
 }
 

@@ -11,9 +11,9 @@ mod command;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use command::{fail, nextbasket, succeed};
+use command::{fail, nextbasket, run, succeed};
 use serde_json::{Value, json};
 
 fn json_of(arguments: &[&str]) -> Value {
@@ -56,6 +56,43 @@ fn a_job_that_has_ended_is_not_cancelled_and_lists_go_by_time() {
     assert_eq!(mango, json!({ "jobId": "mango", "state": "cancelled", "cancelling": false }));
     let err = fail(&["jobs", "cancel", "nobody", "--data", data], 1);
     assert!(err.contains("nobody"), "{err}");
+}
+
+#[test]
+fn a_job_whose_worker_was_killed_is_cancelled_for_good_and_frees_its_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let data = data.to_str().unwrap();
+    make(data);
+    // Slow enough to be killed in the middle.
+    let fill = ["fill", "nextbasket-products", "--count", "100000", "--wcu", "50", "--data", data];
+    let mut filling = nextbasket(&fill).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let begun = Instant::now();
+    let job = loop {
+        assert!(begun.elapsed() < Duration::from_secs(60), "no job has begun");
+        std::thread::sleep(Duration::from_millis(200));
+        let (output, out, _) = run(&["jobs", "list", "--data", data, "--json"]);
+        if !output.status.success() {
+            continue;
+        }
+        let list: Value = serde_json::from_str(&out).unwrap();
+        let job = list["items"].as_array().unwrap().first().cloned();
+        if let Some(job) =
+            job.filter(|job| job["total"]["changed"].as_u64() > Some(0) || job["state"] == "running")
+        {
+            break job["jobId"].as_str().unwrap().to_owned();
+        }
+    };
+    filling.kill().unwrap();
+    filling.wait().unwrap();
+    let begun = Instant::now();
+    let out = succeed(&["jobs", "cancel", &job, "--data", data]);
+    assert_eq!(out, format!("Job {job} is cancelled. What was done stays done.\n"));
+    assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
+    // The next command on the table does not wait for anybody.
+    let begun = Instant::now();
+    succeed(&["delete", "nextbasket-products", "--all", "--data", data]);
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
 }
 
 /// A server whose own workers run a command that kills the server, as the kernel does when memory is short.

@@ -210,6 +210,48 @@ fn a_command_and_all_it_started_end_when_the_lock_is_lost() {
 }
 
 #[test]
+fn a_command_and_all_it_started_end_when_its_lock_run_is_killed() {
+    let world = World::new();
+    // It starts another, and takes its time after SIGTERM.
+    let script = "trap 'echo asked' TERM; sleep 600 & echo $!; echo $$; while :; do sleep 0.05; done";
+    let mut running = world.start("x", &["--lease", "3s"], script);
+    let (grandchild, child) = (running.line(), running.line());
+    assert!(lives(&grandchild) && lives(&child));
+    running.child.kill().unwrap();
+    // The next holder's command never runs beside this one.
+    let script = format!("kill -0 {child} 2>/dev/null || kill -0 {grandchild} 2>/dev/null || echo alone");
+    let next = succeed(&world.lock(&["run", "x", "--wait", "60s", "--", "sh", "-c", &script]));
+    assert_eq!(next, "alone\n");
+    assert_eq!(running.line(), "asked");
+    assert!(!lives(&grandchild) && !lives(&child));
+}
+
+#[test]
+fn a_command_that_ends_after_its_lock_was_lost_does_not_end_well() {
+    let world = World::new();
+    let fifo = world._root.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let script = format!("echo started; read -r code < {}; exit $code", fifo.display());
+    for code in ["0", "7"] {
+        let mut running = world.start("x", &["--lease", "2s", "--wait", "60s"], &script);
+        assert_eq!(running.line(), "started");
+        // It sleeps through the end of its lease, as a suspended machine does, and another one takes the lock.
+        let signal = |name: &str| {
+            let killed = Command::new("kill").args([name, &running.child.id().to_string()]).status();
+            assert!(killed.unwrap().success());
+        };
+        signal("-STOP");
+        world.json(&["acquire", "x", "--wait", "60s", "--lease", "1s"]);
+        std::fs::write(&fifo, format!("{code}\n")).unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        signal("-CONT");
+        let (exit, err) = running.end();
+        assert_eq!(exit, Some(4), "{err}");
+        assert!(err.contains("lock x was lost"), "{err}");
+    }
+}
+
+#[test]
 fn a_command_ends_when_the_lock_cannot_be_renewed() {
     let World { server, data, _root } = World::new();
     let arguments =

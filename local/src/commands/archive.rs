@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use super::dump_location::absolute_location;
 use crate::Failure;
+use crate::confirmation::ConfirmOption;
+use crate::job_run::RunOptions;
 use crate::json_fields::{count, text};
 use crate::options::{JobOptions, Parameters, ReadRate, WriteRate};
 
@@ -25,17 +27,20 @@ pub struct Archive {
     #[command(flatten)]
     pub writes: WriteRate,
     #[command(flatten)]
+    pub confirm: ConfirmOption,
+    #[command(flatten)]
     pub job: JobOptions,
 }
 
 pub(crate) async fn run(options: &Archive) -> Result<(), Failure> {
-    let Archive { table, condition, to, reads, writes, job } = options;
+    let Archive { table, condition, to, reads, writes, confirm, job } = options;
     let parameters = Parameters::default()
         .with("table", table.as_str())
         .with("where", condition.as_str())
         .with("to", absolute_location(to)?);
     let parameters = writes.add_to(reads.add_to(parameters));
-    let Some(ended) = job.run("archive", parameters).await? else { return Ok(()) };
+    let run_options = RunOptions { confirm: Some(confirm.of("archive", table)), ..job.run_options() };
+    let Some(ended) = job.run_as("archive", parameters, &run_options).await? else { return Ok(()) };
     ended.print(job.json, || {
         let result = ended.result();
         let archived = count(result.get("archived").unwrap_or(&Value::Null), "count");

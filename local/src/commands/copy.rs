@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::table_job::{TableJobOptions, changed, of_table};
 use crate::Failure;
+use crate::confirmation::{ConfirmOption, Confirmation};
 use crate::options::PutOptions;
 
 #[derive(Debug, Args)]
@@ -24,12 +25,21 @@ pub struct Copy {
     #[command(flatten)]
     pub puts: PutOptions,
     #[command(flatten)]
+    pub confirm: ConfirmOption,
+    #[command(flatten)]
     pub table_job: TableJobOptions,
 }
 
 pub(crate) async fn run(options: &Copy) -> Result<(), Failure> {
-    let Copy { table, to, to_region, to_endpoint, condition, puts, table_job } = options;
+    let Copy { table, to, to_region, to_endpoint, condition, puts, confirm, table_job } = options;
+    let elsewhere = match (to_endpoint, to_region) {
+        (Some(endpoint), Some(region)) => Some(format!("{endpoint}, region {region}")),
+        (Some(endpoint), None) => Some(endpoint.clone()),
+        (None, region) => region.as_ref().map(|region| format!("region {region}")),
+    };
+    let confirm = confirm.of_puts("copy", to, &puts.on_conflict);
+    let confirm = confirm.map(|confirm| Confirmation { elsewhere, ..confirm });
     let to = of_table(to).with("region", to_region.clone()).with("endpoint", to_endpoint.clone());
     let parameters = of_table(table).with("to", to.json()).with("where", condition.clone());
-    table_job.run("copy", puts.add_to(parameters), |ended| changed(ended, "copied")).await
+    table_job.run("copy", puts.add_to(parameters), confirm, |ended| changed(ended, "copied")).await
 }

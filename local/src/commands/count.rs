@@ -20,7 +20,7 @@ pub(crate) async fn run(options: &Count) -> Result<(), Failure> {
     let Count { table, condition, table_job } = options;
     let parameters = of_table(table).with("where", condition.clone());
     table_job
-        .run("count", parameters, |ended| {
+        .run("count", parameters, None, |ended| {
             let (matched, processed) = (number(ended, "matched"), number(ended, "processed"));
             format!("{matched} of {processed} items {}", units(ended))
         })

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::table_job::{TableJobOptions, changed, of_table};
 use crate::Failure;
+use crate::confirmation::ConfirmOption;
 use crate::options::WriteRate;
 
 #[derive(Debug, Args)]
@@ -19,11 +20,14 @@ pub struct Delete {
     #[command(flatten)]
     pub writes: WriteRate,
     #[command(flatten)]
+    pub confirm: ConfirmOption,
+    #[command(flatten)]
     pub table_job: TableJobOptions,
 }
 
 pub(crate) async fn run(options: &Delete) -> Result<(), Failure> {
-    let Delete { table, condition, all, writes, table_job } = options;
+    let Delete { table, condition, all, writes, confirm, table_job } = options;
     let parameters = of_table(table).with("where", condition.clone()).with_flag("all", *all);
-    table_job.run("delete", writes.add_to(parameters), |ended| changed(ended, "deleted")).await
+    let confirm = Some(confirm.of("delete", table));
+    table_job.run("delete", writes.add_to(parameters), confirm, |ended| changed(ended, "deleted")).await
 }

@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use super::table_job::{changed, of_table, run_and_print};
 use crate::Failure;
+use crate::confirmation::ConfirmOption;
+use crate::job_run::RunOptions;
 use crate::options::{JobOptions, WriteRate};
 
 #[derive(Debug, Args)]
@@ -34,11 +36,14 @@ pub struct Fill {
     #[command(flatten)]
     pub writes: WriteRate,
     #[command(flatten)]
+    pub confirm: ConfirmOption,
+    #[command(flatten)]
     pub job: JobOptions,
 }
 
 pub(crate) async fn run(options: &Fill) -> Result<(), Failure> {
-    let Fill { table, count, item_bytes, seed, partitions, template, batch_size, writes, job } = options;
+    let Fill { table, count, item_bytes, seed, partitions, template, batch_size, writes, confirm, job } =
+        options;
     let template: Option<Value> = match template {
         None => None,
         Some(path) => {
@@ -55,5 +60,6 @@ pub(crate) async fn run(options: &Fill) -> Result<(), Failure> {
         .with("template", template)
         .with("batchSize", *batch_size);
     let parameters = writes.add_to(parameters);
-    run_and_print(job, "fill", parameters, false, |ended| changed(ended, "written")).await
+    let run_options = RunOptions { confirm: Some(confirm.of("fill", table)), ..job.run_options() };
+    run_and_print(job, "fill", parameters, &run_options, |ended| changed(ended, "written")).await
 }

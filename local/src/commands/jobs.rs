@@ -1,5 +1,7 @@
 //! `jobs`: submits, lists, shows, waits for, works on and cancels jobs.
 
+use std::time::{Duration, Instant};
+
 use clap::{Args, Subcommand};
 use nextbasket_job_engine::engine::Cancelled;
 use nextbasket_job_engine::{Engine, JobId, JobState, Vouching};
@@ -10,11 +12,17 @@ use crate::folder_sharing::IfMissing;
 use crate::job_run::driver::JobDriver;
 use crate::job_run::{WORKERS, engine_at, vouching_engine};
 use crate::job_text;
+use crate::signals::until_stopped;
 use crate::stdio::print_result;
 use crate::target::{Target, TargetOptions};
 
 /// How many jobs a list shows.
 const MAX_LISTED: u32 = 50;
+
+/// How long a cancellation waits for the job's end: longer than the claims of a killed process.
+const MAX_STOPPING: Duration = Duration::from_secs(30);
+
+const STOPPING_POLL: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Args)]
 pub struct Jobs {
@@ -56,7 +64,7 @@ pub enum JobsCommand {
         #[arg(long)]
         vouch: bool,
     },
-    /// Stop a job at its next checkpoints
+    /// Stop a job at its next checkpoints, and wait up to 30 seconds for that
     Cancel {
         /// The job's id
         job: String,
@@ -97,7 +105,7 @@ async fn run_at(options: &Jobs, target: &Target) -> Result<(), Failure> {
         JobsCommand::Show { job } => job_text::print(&engine.show(&id(job)?).await?, as_json),
         JobsCommand::Wait { job } => driver(WORKERS).wait(&id(job)?, as_json).await,
         JobsCommand::Work { job, workers, .. } => driver(*workers).work(&id(job)?, as_json).await,
-        JobsCommand::Cancel { job } => print_cancelled(engine.cancel(&id(job)?).await?, as_json),
+        JobsCommand::Cancel { job } => print_cancelled(cancel(&engine, &id(job)?).await?, as_json),
         JobsCommand::Submit { kind, parameters, id: given } => {
             let parameters: Value = serde_json::from_str(parameters)
                 .map_err(|error| Failure::Usage(format!("PARAMETERS: invalid JSON: {error}")))?;
@@ -122,6 +130,29 @@ async fn list(engine: &Engine, as_json: bool) -> Result<(), Failure> {
 }
 
 /// Prints the outcome of a cancellation. If the job had already ended otherwise, the command fails.
+/// Cancels a job and waits until it has ended: its workers stop at their next checkpoints, and of a worker that was
+/// killed the claims expire. Only then is its table free for other jobs; if nobody waited, a job whose workers are gone
+/// would keep it until somebody works on the job again.
+async fn cancel(engine: &Engine, id: &JobId) -> Result<Cancelled, Failure> {
+    let begun = Instant::now();
+    let mut cancelled = engine.cancel(id).await?;
+    while matches!(cancelled, Cancelled::Stopping(_)) && begun.elapsed() < MAX_STOPPING {
+        tokio::select! {
+            () = tokio::time::sleep(STOPPING_POLL) => {}
+            by = until_stopped() => {
+                let message = format!("the cancellation of job {id} stands; it has not ended yet");
+                return Err(Failure::Stopped { by, message });
+            }
+        }
+        cancelled = match engine.cancel(id).await? {
+            // A worker has ended it meanwhile.
+            Cancelled::Before(job) if job.state == JobState::Cancelled => Cancelled::Ended(job),
+            other => other,
+        };
+    }
+    Ok(cancelled)
+}
+
 fn print_cancelled(cancelled: Cancelled, as_json: bool) -> Result<(), Failure> {
     let words = match &cancelled {
         Cancelled::Ended(job) => format!("Job {} is cancelled. What was done stays done.", job.job_id),

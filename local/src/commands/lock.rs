@@ -61,8 +61,9 @@ pub enum LockCommand {
     /// Run a command under a lock, and stop it if the lock is lost
     ///
     /// The command's environment contains NEXTBASKET_LOCK_NAME, NEXTBASKET_LOCK_OWNER and NEXTBASKET_LOCK_FENCE.
-    /// `lock run` exits with the command's exit code. The command runs in a process group of its own, and cannot read
-    /// from the terminal.
+    /// `lock run` exits with the command's exit code, or with 4 if the lock was lost while it ran. The command runs in
+    /// a process group of its own, and cannot read from the terminal. If `lock run` is killed, the command and all that
+    /// it has started are ended before the lease is over.
     Run {
         #[command(flatten)]
         request: AcquireOptions,

@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use super::dump_location::absolute_location;
 use crate::Failure;
+use crate::confirmation::ConfirmOption;
+use crate::job_run::RunOptions;
 use crate::json_fields::{array, count, text};
 use crate::options::{JobOptions, Parameters, PutOptions};
 
@@ -22,16 +24,22 @@ pub struct Restore {
     #[command(flatten)]
     pub puts: PutOptions,
     #[command(flatten)]
+    pub confirm: ConfirmOption,
+    #[command(flatten)]
     pub job: JobOptions,
 }
 
 pub(crate) async fn run(options: &Restore) -> Result<(), Failure> {
-    let Restore { from, table, create, puts, job } = options;
+    let Restore { from, table, create, puts, confirm, job } = options;
     let parameters = Parameters::default()
         .with("from", absolute_location(from)?)
         .with("table", table.as_str())
         .with_flag("create", *create);
-    let Some(ended) = job.run("restore", puts.add_to(parameters)).await? else { return Ok(()) };
+    let confirm = confirm.of_puts("restore", table, &puts.on_conflict);
+    let run_options = RunOptions { confirm, ..job.run_options() };
+    let Some(ended) = job.run_as("restore", puts.add_to(parameters), &run_options).await? else {
+        return Ok(());
+    };
     ended.print(job.json, || {
         let result = ended.result();
         let (lines, written) = (count(result, "lines"), count(result, "written"));

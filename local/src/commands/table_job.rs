@@ -5,6 +5,7 @@ use nextbasket_job_engine::{Aggregate, Assign};
 use serde_json::{Value, json};
 
 use crate::Failure;
+use crate::confirmation::Confirmation;
 use crate::job_run::{EndedJob, RunOptions};
 use crate::options::{JobOptions, Parameters, ReadRate};
 
@@ -115,10 +116,12 @@ impl TableJobOptions {
         &self,
         kind: &str,
         parameters: Parameters,
+        confirm: Option<Confirmation>,
         words: impl FnOnce(&EndedJob) -> String,
     ) -> Result<(), Failure> {
         let parameters = self.follow.add_to(self.scan.add_to(parameters));
-        run_and_print(&self.job, kind, parameters, self.follow.follow, words).await
+        let options = RunOptions { endless: self.follow.follow, confirm, ..self.job.run_options() };
+        run_and_print(&self.job, kind, parameters, &options, words).await
     }
 }
 
@@ -127,11 +130,10 @@ pub(super) async fn run_and_print(
     options: &JobOptions,
     kind: &str,
     parameters: Parameters,
-    endless: bool,
+    run_options: &RunOptions,
     words: impl FnOnce(&EndedJob) -> String,
 ) -> Result<(), Failure> {
-    let run_options = RunOptions { endless, ..options.run_options() };
-    let Some(ended) = options.run_as(kind, parameters, &run_options).await? else { return Ok(()) };
+    let Some(ended) = options.run_as(kind, parameters, run_options).await? else { return Ok(()) };
     ended.print(options.json, || words(&ended));
     ended.verdict()
 }

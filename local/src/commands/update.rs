@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::table_job::{TableJobOptions, changed, of_table};
 use crate::Failure;
+use crate::confirmation::ConfirmOption;
 use crate::options::WriteRate;
 
 #[derive(Debug, Args)]
@@ -19,11 +20,14 @@ pub struct Update {
     #[command(flatten)]
     pub writes: WriteRate,
     #[command(flatten)]
+    pub confirm: ConfirmOption,
+    #[command(flatten)]
     pub table_job: TableJobOptions,
 }
 
 pub(crate) async fn run(options: &Update) -> Result<(), Failure> {
-    let Update { table, set, condition, writes, table_job } = options;
+    let Update { table, set, condition, writes, confirm, table_job } = options;
     let parameters = of_table(table).with("set", set.as_str()).with("where", condition.clone());
-    table_job.run("update", writes.add_to(parameters), |ended| changed(ended, "updated")).await
+    let confirm = Some(confirm.of("update", table));
+    table_job.run("update", writes.add_to(parameters), confirm, |ended| changed(ended, "updated")).await
 }

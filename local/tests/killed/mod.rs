@@ -95,11 +95,26 @@ impl Site {
         self.stack.proxy().await
     }
 
-    /// The command, with the key of this site's endpoints.
+    /// The command, with the key of this site's endpoints and confirmed where that is needed.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = nextbasket(arguments);
-        command.envs(self.stack.machine().access());
+        let mut command = self.unconfirmed(arguments);
+        let confirmed = ["archive", "copy", "delete", "fill", "restore", "update"];
+        if arguments.first().is_some_and(|name| confirmed.contains(name)) {
+            command.arg("--yes");
+        }
         command
+    }
+
+    /// The command, with the key of this site's endpoints.
+    pub fn unconfirmed(&self, arguments: &[&str]) -> Command {
+        let mut command = nextbasket(arguments);
+        command.envs(self.access());
+        command
+    }
+
+    /// The variables with this site's access key and endpoints.
+    pub fn access(&self) -> [(&'static str, String); 5] {
+        self.stack.machine().access()
     }
 
     /// The options that lead a command to this DynamoDB and to this site's S3.

@@ -1,6 +1,7 @@
 //! What can go wrong between us and a table.
 
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use nextbasket_sdk_errors::sentence;
 
 /// The HTTP status of a server whose storage is full. Unlike other errors of a server it does not pass by itself.
 pub(crate) const INSUFFICIENT_STORAGE: u16 = 507;
@@ -64,12 +65,13 @@ impl TableError {
     }
 
     /// What the SDK's error means for this table.
+    #[expect(clippy::needless_pass_by_value, reason = "it is what errors are mapped with")]
     pub fn from_sdk<E: ServiceError>(table: &str, error: SdkError<E>) -> Self {
         let table = table.to_owned();
         if let SdkError::ServiceError(service) = &error {
             let code = service.err().code().unwrap_or("unknown");
             let status = service.raw().status().as_u16();
-            let reason = format!("{code}: {}", service.err().message().unwrap_or("no message"));
+            let reason = sentence(&error);
             if matches!(
                 code,
                 "ProvisionedThroughputExceededException"
@@ -86,6 +88,6 @@ impl TableError {
                 return Self::Refused { table, reason };
             }
         }
-        Self::Unavailable { table, reason: DisplayErrorContext(error).to_string() }
+        Self::Unavailable { table, reason: sentence(&error) }
     }
 }

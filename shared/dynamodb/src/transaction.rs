@@ -1,7 +1,8 @@
 //! Why a transaction was not made: the reason of each item, separated from transient errors.
 
-use aws_sdk_dynamodb::error::{DisplayErrorContext, SdkError};
+use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use nextbasket_sdk_errors::sentence;
 
 use crate::TableError;
 use crate::error::INSUFFICIENT_STORAGE;
@@ -57,7 +58,7 @@ impl TransactionError {
             _ => true,
         };
         if unknown {
-            let reason = DisplayErrorContext(error).to_string();
+            let reason = sentence(&error);
             return Self::Unanswered(TableError::Unavailable { table: table.to_owned(), reason });
         }
         match error.as_service_error() {

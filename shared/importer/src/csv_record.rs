@@ -1,6 +1,9 @@
 //! One record of a CSV file, fed line by line.
 
-use csv_core::{ReadRecordResult, Reader, ReaderBuilder, Terminator};
+use std::ops::Range;
+
+use csv::ByteRecord;
+use nextbasket_csv::{CsvError, LineEnds, Scanner, fields};
 
 /// The delimiters that are looked for, the likeliest first.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
@@ -8,85 +11,48 @@ const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 /// Splits lines into fields. A record goes on over the end of a line while a quote is open.
 pub(crate) struct CsvRecord {
     delimiter: u8,
-    reader: Reader,
-    text: Vec<u8>,
-    ends: Vec<usize>,
-    text_at: usize,
-    fields: usize,
+    scanner: Scanner,
+    fields: ByteRecord,
 }
 
 impl CsvRecord {
     pub(crate) fn new(delimiter: u8) -> Self {
-        let reader = ReaderBuilder::new().delimiter(delimiter).terminator(Terminator::Any(b'\n')).build();
-        Self { delimiter, reader, text: Vec::new(), ends: vec![0; 16], text_at: 0, fields: 0 }
+        Self { delimiter, scanner: Scanner::new(delimiter, LineEnds::Lf), fields: ByteRecord::new() }
     }
 
-    pub(crate) fn start(&mut self) {
-        self.reader.reset();
-        self.text_at = 0;
-        self.fields = 0;
+    /// Begins a record on this line.
+    pub(crate) fn start(&mut self, line: u64) {
+        self.scanner = Scanner::new(self.delimiter, LineEnds::Lf).at_line(line);
+        self.fields.clear();
     }
 
     /// Feeds one line with its `\n`; whether the record ends with it.
-    pub(crate) fn feed(&mut self, line: &[u8]) -> bool {
-        let mut rest = line;
-        // Fields are never longer than what they are written as.
-        self.text.resize((self.text_at + line.len()).max(self.text.len()), 0);
-        loop {
-            let text = self.text.get_mut(self.text_at..).unwrap_or_default();
-            let ends = self.ends.get_mut(self.fields..).unwrap_or_default();
-            let (result, read, written, ended) = self.reader.read_record(rest, text, ends);
-            rest = rest.get(read..).unwrap_or_default();
-            self.text_at += written;
-            self.fields += ended;
-            match result {
-                ReadRecordResult::Record => return true,
-                ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
-                ReadRecordResult::OutputFull => self.text.resize(self.text.len() * 2 + 1, 0),
-                ReadRecordResult::InputEmpty | ReadRecordResult::End => return false,
-            }
-        }
+    pub(crate) fn feed(&mut self, line: &[u8]) -> Result<bool, CsvError> {
+        Ok(self.scanner.end(line)?.is_some())
     }
 
-    /// Whether every quoted field of a record ends where its quote does. Where one goes on after it, the quote
-    /// was the opening one of another line.
-    pub(crate) fn is_strict(&self, record: &[u8]) -> bool {
-        let mut rest = record;
-        while !rest.is_empty() {
-            if let Some(mut inside) = rest.strip_prefix(b"\"") {
-                while let Some(at) = inside.iter().position(|byte| *byte == b'"') {
-                    inside = inside.get(at + 1..).unwrap_or_default();
-                    match inside.strip_prefix(b"\"") {
-                        Some(after) => inside = after,
-                        None => break,
-                    }
-                }
-                match inside.first() {
-                    Some(byte) if *byte == self.delimiter || *byte == b'\n' => {}
-                    _ => return false,
-                }
-                rest = inside;
-            }
-            let end = rest.iter().position(|byte| *byte == self.delimiter || *byte == b'\n');
-            rest = end.and_then(|at| rest.get(at + 1..)).unwrap_or_default();
-        }
-        true
+    /// What is wrong with a record that goes on at the end of the file.
+    pub(crate) fn unclosed(&mut self) -> Option<CsvError> {
+        self.scanner.finish().err()
+    }
+
+    /// Takes the fields of a record that has ended.
+    pub(crate) fn take(&mut self, record: &[u8]) {
+        fields(record, self.delimiter, &mut self.fields);
     }
 
     pub(crate) fn field_count(&self) -> usize {
-        self.fields
+        self.fields.len()
     }
 
     /// All fields' bytes without the quotes, one after the other.
     pub(crate) fn bytes(&self) -> &[u8] {
-        self.text.get(..self.text_at).unwrap_or_default()
+        self.fields.as_slice()
     }
 
     /// The range of a field in [`bytes`](Self::bytes).
-    pub(crate) fn range(&self, field: usize) -> std::ops::Range<usize> {
-        let start =
-            field.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or_default();
-        start..self.ends.get(field).copied().unwrap_or(start)
+    pub(crate) fn range(&self, field: usize) -> Range<usize> {
+        self.fields.range(field).unwrap_or_default()
     }
 }
 
@@ -115,45 +81,20 @@ pub(crate) fn delimiter_of(line: &[u8]) -> u8 {
 mod tests {
     use super::*;
 
-    fn fields(delimited: &CsvRecord) -> Vec<String> {
-        (0..delimited.field_count())
-            .map(|field| String::from_utf8(delimited.bytes()[delimited.range(field)].to_vec()).unwrap())
-            .collect()
-    }
-
     #[test]
-    fn quotes_hide_delimiters_quotes_and_line_ends() {
+    fn a_record_goes_on_while_a_quote_is_open() {
         let mut record = CsvRecord::new(b',');
-        record.start();
-        assert!(!record.feed(b"a,\"b,\"\"c\"\"\n"));
-        assert!(record.feed(b"d\",5\" nail,\n"));
-        assert_eq!(fields(&record), ["a", "b,\"c\"\nd", "5\" nail", ""]);
-        record.start();
-        assert!(record.feed(b"x\n"));
-        assert_eq!(fields(&record), ["x"]);
-    }
-
-    #[test]
-    fn a_field_that_goes_on_after_its_quote_is_not_strict() {
-        let record = CsvRecord::new(b',');
-        for (text, is) in [
-            ("a,\"b\nc\",d\n", true),
-            ("\"a\nb\"\n", true),
-            ("a,\"b\"\"\n\"\"\",\"\"\n", true),
-            ("a,5\" nail,\"b\nc\"\n", true),
-            ("a,\"b\nc,\"d\n", false),
-            ("a,\"b\n", false),
-        ] {
-            assert_eq!(record.is_strict(text.as_bytes()), is, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_record_may_have_many_fields() {
-        let mut record = CsvRecord::new(b';');
-        record.start();
-        assert!(record.feed(format!("{}\n", ";".repeat(5_000)).as_bytes()));
-        assert_eq!(record.field_count(), 5_001);
+        let (one, two) = (b"a,\"b,\"\"c\"\"\n", b"d\",5\" nail,\n");
+        record.start(7);
+        assert_eq!((record.feed(one), record.feed(two)), (Ok(false), Ok(true)));
+        record.take(&[&one[..], &two[..]].concat());
+        let fields: Vec<&str> = (0..record.field_count())
+            .map(|field| std::str::from_utf8(&record.bytes()[record.range(field)]).unwrap())
+            .collect();
+        assert_eq!(fields, ["a", "b,\"c\"\nd", "5\" nail", ""]);
+        record.start(9);
+        assert_eq!(record.feed(b"x,\"y\n"), Ok(false));
+        assert!(record.unclosed().unwrap().to_string().starts_with("line 9, column 3: this quote is never"));
     }
 
     #[test]

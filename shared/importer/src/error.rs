@@ -17,6 +17,9 @@ pub enum ImportError {
         is: &'static str,
         advice: &'static str,
     },
+    /// The quotes of the record that names the columns are wrong.
+    #[error("the columns' names cannot be read: {0}")]
+    Header(String),
     /// Columns that every file of its kind has are not there.
     #[error(
         "columns not found in the file: {}. Its columns are {}. Say which column is which, for example: --map {mapping}",

@@ -173,10 +173,7 @@ impl<'r> RecordReader<'r> {
         self.place.raw.extend_from_slice(record);
         match &mut self.form {
             Form::CsvForm(csv) => {
-                csv.delimited.start();
-                for line in record.split_inclusive(|byte| *byte == b'\n') {
-                    csv.delimited.feed(line);
-                }
+                csv.delimited.take(record);
                 NextRecord::Record
             }
             Form::JsonForm(json) => json.parse(&self.place.raw, &self.mapping, self.kind),
@@ -321,6 +318,9 @@ fn read_header(
     let mut delimited = CsvRecord::new(delimiter);
     match place.next_delimited(&mut delimited, None) {
         NextRecord::Record => {}
+        NextRecord::Fault(fault) if fault.reason == RefusalReason::UnclosedQuote => {
+            return Err(ImportError::Header(fault.message));
+        }
         NextRecord::Fault(_) => return Err(unreadable("The first line must name the columns, in UTF-8")),
         NextRecord::Broken(error, _) => return Err(ImportError::Read(error)),
         NextRecord::End => return Err(ImportError::Empty),
@@ -379,13 +379,16 @@ impl CurrentRecord<'_> {
         let mut fed = 0;
         self.further.clear();
         let mut after = None;
-        delimited.start();
-        let mut closed = true;
-        while !delimited.feed(self.raw.get(fed..).unwrap_or_default()) {
+        delimited.start(self.line);
+        let problem = loop {
+            match delimited.feed(self.raw.get(fed..).unwrap_or_default()) {
+                Ok(true) => break None,
+                Ok(false) => {}
+                Err(problem) => break Some(problem),
+            }
             fed = self.raw.len();
             if self.further.len() + 1 >= MAX_RECORD_LINES || fed >= MAX_RECORD_BYTES {
-                closed = false;
-                break;
+                break delimited.unclosed();
             }
             match self.lines.read(&mut self.raw) {
                 FileLine::Whole => self.further.push(self.lines.last_bytes()),
@@ -394,14 +397,17 @@ impl CurrentRecord<'_> {
                         let (start, bytes) = (self.raw.split_off(fed), self.lines.last_bytes());
                         after = Some(Lookahead { line, start, bytes });
                     }
-                    closed = false;
-                    break;
+                    break delimited.unclosed();
                 }
             }
-        }
-        let wrong = fields.filter(|expected| *expected != delimited.field_count());
-        let stray = !self.further.is_empty() && !delimited.is_strict(&self.raw);
-        if closed && wrong.is_none() && !stray {
+        };
+        let wrong = if problem.is_none() {
+            delimited.take(&self.raw);
+            fields.filter(|expected| *expected != delimited.field_count())
+        } else {
+            None
+        };
+        if problem.is_none() && wrong.is_none() {
             // Of the whole record: two halves of a character in two fields are none.
             return match std::str::from_utf8(&self.raw) {
                 Ok(_) => NextRecord::Record,
@@ -412,17 +418,18 @@ impl CurrentRecord<'_> {
         let alone = self.further.is_empty();
         self.lines.give_back(self.raw.get(first_end..).unwrap_or_default(), &self.further, after);
         self.raw.truncate(first_end);
-        match wrong {
-            Some(expected) if closed && alone => {
+        match (problem, wrong) {
+            (None, Some(expected)) if alone => {
                 let found = delimited.field_count();
                 let message =
                     format!("the line has {found} fields, the first line of the file has {expected}");
                 NextRecord::fault(RefusalReason::WrongFieldCount, message)
             }
-            _ => {
+            (None, _) => {
                 let message = "a quote is opened here and not closed at the end of its field";
                 NextRecord::fault(RefusalReason::UnclosedQuote, message)
             }
+            (Some(problem), _) => NextRecord::fault(RefusalReason::UnclosedQuote, problem.to_string()),
         }
     }
 }

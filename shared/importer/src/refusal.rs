@@ -21,7 +21,7 @@ pub enum RefusalReason {
     CutOff,
     /// Bytes that are not UTF-8.
     InvalidUtf8,
-    /// A quote that is never closed.
+    /// A quote that is never closed, or text behind the closing one.
     UnclosedQuote,
     /// More or fewer fields than the first line has.
     WrongFieldCount,

@@ -178,6 +178,22 @@ fn a_stray_quote_costs_its_own_line_and_no_other() {
 }
 
 #[test]
+fn text_behind_a_closing_quote_costs_its_own_line_and_says_where() {
+    let (import, refused) = read_lines(
+        "ada,a,2011-01-01,1,,A,b1\n\
+         ada,b,2011-01-01,1,,\"B\"x,b2\n\
+         ada,c,2011-01-01,1,,\"C\nc\" ,b3\n\
+         ada,d,2011-01-01,1,,\"D\",b4\n",
+    );
+    assert_eq!(ids(&import), ["b1", "b4"]);
+    assert_eq!(reasons(&refused), ["3 unclosed_quote -", "4 unclosed_quote -", "5 wrong_field_count -"]);
+    let message =
+        "line 3, column 24: text after the closing quote of the field that begins in line 3, column 21";
+    assert!(refused.contains(message), "{refused}");
+    assert!(refused.contains("line 5, column 3: text after"), "{refused}");
+}
+
+#[test]
 fn a_line_over_a_megabyte_costs_its_own_line_and_no_other() {
     let long = "x".repeat(1_100_000);
     for quote in ["", "\""] {
@@ -216,7 +232,7 @@ fn foreign_files_are_named_and_told_what_helps() {
     insta::assert_snapshot!(error(b"\x28\xb5\x2f\xfd\x04\x00"), @"the file has an unsupported compression. Unpack it first, or use gzip.");
     insta::assert_snapshot!(error(b"\x7fELF\x02\x01\x01\0\0\0"), @"the file is not text. Use a CSV or JSON Lines file.");
     insta::assert_snapshot!(error(b"user_id,product_id,timestamp\rada,a,2011-01-01\rada,b,2011-01-01\r"), @"the file has no readable first line. Its lines end in carriage returns alone: write it with line feeds.");
-    insta::assert_snapshot!(error(b"user_id,\"product_id,timestamp\nada,a,2011-01-01\n"), @"the file has no readable first line. The first line must name the columns, in UTF-8.");
+    insta::assert_snapshot!(error(b"user_id,\"product_id,timestamp\nada,a,2011-01-01\n"), @"the columns' names cannot be read: line 1, column 9: this quote is never closed. Close it, or write a quote that is part of the text twice, in quotes");
 }
 
 #[test]

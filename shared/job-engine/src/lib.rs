@@ -59,4 +59,17 @@ impl Site {
     pub fn leases(&self) -> Leases {
         Leases::new(self.dynamodb.clone(), self.operations.clone(), self.clock.clone(), self.random.clone())
     }
+
+    /// Refuses a table that no kind of job may write to or delete from: the one that stores the jobs and locks. A kind
+    /// asks before it estimates and before its first stage.
+    ///
+    /// # Errors
+    /// [`JobError::Failed`] that names the table.
+    pub fn check_writable(&self, table: &str) -> Result<(), JobError> {
+        if table == self.operations {
+            let problem = "cannot be changed by a job: it stores the jobs";
+            return Err(JobError::Failed(format!("table \"{table}\" {problem}")));
+        }
+        Ok(())
+    }
 }

@@ -89,6 +89,28 @@ async fn processes_join_and_leave_a_running_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_submission_that_is_throttled_or_conflicts_is_made_all_the_same() {
+    let place = Place::start().await;
+    let proxy = place.stack.proxy().await;
+    let engine = place.engine_with(proxy.dynamodb());
+    for n in 0..40_u64 {
+        // The first calls of each submission fail in one way or another.
+        let fault = match n % 5 {
+            0 => Fault::Throttle,
+            1 => Fault::Cancel("TransactionConflict"),
+            2 => Fault::Cancel("ThrottlingError"),
+            3 => Fault::DropAfter,
+            _ => Fault::ServerError,
+        };
+        proxy.inject("TransactWriteItems", 1..=1 + n % 4, fault);
+        proxy.inject("GetItem", 1..=1, Fault::Throttle);
+        let job = engine.submit(None, "tally", Parameters::default().value()).await.unwrap();
+        let known = engine.job(&job.job_id).await.unwrap();
+        assert_eq!((known.job_id, known.state), (job.job_id, JobState::Waiting), "submission {n}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lost_answers_throttles_and_errors_of_the_table_change_nothing() {
     let place = Place::start().await;
     let proxy = place.stack.proxy().await;

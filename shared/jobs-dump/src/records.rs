@@ -2,13 +2,15 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
+use ::csv::{ByteRecord, StringRecord};
 use flate2::bufread::MultiGzDecoder;
 use md5::{Digest as _, Md5};
+use nextbasket_csv::{LineEnds, ReadError as CsvReadError, Records as CsvRecords, fields};
 use nextbasket_job_engine::WorkError;
 use nextbasket_objects::{BlockingFileStream, Files, FoundFile, ObjectError};
 use tokio::sync::mpsc;
 
-use crate::csv::{Columns, read_row};
+use crate::csv::{Columns, MOST_COLUMNS, read_row};
 use crate::format::Format;
 use crate::json::{LineChange, read_line};
 use crate::json_lines;
@@ -19,7 +21,8 @@ const BYTES: usize = 256 << 10;
 /// How much is read at a time.
 const BUFFER: usize = 128 << 10;
 /// No item's line or row is longer: 400 KB, with each byte written as six.
-const LONGEST: u64 = 8 << 20;
+const MAX_RECORD_BYTES: usize = 8 << 20;
+const DELIMITER: u8 = b',';
 /// The first bytes of gzip.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
@@ -247,12 +250,13 @@ fn lines<T: From<LineChange>>(
     while !chunks.gone {
         line.clear();
         number += 1;
-        if reader.by_ref().take(LONGEST).read_until(b'\n', &mut line)? == 0 {
+        let limit = u64::try_from(MAX_RECORD_BYTES).unwrap_or(u64::MAX);
+        if reader.by_ref().take(limit).read_until(b'\n', &mut line)? == 0 {
             return Ok(());
         }
-        let whole = line.ends_with(b"\n") || u64::try_from(line.len()).unwrap_or(LONGEST) < LONGEST;
+        let whole = line.ends_with(b"\n") || line.len() < MAX_RECORD_BYTES;
         if !whole {
-            chunks.push(number, line.len(), || Err("the line is longer than any item can be".to_owned()));
+            chunks.push(number, line.len(), || Err(too_long("line")));
             skip_line(&mut reader)?;
             continue;
         }
@@ -278,57 +282,53 @@ fn skip_line(reader: &mut impl BufRead) -> io::Result<()> {
     }
 }
 
-fn rows<T: From<LineChange>>(mut reader: impl BufRead, chunks: &mut Chunks<'_, T>) -> io::Result<()> {
-    // Of lines that end in CR and LF, the reader counts the LF as the next line's.
-    let first = reader.fill_buf()?;
-    let at = first.iter().position(|byte| *byte == b'\n').and_then(|at| at.checked_sub(1));
-    let ahead = u64::from(at.and_then(|at| first.get(at)) == Some(&b'\r'));
-    let mut rows = ::csv::ReaderBuilder::new().flexible(true).from_reader(Bounded { reader, left: LONGEST });
-    let columns = Columns::read(rows.headers().map_err(of_csv)?)
-        .map_err(|error| io::Error::other(format!("line 1: {}", error.0)))?;
-    let (mut row, mut line) = (::csv::ByteRecord::new(), 0);
-    loop {
-        rows.get_mut().left = LONGEST;
-        if chunks.gone || !rows.read_byte_record(&mut row).map_err(of_csv)? {
-            return Ok(());
-        }
-        // Rows that are separated by a carriage return alone are on one line, but a reader that resumes after one of
-        // them must not skip the others.
-        line = (row.position().map_or(0, ::csv::Position::line) + ahead).max(line + 1);
-        let bytes = row.as_slice().len();
-        chunks.push(line, bytes, || match ::csv::StringRecord::from_byte_record(row.clone()) {
-            Ok(row) => {
-                read_row(&columns, &row).map(|item| LineChange::Put(item).into()).map_err(|error| error.0)
+fn rows<T: From<LineChange>>(reader: impl BufRead, chunks: &mut Chunks<'_, T>) -> io::Result<()> {
+    let mut rows = CsvRecords::new(reader, DELIMITER, LineEnds::Any, MAX_RECORD_BYTES);
+    let mut cells = ByteRecord::new();
+    let columns = header(&mut rows, &mut cells)?;
+    while !chunks.gone {
+        let Some(row) = rows.next().map_err(of_csv)? else { return Ok(()) };
+        let bytes = row.bytes.map_or(0, <[u8]>::len);
+        chunks.push(row.line, bytes, || {
+            let Some(text) = row.bytes else { return Err(too_long("row")) };
+            // Counted before they are taken apart: a row of nothing but commas is 8 million cells.
+            columns.check_cells(row.fields).map_err(|error| error.0)?;
+            fields(text, DELIMITER, &mut cells);
+            match StringRecord::from_byte_record(std::mem::take(&mut cells)) {
+                Ok(row) => {
+                    let item = read_row(&columns, &row).map_err(|error| error.0);
+                    cells = row.into_byte_record();
+                    Ok(LineChange::Put(item?).into())
+                }
+                Err(_) => Err("the row is not valid UTF-8".to_owned()),
             }
-            Err(_) => Err("the row is not valid UTF-8".to_owned()),
         });
     }
+    Ok(())
 }
 
-/// Passes a row's bytes on, and fails if there are too many: after a quote that is never closed, the whole file would
-/// be one row.
-struct Bounded<R> {
-    reader: R,
-    left: u64,
-}
-
-impl<R: Read> Read for Bounded<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.left == 0 && !into.is_empty() {
-            return Err(io::Error::other("a row is longer than any item can be: a quote may not be closed"));
-        }
-        let count = self.reader.by_ref().take(self.left).read(into)?;
-        self.left -= u64::try_from(count).unwrap_or(self.left);
-        Ok(count)
+/// Reads the record with the columns; a file without one has none.
+fn header(rows: &mut CsvRecords<impl BufRead>, cells: &mut ByteRecord) -> io::Result<Columns> {
+    let Some(row) = rows.next().map_err(of_csv)? else { return Ok(Columns::default()) };
+    let wrong = |problem: String| io::Error::other(format!("line {}: {problem}", row.line));
+    if row.fields > MOST_COLUMNS {
+        return Err(wrong(format!("more than {MOST_COLUMNS} columns")));
     }
+    let text = row.bytes.ok_or_else(|| wrong(too_long("header")))?;
+    fields(text, DELIMITER, cells);
+    let names = StringRecord::from_byte_record(std::mem::take(cells))
+        .map_err(|_| wrong("the header is not valid UTF-8".to_owned()))?;
+    Columns::read(&names).map_err(|error| wrong(error.0))
 }
 
-fn of_csv(error: ::csv::Error) -> io::Error {
-    if !error.is_io_error() {
-        return io::Error::other(error);
-    }
-    match error.into_kind() {
-        ::csv::ErrorKind::Io(error) => error,
-        _ => io::ErrorKind::Other.into(),
+fn too_long(what: &str) -> String {
+    format!("the {what} has more than {MAX_RECORD_BYTES} bytes, which is longer than any item can be")
+}
+
+/// A quote in the wrong place is an error of the content.
+fn of_csv(error: CsvReadError) -> io::Error {
+    match error {
+        CsvReadError::Io(error) => error,
+        CsvReadError::Csv(error) => io::Error::other(error),
     }
 }

@@ -47,6 +47,24 @@ async fn items_move_to_the_archive_and_come_back_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_table_of_the_jobs_is_neither_archived_nor_restored_into() {
+    let world = World::start().await;
+    world.make_table("orders", &ID).await;
+    world.put_all("orders", &[small("a", 1)]).await;
+    let (operations, to) = (world.stack.operations(), world.local("archive"));
+    world.done("dump", json!({ "table": operations, "to": to })).await;
+    let problem = format!("table \"{operations}\" cannot be changed by a job: it stores the jobs");
+    for (kind, parameters) in [
+        ("archive", json!({ "table": operations, "where": "attribute_exists(pk)", "to": to })),
+        ("restore", json!({ "from": to, "table": operations })),
+    ] {
+        assert_eq!(world.failed(kind, parameters.clone()).await, problem, "{kind}");
+        let estimated = world.engine().estimate(kind, &parameters).await.unwrap_err().to_string();
+        assert_eq!(estimated, problem, "{kind}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_item_that_changes_meanwhile_stays() {
     let world = World::start().await;
     world.make_table("busy", &ID).await;

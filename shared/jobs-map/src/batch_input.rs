@@ -8,7 +8,7 @@ use flate2::write::MultiGzDecoder;
 use nextbasket_job_engine::{Work, WorkError};
 use serde::{Deserialize, Serialize};
 
-use crate::records::{RecordFormat, Splitter};
+use crate::records::{RecordError, RecordFormat, Splitter};
 use crate::split_files::HEADER;
 use nextbasket_objects::{FileStream, Files, FoundFile};
 
@@ -82,6 +82,10 @@ pub(crate) struct RecordStream {
     /// What came with the header.
     ready: Option<Bytes>,
     format: RecordFormat,
+    /// Where its problems are reported.
+    name: String,
+    /// The line of the first record behind the header, from one, as far as it is known.
+    first_line: u64,
     splitter: Splitter,
     records: u64,
 }
@@ -106,7 +110,6 @@ impl RecordStream {
             (ColumnHeader::Text(text), _) => Bytes::from(text.clone()),
             _ => Bytes::new(),
         };
-        let splitter = Splitter::new(format);
         let mut stream = Self {
             files,
             header,
@@ -114,7 +117,9 @@ impl RecordStream {
             open: None,
             ready: None,
             format,
-            splitter,
+            name: input.name.clone(),
+            first_line: 1,
+            splitter: Splitter::new(format),
             records: 0,
         };
         if input.header == ColumnHeader::Inside {
@@ -132,6 +137,22 @@ impl RecordStream {
         self.format
     }
 
+    /// Says on which line of the file the first record behind the header is, if that is known.
+    pub(crate) fn begin_at_line(&mut self, line: u64) {
+        self.first_line = line;
+        self.splitter = self.splitter();
+    }
+
+    /// A splitter for the records behind the header.
+    pub(crate) fn splitter(&self) -> Splitter {
+        Splitter::at_line(self.format, self.first_line)
+    }
+
+    /// A problem with a record, with the name of the file or batch.
+    pub(crate) fn wrong(&self, problem: impl Into<RecordError>) -> WorkError {
+        WorkError::Failed(format!("{}: {}", self.name, problem.into()))
+    }
+
     pub(crate) fn records(&self) -> u64 {
         self.records
     }
@@ -143,20 +164,21 @@ impl RecordStream {
             None => self.unpacked().await?,
         };
         match &piece {
-            Some(piece) => self.count(piece),
+            Some(piece) => self.count(piece)?,
             None => {
                 let ended = std::mem::replace(&mut self.splitter, Splitter::new(self.format));
-                self.records += u64::from(ended.finish());
+                self.records += u64::from(ended.finish().map_err(|problem| self.wrong(problem))?);
             }
         }
         Ok(piece)
     }
 
-    fn count(&mut self, mut piece: &[u8]) {
-        while let Some(end) = self.splitter.end(piece) {
+    fn count(&mut self, mut piece: &[u8]) -> Result<(), WorkError> {
+        while let Some(end) = self.splitter.end(piece).map_err(|problem| self.wrong(problem))? {
             self.records += 1;
             piece = piece.get(end..).unwrap_or_default();
         }
+        Ok(())
     }
 
     /// Reads up to the end of the first record.
@@ -164,7 +186,8 @@ impl RecordStream {
         let mut splitter = Splitter::new(self.format);
         let mut header = Vec::new();
         while let Some(mut piece) = self.unpacked().await? {
-            if let Some(end) = splitter.end(&piece) {
+            if let Some(end) = splitter.end(&piece).map_err(|problem| self.wrong(problem))? {
+                self.begin_at_line(splitter.line());
                 header.extend_from_slice(&piece.split_to(end));
                 self.ready = Some(piece).filter(|rest| !rest.is_empty());
                 break;

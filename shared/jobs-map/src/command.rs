@@ -2,16 +2,17 @@
 
 use std::io::ErrorKind;
 use std::path::Path;
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use nextbasket_job_engine::{Work, WorkError};
+use nextbasket_processes::ProcessGroup;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
 use crate::batch_attempt::{AttemptOutcome, BatchAttempt, stopped};
 use crate::batch_input::RecordStream;
 use crate::batch_output::{BatchOutput, BatchOutputWriter};
-use crate::process_group::ProcessGroup;
 
 /// How much is read of a command's output at a time.
 const READ: usize = 64 * 1024;
@@ -44,7 +45,9 @@ pub(crate) async fn run(
             "command {program:?} cannot be started: {error}. Check its name, and that workers can run it."
         ))
     };
-    let mut group = ProcessGroup::spawn(command).map_err(unstartable)?;
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // A batch whose worker is gone is soon somebody else's, so the command is not given time.
+    let mut group = ProcessGroup::spawn(command, Duration::ZERO).map_err(unstartable)?;
     let running = async {
         let result = exchange(&mut group, &mut stream, BatchOutputWriter::new(work, attempt.name)).await;
         let status = group.child.wait().await.map_err(|error| WorkError::Transient(error.to_string()));

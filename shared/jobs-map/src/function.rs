@@ -8,19 +8,20 @@ use std::time::Duration;
 
 use aws_sdk_lambda::config::retry::RetryConfig;
 use aws_sdk_lambda::config::timeout::TimeoutConfig;
-use aws_sdk_lambda::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_lambda::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_lambda::operation::invoke::InvokeError;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::{Client, config};
 use nextbasket_job_engine::error::is_systemic;
 use nextbasket_job_engine::{Work, WorkError};
+use nextbasket_sdk_errors::sentence;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::batch_attempt::{AttemptOutcome, BatchAttempt, stopped};
 use crate::batch_input::RecordStream;
 use crate::batch_output::BatchOutputWriter;
-use crate::records::{RecordFormat, Splitter, trimmed};
+use crate::records::{RecordFormat, trimmed};
 
 /// The most bytes of a call, below Lambda's 6 MB.
 const MAX_PAYLOAD: usize = 5_500_000;
@@ -98,11 +99,11 @@ impl FunctionCaller<'_> {
             number: 0,
         };
         let mut writer = BatchOutputWriter::new(self.work, self.attempt.name);
-        let mut splitter = Splitter::new(stream.format());
+        let mut splitter = stream.splitter();
         let mut record = Vec::new();
         while let Some(piece) = stream.next().await? {
             let mut rest = piece.as_ref();
-            while let Some(end) = splitter.end(rest) {
+            while let Some(end) = splitter.end_of_held(rest).map_err(|problem| stream.wrong(problem))? {
                 let (head, tail) = rest.split_at_checked(end).unwrap_or((rest, &[]));
                 record.extend_from_slice(head);
                 rest = tail;
@@ -205,7 +206,7 @@ impl FunctionCaller<'_> {
                         "the function did not answer within {seconds} s. Make batches smaller, or set a longer timeout."
                     )));
                 }
-                Err(error) => return Err(self.failed(error).into()),
+                Err(error) => return Err(self.failed(&error).into()),
             }
         };
         let content = output.payload.map(Blob::into_inner).unwrap_or_default();
@@ -218,13 +219,13 @@ impl FunctionCaller<'_> {
         })
     }
 
-    fn failed(&self, error: SdkError<InvokeError>) -> WorkError {
+    fn failed(&self, error: &SdkError<InvokeError>) -> WorkError {
         let function = self.function;
         let code = error.code().unwrap_or_default().to_owned();
         let status = error.raw_response().map_or(0, |response| response.status().as_u16());
         let why = match error.as_service_error().and(error.message()) {
             Some(message) => format!("{code}: {message}"),
-            None => DisplayErrorContext(error).to_string(),
+            None => sentence(error),
         };
         let reason = format!("calling function {function:?} failed: {why}");
         if is_systemic(&code) {

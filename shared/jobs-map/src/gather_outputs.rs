@@ -131,7 +131,11 @@ fn joined(at: &mut Checkpoint, output: &BatchOutput, task: &MapTask, piece: Vec<
     let begins = at.pieces == 0;
     let mut piece = piece;
     if begins && task.output_format == OutputFormat::Csv {
-        let end = Splitter::new(task.format_of_output()).end(&piece).unwrap_or(piece.len());
+        // A command may write quotes as it likes: its first line is then what it is.
+        let end = Splitter::new(task.format_of_output())
+            .end(&piece)
+            .unwrap_or_else(|_| piece.iter().position(|byte| *byte == b'\n').map(|at| at + 1));
+        let end = end.unwrap_or(piece.len());
         let first = trimmed(piece.get(..end).unwrap_or_default()).to_vec();
         match &at.columns {
             None => at.columns = Some(first).filter(|first| !first.is_empty()),

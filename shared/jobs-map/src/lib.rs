@@ -25,7 +25,7 @@
 //! * [`records`]: where records end; `split_files`, `sort_files`, `read_table`: the first stages; `record_bins`,
 //!   `item_lines`: what they leave
 //! * `batch_plans`: from there to batches; `batch_input`: a batch's records as a stream
-//! * `map_batch`, `batch_attempt`, `command`, `process_group`, `function`, `batch_output`: a batch; `gather_outputs`: the one output
+//! * `map_batch`, `batch_attempt`, `command`, `function`, `batch_output`: a batch; `gather_outputs`: the one output
 
 mod batch_attempt;
 mod batch_input;
@@ -38,7 +38,6 @@ mod item_lines;
 pub mod map;
 mod map_batch;
 mod parameters;
-mod process_group;
 mod read_table;
 mod record_bins;
 pub mod records;

@@ -1,5 +1,7 @@
 //! Where records end: lines of JSON, and records of CSV, whose quoted fields may hold line ends.
 
+use csv::ByteRecord;
+use nextbasket_csv::{CsvError, LineEnds, Scanner};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,125 +30,110 @@ impl RecordFormat {
     }
 }
 
+/// No record that has to be held is longer: jobs hold several at a time.
+pub const MAX_RECORD_BYTES: usize = 8 << 20;
+
 /// Finds the ends of records in bytes that come in pieces of any size.
-pub struct Splitter(State);
+pub struct Splitter {
+    state: State,
+    /// The bytes of the record that is being read.
+    bytes: usize,
+}
 
 enum State {
     Lines {
         /// Whether the line that is being read has bytes.
         open: bool,
+        line: u64,
     },
-    Csv(Box<Csv>),
+    Csv(Scanner),
 }
 
-struct Csv {
-    reader: csv_core::Reader,
-    /// A record has ended in `\r`, and what follows may be its `\n`.
-    after_return: bool,
-    fields: [u8; 4096],
-    ends: [usize; 64],
+/// Why the records of a file cannot be told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    #[error(transparent)]
+    Csv(#[from] CsvError),
+    #[error("line {line}: the record has more than {MAX_RECORD_BYTES} bytes")]
+    TooLong { line: u64 },
 }
 
 impl Splitter {
     /// At the beginning of a record.
     pub fn new(format: RecordFormat) -> Self {
-        Self(match format {
-            RecordFormat::Jsonl => State::Lines { open: false },
-            RecordFormat::Csv { delimiter, .. } => State::Csv(Box::new(Csv {
-                reader: csv_reader(delimiter),
-                after_return: false,
-                fields: [0; 4096],
-                ends: [0; 64],
-            })),
-        })
+        Self::at_line(format, 1)
+    }
+
+    /// At the beginning of a record on this line.
+    pub fn at_line(format: RecordFormat, line: u64) -> Self {
+        let state = match format {
+            RecordFormat::Jsonl => State::Lines { open: false, line },
+            RecordFormat::Csv { delimiter, .. } => {
+                State::Csv(Scanner::new(delimiter, LineEnds::Any).at_line(line))
+            }
+        };
+        Self { state, bytes: 0 }
+    }
+
+    /// The line on which the next byte is.
+    pub fn line(&self) -> u64 {
+        match &self.state {
+            State::Lines { line, .. } => *line,
+            State::Csv(scanner) => scanner.line(),
+        }
     }
 
     /// How many bytes of the input there are up to the end of the record that is being read, its line end among them;
     /// `None` if it does not end there: the whole input is then behind us.
     ///
     /// Zero says that it ended where the input begins.
-    pub fn end(&mut self, input: &[u8]) -> Option<usize> {
-        match &mut self.0 {
-            State::Lines { open } => {
+    ///
+    /// # Errors
+    /// [`CsvError`] if a quote is in the wrong place.
+    pub fn end(&mut self, input: &[u8]) -> Result<Option<usize>, CsvError> {
+        let end = match &mut self.state {
+            State::Lines { open, line } => {
                 let end = input.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
                 *open = end.is_none() && (*open || !input.is_empty());
+                *line += u64::from(end.is_some());
                 end
             }
-            State::Csv(csv) => csv.end(input),
+            State::Csv(scanner) => scanner.end(input)?,
+        };
+        self.bytes = if end.is_some() { 0 } else { self.bytes.saturating_add(input.len()) };
+        Ok(end)
+    }
+
+    /// As [`end`](Self::end), for records that are held as a whole.
+    ///
+    /// # Errors
+    /// [`RecordError::TooLong`] if the record is longer than [`MAX_RECORD_BYTES`].
+    pub fn end_of_held(&mut self, input: &[u8]) -> Result<Option<usize>, RecordError> {
+        let (held, line) = (self.bytes, self.line());
+        let end = self.end(input)?;
+        match held.saturating_add(end.unwrap_or(input.len())) {
+            bytes if bytes > MAX_RECORD_BYTES => Err(RecordError::TooLong { line }),
+            _ => Ok(end),
         }
     }
 
     /// At the end of the input: whether a record ends there that [`end`](Self::end) has not reported.
-    pub fn finish(self) -> bool {
-        match self.0 {
-            State::Lines { open } => open,
-            State::Csv(mut csv) => csv.after_return || csv.read(&[]).1,
+    ///
+    /// # Errors
+    /// [`CsvError`] if a quote is never closed.
+    pub fn finish(self) -> Result<bool, CsvError> {
+        match self.state {
+            State::Lines { open, .. } => Ok(open),
+            State::Csv(mut scanner) => scanner.finish(),
         }
     }
 }
 
-fn csv_reader(delimiter: u8) -> csv_core::Reader {
-    csv_core::ReaderBuilder::new().delimiter(delimiter).build()
-}
-
-impl Csv {
-    fn end(&mut self, input: &[u8]) -> Option<usize> {
-        let first = *input.first()?;
-        if self.after_return {
-            self.after_return = false;
-            // The reader passes over a line end between two records.
-            return Some(if first == b'\n' { self.read(b"\n").0 } else { 0 });
-        }
-        let mut at = 0;
-        loop {
-            let rest = input.get(at..).unwrap_or_default();
-            if rest.is_empty() {
-                return None;
-            }
-            let (read, ended) = self.read(rest);
-            at += read;
-            if !ended {
-                continue;
-            }
-            let returned = at.checked_sub(1).and_then(|last| input.get(last)) == Some(&b'\r');
-            match input.get(at) {
-                Some(b'\n') if returned => return Some(at + self.read(b"\n").0),
-                None if returned => {
-                    self.after_return = true;
-                    return None;
-                }
-                _ => return Some(at),
-            }
-        }
-    }
-
-    /// How many bytes were read, and whether a record ended with the last of them.
-    fn read(&mut self, input: &[u8]) -> (usize, bool) {
-        let (result, read, _, _) = self.reader.read_record(input, &mut self.fields, &mut self.ends);
-        (read, result == csv_core::ReadRecordResult::Record)
-    }
-}
-
-pub fn fields(record: &[u8], delimiter: u8) -> Vec<Vec<u8>> {
-    let mut reader = csv_reader(delimiter);
-    let (mut fields, mut field, mut buffer) = (Vec::new(), Vec::new(), [0; 4096]);
-    let mut rest = record;
-    loop {
-        let (result, read, written) = reader.read_field(rest, &mut buffer);
-        rest = rest.get(read..).unwrap_or_default();
-        field.extend_from_slice(buffer.get(..written).unwrap_or_default());
-        match result {
-            // Asked again with nothing, the reader ends the field.
-            csv_core::ReadFieldResult::InputEmpty | csv_core::ReadFieldResult::OutputFull => {}
-            csv_core::ReadFieldResult::Field { record_end } => {
-                fields.push(std::mem::take(&mut field));
-                if record_end {
-                    return fields;
-                }
-            }
-            csv_core::ReadFieldResult::End => return fields,
-        }
-    }
+/// The fields of a CSV record, without their quotes.
+pub fn fields(record: &[u8], delimiter: u8) -> ByteRecord {
+    let mut fields = ByteRecord::new();
+    nextbasket_csv::fields(record, delimiter, &mut fields);
+    fields
 }
 
 pub fn trimmed(record: &[u8]) -> &[u8] {
@@ -157,95 +144,39 @@ pub fn trimmed(record: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     const CSV: RecordFormat = RecordFormat::Csv { delimiter: b',', header: false };
 
-    /// The records of the content, fed in pieces of these sizes.
-    fn split(format: RecordFormat, content: &[u8], sizes: &[usize]) -> Vec<Vec<u8>> {
-        let mut splitter = Splitter::new(format);
-        let (mut records, mut record) = (Vec::new(), Vec::new());
-        let (mut rest, mut sizes) = (content, sizes.iter().cycle());
-        while !rest.is_empty() {
-            let (mut piece, after) = rest.split_at((*sizes.next().unwrap_or(&7)).clamp(1, rest.len()));
-            rest = after;
-            while let Some(end) = splitter.end(piece) {
-                record.extend_from_slice(&piece[..end]);
-                records.push(std::mem::take(&mut record));
-                piece = &piece[end..];
-            }
-            record.extend_from_slice(piece);
-        }
-        if splitter.finish() {
-            records.push(std::mem::take(&mut record));
-        }
-        if !record.is_empty() {
-            records.push(record);
-        }
-        records
-    }
-
-    fn parsed(content: &[u8]) -> Vec<Vec<Vec<u8>>> {
-        let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(content);
-        reader.byte_records().map(|record| record.unwrap().iter().map(<[u8]>::to_vec).collect()).collect()
-    }
-
-    #[test]
-    fn quoted_line_ends_are_part_of_their_records() {
-        let content = b"a,\"b\r\nb\"\r\nc,\"\"\"\n\"\n\nd,e\rf,g";
-        for size in 1..content.len() {
-            let records = split(CSV, content, &[size]);
-            let wanted: [&[u8]; 4] = [b"a,\"b\r\nb\"\r\n", b"c,\"\"\"\n\"\n", b"\nd,e\r", b"f,g"];
-            assert_eq!(records, wanted, "pieces of {size}");
-        }
-    }
-
     #[test]
     fn lines_end_at_line_ends_alone() {
-        for size in 1..9 {
-            assert_eq!(
-                split(RecordFormat::Jsonl, b"{}\n\n\"\n[]", &[size]),
-                [&b"{}\n"[..], b"\n", b"\"\n", b"[]"]
-            );
+        let mut splitter = Splitter::at_line(RecordFormat::Jsonl, 7);
+        assert_eq!(splitter.end(b"{}\n\n"), Ok(Some(3)));
+        assert_eq!(splitter.end(b"\n"), Ok(Some(1)));
+        assert_eq!(splitter.end(b"\"\"\r{"), Ok(None));
+        assert_eq!(splitter.line(), 9);
+        assert_eq!(splitter.finish(), Ok(true));
+    }
+
+    #[test]
+    fn a_record_that_is_held_has_a_limit_in_every_format() {
+        let piece = vec![b'x'; MAX_RECORD_BYTES / 2];
+        for format in [RecordFormat::Jsonl, CSV] {
+            let mut splitter = Splitter::at_line(format, 3);
+            assert_eq!(splitter.end_of_held(&piece), Ok(None));
+            assert_eq!(splitter.end_of_held(&piece), Ok(None));
+            assert_eq!(splitter.end_of_held(b"\n"), Err(RecordError::TooLong { line: 3 }));
+            let mut splitter = Splitter::new(format);
+            assert_eq!(splitter.end_of_held(&piece), Ok(None));
+            assert_eq!(splitter.end_of_held(b"\n"), Ok(Some(1)));
+            assert_eq!(splitter.end_of_held(&piece), Ok(None));
         }
     }
 
     #[test]
-    fn fields_lose_their_quotes() {
-        for (record, wanted) in [
-            (&b"a,\"b,\"\"c\"\"\",\r\n"[..], vec![&b"a"[..], b"b,\"c\"", b""]),
-            (b"a", vec![b"a"]),
-            (b"\"x\ny\"", vec![b"x\ny"]),
-        ] {
-            assert_eq!(fields(record, b','), wanted);
-        }
-        let long = "x".repeat(10_000);
-        assert_eq!(fields(format!("{long};b").as_bytes(), b';')[0].len(), 10_000);
-    }
-
-    proptest! {
-        #[test]
-        fn records_put_together_are_the_content_and_parse_to_the_same(
-            content in "([ab\u{e4},]|\"|\"\"|\n|\r\n|\r|,\"[a\n\r,]*\"){0,60}",
-            sizes in prop::collection::vec(1_usize..20, 1..5),
-        ) {
-            let content = content.as_bytes();
-            let records = split(CSV, content, &sizes);
-            prop_assert_eq!(records.concat(), content);
-            let one_by_one: Vec<_> = records.iter().flat_map(|record| parsed(record)).collect();
-            prop_assert_eq!(one_by_one, parsed(content));
-            for record in &records {
-                prop_assert!(parsed(record).len() <= 1);
-            }
-        }
-
-        #[test]
-        fn fields_are_those_of_the_csv_crate(
-            record in "([ab,]|\"\"|,\"[a\n\r,]*\"){0,30}(\n|\r\n)?",
-        ) {
-            let parsed = parsed(record.as_bytes());
-            let fields = fields(record.as_bytes(), b',');
-            prop_assert_eq!(parsed.first().cloned().unwrap_or_default(), fields);
-        }
+    fn an_open_quote_is_reported_with_its_position() {
+        let mut splitter = Splitter::at_line(CSV, 41);
+        assert_eq!(splitter.end(b"1,x\n2,\"y\n"), Ok(Some(4)));
+        assert_eq!(splitter.end(b"2,\"y\n"), Ok(None));
+        assert!(splitter.finish().unwrap_err().to_string().starts_with("line 42, column 3: "));
     }
 }

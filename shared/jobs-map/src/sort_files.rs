@@ -10,7 +10,7 @@ use crate::item_lines::part;
 use crate::parameters::{BatchSplit, MapInput, MapTask};
 use crate::read_table::Sorted;
 use crate::record_bins::{BinObject, HELD, RecordBins};
-use crate::records::{RecordFormat, Splitter, fields, trimmed};
+use crate::records::{RecordError, RecordFormat, fields, trimmed};
 use crate::split_files;
 use nextbasket_objects::FoundFile;
 
@@ -18,6 +18,9 @@ use nextbasket_objects::FoundFile;
 struct Checkpoint {
     /// Up to where the file is sorted.
     at: u64,
+    /// On which line that is.
+    #[serde(default)]
+    line: u64,
     #[serde(rename = "sheaves")]
     bin_objects: Vec<BinObject>,
     processed: u64,
@@ -54,7 +57,7 @@ impl Feature {
     fn value(&self, record: &[u8]) -> Option<Vec<u8>> {
         match self {
             Self::Column { delimiter, at } => {
-                Some(fields(record, *delimiter).into_iter().nth(*at).unwrap_or_default())
+                Some(fields(record, *delimiter).get(*at).unwrap_or_default().to_vec())
             }
             Self::Attribute(name) => {
                 let object: Map<String, Value> = serde_json::from_slice(record).ok()?;
@@ -89,22 +92,28 @@ pub(crate) async fn work(work: &mut Work, task: &MapTask) -> Result<Outcome, Wor
     let input = BatchInput { name: file.at.to_string(), header, source: RecordSource::Ranges(vec![range]) };
     let mut stream = RecordStream::open(work, &input, *format).await?;
     let feature = Feature::of(attribute, *format, trimmed(stream.header()), &file)?;
-    let mut splitter = Splitter::new(*format);
+    let wrong = |problem: RecordError| WorkError::Failed(format!("{}: {problem}", file.at));
+    if !cut.gzip {
+        stream.begin_at_line(cut.line.max(at.line));
+    }
+    let mut splitter = stream.splitter();
     let (mut bins, mut record, mut read) = (RecordBins::default(), Vec::new(), from);
+    let mut line = splitter.line();
     while let Some(piece) = stream.next().await? {
         let mut rest = piece.as_ref();
-        while let Some(end) = splitter.end(rest) {
+        while let Some(end) = splitter.end_of_held(rest).map_err(wrong)? {
             let (head, tail) = rest.split_at_checked(end).unwrap_or((rest, &[]));
             record.extend_from_slice(head);
             rest = tail;
             read += u64::try_from(record.len()).unwrap_or(0);
             sort(work, &file, &feature, *parts, &record, &mut bins);
             record.clear();
+            line = splitter.line();
         }
         record.extend_from_slice(rest);
         let stop = if bins.bytes() >= HELD {
             at.bin_objects.extend(bins.write(work, at.bin_objects.len()).await?);
-            (at.at, at.processed) = (read, work.progress.processed);
+            (at.at, at.line, at.processed) = (read, line, work.progress.processed);
             // What is packed is read from its beginning again, so there is nothing to keep.
             if cut.gzip { work.must_stop() } else { work.save(&at).await? == Go::Stop }
         } else {
@@ -114,6 +123,7 @@ pub(crate) async fn work(work: &mut Work, task: &MapTask) -> Result<Outcome, Wor
             return Ok(Outcome::Stopped);
         }
     }
+    splitter.finish().map_err(|problem| wrong(problem.into()))?;
     sort(work, &file, &feature, *parts, &record, &mut bins);
     at.bin_objects.extend(bins.write(work, at.bin_objects.len()).await?);
     let header = String::from_utf8(stream.header().to_vec());

@@ -1,5 +1,6 @@
 //! Stage `split`: where the records of files end, and so where batches can begin.
 
+use nextbasket_csv::CsvError;
 use nextbasket_domain::digest;
 use nextbasket_job_engine::work::Go;
 use nextbasket_job_engine::{Outcome, Work, WorkError};
@@ -25,6 +26,9 @@ pub(crate) struct CutFile {
     pub gzip: bool,
     /// Bytes of the record with the columns' names.
     pub header: u64,
+    /// The line behind the header or the last range, from one; 0 where lines are not counted.
+    #[serde(default)]
+    pub line: u64,
     /// Tells files with other columns apart.
     pub columns: String,
     pub ranges: Vec<Range>,
@@ -78,30 +82,29 @@ pub(crate) async fn begin(
 ) -> Result<CutFile, WorkError> {
     let magic = files.read(file, 0..2).await?;
     let gzip = magic == [0x1f, 0x8b];
-    let mut cut = CutFile { file: file.clone(), gzip, header: 0, columns: String::new(), ranges: Vec::new() };
+    let (columns, ranges) = (String::new(), Vec::new());
+    let mut cut = CutFile { file: file.clone(), gzip, header: 0, line: 1, columns, ranges };
     if gzip {
         cut.ranges.push((0, file.bytes, None));
     } else if format.has_header() {
-        let header = header(files, file, format).await?;
+        let (header, line) = header(files, file, format).await?;
+        cut.line = line;
         cut.header = u64::try_from(header.len()).unwrap_or(u64::MAX);
         cut.columns = digest(trimmed(&header), 8);
     }
     Ok(cut)
 }
 
-/// The record with the columns' names.
-pub(crate) async fn header(
-    files: &Files,
-    file: &FoundFile,
-    format: RecordFormat,
-) -> Result<Vec<u8>, WorkError> {
+/// The record with the columns' names, and the line behind it.
+async fn header(files: &Files, file: &FoundFile, format: RecordFormat) -> Result<(Vec<u8>, u64), WorkError> {
+    let wrong = |problem: CsvError| WorkError::Failed(format!("{}: {problem}", file.at));
     let mut splitter = Splitter::new(format);
     let mut pieces = files.open(file, 0..HEADER).await?;
     let mut header = Vec::new();
     while let Some(piece) = pieces.next().await? {
-        if let Some(end) = splitter.end(&piece) {
+        if let Some(end) = splitter.end(&piece).map_err(wrong)? {
             header.extend_from_slice(piece.get(..end).unwrap_or_default());
-            return Ok(header);
+            return Ok((header, splitter.line()));
         }
         header.extend_from_slice(&piece);
     }
@@ -110,7 +113,9 @@ pub(crate) async fn header(
         return Err(WorkError::Failed(problem));
     }
     // A file with nothing but them.
-    Ok(header)
+    let line = splitter.line();
+    splitter.finish().map_err(wrong)?;
+    Ok((header, line))
 }
 
 /// Cuts the next stretch of the file; `true` at its end.
@@ -130,12 +135,13 @@ async fn step(
         cut.ranges.push((start, to, None));
         return Ok(to >= end);
     }
-    let mut splitter = Splitter::new(format);
+    let wrong = |problem: CsvError| WorkError::Failed(format!("{}: {problem}", cut.file.at));
+    let mut splitter = Splitter::at_line(format, cut.line);
     let mut pieces = files.open(&cut.file, start..end).await?;
     let (mut at, mut from, mut records) = (start, start, 0);
     while let Some(piece) = pieces.next().await? {
         let mut rest = piece.as_ref();
-        while let Some(length) = splitter.end(rest) {
+        while let Some(length) = splitter.end(rest).map_err(wrong)? {
             rest = rest.get(length..).unwrap_or_default();
             at += u64::try_from(length).unwrap_or(0);
             records += 1;
@@ -143,14 +149,16 @@ async fn step(
                 cut.ranges.push((from, at, Some(records)));
                 (from, records) = (at, 0);
                 if at - start >= STEP {
+                    cut.line = splitter.line();
                     return Ok(at >= end);
                 }
             }
         }
         at += u64::try_from(rest.len()).unwrap_or(0);
     }
+    let open = splitter.finish().map_err(wrong)?;
     if from < end {
-        cut.ranges.push((from, end, Some(records + u64::from(splitter.finish()))));
+        cut.ranges.push((from, end, Some(records + u64::from(open))));
     }
     Ok(true)
 }

@@ -152,6 +152,63 @@ async fn packed_csv_and_csv_without_header_and_results_of_another_form() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn csv_with_a_quote_in_the_wrong_place_fails_with_line_and_column() {
+    let world = World::start().await;
+    let before: String = (0..500).map(|n| format!("{n},x\n")).collect();
+    for (row, problem) in [
+        ("500,\"open\n501,x\n", "line 502, column 5: this quote is never closed"),
+        ("500,\"x\"y\n501,x\n", "line 502, column 8: text after the closing quote"),
+    ] {
+        let content = format!("id,text\n{before}{row}");
+        world.file("in.csv", &content);
+        world.file("in.csv.gz", gzip(content.as_bytes()));
+        for (name, split) in [
+            ("in.csv", json!({ "batchBytes": 100 })),
+            ("in.csv", json!({ "split": { "by": "feature", "attribute": "id", "parts": 3 } })),
+            ("in.csv.gz", json!({})),
+            ("in.csv.gz", json!({ "split": { "by": "feature", "attribute": "id", "parts": 3 } })),
+        ] {
+            let mut parameters = json!({
+                "input": { "files": world.path(name), "format": "csv" },
+                "output": world.path("out.csv"),
+                "command": script("cat"),
+                "retries": 0,
+            });
+            parameters.as_object_mut().unwrap().extend(split.as_object().unwrap().clone());
+            let job = world.run(parameters).await;
+            let failed = match &job.failure {
+                Some(failure) => failure.clone(),
+                // A packed file is one batch, and reported like any other that fails.
+                None => result(&job)["failures"].to_string(),
+            };
+            assert!(failed.contains(problem) && failed.contains(name), "{name} {split}: {failed}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_has_to_be_held_has_a_limit() {
+    let world = World::start().await;
+    let long = "x".repeat(9 << 20);
+    for (name, format, content) in [
+        ("long.csv.gz", "csv", format!("id,text\n1,a\n2,\"{long}\"\n")),
+        ("long.jsonl.gz", "jsonl", format!("{{\"id\":1}}\n{{\"id\":2,\"text\":\"{long}\"}}\n")),
+    ] {
+        let input = world.file(name, gzip(content.as_bytes()));
+        let job = world
+            .run(json!({
+                "input": { "files": input, "format": format },
+                "output": world.path("out"),
+                "command": ["cat"],
+                "split": { "by": "feature", "attribute": "id", "parts": 2 },
+            }))
+            .await;
+        let failure = job.failure.expect("it fails");
+        assert!(failure.contains("the record has more than 8388608 bytes"), "{failure}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_fails_is_tried_again_then_reported_by_name_and_the_rest_is_kept() {
     let world = World::start().await;
     let input = world.file("in.jsonl", numbers(0..100));

@@ -2,7 +2,8 @@
 
 use std::io;
 
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use nextbasket_sdk_errors::sentence;
 
 /// The message of the object storage of a data folder whose disk is full: waiting does not help.
 const FULL_DISK: &str = "database or disk is full";
@@ -120,6 +121,7 @@ impl ObjectError {
     }
 
     /// The SDK's error about a call of this name.
+    #[expect(clippy::needless_pass_by_value, reason = "it is what errors are mapped with")]
     pub(crate) fn from_sdk<E>(location: &str, operation: &'static str, error: SdkError<E>) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -141,13 +143,13 @@ impl ObjectError {
                 (_, 408 | 409 | 429) => {}
                 // Of the redirects, only that to the bucket's region is for good.
                 (_, 301 | 400..=499) => {
-                    let reason = service.err().message().unwrap_or("no message");
-                    return Self::rejected(location, operation, code, reason);
+                    let reason = service.err().message().map_or_else(|| sentence(&error), str::to_owned);
+                    return Self::rejected(location, operation, code, &reason);
                 }
                 _ => {}
             }
         }
-        Self::unavailable(location, operation, DisplayErrorContext(error).to_string())
+        Self::unavailable(location, operation, sentence(&error))
     }
 
     /// The error about one object in an answer about several.

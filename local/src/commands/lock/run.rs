@@ -5,8 +5,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use nextbasket_locks::{Keeper, Lease, Lost};
-use tokio::process::{Child, Command};
+use nextbasket_locks::{Keeper, Lease, LeaseError, Lost};
+use nextbasket_processes::ProcessGroup;
+use tokio::process::Command;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 
@@ -31,16 +32,17 @@ pub(super) async fn under(
     let Some((program, arguments)) = command.split_first() else { return Ok(()) };
     let _passed_on = pass_on();
     let mut signals = PassedOnSignals::listen()?;
-    let spawned = Command::new(program)
+    let mut started = Command::new(program);
+    started
         .args(arguments)
         .env("NEXTBASKET_LOCK_NAME", name)
         .env("NEXTBASKET_LOCK_OWNER", lease.owner())
-        .env("NEXTBASKET_LOCK_FENCE", lease.fence().to_string())
-        // A group of its own, so that what it starts ends with it.
-        .process_group(0)
-        .spawn();
-    let mut child = match spawned {
-        Ok(child) => child,
+        .env("NEXTBASKET_LOCK_FENCE", lease.fence().to_string());
+    // If this process is killed, the lease ends two thirds of its length later at the earliest: it is renewed after a
+    // third. The command must have ended by then.
+    let spawned = ProcessGroup::spawn(started, grace.min(lease.length() / 3));
+    let mut group = match spawned {
+        Ok(group) => group,
         Err(error) => {
             lease.release().await.map_err(Failure::other)?;
             errln!("nextbasket: {}: {error}", program.display());
@@ -49,14 +51,15 @@ pub(super) async fn under(
         }
     };
     let keeper = lease.keep();
-    match supervise(&mut child, &keeper, &mut signals).await? {
+    match supervise(&mut group, &keeper, &mut signals).await? {
         CommandEnd::Exited(status) => {
-            release(name, keeper).await;
+            group.ended();
+            release(name, keeper, status).await?;
             exit_code(status)
         }
         CommandEnd::LockLost(lost) => {
             errln!("nextbasket: lock {name} was lost: {lost}. Stopping the command.");
-            end(&mut child, grace).await?;
+            end(group, grace).await?;
             Err(Failure::LockLost(format!("the command was stopped because lock {name} was lost: {lost}")))
         }
     }
@@ -69,48 +72,55 @@ enum CommandEnd {
 
 /// Waits for the command, passing signals on, or for the loss of the lock.
 async fn supervise(
-    child: &mut Child,
+    group: &mut ProcessGroup,
     keeper: &Keeper,
     signals: &mut PassedOnSignals,
 ) -> Result<CommandEnd, Failure> {
     loop {
-        let group = child.id();
         tokio::select! {
             biased;
-            status = child.wait() => return Ok(CommandEnd::Exited(status.map_err(Failure::other)?)),
+            status = group.child.wait() => return Ok(CommandEnd::Exited(status.map_err(Failure::other)?)),
             lost = keeper.lost() => return Ok(CommandEnd::LockLost(lost)),
-            name = signals.next() => send(group, name).await,
+            name = signals.next() => send(group, name),
         }
     }
 }
 
 /// Asks the whole group to end, and makes it end after the grace.
-async fn end(child: &mut Child, grace: Duration) -> Result<(), Failure> {
-    let group = child.id();
-    send(group, "TERM").await;
-    let in_time = timeout(grace, child.wait()).await.is_ok();
-    // What the command has started may have stayed behind.
-    send(group, "KILL").await;
-    if !in_time {
-        // In case there is no `kill`: at least the command itself.
-        let _gone = child.start_kill();
-        child.wait().await.map_err(Failure::other)?;
+async fn end(mut group: ProcessGroup, grace: Duration) -> Result<(), Failure> {
+    send(&mut group, "TERM");
+    if timeout(grace, group.child.wait()).await.is_err() {
+        // In case its guard is gone: at least the command itself.
+        let _gone = group.child.start_kill();
+        group.child.wait().await.map_err(Failure::other)?;
     }
+    // What the command has started may have stayed behind.
+    group.kill();
     Ok(())
 }
 
-async fn release(name: &str, keeper: Keeper) {
-    if let Err(error) = keeper.release().await {
-        // The command has ended; nobody is harmed.
-        errln!("nextbasket: lock {name} was not released and will expire with its lease: {error}");
+/// Releases the lock of a command that has ended.
+///
+/// # Errors
+/// [`Failure::LockLost`] if it was lost while the command ran: another one may have run at the same time.
+async fn release(name: &str, keeper: Keeper, status: ExitStatus) -> Result<(), Failure> {
+    match keeper.release().await {
+        Ok(()) => Ok(()),
+        Err(LeaseError::Lost(lost)) => Err(Failure::LockLost(format!(
+            "lock {name} was lost while the command ran: {lost}. The command ended by itself ({status}), but another \
+             holder may have run at the same time"
+        ))),
+        Err(error @ LeaseError::Table(_)) => {
+            // The command has ended; nobody is harmed.
+            errln!("nextbasket: lock {name} was not released and will expire with its lease: {error}");
+            Ok(())
+        }
     }
 }
 
 /// Sends a signal to a process group.
-async fn send(group: Option<u32>, signal: &str) {
-    let Some(group) = group else { return };
-    let kill = format!("kill -s {signal} -- -{group} 2>/dev/null");
-    if let Err(error) = Command::new("/bin/sh").args(["-c", &kill]).status().await {
+fn send(group: &mut ProcessGroup, signal: &str) {
+    if let Err(error) = group.signal(signal) {
         errln!("nextbasket: could not send SIG{signal} to the command: {error}");
     }
 }

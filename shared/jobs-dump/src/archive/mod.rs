@@ -130,6 +130,7 @@ impl Kind for Archive {
     }
 
     async fn estimate(&self, site: &Site, task: &ArchiveTask) -> Result<Estimate, JobError> {
+        site.check_writable(&task.table)?;
         let table = Table::of_job(&site.dynamodb, &task.table).await?;
         let estimate = Estimate {
             items: Some(table.items),
@@ -146,6 +147,7 @@ impl Kind for Archive {
     }
 
     async fn plan(&self, planning: &Planning<'_>, task: &ArchiveTask) -> Result<Next, JobError> {
+        planning.site.check_writable(&task.table)?;
         let last = planning.job.stage().map(|stage| (stage.name.as_str(), stage.number));
         match last {
             Some((FINISH, number)) => {

@@ -159,6 +159,17 @@ impl Columns {
         Ok(columns)
     }
 
+    /// Checks that a row has as many cells as there are columns.
+    ///
+    /// # Errors
+    /// [`FormatError`] with both numbers.
+    pub fn check_cells(&self, cells: usize) -> Result<(), FormatError> {
+        match self.len() {
+            columns if columns == cells => Ok(()),
+            columns => Err(FormatError(format!("the row has {cells} cells, but the header has {columns}"))),
+        }
+    }
+
     pub fn len(&self) -> usize {
         self.columns.len()
     }

@@ -16,13 +16,7 @@ use nextbasket_dynamodb::error::shown;
 /// # Errors
 /// [`FormatError`] that names the column and what is wrong with its cell.
 pub fn read_row(columns: &Columns, row: &StringRecord) -> Result<Item, FormatError> {
-    if row.len() != columns.len() {
-        return Err(FormatError(format!(
-            "the row has {} cells, but the header has {}",
-            row.len(),
-            columns.len()
-        )));
-    }
+    columns.check_cells(row.len())?;
     let mut item = Item::new();
     for (column, cell) in columns.iter().zip(row).filter(|(_, cell)| !cell.is_empty()) {
         let wrong = |problem: String| FormatError(format!("column \"{column}\": {problem}"));

@@ -52,6 +52,7 @@ impl Kind for Restore {
     }
 
     async fn estimate(&self, site: &Site, task: &RestoreTask) -> Result<Estimate, JobError> {
+        site.check_writable(&task.table)?;
         let files = site.objects.files();
         let source = locate(&files, &task.from, Some(&task.table), task.format).await?;
         let items = source.files.iter().map(|file| file.items).sum::<Option<u64>>();
@@ -69,6 +70,7 @@ impl Kind for Restore {
 
     async fn plan(&self, planning: &Planning<'_>, task: &RestoreTask) -> Result<Next, JobError> {
         let Some(last) = planning.job.stage() else {
+            planning.site.check_writable(&task.table)?;
             return Ok(Next::Stage(task.apply(StagePlan::single(PREPARE, json!({})))));
         };
         match last.name.as_str() {

@@ -60,10 +60,8 @@ pub(super) fn check_table(
         Some(_) => "",
         None => &parameters.table,
     };
-    if operation.changes() && changed == site.operations {
-        return Err(JobError::Failed(format!(
-            "table \"{changed}\" cannot be changed by a job: it stores the jobs"
-        )));
+    if operation.changes() {
+        site.check_writable(changed)?;
     }
     if let Some(change) = &parameters.set
         && let Some(name) = table.keys.names().find(|name| change.attributes().contains(name))

@@ -1,0 +1,8 @@
+#![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
+
+mod records;
+mod scanner;
+
+pub use records::{ReadError, Record, Records, fields};
+pub use scanner::{CsvError, LineEnds, Scanner, TextPosition};

@@ -1,0 +1,174 @@
+//! The records of a reader, one after the other.
+
+use std::io::{self, BufRead};
+
+use csv::ByteRecord;
+
+use crate::scanner::{CsvError, LineEnds, Scanner};
+
+/// Why reading cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The reader failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The quotes are wrong.
+    #[error(transparent)]
+    Csv(#[from] CsvError),
+}
+
+/// A record as it is written in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// The line on which it begins, counted from one. No two records have the same.
+    pub line: u64,
+    /// Its number of fields, also if it is too long.
+    pub fields: usize,
+    /// Its bytes; `None` if it has more of them than the limit.
+    pub bytes: Option<&'a [u8]>,
+}
+
+/// The records of a reader. It holds one of them, up to the limit.
+#[derive(Debug)]
+pub struct Records<R> {
+    reader: R,
+    scanner: Scanner,
+    max_bytes: usize,
+    record: Vec<u8>,
+    too_long: bool,
+}
+
+impl<R: BufRead> Records<R> {
+    /// From the beginning of a file; of records longer than `max_bytes` only the line and the number of fields are
+    /// given.
+    pub fn new(reader: R, delimiter: u8, line_ends: LineEnds, max_bytes: usize) -> Self {
+        let scanner = Scanner::new(delimiter, line_ends);
+        Self { reader, scanner, max_bytes, record: Vec::new(), too_long: false }
+    }
+
+    /// The next record; `None` at the end of the file.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the reader fails or the quotes are wrong. Nothing may be asked after it.
+    #[expect(clippy::should_implement_trait, reason = "a record borrows the reader")]
+    pub fn next(&mut self) -> Result<Option<Record<'_>>, ReadError> {
+        self.record.clear();
+        self.too_long = false;
+        loop {
+            let input = match self.reader.fill_buf() {
+                Ok(input) => input,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error.into()),
+            };
+            if input.is_empty() {
+                return Ok(if self.scanner.finish()? { Some(self.current()) } else { None });
+            }
+            let end = self.scanner.end(input)?;
+            let part = input.get(..end.unwrap_or(input.len())).unwrap_or_default();
+            if self.record.is_empty() && part.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+                // Blank lines, however many.
+            } else if self.too_long || self.record.len() + part.len() > self.max_bytes {
+                self.too_long = true;
+                self.record.clear();
+            } else {
+                self.record.extend_from_slice(part);
+            }
+            let used = part.len();
+            self.reader.consume(used);
+            if end.is_some() {
+                return Ok(Some(self.current()));
+            }
+        }
+    }
+
+    fn current(&self) -> Record<'_> {
+        Record {
+            line: self.scanner.record_line(),
+            fields: self.scanner.record_fields(),
+            bytes: (!self.too_long).then_some(self.record.as_slice()),
+        }
+    }
+}
+
+/// Puts the fields of one record, as a [`Scanner`] found it, into `into`, without their quotes.
+pub fn fields(record: &[u8], delimiter: u8, into: &mut ByteRecord) {
+    into.clear();
+    let blank = record.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let mut rest = record.get(blank..).unwrap_or_default();
+    rest = rest.strip_prefix(b"\xef\xbb\xbf").unwrap_or(rest);
+    rest = rest.strip_suffix(b"\n").unwrap_or(rest);
+    rest = rest.strip_suffix(b"\r").unwrap_or(rest);
+    if rest.is_empty() {
+        return;
+    }
+    let mut unquoted = Vec::new();
+    loop {
+        let after = if let Some(mut inside) = rest.strip_prefix(b"\"") {
+            unquoted.clear();
+            while let Some(at) = inside.iter().position(|byte| *byte == b'"') {
+                let (text, quote) = inside.split_at(at);
+                unquoted.extend_from_slice(text);
+                inside = quote.get(1..).unwrap_or_default();
+                let Some(next) = inside.strip_prefix(b"\"") else { break };
+                unquoted.push(b'"');
+                inside = next;
+            }
+            into.push_field(&unquoted);
+            inside
+        } else {
+            let end = rest.iter().position(|byte| *byte == delimiter).unwrap_or(rest.len());
+            let (field, after) = rest.split_at(end);
+            into.push_field(field);
+            after
+        };
+        match after.split_first() {
+            Some((_, next)) => rest = next,
+            None => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_lose_their_quotes() {
+        let mut record = ByteRecord::new();
+        for (text, wanted) in [
+            (&b"a,\"b,\"\"c\"\"\",\r\n"[..], vec![&b"a"[..], b"b,\"c\"", b""]),
+            (b"a", vec![b"a"]),
+            (b"\r\n\n\"x\ny\"\r", vec![b"x\ny"]),
+            (b"\"\"\n", vec![b""]),
+            (b",", vec![b"", b""]),
+            (b"\xef\xbb\xbf\"id\",5\" nail\n", vec![b"id", b"5\" nail"]),
+        ] {
+            fields(text, b',', &mut record);
+            assert_eq!(record.iter().collect::<Vec<_>>(), wanted, "{}", String::from_utf8_lossy(text));
+        }
+    }
+
+    #[test]
+    fn a_record_beyond_the_limit_is_passed_over_in_flat_memory() {
+        let long = format!("a,b\n1,\"{}\"\n2,x\n", "line\n".repeat(1_000_000));
+        let reader = io::BufReader::with_capacity(8 << 10, long.as_bytes());
+        let mut records = Records::new(reader, b',', LineEnds::Any, 1_000);
+        let mut seen = Vec::new();
+        while let Some(record) = records.next().unwrap() {
+            seen.push((record.line, record.fields, record.bytes.map(<[u8]>::to_vec)));
+        }
+        let wanted = [(1, 2, Some(b"a,b\n".to_vec())), (2, 2, None), (1_000_003, 2, Some(b"2,x\n".to_vec()))];
+        assert_eq!(seen, wanted);
+        assert!(records.record.capacity() < 20_000);
+    }
+
+    #[test]
+    fn blank_lines_need_no_memory() {
+        let blank = format!("{}a\n", "\n".repeat(1_000_000));
+        let reader = io::BufReader::with_capacity(64, blank.as_bytes());
+        let mut records = Records::new(reader, b',', LineEnds::Any, 100);
+        let record = records.next().unwrap().unwrap();
+        assert_eq!((record.line, record.bytes), (1_000_001, Some(&b"a\n"[..])));
+        assert_eq!(records.next().unwrap(), None);
+    }
+}
