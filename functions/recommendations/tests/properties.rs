@@ -317,7 +317,7 @@ impl Shop {
                 categories: self.some_categories(6),
                 exclude,
                 pinned: self.some_products(10),
-                boosted: self.any_product().filter(|_| self.seed % 2 == 0),
+                boosted: self.any_product().filter(|_| self.seed.is_multiple_of(2)),
                 with_unavailable: self.below(4) == 0,
                 ..Wish::default()
             },
