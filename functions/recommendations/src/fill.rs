@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use nextbasket_domain::{ProductId, RecommendationId};
 use nextbasket_http::{ApiError, cursor};
 use nextbasket_tables::damaged::log_skipped;
-use nextbasket_tables::products::shelf::{ShelfPosition, Shelves};
+use nextbasket_tables::products::shelf::{ShelfPage, ShelfPosition, Shelves};
 use serde::{Deserialize, Serialize};
 
 use crate::State;
@@ -174,9 +174,21 @@ impl AnswerBuilder<'_> {
         self.never.contains(id) || self.position.shown.contains(id)
     }
 
-    /// Whether the shelves may be read on. An answer that shows nothing yet looks until it finds something.
-    fn may_read_on(&self, after: &ShelfPosition) -> bool {
-        self.items.is_empty() || self.budget.allows_queries(self.shelves.queries_at(after))
+    /// What stands on the shelves after a place and is not out; `None` if the shelves may not be read on. An answer that shows nothing yet looks until it finds something.
+    async fn next_on_shelves(
+        &mut self,
+        after: &ShelfPosition,
+        wanted: usize,
+    ) -> Result<Option<ShelfPage>, ApiError> {
+        if !self.items.is_empty() && !self.budget.allows_queries(self.shelves.queries_at(after)) {
+            return Ok(None);
+        }
+        let limit = wanted + self.most_out().min(MAX_SHOWN);
+        let mut page = self.state.cards.table.shelf_page(&self.shelves, after, limit).await?;
+        log_skipped(&page.damaged);
+        self.budget.spend_on_shelves(page.half_units);
+        page.products.retain(|(_, id)| !self.is_out(id));
+        Ok(Some(page))
     }
 
     async fn take_pinned(&mut self) -> Result<(), ApiError> {
@@ -277,17 +289,10 @@ impl AnswerBuilder<'_> {
         let mut places: Option<HashMap<ProductId, usize>> = None;
         let mut ranked = Vec::new();
         while self.missing_of_head() > 0 {
-            if !self.may_read_on(&after) {
+            let Some(page) = self.next_on_shelves(&after, self.missing_of_head()).await? else {
                 return Ok(());
-            }
-            let wanted = self.missing_of_head();
-            let table = &self.state.cards.table;
-            let page =
-                table.shelf_page(&self.shelves, &after, wanted + self.most_out().min(MAX_SHOWN)).await?;
-            log_skipped(&page.damaged);
-            self.budget.spend_on_shelves(page.half_units);
-            let mut ids: Vec<ProductId> =
-                page.products.into_iter().map(|(_, id)| id).filter(|id| !self.is_out(id)).collect();
+            };
+            let mut ids: Vec<ProductId> = page.products.into_iter().map(|(_, id)| id).collect();
             if !ids.is_empty() {
                 let places = places.get_or_insert_with(|| {
                     ranked = ranking.best(usize::MAX);
@@ -330,17 +335,10 @@ impl AnswerBuilder<'_> {
     async fn take_tail(&mut self) -> Result<(), ApiError> {
         while self.missing() > 0 {
             let after = self.position.tail.clone().unwrap_or_default();
-            if !self.may_read_on(&after) {
+            let Some(page) = self.next_on_shelves(&after, self.missing()).await? else {
                 return Ok(());
-            }
-            let wanted = self.missing();
-            let table = &self.state.cards.table;
-            let page =
-                table.shelf_page(&self.shelves, &after, wanted + self.most_out().min(MAX_SHOWN)).await?;
-            log_skipped(&page.damaged);
-            self.budget.spend_on_shelves(page.half_units);
-            let found: Vec<_> = page.products.into_iter().filter(|(_, id)| !self.is_out(id)).collect();
-            let mut rest = found.as_slice();
+            };
+            let mut rest = page.products.as_slice();
             while let Some((chunk, others)) = rest.split_at_checked(self.missing().min(rest.len()))
                 && let Some((place, _)) = chunk.last()
             {

@@ -24,7 +24,7 @@ impl ReadBudget {
         self.left
     }
 
-    /// Whether so many queries of the shelves are left, each of half a unit.
+    /// Whether what is left, with what was set aside for the shelves, is enough for this many queries of them.
     pub(crate) fn allows_queries(&self, queries: usize) -> bool {
         self.left + self.for_shelves >= queries
     }

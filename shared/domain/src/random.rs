@@ -27,6 +27,16 @@ impl Random {
     pub fn draw(&self) -> u64 {
         (self.0)()
     }
+
+    /// The bytes of a key.
+    #[must_use]
+    pub fn draw_key(&self) -> [u8; 32] {
+        let mut key = [0; 32];
+        for part in key.chunks_exact_mut(8) {
+            part.copy_from_slice(&self.draw().to_le_bytes());
+        }
+        key
+    }
 }
 
 impl fmt::Debug for Random {

@@ -31,11 +31,7 @@ pub struct AnswerKey([u8; 32]);
 impl AnswerKey {
     #[must_use]
     pub fn draw(random: &Random) -> Self {
-        let mut key = [0; 32];
-        for part in key.chunks_exact_mut(8) {
-            part.copy_from_slice(&random.draw().to_le_bytes());
-        }
-        Self(key)
+        Self(random.draw_key())
     }
 
     /// A key from its stored bytes; `None` if they are not a key.

@@ -45,10 +45,7 @@ impl fmt::Debug for Secret {
 
 impl Secret {
     fn draw(random: &Random, now: Timestamp) -> Self {
-        let mut key = [0; 32];
-        for part in key.chunks_exact_mut(8) {
-            part.copy_from_slice(&random.draw().to_le_bytes());
-        }
+        let key = random.draw_key();
         Self { id: format!("{:016x}", random.draw()), key, created_at: now }
     }
 

@@ -208,11 +208,7 @@ impl JobKey {
     }
 
     pub(crate) fn draw(random: &Random) -> Self {
-        let mut key = [0; 32];
-        for part in key.chunks_exact_mut(8) {
-            part.copy_from_slice(&random.draw().to_le_bytes());
-        }
-        Self(key)
+        Self(random.draw_key())
     }
 
     /// A pseudonym: 128 bits of the HMAC-SHA-256 of the id, in hexadecimal.

@@ -36,7 +36,7 @@ const MAX_PLACE_BYTES: usize = MAX_CATEGORY_BYTES + 1 + MAX_ID_BYTES;
 const LEAST_PAGE: usize = 20;
 const LARGEST_PAGE: usize = 50;
 
-/// Half of a read unit covers so many bytes of an eventually consistent query.
+/// The bytes of an eventually consistent query that half a read unit covers.
 const HALF_UNIT_BYTES: usize = 4_096;
 
 fn shard(category: &str) -> u8 {
