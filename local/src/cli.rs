@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::Failure;
 use crate::commands::{
     archive, copy, count, delete, demo, diff, dump, fill, import, jobs, lock, map, models, rebuild_history,
-    recommend, refresh_popular, related, restore, rotate_secret, serve, train, update, upload, verify,
+    recommend, refresh_popular, related, restore, rotate_secret, serve, setup, train, update, upload, verify,
 };
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed or incomplete, with a message that says why; 2 invalid usage; \
@@ -73,6 +73,12 @@ pub enum Command {
     Diff(diff::Diff),
     /// Move items to an archive; nothing is deleted before its copy is verified
     Archive(archive::Archive),
+    /// Create what jobs, locks and uploads need on AWS or at another endpoint: the operations table and the bucket
+    ///
+    /// For accounts without this product's stack. Both are made as the stack's are: the table with expiry,
+    /// encryption and point-in-time recovery, the bucket private, encrypted, and with expiry of what jobs leave. What
+    /// exists already is kept, and gets the settings that it lacks.
+    Setup(setup::Setup),
     /// Submit, list, show, wait for, work on and cancel jobs
     Jobs(jobs::Jobs),
     /// Acquire, release, show and list locks; run a command under one
@@ -109,6 +115,7 @@ impl Command {
             Self::Verify(options) => verify::run(&options).await,
             Self::Diff(options) => diff::run(&options).await,
             Self::Archive(options) => archive::run(&options).await,
+            Self::Setup(options) => setup::run(&options).await,
             Self::Jobs(options) => jobs::run(&options).await,
             Self::Lock(options) => lock::run(&options).await,
             Self::Upload(options) => upload::run(&options).await,

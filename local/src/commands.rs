@@ -20,6 +20,7 @@ pub mod related;
 pub mod restore;
 pub mod rotate_secret;
 pub mod serve;
+pub mod setup;
 pub mod train;
 pub mod update;
 pub mod upload;

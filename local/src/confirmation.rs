@@ -2,12 +2,17 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
+use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
+use aws_sdk_dynamodb::types::PointInTimeRecoveryStatus;
 use clap::Args;
+use nextbasket_items::table::TableAddress;
 use nextbasket_job_engine::Site;
+use nextbasket_sdk_errors::sentence;
 use serde_json::Value;
 
 use crate::Failure;
+use crate::stdio::errln;
 use crate::target::TargetPlace;
 
 /// The option of commands that change or delete items.
@@ -16,6 +21,10 @@ pub struct ConfirmOption {
     /// Do not ask before items are changed or deleted; needed by scripts on AWS and on endpoints
     #[arg(long)]
     pub yes: bool,
+    /// Fail if the table has no point-in-time recovery, which could undo the command; without this it is a warning, on
+    /// AWS and on endpoints
+    #[arg(long)]
+    pub require_pitr: bool,
 }
 
 /// What a command is about to do.
@@ -23,13 +32,24 @@ pub struct ConfirmOption {
 pub(crate) struct Confirmation {
     /// What it does to items, such as `delete`.
     pub action: &'static str,
-    pub table: String,
+    pub table: TableAddress,
     /// Where that table is, if it is not at the command's target.
     pub elsewhere: Option<String>,
     /// A table that does not exist has nothing that could be changed.
     pub only_if_it_exists: bool,
     /// It was given with the command.
     pub yes: bool,
+    /// Whether the table must have point-in-time recovery.
+    pub require_pitr: bool,
+}
+
+/// Whether a table can be brought back to how it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Recovery {
+    On,
+    Off,
+    /// It could not be found out.
+    Unknown(String),
 }
 
 /// How to find out whether the user means it.
@@ -46,8 +66,14 @@ enum Question {
 impl ConfirmOption {
     /// For a command that changes or deletes the items of a table.
     pub(crate) fn of(self, action: &'static str, table: &str) -> Confirmation {
-        let table = table.to_owned();
-        Confirmation { action, table, elsewhere: None, only_if_it_exists: false, yes: self.yes }
+        Confirmation {
+            action,
+            table: TableAddress::of_site(table),
+            elsewhere: None,
+            only_if_it_exists: false,
+            yes: self.yes,
+            require_pitr: self.require_pitr,
+        }
     }
 
     /// For a command that puts items into a table; `None` if the ones that exist already stay.
@@ -72,11 +98,20 @@ impl Confirmation {
         let place = self.elsewhere.clone().map_or_else(|| place.clone(), TargetPlace::Elsewhere);
         let is_terminal = io::stdin().is_terminal() && io::stderr().is_terminal();
         let question = question(self.yes, is_terminal, &place);
+        // Nothing on one machine recovers tables: dumps do.
+        let may_recover = matches!(place, TargetPlace::Elsewhere(_)) || self.require_pitr;
+        if question == Question::None && !may_recover {
+            return Ok(());
+        }
+        let client = self.table.client(site);
+        let Some(known) = self.known(&client).await else { return Ok(()) };
+        if may_recover {
+            self.check_recovery(recovery(&client, &self.table.table).await)?;
+        }
         if question == Question::None {
             return Ok(());
         }
-        let Some(known) = self.known(site).await else { return Ok(()) };
-        let Self { action, table, .. } = self;
+        let Self { action, table: TableAddress { table, .. }, .. } = self;
         let what = format!("{action}: table {table} ({known}) at {place}");
         if question == Question::Refuse {
             return Err(Failure::Usage(format!(
@@ -92,13 +127,31 @@ impl Confirmation {
         }
     }
 
-    /// What is known of the table: its account and number of items; `None` if there is nothing to confirm.
-    async fn known(&self, site: &Site) -> Option<String> {
-        let unknown = Some("its number of items is not known".to_owned());
-        if self.elsewhere.is_some() {
-            return unknown;
+    /// Warns of a table without point-in-time recovery, or refuses it.
+    fn check_recovery(&self, recovery: Recovery) -> Result<(), Failure> {
+        let table = &self.table.table;
+        let advice = "Turn it on, or dump the table first";
+        match (recovery, self.require_pitr) {
+            (Recovery::On, _) | (Recovery::Unknown(_), false) => Ok(()),
+            (Recovery::Off, false) => {
+                errln!(
+                    "Table {table} has no point-in-time recovery: this cannot be undone by AWS. {advice}."
+                );
+                Ok(())
+            }
+            (Recovery::Off, true) => Err(Failure::Other(format!(
+                "--require-pitr: table \"{table}\" has no point-in-time recovery. {advice}"
+            ))),
+            (Recovery::Unknown(why), true) => Err(Failure::Other(format!(
+                "--require-pitr: it could not be found out whether table \"{table}\" has point-in-time recovery: {why}"
+            ))),
         }
-        let described = match site.dynamodb.describe_table().table_name(&self.table).send().await {
+    }
+
+    /// What is known of the table: its account and number of items; `None` if there is nothing to confirm.
+    async fn known(&self, client: &Client) -> Option<String> {
+        let unknown = Some("its number of items is not known".to_owned());
+        let described = match client.describe_table().table_name(&self.table.table).send().await {
             Ok(described) => described.table?,
             Err(error) if self.only_if_it_exists && error.code() == Some("ResourceNotFoundException") => {
                 return None;
@@ -111,6 +164,20 @@ impl Confirmation {
         let account = account.map(|id| format!("account {id}, ")).unwrap_or_default();
         let items = described.item_count().unwrap_or(0);
         Some(format!("{account}{items} items when DynamoDB last counted them"))
+    }
+}
+
+async fn recovery(client: &Client, table: &str) -> Recovery {
+    match client.describe_continuous_backups().table_name(table).send().await {
+        Ok(described) => {
+            let described = described.continuous_backups_description;
+            let described = described.and_then(|described| described.point_in_time_recovery_description);
+            match described.and_then(|described| described.point_in_time_recovery_status) {
+                Some(PointInTimeRecoveryStatus::Enabled) => Recovery::On,
+                _ => Recovery::Off,
+            }
+        }
+        Err(error) => Recovery::Unknown(sentence(&error)),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::failure::job_failure;
 use crate::folder_session::OtherProcesses;
 use crate::folder_sharing::IfMissing;
 use crate::job_text;
-use crate::local_deployment::machine_engine;
+use crate::local_deployment::vouching_by;
 use crate::signals::TerminationSignal;
 use crate::stdio::{errln, print_result};
 use crate::target::{Target, TargetOptions, TargetPlace};
@@ -28,7 +28,7 @@ use driver::{DriveOutcome, JobDriver};
 pub(crate) const WORKERS: u32 = 8;
 
 /// Options that are named otherwise than their parameters, of all commands.
-const NAMED: [(&str, &str); 17] = [
+const NAMED: [(&str, &str); 18] = [
     ("table", "TABLE"),
     ("tables", "TABLES"),
     ("from", "FROM"),
@@ -39,6 +39,7 @@ const NAMED: [(&str, &str); 17] = [
     ("to.table", "TO"),
     ("to.region", "--to-region"),
     ("to.endpoint", "--to-endpoint"),
+    ("to.profile", "--to-profile"),
     ("input.files", "INPUT"),
     ("keep.count", "--keep"),
     ("keep.days", "--keep-days"),
@@ -67,6 +68,8 @@ pub(crate) struct RunOptions {
     pub confirm: Option<Confirmation>,
     pub place: TargetPlace,
     pub other_processes: OtherProcesses,
+    /// The options that lead to the job, for whoever resumes it.
+    pub target_options: String,
     /// The job has no end of its own: Ctrl-C cancels it instead of leaving it for later.
     pub endless: bool,
 }
@@ -83,6 +86,7 @@ impl Default for RunOptions {
             confirm: None,
             place: TargetPlace::default(),
             other_processes: OtherProcesses::Workers,
+            target_options: String::new(),
             endless: false,
         }
     }
@@ -153,13 +157,10 @@ impl EndedJob {
     }
 }
 
-/// The engine at a target. On a data folder, processes that have its key vouch for jobs; elsewhere this process
-/// vouches for the jobs that it submits.
+/// The engine at a target. If the state of jobs is in a folder, processes that have its key vouch for jobs; elsewhere
+/// this process vouches for the jobs that it submits.
 pub(crate) fn engine_at(target: &Target) -> Result<Engine, Failure> {
-    match target.key() {
-        Some(key) => Ok(machine_engine(target.job_site()?, &target.tables, key)),
-        None => vouching_engine(target, Vouching::submitted()),
-    }
+    vouching_engine(target, target.key().map_or_else(Vouching::submitted, vouching_by))
 }
 
 /// Like [`engine_at`], but with these vouchers.
@@ -200,8 +201,12 @@ pub(crate) async fn run_at(
     parameters: Value,
     options: &RunOptions,
 ) -> Result<Option<EndedJob>, Failure> {
-    let (other_processes, place) = (target.other_processes(), target.place.clone());
-    let options = RunOptions { other_processes, place, ..options.clone() };
+    let options = RunOptions {
+        other_processes: target.other_processes(),
+        place: target.place.clone(),
+        target_options: target.options.clone(),
+        ..options.clone()
+    };
     let ran = run_on(&engine_at(target)?, &target.folder, kind, parameters, &options).await;
     ran.map_err(name_option)
 }
@@ -229,7 +234,7 @@ pub(crate) async fn run_on(
     let id = engine.submit(None, kind, parameters).await?.job_id;
     let driver = JobDriver {
         engine,
-        folder,
+        target_options: &options.target_options,
         workers: options.workers.max(1),
         other_processes: options.other_processes,
     };

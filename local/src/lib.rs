@@ -1,7 +1,8 @@
 //! The whole system on one machine, and the operator's commands.
 //!
 //! * [`cli`]: the command line; [`commands`]: one module a command; [`options`]: options that several commands share
-//! * [`target`]: what a command works on: a data folder, AWS, or other endpoints
+//! * [`target`]: what a command works on: a data folder, AWS, or other endpoints; `profiles`: whose credentials;
+//!   `setup`: what jobs need there
 //! * [`folder_session`]: a command's work on a data folder; [`folder_sharing`]: how any number of commands work on one
 //!   folder, whichever of them ends or is killed
 //! * [`local_deployment`]: the template's tables, functions, stream mappings, schedules and job workers, on this machine
@@ -26,6 +27,8 @@ mod job_text;
 mod json_fields;
 pub mod local_deployment;
 pub mod options;
+mod profiles;
+mod setup;
 pub mod signals;
 pub mod stdio;
 pub mod step_progress;

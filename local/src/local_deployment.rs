@@ -236,20 +236,20 @@ async fn scheduled(engine: &Engine, schedule: &Schedule, due: DateTime<Utc>) -> 
 /// verifies the vouchers of those that it works on.
 #[must_use]
 pub fn machine_engine(site: Site, tables: &Tables, key: &AccessKey) -> Engine {
-    let vouching = Vouching::signed(key.derive("vouchers of jobs"));
-    Engine::new(site, nextbasket_job_kinds::kinds(tables, None)).vouching(vouching)
+    Engine::new(site, nextbasket_job_kinds::kinds(tables, None)).vouching(vouching_by(key))
+}
+
+/// How the processes that have this key vouch for jobs.
+#[must_use]
+pub fn vouching_by(key: &AccessKey) -> Vouching {
+    Vouching::signed(key.derive("vouchers of jobs"))
 }
 
 /// The table and bucket of the machine's jobs.
 pub fn job_site(machine: &Machine) -> Result<Site, Failure> {
     let JobsResources { operations, bucket } = jobs_resources()?;
-    Ok(Site {
-        dynamodb: Client::new(machine.sdk_config()),
-        operations,
-        objects: Bucket::new(aws_sdk_s3::Client::from_conf(machine.s3_config()), bucket),
-        clock: Clock::system(),
-        random: random()?,
-    })
+    let objects = Bucket::new(aws_sdk_s3::Client::from_conf(machine.s3_config()), bucket);
+    Ok(Site::new(Client::new(machine.sdk_config()), operations, objects, random()?))
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,49 +1,27 @@
 //! What an operator's command works on: a data folder, AWS, or other endpoints.
 
-use std::fmt;
-use std::net::IpAddr;
-use std::path::PathBuf;
-use std::time::Duration;
+mod elsewhere;
+mod probe;
 
-use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
-use aws_config::meta::credentials::CredentialsProviderChain;
-use aws_config::meta::region::RegionProviderChain;
-use aws_config::profile::{self, ProfileFileCredentialsProvider, ProfileFileRegionProvider};
-use aws_config::provider_config::ProviderConfig;
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_runtime::env_config::file::EnvConfigFiles;
-use aws_sdk_dynamodb::config::{Credentials, ProvideCredentials as _};
-use aws_smithy_http_client::tls;
-use aws_types::os_shim_internal::{Env, Fs};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
 use clap::Args;
-use nextbasket_domain::{Clock, Random};
+use nextbasket_domain::{Clock, Random, digest};
 use nextbasket_job_engine::Site;
 use nextbasket_locks::Leases;
 use nextbasket_machine::AccessKey;
-use nextbasket_machine::dynamodb::REGION;
 use nextbasket_machine::s3::s3_config_from;
 use nextbasket_objects::Bucket;
-use nextbasket_sdk_errors::causes;
 use nextbasket_tables::Tables;
 
 use crate::Failure;
 use crate::folder_session::{FolderSession, OtherProcesses};
 use crate::folder_sharing::IfMissing;
 use crate::local_deployment::{JobsResources, jobs_resources, random, table_names};
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-const DYNAMODB_TIMEOUT: Duration = Duration::from_secs(20);
-
-const MAX_ATTEMPTS: u32 = 6;
-
-/// How many of an access key id's last characters are shown.
-const SHOWN_OF_KEY: usize = 4;
-
-const NO_CREDENTIALS: &str =
-    "no credentials: give --profile, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+use crate::profiles::credentials_of;
+use crate::setup::OperationsTable;
+pub(crate) use elsewhere::Elsewhere;
 
 #[derive(Debug, Clone, Args)]
 pub struct TargetOptions {
@@ -68,6 +46,10 @@ pub struct TargetOptions {
     /// The bucket of the jobs' plans and results, on AWS: the stack's output JobsBucketName
     #[arg(long, value_name = "BUCKET", global = true)]
     pub bucket: Option<String>,
+    /// Keep the state of jobs, locks and uploads in this folder, in place of the table and bucket; jobs then only read
+    /// tables
+    #[arg(long, value_name = "DIR", global = true, conflicts_with_all = ["operations", "bucket"])]
+    pub state: Option<PathBuf>,
 }
 
 /// Where the tables are, for people.
@@ -93,6 +75,22 @@ impl fmt::Display for TargetPlace {
     }
 }
 
+/// The state of jobs, locks and uploads in a folder of this machine.
+struct StateFolder {
+    session: FolderSession,
+    dynamodb: aws_sdk_dynamodb::Client,
+    s3: aws_sdk_s3::Client,
+}
+
+/// What jobs need and is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Missing {
+    OperationsTable,
+    /// Nobody has said which bucket: deployed ones have names of their own.
+    BucketName,
+    Bucket,
+}
+
 /// An open data folder, or clients of AWS or of other endpoints.
 pub struct Target {
     pub dynamodb: aws_sdk_dynamodb::Client,
@@ -101,8 +99,12 @@ pub struct Target {
     pub lambda: Option<aws_sdk_lambda::Client>,
     pub operations: String,
     bucket: String,
-    /// Whether that bucket is known: deployed ones have names of their own.
-    bucket_is_known: bool,
+    /// What jobs need and is not there.
+    missing: Option<Missing>,
+    /// Where the state is, if it is elsewhere than the tables.
+    state: Option<StateFolder>,
+    /// The options that lead here, for messages.
+    pub options: String,
     pub tables: Tables,
     pub random: Random,
     pub place: TargetPlace,
@@ -113,200 +115,189 @@ pub struct Target {
 }
 
 impl TargetOptions {
-    fn is_data_folder(&self) -> bool {
+    pub(crate) fn is_data_folder(&self) -> bool {
         [&self.endpoint, &self.s3_endpoint, &self.region, &self.profile].iter().all(|option| option.is_none())
     }
 
     /// Opens the data folder, or makes clients of AWS or of other endpoints.
+    ///
+    /// # Errors
+    /// [`Failure`] if the folder cannot be opened, there are no credentials, or an endpoint cannot be reached.
     pub async fn open(&self, if_missing: IfMissing) -> Result<Target, Failure> {
+        if self.is_data_folder() { self.open_folder(if_missing).await } else { self.open_elsewhere().await }
+    }
+
+    async fn open_folder(&self, if_missing: IfMissing) -> Result<Target, Failure> {
+        if self.state.is_some() {
+            let problem = "is for AWS and other endpoints: a data folder keeps the state of its own jobs";
+            return Err(Failure::Usage(format!("--state: {problem}")));
+        }
         let JobsResources { operations, bucket } = jobs_resources()?;
-        let names = table_names()?;
-        let random = random()?;
-        let mut place = TargetPlace::Folder(self.data.clone());
-        let (dynamodb, s3, lambda, session) = if self.is_data_folder() {
-            let session = FolderSession::open(&self.data, if_missing).await?;
-            let (dynamodb, s3) = folder_clients(&session)?;
-            (dynamodb, s3, None, Some(session))
-        } else {
-            self.check_profile().await?;
-            let shared = self.shared().await;
-            place = TargetPlace::Elsewhere(self.described(&shared).await?);
-            let (dynamodb, s3, lambda) = self.clients(&shared);
-            (dynamodb, s3, Some(lambda), None)
-        };
-        let bucket_is_known = self.bucket.is_some() || self.is_data_folder() || self.s3_endpoint.is_some();
+        let session = FolderSession::open(&self.data, if_missing).await?;
+        let (dynamodb, s3) = folder_clients(&session)?;
         Ok(Target {
-            tables: Tables::new(dynamodb.clone(), names),
+            tables: Tables::new(dynamodb.clone(), table_names()?),
             dynamodb,
             s3,
-            lambda,
+            lambda: None,
             operations: self.operations.clone().unwrap_or(operations),
             bucket: self.bucket.clone().unwrap_or(bucket),
-            bucket_is_known,
-            random,
-            place,
-            folder: if self.is_data_folder() { self.data.clone() } else { PathBuf::new() },
-            session,
+            missing: None,
+            state: None,
+            options: self.as_options(),
+            random: random()?,
+            place: TargetPlace::Folder(self.data.clone()),
+            folder: self.data.clone(),
+            session: Some(session),
         })
     }
 
-    fn clients(
-        &self,
-        shared: &SdkConfig,
-    ) -> (aws_sdk_dynamodb::Client, aws_sdk_s3::Client, aws_sdk_lambda::Client) {
-        let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(shared).timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(CONNECT_TIMEOUT)
-                .operation_attempt_timeout(DYNAMODB_TIMEOUT)
-                .build(),
-        );
-        dynamodb.set_endpoint_url(self.endpoint.clone());
-        // A part of an object may take long; that nothing moves at all is noticed by the SDK.
-        let mut s3 = aws_sdk_s3::config::Builder::from(shared);
-        if let Some(endpoint) = &self.s3_endpoint {
-            s3 = s3.endpoint_url(endpoint).force_path_style(true);
-        }
-        let dynamodb = aws_sdk_dynamodb::Client::from_conf(dynamodb.build());
-        (dynamodb, aws_sdk_s3::Client::from_conf(s3.build()), aws_sdk_lambda::Client::new(shared))
-    }
-
-    /// Refuses a profile that no file has: the SDK would go on without it.
-    async fn check_profile(&self) -> Result<(), Failure> {
-        let Some(profile) = &self.profile else { return Ok(()) };
-        let files = EnvConfigFiles::default();
-        let loaded = profile::load(&Fs::real(), &Env::real(), &files, Some(profile.clone().into())).await;
-        let loaded = loaded.map_err(|error| {
-            Failure::Usage(format!("--profile: the profiles cannot be read: {}", causes(&error)))
-        })?;
-        if loaded.get_profile(profile).is_some() {
-            return Ok(());
-        }
-        let mut known: Vec<&str> = loaded.profiles().collect();
-        known.sort_unstable();
-        let known = match known.as_slice() {
-            [] => "There are no profiles".to_owned(),
-            known => format!("The profiles are {}", known.join(", ")),
-        };
-        Err(Failure::Usage(format!(
-            "--profile: profile \"{profile}\" not found in the files ~/.aws/config and ~/.aws/credentials, or those of \
-             AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE. {known}"
-        )))
-    }
-
-    /// Which tables and whose credentials these are.
-    ///
-    /// # Errors
-    /// [`Failure`] if there is no region or there are no credentials.
-    async fn described(&self, shared: &SdkConfig) -> Result<String, Failure> {
-        let Some(region) = shared.region() else {
-            let problem = "no region: give --region, or set AWS_REGION, or give the profile one";
-            return Err(Failure::Usage(problem.to_owned()));
-        };
-        let Some(provider) = shared.credentials_provider() else {
-            return Err(Failure::other(NO_CREDENTIALS));
-        };
-        let credentials = provider.provide_credentials().await.map_err(|error| {
-            let causes = causes(&error);
-            // The other lines list where the SDK has looked.
-            let cause = causes.lines().next().unwrap_or_default().trim_end_matches(" Attempted:");
-            Failure::Other(match &self.profile {
-                Some(profile) => format!("profile \"{profile}\" has no usable credentials: {cause}"),
-                None => format!("{NO_CREDENTIALS} ({cause})"),
-            })
-        })?;
-        let endpoint = self.endpoint.as_deref().unwrap_or("AWS");
-        let profile = self.profile.as_ref().map(|name| format!("profile {name}, ")).unwrap_or_default();
-        // Enough to tell keys apart, and no more.
-        let key: String = credentials.access_key_id().chars().rev().take(SHOWN_OF_KEY).collect();
-        let key: String = key.chars().rev().collect();
-        Ok(format!("{endpoint}, region {region}, {profile}access key …{key}"))
-    }
-
-    /// The settings of AWS's clients. A profile that is given decides the credentials and the region. Without one they
-    /// come from the SDK's own chain: variables, profiles, containers, instances.
-    async fn shared(&self) -> SdkConfig {
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-            .build_https();
-        let providers = ProviderConfig::empty().with_http_client(http.clone());
-        let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http)
-            .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
-            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build());
-        let given = self.region.clone().map(Region::new);
-        let mut credentials = ProfileFileCredentialsProvider::builder().configure(&providers);
-        let mut regions = ProfileFileRegionProvider::builder().configure(&providers);
-        if let Some(profile) = &self.profile {
-            loader = loader.profile_name(profile);
-            credentials = credentials.profile_name(profile);
-            regions = regions.profile_name(profile);
-        }
-        let variables = EnvironmentVariableRegionProvider::new();
-        let regions = match self.profile {
-            Some(_) => {
-                RegionProviderChain::first_try(given.clone()).or_else(regions.build()).or_else(variables)
+    async fn open_elsewhere(&self) -> Result<Target, Failure> {
+        let Elsewhere { dynamodb, s3, lambda, place, .. } = self.elsewhere().await?;
+        let JobsResources { operations, bucket } = jobs_resources()?;
+        let mut operations = self.operations.clone().unwrap_or(operations);
+        let bucket_name = self.bucket.clone().or(self.s3_endpoint.is_some().then_some(bucket));
+        let bucket = bucket_name.clone().unwrap_or_default();
+        let mut missing = None;
+        let mut state = None;
+        match &self.state {
+            Some(folder) => {
+                operations = self.name_of_state();
+                // The tables are reached before a folder is created.
+                probe::operations_table(&dynamodb, &operations).await?;
+                state = Some(StateFolder::open(folder, &operations).await?);
             }
-            None => RegionProviderChain::first_try(given.clone()).or_else(variables).or_else(regions.build()),
-        };
-        let endpoints = [&self.endpoint, &self.s3_endpoint];
-        let on_loopback = endpoints.into_iter().flatten().any(|endpoint| is_loopback(endpoint));
-        if self.profile.is_some() {
-            loader = loader.credentials_provider(credentials.build());
-        } else if on_loopback {
-            // Other local endpoints may ignore credentials, but requests must carry some. Configured credentials take
-            // precedence: an endpoint of our own requires its data folder's key, which its server prints. Instance
-            // metadata is not queried.
-            let variables = EnvironmentVariableCredentialsProvider::new();
-            let chain = CredentialsProviderChain::first_try("variables", variables)
-                .or_else("profile", credentials.build())
-                .or_else("local", Credentials::new("local", "local", None, None, "local"));
-            loader = loader.credentials_provider(chain);
+            None => {
+                let there = probe::operations_table(&dynamodb, &operations);
+                let (there, has_bucket) = tokio::join!(there, probe::bucket(&s3, bucket_name.as_deref()));
+                if !there? {
+                    missing = Some(Missing::OperationsTable);
+                } else if bucket_name.is_none() {
+                    missing = Some(Missing::BucketName);
+                } else if !has_bucket? {
+                    missing = Some(Missing::Bucket);
+                }
+            }
         }
-        if on_loopback {
-            loader = loader.region(regions.or_else(Region::from_static(REGION)));
-        } else if self.profile.is_some() {
-            loader = loader.region(regions);
-        } else if let Some(region) = given {
-            loader = loader.region(region);
-        }
-        loader.load().await
+        Ok(Target {
+            tables: Tables::new(dynamodb.clone(), table_names()?),
+            dynamodb,
+            s3,
+            lambda: Some(lambda),
+            operations,
+            bucket,
+            missing,
+            state,
+            options: self.as_options(),
+            random: random()?,
+            place: TargetPlace::Elsewhere(place),
+            folder: PathBuf::new(),
+            session: None,
+        })
+    }
+
+    /// The options that lead to this target.
+    pub(crate) fn as_options(&self) -> String {
+        let data = self.is_data_folder().then(|| self.data.display().to_string());
+        let state = self.state.as_ref().map(|state| state.display().to_string());
+        let options = [
+            ("data", &data),
+            ("endpoint", &self.endpoint),
+            ("s3-endpoint", &self.s3_endpoint),
+            ("region", &self.region),
+            ("profile", &self.profile),
+            ("operations", &self.operations),
+            ("bucket", &self.bucket),
+            ("state", &state),
+        ];
+        let given = options.iter().filter_map(|(name, value)| Some(format!(" --{name} {}", value.as_ref()?)));
+        given.collect()
+    }
+
+    /// The name of the operations table in a folder of state: one for each target, so that no job is resumed with the
+    /// tables of another.
+    fn name_of_state(&self) -> String {
+        let target = [&self.endpoint, &self.s3_endpoint, &self.region, &self.profile];
+        format!("jobs-at-{}", digest(format!("{target:?}"), 8))
     }
 }
 
 impl Target {
-    #[must_use]
-    pub fn leases(&self) -> Leases {
-        let Self { dynamodb, operations, random, .. } = self;
-        Leases::new(dynamodb.clone(), operations.clone(), Clock::system(), random.clone())
+    /// The DynamoDB of the operations table.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] if there is no operations table.
+    pub fn operations_dynamodb(&self) -> Result<&aws_sdk_dynamodb::Client, Failure> {
+        match (&self.state, &self.missing) {
+            (Some(state), _) => Ok(&state.dynamodb),
+            (None, Some(Missing::OperationsTable)) => Err(self.missing(
+                &format!("table \"{}\" not found", self.operations),
+                "jobs, locks and uploads keep their state in it",
+            )),
+            (None, _) => Ok(&self.dynamodb),
+        }
+    }
+
+    fn missing(&self, problem: &str, why: &str) -> Failure {
+        Failure::Usage(format!(
+            "{problem} at {}: {why}. Create it with `nextbasket setup`, name another one with --operations or \
+             --bucket, or, for commands that only read tables, keep the state on this machine with --state DIR",
+            self.place
+        ))
+    }
+
+    /// # Errors
+    /// [`Failure::Usage`] if there is no operations table.
+    pub fn leases(&self) -> Result<Leases, Failure> {
+        let dynamodb = self.operations_dynamodb()?.clone();
+        Ok(Leases::new(dynamodb, self.operations.clone(), Clock::system(), self.random.clone()))
     }
 
     /// The table and bucket of jobs.
     ///
     /// # Errors
-    /// [`Failure::Usage`] if the bucket of jobs has to be named and is not.
+    /// [`Failure::Usage`] if there is no operations table, or if the bucket of jobs has to be named and is not.
     pub fn job_site(&self) -> Result<Site, Failure> {
-        if !self.bucket_is_known {
-            let problem = "--bucket is missing: name the bucket of jobs, the stack's output JobsBucketName";
-            return Err(Failure::Usage(problem.to_owned()));
+        self.operations_dynamodb()?;
+        match self.missing {
+            Some(Missing::BucketName) => {
+                let problem = "name the bucket of jobs, the stack's output JobsBucketName, or keep the state of \
+                               commands that only read on this machine with --state DIR";
+                return Err(Failure::Usage(format!("--bucket is missing: {problem}")));
+            }
+            Some(Missing::Bucket) => {
+                let problem = format!("bucket \"{}\" not found", self.bucket);
+                return Err(self.missing(&problem, "jobs keep their plans and results in it"));
+            }
+            _ => {}
         }
+        let own = self.state.as_ref().map_or(&self.s3, |state| &state.s3);
+        let objects = Bucket::new(own.clone(), self.bucket.clone()).with_files_of(self.s3.clone());
+        let site = Site::new(self.dynamodb.clone(), self.operations.clone(), objects, self.random.clone());
         Ok(Site {
-            dynamodb: self.dynamodb.clone(),
-            operations: self.operations.clone(),
-            objects: Bucket::new(self.s3.clone(), self.bucket.clone()),
-            clock: Clock::system(),
-            random: self.random.clone(),
+            operations_dynamodb: self.state.as_ref().map(|state| state.dynamodb.clone()),
+            profiles: Some(credentials_of),
+            ..site
         })
     }
 
     #[must_use]
     pub fn other_processes(&self) -> OtherProcesses {
-        self.session.as_ref().map_or(OtherProcesses::Workers, FolderSession::other_processes)
+        match (&self.session, &self.state) {
+            (Some(session), _) => session.other_processes(),
+            (None, None) => OtherProcesses::Workers,
+            // A server that has this folder open works on its own jobs.
+            (None, Some(state)) => match state.session.other_processes() {
+                OtherProcesses::None => OtherProcesses::None,
+                OtherProcesses::Commands | OtherProcesses::Workers => OtherProcesses::Commands,
+            },
+        }
     }
 
-    /// The key of the data folder; `None` if the target is elsewhere.
+    /// The key of the folder where the jobs' state is; `None` if that is elsewhere.
     #[must_use]
     pub fn key(&self) -> Option<&AccessKey> {
-        self.session.as_ref().map(FolderSession::key)
+        self.session.as_ref().or(self.state.as_ref().map(|state| &state.session)).map(FolderSession::key)
     }
 
     /// Does the work like [`FolderSession::bulk_load`].
@@ -322,9 +313,20 @@ impl Target {
     /// # Errors
     /// The [`Failure`] of the command, or of a folder that cannot be closed cleanly.
     pub async fn close<T>(self, result: Result<T, Failure>) -> Result<T, Failure> {
-        match self.session {
+        match self.session.or(self.state.map(|state| state.session)) {
             Some(session) => session.close(result).await,
             None => result,
+        }
+    }
+}
+
+impl StateFolder {
+    async fn open(folder: &Path, operations: &str) -> Result<Self, Failure> {
+        let session = FolderSession::open(folder, IfMissing::Create).await?;
+        let (dynamodb, s3) = folder_clients(&session)?;
+        match (OperationsTable { client: &dynamodb, name: operations }).make_plain().await {
+            Ok(()) => Ok(Self { session, dynamodb, s3 }),
+            Err(failure) => session.close(Err(failure)).await,
         }
     }
 }
@@ -367,29 +369,9 @@ fn url(text: &str) -> Result<String, String> {
     }
 }
 
-fn is_loopback(url: &str) -> bool {
-    let uri = url.parse::<hyper::Uri>().unwrap_or_default();
-    let host = uri.host().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_what_is_this_machine_is_loopback() {
-        for here in ["http://127.0.0.1:8000", "http://localhost:1", "http://[::1]:9000/", "https://127.1.2.3"]
-        {
-            assert!(is_loopback(here), "{here}");
-        }
-        for elsewhere in
-            ["https://dynamodb.eu-central-1.amazonaws.com", "http://10.0.0.1:8000", "http://128.0.0.1"]
-        {
-            assert!(!is_loopback(elsewhere), "{elsewhere}");
-        }
-    }
 
     #[test]
     fn an_endpoint_is_a_url() {

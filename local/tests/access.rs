@@ -47,13 +47,9 @@ fn site(data: &Path) -> Site {
     let key = read_key_file(data).unwrap();
     let place = jobs_resources().unwrap();
     let s3 = s3_config(&format!("http://{}", server.s3.unwrap()), &key);
-    Site {
-        dynamodb: aws_sdk_dynamodb::Client::new(&sdk_config(&format!("http://{}", server.dynamodb), &key)),
-        operations: place.operations,
-        objects: Bucket::new(aws_sdk_s3::Client::from_conf(s3), place.bucket),
-        clock: Clock::system(),
-        random: Random::system().unwrap(),
-    }
+    let dynamodb = aws_sdk_dynamodb::Client::new(&sdk_config(&format!("http://{}", server.dynamodb), &key));
+    let objects = Bucket::new(aws_sdk_s3::Client::from_conf(s3), place.bucket);
+    Site::new(dynamodb, place.operations, objects, Random::system().unwrap())
 }
 
 /// A `map` job whose command leaves a file behind, as proof that it was run.

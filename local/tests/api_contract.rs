@@ -447,13 +447,7 @@ impl Functions {
         let tables = &Tables::new(client.clone(), names);
         let service = Service { auth: AuthMode::Jwt, metrics: Metrics::off() };
         let (clock, random) = (Clock::system(), Random::new(|| 4));
-        let site = Site {
-            dynamodb: client,
-            operations: operations.to_owned(),
-            objects,
-            clock: clock.clone(),
-            random: random.clone(),
-        };
+        let site = Site::new(client, operations.to_owned(), objects, random.clone());
         let engine = Engine::new(site, nextbasket_job_kinds::kinds(tables, None));
         let driver = jobs_api::Driver::Workers(Arc::default());
         Self {

@@ -1,11 +1,13 @@
 //! `copy`: the items of a table, into another table.
 
 use clap::Args;
+use nextbasket_items::table::TableAddress;
 
 use super::table_job::{TableJobOptions, changed, of_table};
 use crate::Failure;
 use crate::confirmation::{ConfirmOption, Confirmation};
 use crate::options::PutOptions;
+use crate::profiles::Profile;
 
 #[derive(Debug, Args)]
 pub struct Copy {
@@ -19,6 +21,9 @@ pub struct Copy {
     /// The endpoint of the other table, if it is another one
     #[arg(long, value_name = "URL")]
     pub to_endpoint: Option<String>,
+    /// The profile with the credentials of the other table's account, if it is another one
+    #[arg(long, value_name = "PROFILE")]
+    pub to_profile: Option<String>,
     /// The condition that items to copy meet
     #[arg(long = "where", value_name = "CONDITION")]
     pub condition: Option<String>,
@@ -31,15 +36,27 @@ pub struct Copy {
 }
 
 pub(crate) async fn run(options: &Copy) -> Result<(), Failure> {
-    let Copy { table, to, to_region, to_endpoint, condition, puts, confirm, table_job } = options;
-    let elsewhere = match (to_endpoint, to_region) {
-        (Some(endpoint), Some(region)) => Some(format!("{endpoint}, region {region}")),
-        (Some(endpoint), None) => Some(endpoint.clone()),
-        (None, region) => region.as_ref().map(|region| format!("region {region}")),
+    let Copy { table, to, to_endpoint, to_profile, condition, puts, confirm, table_job, .. } = options;
+    let profile = Profile::existing("--to-profile", to_profile.as_deref()).await?;
+    let mut to_region = options.to_region.clone();
+    if to_profile.is_some() && to_region.is_none() {
+        to_region = profile.region().await;
+    }
+    let named = [("", to_endpoint), ("region ", &to_region), ("profile ", to_profile)];
+    let named = named.iter().filter_map(|(what, name)| Some(format!("{what}{}", name.as_ref()?)));
+    let elsewhere = Some(named.collect::<Vec<_>>().join(", ")).filter(|named| !named.is_empty());
+    let to = TableAddress {
+        table: to.clone(),
+        region: to_region,
+        endpoint: to_endpoint.clone(),
+        profile: to_profile.clone(),
     };
-    let confirm = confirm.of_puts("copy", to, &puts.on_conflict);
-    let confirm = confirm.map(|confirm| Confirmation { elsewhere, ..confirm });
-    let to = of_table(to).with("region", to_region.clone()).with("endpoint", to_endpoint.clone());
+    let confirm = confirm.of_puts("copy", &to.table, &puts.on_conflict);
+    let confirm = confirm.map(|confirm| Confirmation { table: to.clone(), elsewhere, ..confirm });
+    let to = of_table(&to.table)
+        .with("region", to.region)
+        .with("endpoint", to.endpoint)
+        .with("profile", to.profile);
     let parameters = of_table(table).with("to", to.json()).with("where", condition.clone());
     table_job.run("copy", puts.add_to(parameters), confirm, |ended| changed(ended, "copied")).await
 }

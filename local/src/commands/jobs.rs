@@ -96,7 +96,7 @@ async fn run_at(options: &Jobs, target: &Target) -> Result<(), Failure> {
     };
     let driver = |workers: u32| JobDriver {
         engine: &engine,
-        folder: &target.folder,
+        target_options: &target.options,
         workers: workers.max(1),
         other_processes: target.other_processes(),
     };

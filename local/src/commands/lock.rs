@@ -124,7 +124,7 @@ pub(crate) async fn run(options: &Lock) -> Result<(), Failure> {
 }
 
 async fn run_at(options: &Lock, key: Option<LeaseKey>, target: &Target) -> Result<(), Failure> {
-    let leases = target.leases();
+    let leases = target.leases()?;
     let Some(key) = key else { return list(&leases, options.json).await };
     match &options.command {
         LockCommand::Acquire { request, lease } => {

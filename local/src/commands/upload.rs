@@ -80,7 +80,7 @@ async fn upload(
     target: &Target,
 ) -> Result<(UploadSummary, Option<TerminationSignal>), Failure> {
     let stop = CancellationToken::new();
-    let uploads = uploads(options, target).with_stop(stop.clone());
+    let uploads = uploads(options, target)?.with_stop(stop.clone());
     let work = async {
         if options.watch {
             watch::watch(options, &uploads, &stop).await
@@ -105,10 +105,10 @@ async fn upload(
     }
 }
 
-fn uploads(options: &Upload, target: &Target) -> Uploads {
+fn uploads(options: &Upload, target: &Target) -> Result<Uploads, Failure> {
     let services = UploadServices {
         s3: target.s3.clone(),
-        dynamodb: target.dynamodb.clone(),
+        dynamodb: target.operations_dynamodb()?.clone(),
         operations: target.operations.clone(),
         bucket: options.to.bucket().to_owned(),
         clock: Clock::system(),
@@ -121,7 +121,7 @@ fn uploads(options: &Upload, target: &Target) -> Uploads {
         workers: usize::from(options.workers.get()),
         on_change: options.on_change,
     };
-    Uploads::new(services, settings)
+    Ok(Uploads::new(services, settings))
 }
 
 async fn find_files(options: &Upload) -> Result<FolderFiles, Failure> {

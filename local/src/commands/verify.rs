@@ -7,6 +7,7 @@ use super::dump_location::{absolute_location, table_of};
 use crate::Failure;
 use crate::json_fields::{array, count, text};
 use crate::options::{JobOptions, Parameters, ReadRate};
+use crate::profiles::Profile;
 
 #[derive(Debug, Args)]
 pub struct Verify {
@@ -20,6 +21,9 @@ pub struct Verify {
     /// The endpoint of the other table, if it is another one
     #[arg(long, value_name = "URL", requires = "other")]
     pub other_endpoint: Option<String>,
+    /// The profile with the credentials of the other table's account, if it is another one
+    #[arg(long, value_name = "PROFILE", requires = "other")]
+    pub other_profile: Option<String>,
     #[command(flatten)]
     pub reads: ReadRate,
     #[command(flatten)]
@@ -28,18 +32,21 @@ pub struct Verify {
 
 impl Verify {
     fn parameters(&self) -> Result<Parameters, Failure> {
-        let Self { side, other, other_region, other_endpoint, reads, .. } = self;
+        let Self { side, other, other_region, other_endpoint, other_profile, reads, .. } = self;
         let parameters = reads.add_to(Parameters::default());
         match (table_of(side), other.as_deref().map(table_of)) {
             (None, None) => Ok(parameters.with("dump", absolute_location(side)?)),
-            (None, Some(Some(table))) if other_region.is_none() && other_endpoint.is_none() => {
+            (None, Some(Some(table)))
+                if other_region.is_none() && other_endpoint.is_none() && other_profile.is_none() =>
+            {
                 Ok(parameters.with("dump", absolute_location(side)?).with("table", table))
             }
             (Some(table), Some(Some(other))) => {
                 let other = Parameters::default()
                     .with("table", other)
                     .with("region", other_region.clone())
-                    .with("endpoint", other_endpoint.clone());
+                    .with("endpoint", other_endpoint.clone())
+                    .with("profile", other_profile.clone());
                 Ok(parameters.with("table", table).with("other", other.json()))
             }
             (Some(table), None) => Err(Failure::Usage(format!(
@@ -56,6 +63,7 @@ impl Verify {
 
 pub(crate) async fn run(options: &Verify) -> Result<(), Failure> {
     let job = &options.job;
+    Profile::existing("--other-profile", options.other_profile.as_deref()).await?;
     let Some(ended) = job.run("verify", options.parameters()?).await? else { return Ok(()) };
     let result = ended.result();
     let problems: Vec<&str> = array(result, "problems").iter().filter_map(Value::as_str).collect();

@@ -1,6 +1,5 @@
 //! Works on a job together with other processes, and shows its progress.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nextbasket_job_engine::engine::Step;
@@ -28,8 +27,8 @@ const MAX_ERRORS: u32 = 20;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct JobDriver<'a> {
     pub engine: &'a Engine,
-    /// The data folder; an empty path if there is none.
-    pub folder: &'a Path,
+    /// The options that lead to the job, such as ` --data shop`.
+    pub target_options: &'a str,
     /// How many batches this process works on at the same time.
     pub workers: u32,
     pub other_processes: OtherProcesses,
@@ -165,11 +164,10 @@ impl JobDriver<'_> {
 
     /// The failure of a command that was interrupted, with how to resume the job.
     pub(crate) fn interrupted(&self, id: &JobId, by: TerminationSignal) -> Failure {
-        let mut message =
-            format!("stopped. The job waits at its checkpoints. To resume it: nextbasket jobs work {id}");
-        if !self.folder.as_os_str().is_empty() {
-            message.push_str(&format!(" --data {}", self.folder.display()));
-        }
+        let message = format!(
+            "stopped. The job waits at its checkpoints. To resume it: nextbasket jobs work {id}{}",
+            self.target_options
+        );
         Failure::Stopped { by, message }
     }
 }

@@ -144,13 +144,10 @@ impl World {
     /// The site of the process's jobs.
     #[must_use]
     pub fn site(&self, process: &Process) -> Site {
-        Site {
-            dynamodb: process.dynamodb.clone(),
-            operations: self.names().operations.clone(),
-            objects: Bucket::new(process.s3.clone(), self.names().jobs_bucket.clone()),
-            clock: self.clock.clone(),
-            random: self.random.clone(),
-        }
+        let objects = Bucket::new(process.s3.clone(), self.names().jobs_bucket.clone());
+        let operations = self.names().operations.clone();
+        let site = Site::new(process.dynamodb.clone(), operations, objects, self.random.clone());
+        Site { clock: self.clock.clone(), ..site }
     }
 
     /// The shop's tables that handlers work on.

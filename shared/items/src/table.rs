@@ -66,6 +66,8 @@ impl Table {
     }
 }
 
+const FROM_THE_COMMAND_LINE: &str = "is for jobs that are submitted from the command line";
+
 /// A table by its name, and its region and endpoint if they are not the site's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -78,23 +80,26 @@ pub struct TableAddress {
     /// Its endpoint, if it is not the site's or that of the region.
     #[serde(default)]
     pub endpoint: Option<String>,
+    /// The profile of the machine that has the credentials for it, if the site's are not.
+    #[serde(default)]
+    pub profile: Option<String>,
 }
 
 impl TableAddress {
     /// A table of the site.
     #[must_use]
     pub fn of_site(table: &str) -> Self {
-        Self { table: table.to_owned(), region: None, endpoint: None }
+        Self { table: table.to_owned(), region: None, endpoint: None, profile: None }
     }
 
     /// Whether the table is one of the site.
     #[must_use]
     pub fn is_of_site(&self) -> bool {
-        self.region.is_none() && self.endpoint.is_none()
+        self.region.is_none() && self.endpoint.is_none() && self.profile.is_none()
     }
 
-    /// Rejects malformed parts, and endpoints unless they are trusted. The fields of the address are the parameters
-    /// `{prefix}table`, `{prefix}region` and `{prefix}endpoint`.
+    /// Rejects malformed parts, and endpoints and profiles unless they are trusted. The fields of the address are the
+    /// parameters `{prefix}table`, `{prefix}region`, `{prefix}endpoint` and `{prefix}profile`.
     ///
     /// # Errors
     /// [`Refusal`] of the first field that is wrong.
@@ -110,8 +115,11 @@ impl TableAddress {
                 );
             }
             if trust == Trust::Open {
-                return refused("endpoint", "is for jobs that are submitted from the command line");
+                return refused("endpoint", FROM_THE_COMMAND_LINE);
             }
+        }
+        if self.profile.is_some() && trust == Trust::Open {
+            return refused("profile", FROM_THE_COMMAND_LINE);
         }
         if self.region.as_ref().is_some_and(String::is_empty) {
             return refused("region", "must name a region, such as eu-central-1");
@@ -119,8 +127,9 @@ impl TableAddress {
         Ok(())
     }
 
-    /// A client of the region and the endpoint, with the site's credentials. Another endpoint may be a machine with an
-    /// access key of its own: there the credentials of the environment's variables are used, if there are any.
+    /// A client of the region and the endpoint, with the credentials of the profile, or else the site's. Another
+    /// endpoint may be a machine with an access key of its own: there the credentials of the environment's variables are
+    /// used, if there are any.
     #[must_use]
     pub fn client(&self, site: &Site) -> Client {
         if self.is_of_site() {
@@ -135,6 +144,9 @@ impl TableAddress {
             if let Some(credentials) = credentials_of_environment() {
                 config = config.credentials_provider(credentials);
             }
+        }
+        if let (Some(profile), Some(credentials)) = (&self.profile, site.profiles) {
+            config = config.credentials_provider(credentials(profile));
         }
         Client::from_conf(config.build())
     }

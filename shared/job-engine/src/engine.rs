@@ -215,7 +215,12 @@ impl Engine {
 
     /// The task, if the parameters are of a size that the kind may be asked about.
     fn asked(&self, kind: &str, parameters: &Value) -> Result<Box<dyn AnyTask + '_>, JobError> {
-        let kind = self.kinds.named(kind)?;
+        let name = kind;
+        let kind = self.kinds.named(name)?;
+        if self.site.operations_dynamodb.is_some() && kind.writes_tables() {
+            let problem = "writes to tables, so its state cannot be kept in another database than theirs";
+            return Err(Refusal { field: format!("kind {name}"), problem: problem.to_owned() }.into());
+        }
         if parameters.to_string().len() > PARAMETERS_BYTES {
             let problem = format!("must have at most {PARAMETERS_BYTES} bytes");
             return Err(Refusal { field: "parameters".to_owned(), problem }.into());

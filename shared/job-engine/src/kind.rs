@@ -30,6 +30,11 @@ pub trait Kind: Send + Sync + 'static {
     /// Its name in requests: `count`, `train`.
     fn name(&self) -> &'static str;
 
+    /// Whether its jobs write to tables. Those that only read may have their state in another DynamoDB than the tables.
+    fn writes_tables(&self) -> bool {
+        true
+    }
+
     /// Reads and checks the parameters, and nothing else. A job whose parameters are refused is not accepted; one that
     /// was accepted elsewhere fails. Parameters that need more trust than the job has are refused as well.
     ///
@@ -71,6 +76,8 @@ pub trait Kind: Send + Sync + 'static {
 
 /// A [`Kind`] whatever its tasks are.
 pub(crate) trait AnyKind: Send + Sync {
+    fn writes_tables(&self) -> bool;
+
     fn task(&self, parameters: &Value, trust: Trust) -> Result<Box<dyn AnyTask + '_>, Refusal>;
 
     fn redact(&self, parameters: &mut Value, redaction: &mut Redaction);
@@ -90,6 +97,10 @@ pub(crate) trait AnyTask: Send + Sync {
 }
 
 impl<K: Kind> AnyKind for K {
+    fn writes_tables(&self) -> bool {
+        Kind::writes_tables(self)
+    }
+
     fn task(&self, parameters: &Value, trust: Trust) -> Result<Box<dyn AnyTask + '_>, Refusal> {
         Ok(Box::new((self, Kind::task(self, parameters, trust)?)))
     }

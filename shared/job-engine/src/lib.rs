@@ -29,6 +29,7 @@ pub use trust::{Trust, Vouching};
 pub use work::Work;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::SharedCredentialsProvider;
 use nextbasket_domain::{Clock, Random};
 use nextbasket_erasure::Secrets;
 use nextbasket_locks::Leases;
@@ -37,8 +38,11 @@ use nextbasket_objects::Bucket;
 /// Where jobs run: the clients, the table and the bucket that they share.
 #[derive(Debug, Clone)]
 pub struct Site {
-    /// DynamoDB, with the operations table and the tables that are worked on.
+    /// DynamoDB, with the tables that are worked on.
     pub dynamodb: Client,
+    /// The DynamoDB of the operations table, if that is another one. Only kinds that write to no table work so: others
+    /// write items and the job's progress in the same transactions, and ask the stack's locks and secrets.
+    pub operations_dynamodb: Option<Client>,
     /// The operations table's name.
     pub operations: String,
     /// The bucket of plans, results and refusals.
@@ -47,21 +51,42 @@ pub struct Site {
     pub clock: Clock,
     /// Random bits: ids, jitter.
     pub random: Random,
+    /// The credentials of a profile of this machine; `None` where there are no profiles, as on Lambda.
+    pub profiles: Option<fn(&str) -> SharedCredentialsProvider>,
 }
 
 impl Site {
+    /// With all tables in one DynamoDB, the system's clock, and no profiles.
+    pub fn new(dynamodb: Client, operations: String, objects: Bucket, random: Random) -> Self {
+        Self {
+            dynamodb,
+            operations_dynamodb: None,
+            operations,
+            objects,
+            clock: Clock::system(),
+            random,
+            profiles: None,
+        }
+    }
+
+    /// The DynamoDB of the operations table.
+    pub fn operations_dynamodb(&self) -> &Client {
+        self.operations_dynamodb.as_ref().unwrap_or(&self.dynamodb)
+    }
+
     /// The stack's secrets, in the operations table.
     pub fn secrets(&self) -> Secrets {
-        Secrets::new(self.dynamodb.clone(), self.operations.clone())
+        Secrets::new(self.operations_dynamodb().clone(), self.operations.clone())
     }
 
     /// Leases in the operations table.
     pub fn leases(&self) -> Leases {
-        Leases::new(self.dynamodb.clone(), self.operations.clone(), self.clock.clone(), self.random.clone())
+        let dynamodb = self.operations_dynamodb().clone();
+        Leases::new(dynamodb, self.operations.clone(), self.clock.clone(), self.random.clone())
     }
 
-    /// Refuses a table that no kind of job may write to or delete from: the one that stores the jobs and locks. A kind
-    /// asks before it estimates and before its first stage.
+    /// Refuses a table that no kind of job may write to or delete from: the one that stores the jobs and locks, also
+    /// under another endpoint's name. A kind asks before it estimates and before its first stage.
     ///
     /// # Errors
     /// [`JobError::Failed`] that names the table.

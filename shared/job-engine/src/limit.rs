@@ -5,12 +5,24 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// After a throttle the pace falls to this part of what it was.
-const FALL: f64 = 0.7;
-/// It falls at most once in this time: calls that were under way together are throttled together.
+/// After a throttle the pace falls to this part of what went through.
+const FALL: f64 = 0.75;
+/// It falls by no more than this at a time: what went through may be little because there was little to do.
+const DEEPEST_FALL: f64 = 0.7;
+/// What went through is measured over at least this long before the pace falls again. Calls that were under way
+/// together are throttled together.
 const BETWEEN_FALLS: Duration = Duration::from_secs(1);
-/// It comes back by this part of itself per second.
-const RISE: f64 = 0.1;
+/// If this part of the pace goes through although calls are throttled, the pace is not the reason, and it does not
+/// fall: a table may throttle a part of all calls however slow they come, such as those to one hot partition.
+const SUSTAINED: f64 = 0.9;
+/// The pace rises by this part of itself per second around the pace that was throttled…
+const RISE: f64 = 0.05;
+/// …and by this far from it.
+const FAST_RISE: f64 = 0.5;
+/// What is around it, as parts of the pace that was throttled.
+const AROUND: std::ops::Range<f64> = 0.6..1.2;
+/// No longer rise than this is reckoned at a time, in seconds: by then any pace is free again.
+const LONGEST_RISE: f64 = 600.0;
 /// Without a rate to come back to, it is free again at so many times the pace that was throttled.
 const FREE: f64 = 4.0;
 /// What may be saved up while nothing is spent, in seconds of the pace.
@@ -74,7 +86,47 @@ struct TokenBucket {
 struct Forced {
     pace: f64,
     throttled: f64,
-    fell: Instant,
+    /// Since when the next two are measured: the last time that a throttle was looked at.
+    since: Instant,
+    /// The units that the pace allowed.
+    allowed: f64,
+    /// The units that went through.
+    spent: f64,
+}
+
+impl Forced {
+    fn new(throttled: f64, now: Instant) -> Self {
+        Self {
+            pace: (throttled * FALL).max(LEAST_PACE),
+            throttled: throttled.max(LEAST_PACE),
+            since: now,
+            allowed: 0.0,
+            spent: 0.0,
+        }
+    }
+
+    fn rise(&mut self, seconds: f64) {
+        let mut left = seconds.min(LONGEST_RISE);
+        while left > 0.0 {
+            let rise = if AROUND.contains(&(self.pace / self.throttled)) { RISE } else { FAST_RISE };
+            self.pace *= (1.0 + rise).powf(left.min(1.0));
+            left -= 1.0;
+        }
+    }
+
+    /// After another throttle; `None` if the pace stays as it is.
+    fn fallen(&mut self, now: Instant) -> Option<Self> {
+        let seconds = now.saturating_duration_since(self.since).as_secs_f64();
+        if seconds < BETWEEN_FALLS.as_secs_f64() {
+            return None;
+        }
+        if self.spent >= self.allowed * SUSTAINED {
+            (self.since, self.allowed, self.spent) = (now, 0.0, 0.0);
+            return None;
+        }
+        let through = (self.spent / seconds).clamp(self.pace * DEEPEST_FALL, self.pace);
+        Some(Self::new(through, now))
+    }
 }
 
 impl Limiter {
@@ -147,10 +199,14 @@ impl Limiter {
         let mut bucket = self.bucket();
         bucket.balance -= units;
         bucket.recent += units;
+        if let Some(forced) = &mut bucket.forced {
+            forced.spent += units;
+        }
         bucket.expected += (units - bucket.expected) * NEWEST;
     }
 
-    /// A call was throttled: the pace falls, at most once in a while however many workers report it.
+    /// A call was throttled: the pace falls, at most once in a while however many workers report it, and not if what
+    /// it allows goes through nevertheless.
     pub fn throttled(&self) {
         self.bucket().slow_down();
     }
@@ -179,8 +235,10 @@ impl TokenBucket {
         let seconds = now.saturating_duration_since(self.at).as_secs_f64();
         self.at = now;
         self.recent *= (-seconds / MEASURED).exp();
+        let pace = self.pace().unwrap_or_default();
         if let Some(forced) = &mut self.forced {
-            forced.pace *= (1.0 + RISE).powf(seconds);
+            forced.allowed += pace * seconds;
+            forced.rise(seconds);
             if forced.pace >= self.rate.unwrap_or(forced.throttled * FREE) {
                 self.forced = None;
             }
@@ -199,21 +257,22 @@ impl TokenBucket {
     }
 
     fn slow_down(&mut self) {
-        if self.forced.is_some_and(|forced| self.at.saturating_duration_since(forced.fell) < BETWEEN_FALLS) {
+        if let Some(forced) = &mut self.forced {
+            let Some(fallen) = forced.fallen(self.at) else { return };
+            *forced = fallen;
+            self.balance = self.balance.min(0.0);
             return;
         }
         // So soon after the beginning only a part of the seconds has been measured.
         let seconds = self.at.saturating_duration_since(self.began).as_secs_f64();
         let covered = MEASURED * (1.0 - (-seconds / MEASURED).exp());
         let measured = self.recent / covered.max(0.1);
-        // What was measured may be less than the pace because there was little to do: one fall at a time.
-        let throttled = match self.pace() {
-            Some(pace) => measured.clamp(pace * FALL, pace),
+        let through = match self.rate {
+            Some(rate) => measured.clamp(rate * DEEPEST_FALL, rate),
             None if self.recent > 0.0 => measured,
             None => UNMEASURED,
         };
-        let pace = (throttled * FALL).max(LEAST_PACE);
-        self.forced = Some(Forced { pace, throttled: throttled.max(LEAST_PACE), fell: self.at });
+        self.forced = Some(Forced::new(through, self.at));
         self.balance = self.balance.min(0.0);
     }
 }

@@ -119,7 +119,7 @@ impl Store {
     /// The site's.
     pub fn new(site: &Site) -> Self {
         Self {
-            client: site.dynamodb.clone(),
+            client: site.operations_dynamodb().clone(),
             table: site.operations.clone(),
             clock: site.clock.clone(),
             random: site.random.clone(),

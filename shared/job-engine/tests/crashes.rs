@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use common::{Parameters, Place, all};
 use nextbasket_job_engine::pool::{Stop, drive};
-use nextbasket_job_engine::{JobState, Rates};
+use nextbasket_job_engine::{Assign, JobState, Rates};
 use nextbasket_testkit::Fault;
 
 /// Longer than any claim, with the skew of clocks.
@@ -58,6 +58,36 @@ async fn a_job_that_is_killed_again_and_again_does_every_page_once_and_few_twice
         assert_eq!(ended.total.processed, 96, "seed {first}");
         let begun = place.tally.pages_begun.load(Ordering::Relaxed);
         assert!(begun <= 96 + 4 * kills, "seed {first}: {begun} pages were begun with {kills} kills");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_has_lost_its_batch_fails_neither_the_batch_nor_the_job() {
+    for stale in ["stale-failed", "stale-systemic"] {
+        let place = Place::start().await;
+        let faults = [(0, stale), (1, "patient")].map(|(batch, fault)| (batch, fault.to_owned()));
+        let parameters = Parameters {
+            batches: 2,
+            width: 1,
+            assign: Assign::InOrder,
+            faults: faults.into(),
+            ..Parameters::default()
+        };
+        let engine = place.engine();
+        let job = engine.submit(None, "tally", parameters.value()).await.unwrap();
+        let stop = Stop::default();
+        let (frozen, other) = tokio::join!(drive(&engine, &job.job_id, 1, &stop), async {
+            while place.tally.begun.lock().unwrap().is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            place.forward(CLAIMS_EXPIRE);
+            drive(&engine, &job.job_id, 1, &stop).await
+        });
+        for ended in [frozen, other] {
+            let ended = ended.unwrap().unwrap();
+            assert_eq!(ended.state, JobState::Succeeded, "{stale}: {:?}", ended.failure);
+        }
+        assert_eq!(place.counted(&job.job_id).await, all(2, 4), "{stale}");
     }
 }
 

@@ -125,13 +125,9 @@ impl Kind for Lethal {
 }
 
 fn engine_at(dynamodb: aws_sdk_dynamodb::Client, objects: Bucket, operations: &str, ahead: i64) -> Engine {
-    let site = Site {
-        dynamodb,
-        operations: operations.to_owned(),
-        objects,
-        clock: Clock::new(move || Clock::system().now().plus_millis(ahead)),
-        random: Random::system().unwrap(),
-    };
+    let clock = Clock::new(move || Clock::system().now().plus_millis(ahead));
+    let random = Random::system().unwrap();
+    let site = Site { clock, ..Site::new(dynamodb, operations.to_owned(), objects, random) };
     Engine::new(site, Kinds::default().with(Lethal))
 }
 

@@ -8,7 +8,7 @@ mod failure;
 use std::env;
 
 use aws_sdk_dynamodb::Client;
-use nextbasket_domain::{Clock, Random};
+use nextbasket_domain::Random;
 use nextbasket_dynamodb::config::{Patience, lambda_config};
 use nextbasket_items::write::{ItemGuard, WriteGuard};
 use nextbasket_job_engine::{Engine, Kinds, Site};
@@ -44,13 +44,8 @@ pub fn engine_from_env(patience: Patience) -> Result<Engine, SetupError> {
     };
     let dynamodb = Client::new(&lambda_config("AWS_ENDPOINT_URL_DYNAMODB", patience));
     let tables = Tables::new(dynamodb.clone(), TableNames::from_env());
-    let site = Site {
-        dynamodb,
-        operations: named("OPERATIONS_TABLE")?,
-        objects: Bucket::new(s3_from_env(patience), named("JOBS_BUCKET")?),
-        clock: Clock::system(),
-        random,
-    };
+    let objects = Bucket::new(s3_from_env(patience), named("JOBS_BUCKET")?);
+    let site = Site::new(dynamodb, named("OPERATIONS_TABLE")?, objects, random);
     let lambda = aws_sdk_lambda::Client::new(&lambda_config("AWS_ENDPOINT_URL_LAMBDA", patience));
     Ok(Engine::new(site, kinds(&tables, Some(lambda))))
 }

@@ -47,6 +47,10 @@ impl Kind for Map {
         "map"
     }
 
+    fn writes_tables(&self) -> bool {
+        false
+    }
+
     fn task(&self, parameters: &Value, trust: Trust) -> Result<MapTask, Refusal> {
         let task = MapTask::parse(parameters)?;
         if let Some(field) = task.is_local().filter(|_| trust == Trust::Open) {

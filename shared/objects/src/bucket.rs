@@ -20,6 +20,8 @@ const MAX_DELETED: usize = 1_000;
 pub struct Bucket {
     client: Client,
     name: String,
+    /// For objects of other buckets, if they are elsewhere.
+    elsewhere: Option<Client>,
 }
 
 /// What S3 says of one object.
@@ -72,11 +74,22 @@ impl Bucket {
     /// The bucket of this name.
     #[must_use]
     pub fn new(client: Client, name: impl Into<String>) -> Self {
-        Self { client, name: name.into() }
+        Self { client, name: name.into(), elsewhere: None }
+    }
+
+    /// The same bucket, while [`files`](Self::files) finds objects through another client.
+    #[must_use]
+    pub fn with_files_of(self, client: Client) -> Self {
+        Self { elsewhere: Some(client), ..self }
     }
 
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// The client for objects of other buckets.
+    pub(crate) fn files_client(&self) -> &Client {
+        self.elsewhere.as_ref().unwrap_or(&self.client)
     }
 
     /// The bucket's name.

@@ -35,10 +35,10 @@ impl Files {
 }
 
 impl Bucket {
-    /// Files of this machine, and objects in any bucket through the same client.
+    /// Files of this machine, and objects in any bucket, through the same client unless there is another one for them.
     #[must_use]
     pub fn files(&self) -> Files {
-        Files::new(self.client().clone())
+        Files::new(self.files_client().clone())
     }
 }
 

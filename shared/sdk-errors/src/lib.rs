@@ -24,13 +24,13 @@ where
             let causes = causes(connector);
             if failure.is_timeout() {
                 format!("no answer in time: {causes}")
-            } else if failure.is_io() {
+            } else if failure.is_user() {
+                causes
+            } else {
                 format!(
                     "no connection, or it broke: {}. Check the endpoint, and that it can be reached",
                     root(connector)
                 )
-            } else {
-                causes
             }
         }
         SdkError::TimeoutError(_) => format!("no answer in time: {}", root(error)),

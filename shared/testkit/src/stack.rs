@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use aws_config::SdkConfig;
-use nextbasket_domain::{Clock, Random};
+use nextbasket_domain::Random;
 use nextbasket_job_engine::Site;
 use nextbasket_machine::{Machine, MachineOptions};
 use nextbasket_objects::Bucket;
@@ -116,13 +116,8 @@ impl TestStack {
 
     #[must_use]
     pub fn site(&self) -> Site {
-        Site {
-            dynamodb: self.dynamodb(),
-            operations: self.operations(),
-            objects: Bucket::new(self.s3(), self.bucket("JobsBucket")),
-            clock: Clock::system(),
-            random: Random::system().unwrap(),
-        }
+        let objects = Bucket::new(self.s3(), self.bucket("JobsBucket"));
+        Site::new(self.dynamodb(), self.operations(), objects, Random::system().unwrap())
     }
 
     /// The environment of a function's process, by logical id or binary.

@@ -183,7 +183,7 @@ impl Engine {
             Ok(Outcome::Stopped) => WorkError::Failed(format!("tried {attempts} times: {TIME_IS_UP}")),
             Err(error) => error,
         };
-        match error {
+        match self.held_failure(&work, error).await {
             WorkError::Lost(_) => {
                 // Whoever took it will be done or expire; ask again then.
                 let at = self.site.clock.now().plus_millis(1000);
@@ -212,6 +212,18 @@ impl Engine {
                 Ok(Worked::Later(at))
             }
             error => self.fail_batch(work, &error.to_string()).await,
+        }
+    }
+
+    /// The error, if this worker still has its claim. Otherwise others may have done the batch since, and removed what it
+    /// reads: only the holder may stop the job.
+    async fn held_failure(&self, work: &Work, error: WorkError) -> WorkError {
+        if matches!(error, WorkError::Lost(_) | WorkError::Transient(_)) {
+            return error;
+        }
+        match work.lease.lock().await.renew().await {
+            Ok(()) => error,
+            Err(unheld) => unheld.into(),
         }
     }
 

@@ -8,16 +8,16 @@ use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
-use nextbasket_domain::{Clock, Random};
+use nextbasket_domain::Clock;
 use nextbasket_job_engine::work::Go;
 use nextbasket_job_engine::{
     Aggregate, Assign, BatchPlan, Engine, Estimate, JobError, Kind, Kinds, Next, Outcome, Planning, Rates,
     Refusal, Site, StagePlan, Trust, Work, WorkError, kind,
 };
-use nextbasket_objects::Bucket;
 use nextbasket_testkit::TestStack;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 /// Parameters of [`Tally`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -31,7 +31,8 @@ pub(crate) struct Parameters {
     pub tolerated: f64,
     pub rates: Rates,
     pub lock: Option<String>,
-    /// Which batches fail, and how: `transient` (twice, then done), `failed`, `systemic`.
+    /// Which batches fail, and how: `transient` (twice, then done), `failed`, `systemic`; or `stale-failed` and
+    /// `stale-systemic`, where the first attempt fails after the second one is done, and `patient` is done after that.
     pub faults: BTreeMap<u32, String>,
     /// How many passes with a pause between them.
     pub passes: u32,
@@ -77,6 +78,10 @@ pub(crate) struct Tally {
     pub attempts: std::sync::Mutex<BTreeMap<u32, u32>>,
     pub begun: std::sync::Mutex<Vec<u32>>,
     pub unanswered: AtomicU32,
+    /// The second attempt at a stale batch was done.
+    pub second_done: Notify,
+    /// The first one has failed since.
+    pub stale_ended: Notify,
 }
 
 #[derive(Clone)]
@@ -167,6 +172,16 @@ impl SharedTally {
                     }
                     Some("failed") => return Err(WorkError::Failed("it is broken".to_owned())),
                     Some("systemic") => return Err(WorkError::Systemic("no permission".to_owned())),
+                    Some("patient") => self.0.stale_ended.notified().await,
+                    Some(stale @ ("stale-failed" | "stale-systemic")) if attempt == 1 => {
+                        self.0.second_done.notified().await;
+                        self.0.stale_ended.notify_one();
+                        let reason = "its input is gone".to_owned();
+                        return Err(match stale {
+                            "stale-failed" => WorkError::Failed(reason),
+                            _ => WorkError::Systemic(reason),
+                        });
+                    }
                     _ => {}
                 }
             }
@@ -191,6 +206,9 @@ impl SharedTally {
             if work.save_with(&page, vec![write]).await? == Go::Stop && page < task.pages {
                 return Ok(Outcome::Stopped);
             }
+        }
+        if task.faults.get(&batch).is_some_and(|fault| fault.starts_with("stale")) {
+            self.0.second_done.notify_one();
         }
         Ok(Outcome::Done(format!("{batch},").into_bytes()))
     }
@@ -220,13 +238,7 @@ impl Place {
     pub(crate) fn engine_with(&self, dynamodb: aws_sdk_dynamodb::Client) -> Engine {
         let ahead = self.ahead.clone();
         let clock = Clock::new(move || Clock::system().now().plus_millis(ahead.load(Ordering::Relaxed)));
-        let site = Site {
-            dynamodb,
-            operations: self.stack.operations().to_owned(),
-            objects: Bucket::new(self.stack.s3(), self.stack.bucket("JobsBucket").to_owned()),
-            clock,
-            random: Random::system().unwrap(),
-        };
+        let site = Site { dynamodb, clock, ..self.stack.site() };
         Engine::new(site, Kinds::default().with(SharedTally(self.tally.clone())))
     }
 

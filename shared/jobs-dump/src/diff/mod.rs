@@ -95,6 +95,10 @@ impl Kind for Diff {
         "diff"
     }
 
+    fn writes_tables(&self) -> bool {
+        false
+    }
+
     fn task(&self, parameters: &Value, trust: Trust) -> Result<DiffTask, Refusal> {
         let parameters: DiffParameters = kind::parameters(parameters)?;
         let scan = parameters.scan();

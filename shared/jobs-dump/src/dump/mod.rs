@@ -60,6 +60,10 @@ impl Kind for Dump {
         "dump"
     }
 
+    fn writes_tables(&self) -> bool {
+        false
+    }
+
     fn task(&self, parameters: &Value, trust: Trust) -> Result<DumpTask, Refusal> {
         DumpTask::parse(parameters, trust)
     }

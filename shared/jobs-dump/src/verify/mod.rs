@@ -61,6 +61,10 @@ impl Kind for Verify {
         "verify"
     }
 
+    fn writes_tables(&self) -> bool {
+        false
+    }
+
     fn task(&self, parameters: &Value, trust: Trust) -> Result<VerifyTask, Refusal> {
         let parameters: VerifyParameters = kind::parameters(parameters)?;
         let scan = parameters.scan();

@@ -53,6 +53,10 @@ impl Kind for TableOperation {
         self.into()
     }
 
+    fn writes_tables(&self) -> bool {
+        self.changes()
+    }
+
     fn task(&self, parameters: &Value, trust: Trust) -> Result<TableParameters, Refusal> {
         let parameters = check::checked(*self, parameters)?;
         parameters.to.iter().try_for_each(|to| to.check("to.", trust))?;

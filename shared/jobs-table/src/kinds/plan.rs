@@ -56,8 +56,7 @@ pub(super) fn check_table(
     table: &Table,
 ) -> Result<(), JobError> {
     let changed = match &parameters.to {
-        Some(to) if to.is_of_site() => &to.table,
-        Some(_) => "",
+        Some(to) => &to.table,
         None => &parameters.table,
     };
     if operation.changes() {
