@@ -4,7 +4,7 @@ use std::io::{self, BufRead};
 
 use csv::ByteRecord;
 
-use crate::scanner::{CsvError, LineEnds, Scanner};
+use crate::scanner::{BYTE_ORDER_MARK, CsvError, LineEnds, Scanner};
 
 /// Why reading cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,8 @@ pub struct Records<R> {
     max_bytes: usize,
     record: Vec<u8>,
     too_long: bool,
+    /// Whether the record is the first one, which may begin with a byte order mark.
+    first: bool,
 }
 
 impl<R: BufRead> Records<R> {
@@ -43,7 +45,7 @@ impl<R: BufRead> Records<R> {
     /// given.
     pub fn new(reader: R, delimiter: u8, line_ends: LineEnds, max_bytes: usize) -> Self {
         let scanner = Scanner::new(delimiter, line_ends);
-        Self { reader, scanner, max_bytes, record: Vec::new(), too_long: false }
+        Self { reader, scanner, max_bytes, record: Vec::new(), too_long: false, first: true }
     }
 
     /// The next record; `None` at the end of the file.
@@ -61,7 +63,7 @@ impl<R: BufRead> Records<R> {
                 Err(error) => return Err(error.into()),
             };
             if input.is_empty() {
-                return Ok(if self.scanner.finish()? { Some(self.current()) } else { None });
+                return Ok(if self.scanner.finish()? { Some(self.ended()) } else { None });
             }
             let end = self.scanner.end(input)?;
             let part = input.get(..end.unwrap_or(input.len())).unwrap_or_default();
@@ -76,12 +78,15 @@ impl<R: BufRead> Records<R> {
             let used = part.len();
             self.reader.consume(used);
             if end.is_some() {
-                return Ok(Some(self.current()));
+                return Ok(Some(self.ended()));
             }
         }
     }
 
-    fn current(&self) -> Record<'_> {
+    fn ended(&mut self) -> Record<'_> {
+        if std::mem::take(&mut self.first) && self.record.starts_with(BYTE_ORDER_MARK) {
+            self.record.drain(..BYTE_ORDER_MARK.len());
+        }
         Record {
             line: self.scanner.record_line(),
             fields: self.scanner.record_fields(),
@@ -95,7 +100,6 @@ pub fn fields(record: &[u8], delimiter: u8, into: &mut ByteRecord) {
     into.clear();
     let blank = record.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
     let mut rest = record.get(blank..).unwrap_or_default();
-    rest = rest.strip_prefix(b"\xef\xbb\xbf").unwrap_or(rest);
     rest = rest.strip_suffix(b"\n").unwrap_or(rest);
     rest = rest.strip_suffix(b"\r").unwrap_or(rest);
     if rest.is_empty() {
@@ -141,11 +145,26 @@ mod tests {
             (b"\r\n\n\"x\ny\"\r", vec![b"x\ny"]),
             (b"\"\"\n", vec![b""]),
             (b",", vec![b"", b""]),
-            (b"\xef\xbb\xbf\"id\",5\" nail\n", vec![b"id", b"5\" nail"]),
+            (b"5\" nail,\xef\xbb\xbfx\n", vec![b"5\" nail", b"\xef\xbb\xbfx"]),
         ] {
             fields(text, b',', &mut record);
             assert_eq!(record.iter().collect::<Vec<_>>(), wanted, "{}", String::from_utf8_lossy(text));
         }
+    }
+
+    #[test]
+    fn a_mark_at_the_beginning_of_the_file_is_none_of_its_content_and_any_other_is() {
+        let content = "\u{feff}\n\"id\",v\n\u{feff}x,1\n\"\u{feff}y\",2\n";
+        let mut records = Records::new(content.as_bytes(), b',', LineEnds::Any, 100);
+        let (mut seen, mut cells) = (Vec::new(), ByteRecord::new());
+        while let Some(record) = records.next().unwrap() {
+            fields(record.bytes.unwrap(), b',', &mut cells);
+            seen.push(String::from_utf8(cells[0].to_vec()).unwrap());
+        }
+        assert_eq!(seen, ["id", "\u{feff}x", "\u{feff}y"]);
+        let mut resumed = Scanner::new(b',', LineEnds::Any).at_line(3);
+        let rest = "\u{feff}\"x\ny,1\n";
+        assert_eq!(resumed.end(rest.as_bytes()), Ok(Some("\u{feff}\"x\n".len())), "a quote within a field");
     }
 
     #[test]

@@ -63,7 +63,7 @@ enum State {
     QuoteInQuoted,
 }
 
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Finds the ends of records.
 #[derive(Debug, Clone)]
@@ -108,6 +108,10 @@ impl Scanner {
     #[must_use]
     pub fn at_line(mut self, line: u64) -> Self {
         (self.at.line, self.begun) = (line, line);
+        if line > 1 {
+            // Only a file begins with a mark; in a record the same character is content.
+            self.state = State::Between;
+        }
         self
     }
 

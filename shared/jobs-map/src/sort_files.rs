@@ -40,11 +40,8 @@ impl Feature {
         let RecordFormat::Csv { delimiter, .. } = format else {
             return Ok(Self::Attribute(attribute.to_owned()));
         };
-        let names = fields(header, delimiter);
-        let found = names
-            .iter()
-            .position(|name| name.strip_prefix(b"\xef\xbb\xbf").unwrap_or(name) == attribute.as_bytes());
-        match found {
+        let names = fields(header.strip_prefix(b"\xef\xbb\xbf").unwrap_or(header), delimiter);
+        match names.iter().position(|name| name == attribute.as_bytes()) {
             Some(at) => Ok(Self::Column { delimiter, at }),
             None => Err(WorkError::Failed(format!(
                 "{}: column {attribute:?} not found. Name a column of the header.",

@@ -5,9 +5,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::conditions::{ConditionCase, Forms, number, text};
 
-pub type ChangeCase = ConditionCase;
+pub(crate) type ChangeCase = ConditionCase;
 
-pub fn all() -> Vec<ChangeCase> {
+pub(crate) fn all() -> Vec<ChangeCase> {
     let mut all = Vec::new();
     let mut add = |expression: &str, values: &[(&str, AttributeValue)]| {
         all.push(Forms::default().both(expression, values).1);

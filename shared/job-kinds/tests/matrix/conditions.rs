@@ -6,16 +6,16 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 #[derive(Debug, Clone)]
-pub struct ConditionCase {
-    pub ours: String,
-    pub raw: String,
-    pub names: HashMap<String, String>,
-    pub values: HashMap<String, AttributeValue>,
+pub(crate) struct ConditionCase {
+    pub(crate) ours: String,
+    pub(crate) raw: String,
+    pub(crate) names: HashMap<String, String>,
+    pub(crate) values: HashMap<String, AttributeValue>,
 }
 
 /// Builds both forms of an expression from one text: in `{}` stand names, in `[]` numbers of values.
 #[derive(Debug, Clone, Default)]
-pub struct Forms {
+pub(crate) struct Forms {
     names: HashMap<String, String>,
     values: HashMap<String, AttributeValue>,
 }
@@ -23,7 +23,7 @@ pub struct Forms {
 impl Forms {
     /// Both forms of `text`, where `{name}` is a name and `<n>` the value of that number: what we write for it, and
     /// what it is.
-    pub fn both(mut self, text: &str, values: &[(&str, AttributeValue)]) -> (String, ConditionCase) {
+    pub(crate) fn both(mut self, text: &str, values: &[(&str, AttributeValue)]) -> (String, ConditionCase) {
         let (mut ours, mut raw) = (String::new(), String::new());
         let mut rest = text;
         while let Some(at) = rest.find(['{', '<']) {
@@ -60,15 +60,15 @@ impl Forms {
     }
 }
 
-pub fn text(text: &str) -> AttributeValue {
+pub(crate) fn text(text: &str) -> AttributeValue {
     AttributeValue::S(text.to_owned())
 }
 
-pub fn number(number: &str) -> AttributeValue {
+pub(crate) fn number(number: &str) -> AttributeValue {
     AttributeValue::N(number.to_owned())
 }
 
-pub fn all() -> Vec<ConditionCase> {
+pub(crate) fn all() -> Vec<ConditionCase> {
     let mut all = Vec::new();
     let mut add = |text: &str, values: &[(&str, AttributeValue)]| {
         all.push(Forms::default().both(text, values).1);

@@ -8,7 +8,7 @@ use strum::{EnumCount, FromRepr, IntoStaticStr};
 
 /// What has happened to one file of a dump.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumCount, FromRepr, IntoStaticStr)]
-pub enum Damage {
+pub(crate) enum Damage {
     BitFlipped,
     CutOff,
     Emptied,
@@ -25,7 +25,7 @@ pub enum Damage {
 
 impl Damage {
     /// Copies the dump and damages a file of the copy.
-    pub fn make(dump: &Path, copy: &Path, chance: &mut Seeded) -> Self {
+    pub(crate) fn make(dump: &Path, copy: &Path, chance: &mut Seeded) -> Self {
         copy_all(dump, copy);
         let files = files(copy);
         let pick = |chance: &mut Seeded| files[chance.below(files.len() as u64) as usize].clone();
@@ -76,7 +76,7 @@ impl Damage {
         damage
     }
 
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         self.into()
     }
 }

@@ -19,19 +19,19 @@ use serde_json::{Value, json};
 use crate::changes::ChangeCase;
 use crate::conditions::ConditionCase;
 
-pub type Item = HashMap<String, AttributeValue>;
+pub(crate) type Item = HashMap<String, AttributeValue>;
 
 const WORKERS: u32 = 4;
 
-pub struct Endpoint {
-    _stack: Option<TestStack>,
+pub(crate) struct Endpoint {
+    stack: Option<TestStack>,
     engine: Engine,
     dynamodb: aws_sdk_dynamodb::Client,
     tables: AtomicU32,
 }
 
 impl Endpoint {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let named = |variable: &str| std::env::var(variable).ok().filter(|value| !value.is_empty());
         let (stack, site) = match (named("NEXTBASKET_TEST_DYNAMODB"), named("NEXTBASKET_TEST_S3")) {
             (Some(dynamodb), Some(s3)) => (None, elsewhere(&dynamodb, &s3).await),
@@ -45,11 +45,15 @@ impl Endpoint {
         let tables = Tables::new(dynamodb.clone(), TableNames::default());
         let kinds = nextbasket_job_kinds::kinds(&tables, None);
         let engine = Engine::new(site, kinds).vouching(Vouching::all());
-        Self { _stack: stack, engine, dynamodb, tables: AtomicU32::new(0) }
+        Self { stack, engine, dynamodb, tables: AtomicU32::new(0) }
+    }
+
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.stack.is_none()
     }
 
     /// A new table with the keys `pk`, a string, and `n`, a number.
-    pub async fn table(&self, name: &str) -> String {
+    pub(crate) async fn table(&self, name: &str) -> String {
         let number = self.tables.fetch_add(1, Ordering::Relaxed);
         let name = format!("{name}-{number}-{:08x}", self.engine.site().random.draw() & 0xffff_ffff);
         let kinds = [("pk", ScalarAttributeType::S), ("n", ScalarAttributeType::N)];
@@ -57,12 +61,12 @@ impl Endpoint {
         name
     }
 
-    pub async fn drop_table(&self, name: &str) {
+    pub(crate) async fn drop_table(&self, name: &str) {
         self.dynamodb.delete_table().table_name(name).send().await.unwrap();
     }
 
     /// Whether the endpoint takes the item.
-    pub async fn put(&self, table: &str, item: Item) -> bool {
+    pub(crate) async fn put(&self, table: &str, item: Item) -> bool {
         let put = self.dynamodb.put_item().table_name(table).set_item(Some(item)).send().await;
         match put {
             Ok(_) => true,
@@ -72,7 +76,7 @@ impl Endpoint {
     }
 
     /// All items by their keys, each as JSON that is the same for equal items.
-    pub async fn all(&self, table: &str) -> BTreeMap<String, Value> {
+    pub(crate) async fn all(&self, table: &str) -> BTreeMap<String, Value> {
         let scan = self.dynamodb.scan().table_name(table).consistent_read(true);
         let mut pages = scan.into_paginator().items().send();
         let mut all = BTreeMap::new();
@@ -84,7 +88,7 @@ impl Endpoint {
         all
     }
 
-    pub async fn assert_same(&self, expected: &BTreeMap<String, Value>, table: &str, what: &str) {
+    pub(crate) async fn assert_same(&self, expected: &BTreeMap<String, Value>, table: &str, what: &str) {
         let found = self.all(table).await;
         for (key, item) in expected {
             let other = found.get(key).unwrap_or_else(|| panic!("{what}: {key} is missing"));
@@ -93,12 +97,12 @@ impl Endpoint {
         assert_eq!(found.len(), expected.len(), "{what}: there are more");
     }
 
-    pub async fn run(&self, kind: &str, parameters: Value) -> Result<Job, JobError> {
+    pub(crate) async fn run(&self, kind: &str, parameters: Value) -> Result<Job, JobError> {
         let job = self.engine.submit(None, kind, parameters).await?;
         Ok(drive(&self.engine, &job.job_id, WORKERS, &Stop::default()).await?.unwrap())
     }
 
-    pub async fn succeed(&self, kind: &str, parameters: Value) -> Job {
+    pub(crate) async fn succeed(&self, kind: &str, parameters: Value) -> Job {
         let job =
             self.run(kind, parameters.clone()).await.unwrap_or_else(|error| panic!("{parameters}: {error}"));
         assert_eq!(job.state, JobState::Succeeded, "{parameters}: {:?}", job.failure);
@@ -106,7 +110,7 @@ impl Endpoint {
     }
 
     /// How many items the endpoint itself finds.
-    pub async fn matching(&self, table: &str, case: &ConditionCase) -> Result<u64, String> {
+    pub(crate) async fn matching(&self, table: &str, case: &ConditionCase) -> Result<u64, String> {
         let scan = self.dynamodb.scan().table_name(table).filter_expression(&case.raw);
         let scan = scan.set_expression_attribute_names(some(case.names.clone()));
         let scan = scan.set_expression_attribute_values(some(case.values.clone()));
@@ -120,7 +124,7 @@ impl Endpoint {
     }
 
     /// Updates each item by a call of its own; tells how many were refused.
-    pub async fn update_each(&self, table: &str, case: &ChangeCase) -> u64 {
+    pub(crate) async fn update_each(&self, table: &str, case: &ChangeCase) -> u64 {
         let mut refused = 0;
         for item in self.dynamodb.scan().table_name(table).send().await.unwrap().items.unwrap() {
             let update = self.dynamodb.update_item().table_name(table).update_expression(&case.raw);
@@ -152,13 +156,15 @@ async fn elsewhere(dynamodb: &str, s3: &str) -> Site {
         "environment",
     );
     let region = Region::new("eu-central-1");
+    let http = aws_smithy_http_client::Builder::new().build_http();
     let config = aws_sdk_dynamodb::Config::builder().behavior_version(BehaviorVersion::latest());
-    let config =
-        config.region(region.clone()).credentials_provider(credentials.clone()).endpoint_url(dynamodb);
+    let config = config.region(region.clone()).credentials_provider(credentials.clone());
+    let config = config.http_client(http.clone()).endpoint_url(dynamodb);
     let dynamodb = aws_sdk_dynamodb::Client::from_conf(config.build());
     let config = aws_sdk_s3::Config::builder().behavior_version(BehaviorVersion::latest());
-    let config = config.region(region).credentials_provider(credentials).endpoint_url(s3);
-    let s3 = aws_sdk_s3::Client::from_conf(config.force_path_style(true).build());
+    let config = config.region(region).credentials_provider(credentials);
+    let config = config.http_client(http).endpoint_url(s3).force_path_style(true);
+    let s3 = aws_sdk_s3::Client::from_conf(config.build());
     let random = Random::system().unwrap();
     let name = format!("matrix-{:08x}", random.draw() & 0xffff_ffff);
     let kinds = [("pk", ScalarAttributeType::S), ("sk", ScalarAttributeType::S)];

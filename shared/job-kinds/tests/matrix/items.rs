@@ -129,7 +129,7 @@ fn values() -> Vec<AttributeValue> {
 }
 
 /// Every value as an attribute, in a list and in a map; every name; every text as a key; large ones.
-pub fn hostile() -> Vec<Item> {
+pub(crate) fn hostile() -> Vec<Item> {
     let mut items = Vec::new();
     for value in values() {
         let n = items.len();
@@ -152,12 +152,12 @@ pub fn hostile() -> Vec<Item> {
     items
 }
 
-pub fn plain(n: usize) -> Item {
+pub(crate) fn plain(n: usize) -> Item {
     item(&format!("key {n}"), n, [("name", text(&format!("name of {n}"))), ("price", number(n * 10))])
 }
 
 /// Items that few conditions hold for all of.
-pub fn for_conditions() -> Vec<Item> {
+pub(crate) fn for_conditions() -> Vec<Item> {
     let mut items = Vec::new();
     for n in 0..48 {
         let mut one = item(["a", "b", "c"][n % 3], n, [("size", number(n % 5))]);
@@ -187,7 +187,7 @@ pub fn for_conditions() -> Vec<Item> {
     items
 }
 
-pub fn for_changes() -> Vec<Item> {
+pub(crate) fn for_changes() -> Vec<Item> {
     vec![
         item("a", 1, []),
         item(
