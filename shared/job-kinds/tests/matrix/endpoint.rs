@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
 use nextbasket_domain::Random;
+use nextbasket_dynamodb::Number;
 use nextbasket_job_engine::pool::{Stop, drive};
 use nextbasket_job_engine::{Engine, Job, JobError, JobState, Site, Vouching};
 use nextbasket_objects::Bucket;
@@ -190,6 +191,13 @@ async fn create_table(
     table.send().await.unwrap();
 }
 
+/// Endpoints write the same number in several ways.
+fn canonical(number: &str) -> String {
+    let mut canonical = Vec::new();
+    Number::parse(number).unwrap().write_canonical(&mut canonical);
+    String::from_utf8(canonical).unwrap()
+}
+
 fn json_of(value: &AttributeValue) -> Value {
     let sorted = |mut values: Vec<String>| {
         values.sort_unstable();
@@ -197,12 +205,14 @@ fn json_of(value: &AttributeValue) -> Value {
     };
     match value {
         AttributeValue::S(text) => json!({ "S": text }),
-        AttributeValue::N(number) => json!({ "N": number }),
+        AttributeValue::N(number) => json!({ "N": canonical(number) }),
         AttributeValue::B(bytes) => json!({ "B": bytes.as_ref() }),
         AttributeValue::Bool(flag) => json!({ "BOOL": flag }),
         AttributeValue::Null(flag) => json!({ "NULL": flag }),
         AttributeValue::Ss(texts) => json!({ "SS": sorted(texts.clone()) }),
-        AttributeValue::Ns(numbers) => json!({ "NS": sorted(numbers.clone()) }),
+        AttributeValue::Ns(numbers) => {
+            json!({ "NS": sorted(numbers.iter().map(|number| canonical(number)).collect()) })
+        }
         AttributeValue::Bs(all) => {
             json!({ "BS": sorted(all.iter().map(|bytes| format!("{:?}", bytes.as_ref())).collect()) })
         }
