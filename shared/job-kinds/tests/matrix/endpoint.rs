@@ -195,7 +195,7 @@ async fn create_table(
 fn canonical(number: &str) -> String {
     let mut canonical = Vec::new();
     Number::parse(number).unwrap().write_canonical(&mut canonical);
-    String::from_utf8(canonical).unwrap()
+    format!("{canonical:?}")
 }
 
 fn json_of(value: &AttributeValue) -> Value {
