@@ -28,7 +28,7 @@ use driver::{DriveOutcome, JobDriver};
 pub(crate) const WORKERS: u32 = 8;
 
 /// Options that are named otherwise than their parameters, of all commands.
-const NAMED: [(&str, &str); 17] = [
+const NAMED: [(&str, &str); 19] = [
     ("table", "TABLE"),
     ("tables", "TABLES"),
     ("from", "FROM"),
@@ -44,6 +44,8 @@ const NAMED: [(&str, &str); 17] = [
     ("keep.days", "--keep-days"),
     ("follow.interval", "--interval"),
     ("batchItems", "--batch-size"),
+    ("consistentRead", "--consistent"),
+    ("split.attribute", "--by"),
     ("readUnits", "--rcu"),
     ("writeUnits", "--wcu"),
 ];
