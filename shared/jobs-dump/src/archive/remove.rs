@@ -72,6 +72,8 @@ struct Removal {
     /// The names of attributes that items of this batch have. An item that has not all of them is deleted only if it
     /// has not got the others meanwhile.
     names: BTreeSet<String>,
+    /// The lines of items whose deletions an earlier attempt began: where they are gone, it was that one.
+    begun_before: Vec<u64>,
     /// Whether it is known that items can be put.
     may_put: bool,
     /// What an earlier attempt kept and this one has put back, by line.
@@ -92,6 +94,15 @@ impl PartResult {
     fn changed(&mut self, key: &Item, how: &'static str) {
         self.removed.changed += 1;
         self.reported.push((to_json(key), how));
+    }
+
+    /// An item that is not there any more.
+    fn gone(&mut self, was_begun: bool) {
+        if was_begun {
+            self.removed.deleted += 1;
+        } else {
+            self.removed.gone += 1;
+        }
     }
 
     fn put_back(&mut self, line: u64, key: &Item, back: PutBack) {
@@ -117,8 +128,14 @@ pub(crate) async fn work(work: &mut Work, files: &Files, table: &str) -> Result<
         keys: input.keys,
         kept: KeptItems::of(work),
     };
-    let mut removal =
-        Removal { deleter, state, names: BTreeSet::new(), may_put: false, returned: HashMap::new() };
+    let mut removal = Removal {
+        deleter,
+        begun_before: state.begun.clone(),
+        state,
+        names: BTreeSet::new(),
+        may_put: false,
+        returned: HashMap::new(),
+    };
     removal.resume(work).await?;
     let mut records = Records::open(files, found, Format::DynamodbJson, removal.state.line).await?;
     loop {
@@ -226,8 +243,7 @@ impl Removal {
                 }
                 (_, Some(back)) => result.put_back(line, &key, back),
                 (Some(false), None) => result.changed(&key, CHANGED),
-                (None, None) if self.state.begun.contains(&line) => result.removed.deleted += 1,
-                (None, None) => result.removed.gone += 1,
+                (None, None) => result.gone(self.begun_before.contains(&line)),
             }
         }
         Ok(wanted)
@@ -252,7 +268,8 @@ impl Removal {
             work.progress.write_units += units;
             match deletion {
                 Deletion::Deleted => result.removed.deleted += 1,
-                Deletion::Gone => result.removed.gone += 1,
+                // A deletion of an earlier attempt may also arrive late.
+                Deletion::Gone => result.gone(self.begun_before.contains(&line)),
                 Deletion::Changed => result.changed(&key, CHANGED),
                 Deletion::PutBack(back) => result.put_back(line, &key, back),
             }
