@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::sample::{self, SampledCounts, SegmentSample};
-use super::{TableOperation, estimate};
+use super::{TableOperation, estimate, select};
 use crate::batch::{BatchInput, BatchPart, BatchResult};
 use crate::bins::{self, RunList, SortedKeys};
 use crate::generated::ItemGenerator;
@@ -30,9 +30,8 @@ use nextbasket_items::table::Table;
 
 /// A result names up to this many periods or parts; more of them go to an object.
 const MOST_PARTS: usize = 1000;
-/// The stages that sort keys into bins, that note as many keys as may be changed, and that look for what is new.
+/// The stage that sorts keys into bins, and the ones that look for what is new.
 const SPLIT: &str = "split";
-const SELECT: &str = "select";
 const FOLLOW: &str = "follow";
 
 pub(super) async fn plan(
@@ -45,7 +44,7 @@ pub(super) async fn plan(
     };
     match (last.name.as_str(), parameters.limit) {
         (SPLIT, _) => return bins_stage(operation, planning, parameters, last.number).await,
-        (SELECT, Some(limit)) => return after_select(operation, planning, parameters, limit).await,
+        (select::STAGE, Some(limit)) => return select::next(operation, planning, parameters, limit).await,
         _ => {}
     }
     match parameters.follow {
@@ -153,8 +152,8 @@ async fn first(
         return Ok(Next::Stage(fill_stage(planning, parameters, &table)));
     }
     let table = as_read(parameters, table);
-    if parameters.limit.is_some() {
-        return select_stage(planning, parameters, &table, 0, parameters.limit.unwrap_or(0));
+    if let Some(limit) = parameters.limit {
+        return select::stage(planning, parameters, &table, 0, limit);
     }
     if let Some(sample) = parameters.sample
         && let Some(sample) = SegmentSample::draw(sample, parameters, &table, &planning.job.job_id)?
@@ -191,11 +190,16 @@ fn in_plan(split: &Split, what: &str, count: impl Serialize) -> Value {
     value
 }
 
-fn input(now: Timestamp, table: &Table, part: BatchPart) -> BatchInput {
+pub(super) fn input(now: Timestamp, table: &Table, part: BatchPart) -> BatchInput {
     BatchInput { now, keys: table.keys.clone(), mean_bytes: table.mean_bytes(), part, seen: Vec::new() }
 }
 
-fn stage(name: &str, split: Value, parameters: &TableParameters, batches: Vec<BatchPlan>) -> StagePlan {
+pub(super) fn stage(
+    name: &str,
+    split: Value,
+    parameters: &TableParameters,
+    batches: Vec<BatchPlan>,
+) -> StagePlan {
     StagePlan {
         assign: parameters.assign.unwrap_or(Assign::Balanced),
         width: parameters.width(),
@@ -238,67 +242,6 @@ fn sample_stage(
     };
     let batches = sample.chosen.iter().map(batch).collect();
     stage(TableOperation::Count.name(), sample.in_plan(), parameters, batches)
-}
-
-/// The segments from `first` on, twice as many as before them: each notes at most `most` keys.
-fn select_stage(
-    planning: &Planning<'_>,
-    parameters: &TableParameters,
-    table: &Table,
-    first: u32,
-    most: u64,
-) -> Result<Next, JobError> {
-    let of = match planning.job.stages.first().and_then(|stage| stage.split.get("segments")) {
-        // As the first of these stages was planned: the table may have grown.
-        Some(known) => serde_json::from_value(known.clone())?,
-        None => segments(parameters.segments, table.bytes, table.items),
-    };
-    let count = if first == 0 { parameters.width() } else { first.saturating_mul(2) };
-    let end = first.saturating_add(count).min(of);
-    let batch = |number: u32| {
-        let part = BatchPart::Select { segment: Segment { number, of }, most };
-        BatchPlan { weight: 1, ..BatchPlan::new(json!(input(planning.job.created_at, table, part))) }
-    };
-    let split = json!({ "by": "size", "segments": of, "from": first, "to": end });
-    Ok(Next::Stage(stage(SELECT, split, parameters, (first..end).map(batch).collect())))
-}
-
-/// More segments, or the batches that change what was noted.
-async fn after_select(
-    operation: TableOperation,
-    planning: &Planning<'_>,
-    parameters: &TableParameters,
-    limit: u64,
-) -> Result<Next, JobError> {
-    let (mut noted, mut left) = (Vec::new(), limit);
-    for stage in planning.job.stages.iter().filter(|stage| stage.name == SELECT) {
-        for keys in planning.results::<SortedKeys>(stage.number).await? {
-            let count = keys.bins.values().sum::<u64>().min(left);
-            if count > 0 {
-                noted.push((RunList { runs: keys.runs, most: Some(count) }, count));
-                left -= count;
-            }
-        }
-    }
-    let table = Table::of_job(&planning.site.dynamodb, &parameters.table).await?;
-    let read = |end: &str| -> Option<u32> {
-        let split = &planning.job.stage()?.split;
-        u32::try_from(split.get(end)?.as_u64()?).ok()
-    };
-    if let (true, Some(next), Some(of)) = (left > 0, read("to"), read("segments"))
-        && next < of
-    {
-        return select_stage(planning, parameters, &table, next, left);
-    }
-    let mut batches = Vec::with_capacity(noted.len());
-    for (n, (list, count)) in noted.iter().enumerate() {
-        let runs = planning.put_json(&format!("selected-{n:06}.json"), list).await?;
-        let part = BatchPart::Bin { bin: 0, name: "selected".to_owned(), runs };
-        let input = json!(input(planning.job.created_at, &table, part));
-        batches.push(BatchPlan { weight: *count, of: Some(*count), ..BatchPlan::new(input) });
-    }
-    let split = json!({ "by": "size", "items": limit - left, "limit": limit });
-    Ok(Next::Stage(stage(operation.name(), split, parameters, batches)))
 }
 
 /// A batch for each bin that has items.
@@ -360,11 +303,7 @@ async fn result(
     let millis = planning.clock().now().as_millis() - started.as_millis();
     let seconds = millis as f64 / 1000.0;
     if parameters.limit.is_some() {
-        let mut read = ItemTotals::default();
-        for stage in planning.job.stages.iter().filter(|stage| stage.name == SELECT) {
-            let keys: Option<SortedKeys> = planning.sum(stage.number, SortedKeys::plus).await?;
-            read = read + keys.unwrap_or_default().tally;
-        }
+        let read = select::read(planning).await?;
         let here = done(planning, number).await?;
         // More may have been noted than are changed.
         let tally = ItemTotals { processed: read.processed, matched: here.matched, ..read + here };
