@@ -4,8 +4,9 @@ use clap::{Parser, Subcommand};
 
 use crate::Failure;
 use crate::commands::{
-    archive, copy, count, delete, demo, diff, dump, fill, import, jobs, lock, map, models, rebuild_history,
-    recommend, refresh_popular, related, restore, rotate_secret, serve, setup, train, update, upload, verify,
+    archive, copy, count, delete, demo, diff, dump, fill, find, import, jobs, lock, map, models,
+    rebuild_history, recommend, refresh_popular, related, restore, rotate_secret, serve, setup, train,
+    update, upload, verify,
 };
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed or incomplete, with a message that says why; 2 invalid usage; \
@@ -53,7 +54,9 @@ pub enum Command {
     RotateSecret(rotate_secret::RotateSecret),
     /// List the trained models, or make another one live
     Models(models::Models),
-    /// Count the items of a table
+    /// Show the items of a table or an index: filtered, sorted, as a table, JSON Lines or CSV
+    Find(find::Find),
+    /// Count the items of a table or an index, or estimate how many there are
     Count(count::Count),
     /// Update the items of a table that meet a condition
     Update(update::Update),
@@ -105,6 +108,7 @@ impl Command {
             Self::RefreshPopular(options) => refresh_popular::run(&options).await,
             Self::RotateSecret(options) => rotate_secret::run(&options).await,
             Self::Models(options) => models::run(&options).await,
+            Self::Find(options) => find::run(&options).await,
             Self::Count(options) => count::run(&options).await,
             Self::Update(options) => update::run(&options).await,
             Self::Delete(options) => delete::run(&options).await,

@@ -8,6 +8,7 @@ pub mod demo;
 pub mod diff;
 pub mod dump;
 pub mod fill;
+pub mod find;
 pub mod import;
 pub mod jobs;
 pub mod lock;

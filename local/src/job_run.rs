@@ -28,7 +28,7 @@ use driver::{DriveOutcome, JobDriver};
 pub(crate) const WORKERS: u32 = 8;
 
 /// Options that are named otherwise than their parameters, of all commands.
-const NAMED: [(&str, &str); 18] = [
+const NAMED: &[(&str, &str)] = &[
     ("table", "TABLE"),
     ("tables", "TABLES"),
     ("from", "FROM"),
@@ -45,6 +45,8 @@ const NAMED: [(&str, &str); 18] = [
     ("keep.days", "--keep-days"),
     ("follow.interval", "--interval"),
     ("batchItems", "--batch-size"),
+    ("consistentRead", "--consistent"),
+    ("split.attribute", "--by"),
     ("readUnits", "--rcu"),
     ("writeUnits", "--wcu"),
 ];

@@ -1,4 +1,4 @@
-//! `archive`: moves items of a table to an archive.
+//! `archive`: moves items of a table to an archive. Items that change meanwhile stay, which is not a failure.
 
 use std::fmt::Write;
 
@@ -11,6 +11,7 @@ use crate::confirmation::ConfirmOption;
 use crate::job_run::RunOptions;
 use crate::json_fields::{count, text};
 use crate::options::{JobOptions, Parameters, ReadRate, WriteRate};
+use crate::stdio::errln;
 
 #[derive(Debug, Args)]
 pub struct Archive {
@@ -47,9 +48,9 @@ pub(crate) async fn run(options: &Archive) -> Result<(), Failure> {
         let (moved, folder) = (count(result, "deleted"), text(result, "archive"));
         let mut words = format!("{moved} of {archived} items moved from {table} to {folder}");
         for (name, outcome) in [
+            ("gone", "were deleted by others meanwhile"),
             ("changed", "changed meanwhile and stay"),
-            ("gone", "were gone already"),
-            ("putBack", "put back"),
+            ("putBack", "of these were put back, since they changed in the moment of their deletion"),
         ] {
             if count(result, name) > 0 {
                 let _ = write!(words, "\n  {} {outcome}", count(result, name));
@@ -57,5 +58,8 @@ pub(crate) async fn run(options: &Archive) -> Result<(), Failure> {
         }
         words
     });
-    ended.verdict()
+    if let Some(file) = &ended.refused {
+        errln!("The keys of the items that changed: {}", file.display());
+    }
+    Ok(())
 }

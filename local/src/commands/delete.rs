@@ -17,6 +17,9 @@ pub struct Delete {
     /// Delete every item
     #[arg(long, conflicts_with = "condition")]
     pub all: bool,
+    /// Delete at most N items: their keys are noted before the first one is deleted
+    #[arg(long, value_name = "N", conflicts_with = "follow", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
     #[command(flatten)]
     pub writes: WriteRate,
     #[command(flatten)]
@@ -26,8 +29,9 @@ pub struct Delete {
 }
 
 pub(crate) async fn run(options: &Delete) -> Result<(), Failure> {
-    let Delete { table, condition, all, writes, confirm, table_job } = options;
+    let Delete { table, condition, all, limit, writes, confirm, table_job } = options;
     let parameters = of_table(table).with("where", condition.clone()).with_flag("all", *all);
+    let parameters = parameters.with("limit", *limit);
     let confirm = Some(confirm.of("delete", table));
     table_job.run("delete", writes.add_to(parameters), confirm, |ended| changed(ended, "deleted")).await
 }

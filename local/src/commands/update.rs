@@ -17,6 +17,9 @@ pub struct Update {
     /// The condition, such as "status = 'old' AND expiresAt < now()"
     #[arg(long = "where", value_name = "CONDITION")]
     pub condition: Option<String>,
+    /// Change at most N items: their keys are noted before the first one is changed
+    #[arg(long, value_name = "N", conflicts_with = "follow", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
     #[command(flatten)]
     pub writes: WriteRate,
     #[command(flatten)]
@@ -26,8 +29,9 @@ pub struct Update {
 }
 
 pub(crate) async fn run(options: &Update) -> Result<(), Failure> {
-    let Update { table, set, condition, writes, confirm, table_job } = options;
+    let Update { table, set, condition, limit, writes, confirm, table_job } = options;
     let parameters = of_table(table).with("set", set.as_str()).with("where", condition.clone());
+    let parameters = parameters.with("limit", *limit);
     let confirm = Some(confirm.of("update", table));
     table_job.run("update", writes.add_to(parameters), confirm, |ended| changed(ended, "updated")).await
 }

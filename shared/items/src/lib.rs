@@ -3,8 +3,11 @@
 
 pub mod expression;
 pub mod fetch;
+pub mod find;
+pub mod index;
 mod kept_answer;
 pub mod key;
+pub mod query;
 pub mod scan;
 pub mod segment;
 pub mod spawned;

@@ -38,10 +38,27 @@ pub enum Projection<'a> {
     Whole,
 }
 
+impl Projection<'_> {
+    /// As DynamoDB's expression; `None` if there is none to be given.
+    pub(crate) fn write(self, placeholders: &mut Placeholders) -> Option<String> {
+        match self {
+            Self::Attributes(names) => {
+                let mut names: Vec<String> = names.iter().map(|name| placeholders.name(name)).collect();
+                // An attribute may be wanted twice, as a key and for the split.
+                names.sort_unstable();
+                names.dedup();
+                Some(names.join(", "))
+            }
+            Self::Count | Self::Whole => None,
+        }
+    }
+}
+
 /// How a table is read.
 #[derive(Debug, Clone)]
 pub struct Scan {
     table: String,
+    index: Option<String>,
     filter: Option<String>,
     projection: Option<String>,
     names: Option<HashMap<String, String>>,
@@ -111,18 +128,10 @@ impl Scan {
     pub fn new(table: &str, condition: Option<&Condition>, wanted: Projection<'_>, now: Timestamp) -> Self {
         let mut placeholders = Placeholders::at(now);
         let filter = condition.map(|condition| condition.write(&mut placeholders));
-        let projection = match wanted {
-            Projection::Attributes(names) => {
-                let mut names: Vec<String> = names.iter().map(|name| placeholders.name(name)).collect();
-                // An attribute may be wanted twice, as a key and for the split.
-                names.sort_unstable();
-                names.dedup();
-                Some(names.join(", "))
-            }
-            Projection::Count | Projection::Whole => None,
-        };
+        let projection = wanted.write(&mut placeholders);
         Self {
             table: table.to_owned(),
+            index: None,
             filter,
             projection,
             names: placeholders.names(),
@@ -132,6 +141,13 @@ impl Scan {
             limit: None,
             mean_bytes: 0,
         }
+    }
+
+    /// Reads an index of the table in place of the table.
+    #[must_use]
+    pub fn on_index(mut self, index: Option<&str>) -> Self {
+        self.index = index.map(str::to_owned);
+        self
     }
 
     /// Whether it reads strongly consistent, at twice the price.
@@ -216,6 +232,7 @@ impl Scan {
             .client
             .scan()
             .table_name(&self.table)
+            .set_index_name(self.index.clone())
             .set_filter_expression(self.filter.clone())
             .set_projection_expression(self.projection.clone())
             .set_expression_attribute_names(self.names.clone())

@@ -6,6 +6,7 @@ use nextbasket_dynamodb::TableError;
 use nextbasket_job_engine::{JobError, Refusal, Site, Trust};
 use serde::{Deserialize, Serialize};
 
+use crate::index::{IndexKind, TableIndex};
 use crate::key::KeySchema;
 
 /// A description of a table. DynamoDB updates the numbers of items and bytes about every six hours.
@@ -19,8 +20,8 @@ pub struct Table {
     pub items: u64,
     /// The size of all items.
     pub bytes: u64,
-    /// The number of global secondary indexes.
-    pub indexes: usize,
+    /// The local and global secondary indexes.
+    pub indexes: Vec<TableIndex>,
 }
 
 impl Table {
@@ -37,12 +38,18 @@ impl Table {
         };
         let table = described.ok_or_else(unknown)?;
         let count = |count: Option<i64>| u64::try_from(count.unwrap_or(0)).unwrap_or(0);
+        let attributes = table.attribute_definitions();
+        let keys = KeySchema::read(table.key_schema(), attributes).ok_or_else(unknown)?;
+        let local = table.local_secondary_indexes().iter();
+        let local = local.filter_map(|index| TableIndex::of_local(index, &keys, attributes));
+        let global = table.global_secondary_indexes().iter();
+        let global = global.filter_map(|index| TableIndex::of_global(index, &keys, attributes));
         Ok(Self {
             name: name.to_owned(),
-            keys: KeySchema::read(table.key_schema(), table.attribute_definitions()).ok_or_else(unknown)?,
             items: count(table.item_count()),
             bytes: count(table.table_size_bytes()),
-            indexes: table.global_secondary_indexes().len(),
+            indexes: local.chain(global).collect(),
+            keys,
         })
     }
 
@@ -57,6 +64,28 @@ impl Table {
             }
             _ => error.into(),
         })
+    }
+
+    /// The index of this name.
+    ///
+    /// # Errors
+    /// The problem, with the names of the indexes that there are.
+    pub fn index(&self, name: &str) -> Result<&TableIndex, String> {
+        self.indexes.iter().find(|index| index.name == name).ok_or_else(|| {
+            let mut known: Vec<&str> = self.indexes.iter().map(|index| index.name.as_str()).collect();
+            known.sort_unstable();
+            let known = match known.as_slice() {
+                [] => "has no indexes".to_owned(),
+                known => format!("has {}", known.join(", ")),
+            };
+            format!("index \"{name}\" not found: table \"{}\" {known}", self.name)
+        })
+    }
+
+    /// How many global indexes it has: each takes write units of its own.
+    #[must_use]
+    pub fn global_indexes(&self) -> usize {
+        self.indexes.iter().filter(|index| index.kind == IndexKind::Global).count()
     }
 
     /// The mean size of its items, or 0.

@@ -135,8 +135,12 @@ impl Calls {
 
     /// Requests of the site's client outside of a batch: nothing stops them.
     pub fn at(site: &Site) -> Self {
-        let retrying = Retrying { random: site.random.clone(), stop: None };
-        Self { client: without_retries(&site.dynamodb), retrying }
+        Self::of_client(&site.dynamodb, site.random.clone())
+    }
+
+    /// Requests of a client where there is no site of jobs: nothing stops them.
+    pub fn of_client(client: &Client, random: Random) -> Self {
+        Self { client: without_retries(client), retrying: Retrying { random, stop: None } }
     }
 
     /// The same with another client, such as one of another region.

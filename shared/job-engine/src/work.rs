@@ -1,9 +1,12 @@
 //! What a batch in progress can do: checkpoints, refusals, results.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ConditionCheck, Delete, Put, ReturnConsumedCapacity, TransactWriteItem, Update,
+};
 use nextbasket_domain::digest;
 use nextbasket_dynamodb::capacity;
 use nextbasket_dynamodb::item::{number, text};
@@ -262,6 +265,9 @@ impl Work {
         let update = self.guarded(sets, (SAVES, number(self.saves))).await?;
         // The token makes the SDK's retries one transaction. A further try of the kind's may hold other writes.
         let token = self.site.random.draw();
+        // The rate and the report are those of the tables that the kind writes: the checkpoint, as any other, is not a
+        // part of them. DynamoDB says the units of a transaction doubled.
+        let tables: BTreeSet<String> = writes.iter().filter_map(table_of).map(str::to_owned).collect();
         let mut all = writes;
         all.push(update);
         let sent = self
@@ -274,7 +280,11 @@ impl Work {
             .send()
             .await;
         let spent = match sent {
-            Ok(output) => capacity::units(output.consumed_capacity()),
+            Ok(output) => {
+                let consumed = output.consumed_capacity().iter();
+                let is_counted = |table: Option<&str>| table.is_some_and(|table| tables.contains(table));
+                capacity::units(consumed.filter(|consumed| is_counted(consumed.table_name())))
+            }
             Err(error) => {
                 let error = TransactionError::from_sdk(&self.site.operations, error);
                 self.transaction_failed(error, next).await?;
@@ -458,6 +468,15 @@ impl Work {
         // Forgotten only once the checkpoint is saved: until then a further try writes them all under this name.
         Ok(self.site.objects.put(&key, self.refusals.clone()).await?)
     }
+}
+
+/// The table that a part of a transaction is for.
+fn table_of(write: &TransactWriteItem) -> Option<&str> {
+    let update = write.update().map(Update::table_name);
+    let put = || write.put().map(Put::table_name);
+    let delete = || write.delete().map(Delete::table_name);
+    let check = || write.condition_check().map(ConditionCheck::table_name);
+    update.or_else(put).or_else(delete).or_else(check)
 }
 
 impl From<LeaseError> for WorkError {

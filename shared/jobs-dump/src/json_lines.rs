@@ -36,7 +36,11 @@ pub fn write_line(item: &Item, out: &mut Vec<u8>) -> Result<(), FormatError> {
     Ok(())
 }
 
-fn write_value(value: &AttributeValue, out: &mut Vec<u8>) -> Result<(), FormatError> {
+/// Writes a value.
+///
+/// # Errors
+/// As of [`write_line`].
+pub fn write_value(value: &AttributeValue, out: &mut Vec<u8>) -> Result<(), FormatError> {
     match value {
         AttributeValue::S(text) => write_string(text, out),
         AttributeValue::N(digits) => write_number(digits, out)?,

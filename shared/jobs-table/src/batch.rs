@@ -29,6 +29,11 @@ pub(crate) enum BatchPart {
     Segment(Segment),
     /// Those of a segment, to be sorted into bins.
     Split(Segment),
+    /// The first ones of a segment, whose keys are noted for a job that changes so many at most.
+    Select {
+        segment: Segment,
+        most: u64,
+    },
     /// Those of a bin; the object lists the runs.
     Bin {
         bin: i64,

@@ -77,6 +77,14 @@ pub(crate) struct SortedRun {
     index: String,
 }
 
+/// Of which runs a bin's keys are read, and how many of them at most.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RunList {
+    pub(crate) runs: Vec<SortedRun>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) most: Option<u64>,
+}
+
 /// What a batch of the stage `split` leaves.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SortedKeys {
@@ -230,14 +238,20 @@ fn failed(error: impl std::fmt::Display) -> WorkError {
 pub(crate) struct BinKeys {
     bin: i64,
     runs: Vec<SortedRun>,
+    /// How many keys of each run are read at most, if not all of them.
+    most: Option<Vec<u64>>,
     /// The run that was read last, and its keys.
     read: Option<(usize, Vec<Item>)>,
 }
 
 impl BinKeys {
     pub(crate) async fn open(work: &Work, bin: i64, list: &str) -> Result<Self, WorkError> {
-        let runs = parsed(&work.site().objects.get(list).await?)?;
-        Ok(Self { bin, runs, read: None })
+        let RunList { runs, most } = parsed(&work.site().objects.get(list).await?)?;
+        let most = match most {
+            Some(most) => Some(shares(work, bin, &runs, most).await?),
+            None => None,
+        };
+        Ok(Self { bin, runs, most, read: None })
     }
 
     /// The bin's keys in the run of this number; `None` behind the last run.
@@ -256,10 +270,27 @@ impl BinKeys {
                     keys.push(from_json(&json).ok_or_else(|| failed("a line is not a key"))?);
                 }
             }
+            if let Some(most) = self.most.as_ref().and_then(|most| most.get(number)) {
+                keys.truncate(usize::try_from(*most).unwrap_or(usize::MAX));
+            }
             self.read = Some((number, keys));
         }
         Ok(self.read.as_ref().map(|(_, keys)| keys.as_slice()))
     }
+}
+
+/// How many of the bin's keys come from each run, if all together are at most so many: the first runs first.
+async fn shares(work: &Work, bin: i64, runs: &[SortedRun], most: u64) -> Result<Vec<u64>, WorkError> {
+    let mut left = most;
+    let mut shares = Vec::with_capacity(runs.len());
+    for run in runs {
+        let sections: Vec<RunSection> = parsed(&work.site().objects.get(&run.index).await?)?;
+        let of_bin = sections.iter().filter(|section| section.0 == bin);
+        let share = of_bin.map(|section| section.3).sum::<u64>().min(left);
+        shares.push(share);
+        left -= share;
+    }
+    Ok(shares)
 }
 
 #[cfg(test)]

@@ -161,10 +161,10 @@ fn size_of(value: &AttributeValue) -> u64 {
 }
 
 /// A generator (SplitMix64) for one item.
-struct Chance(u64);
+pub(crate) struct Chance(u64);
 
 impl Chance {
-    fn of(seed: u64, item: u64) -> Self {
+    pub(crate) fn of(seed: u64, item: u64) -> Self {
         let mut of_seed = Self(seed);
         Self(of_seed.draw() ^ item.wrapping_mul(0xd6e8_feb8_6659_fd93))
     }
@@ -178,7 +178,7 @@ impl Chance {
     }
 
     /// From 0 up to, but not with, `end`.
-    fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.draw() % end.max(1)
     }
 

@@ -2,9 +2,9 @@
 //!
 //! | kind | parameters of its own | what it does |
 //! |---|---|---|
-//! | `count` | | how many items there are, and how many meet a condition |
-//! | `update` | `set` | changes them |
-//! | `delete` | `all` | deletes them |
+//! | `count` | `index`, `sample`, `seed` | how many items there are, and how many meet a condition |
+//! | `update` | `set`, `limit` | changes them |
+//! | `delete` | `all`, `limit` | deletes them |
 //! | `copy` | `to`, `onConflict` | puts them into another table |
 //! | `fill` | `count`, `itemBytes`, `seed`, `partitions`, `template` | makes items, for trying |
 //!

@@ -56,6 +56,17 @@ impl Comparator {
         (">", Self::Greater),
     ];
 
+    /// With its sides exchanged.
+    pub(super) fn turned(self) -> Self {
+        match self {
+            Self::Less => Self::Greater,
+            Self::LessOrEqual => Self::GreaterOrEqual,
+            Self::Greater => Self::Less,
+            Self::GreaterOrEqual => Self::LessOrEqual,
+            same => same,
+        }
+    }
+
     fn sign(self) -> &'static str {
         Self::ALL.iter().find(|(_, comparator)| *comparator == self).map_or("=", |(sign, _)| sign)
     }
@@ -163,7 +174,7 @@ impl Node {
         if needs(self) { format!("({text})") } else { text }
     }
 
-    fn collect<'a>(&'a self, paths: &mut Vec<&'a Path>) {
+    pub(super) fn collect<'a>(&'a self, paths: &mut Vec<&'a Path>) {
         match self {
             Self::Compare(left, _, right) => paths.extend(left.path().into_iter().chain(right.path())),
             Self::Between(operand, low, high) => {

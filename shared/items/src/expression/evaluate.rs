@@ -138,16 +138,20 @@ fn contains(found: &AttributeValue, wanted: &AttributeValue) -> bool {
     }
 }
 
-fn compare(left: &AttributeValue, comparator: Comparator, right: &AttributeValue) -> bool {
-    let order = match (left, right) {
+/// Which of two strings, numbers or binaries comes first.
+pub(super) fn order(left: &AttributeValue, right: &AttributeValue) -> Option<Ordering> {
+    match (left, right) {
         (AttributeValue::S(left), AttributeValue::S(right)) => Some(left.cmp(right)),
         (AttributeValue::N(left), AttributeValue::N(right)) => {
             decimal(left).zip(decimal(right)).map(|(left, right)| left.cmp(&right))
         }
         (AttributeValue::B(left), AttributeValue::B(right)) => Some(left.as_ref().cmp(right.as_ref())),
         _ => None,
-    };
-    match (comparator, order) {
+    }
+}
+
+fn compare(left: &AttributeValue, comparator: Comparator, right: &AttributeValue) -> bool {
+    match (comparator, order(left, right)) {
         (Comparator::Equal, _) => equal(left, right),
         (Comparator::NotEqual, _) => !equal(left, right),
         (_, None) => false,

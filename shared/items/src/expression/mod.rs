@@ -19,6 +19,8 @@
 //! * [`condition`]: comparisons, `BETWEEN`, `IN`, `AND`, `OR`, `NOT` and DynamoDB's functions
 //! * [`change`]: `SET`, `REMOVE`, `ADD` and `DELETE`, and whether doing it twice is the same as once
 //! * [`evaluate`](Condition::holds): a condition on an item at hand
+//! * [`key_condition`]: the part of a condition that a query asks for by key
+//! * [`order`]: by which attributes items are sorted, and lists of paths
 //! * [`placeholders`]: what goes to DynamoDB
 //! * [`partiql`]: what can be said as a statement as well
 
@@ -26,6 +28,8 @@ pub mod change;
 pub mod condition;
 pub mod constant;
 mod evaluate;
+pub mod key_condition;
+pub mod order;
 mod parser;
 pub mod partiql;
 pub mod path;
@@ -36,6 +40,8 @@ pub(crate) use evaluate::equal;
 
 pub use change::Change;
 pub use condition::Condition;
+pub use key_condition::KeyedCondition;
+pub use order::Order;
 pub use path::Path;
 pub use placeholders::Placeholders;
 pub use token::without_constants;

@@ -1,7 +1,9 @@
 //! The changes and conditions that PartiQL says exactly as expressions do.
 //!
 //! Elsewhere the two differ: to PartiQL an attribute that is not there is not `<>` anything, its `NOT` and its nulls
-//! are others, and it knows no `if_not_exists`. Whatever is not certainly the same has no statement.
+//! are others, and it knows no `if_not_exists`. Paths into maps and lists, and names with dots, are not said as statements
+//! either: other implementations of DynamoDB take `"a"."b"` for an attribute of that name, report success and change the
+//! wrong thing. Whatever is not certainly the same everywhere has no statement.
 
 use std::fmt::Write;
 
@@ -113,17 +115,18 @@ fn joined(nodes: &[Node], join: &str, to: &mut Statement, now: Timestamp) -> Opt
     Some(())
 }
 
-/// A path of names alone.
+/// A path that is an attribute of the item itself.
 fn quoted_path(path: &Path) -> Option<String> {
-    let names: Option<Vec<String>> = path
-        .steps()
-        .iter()
-        .map(|step| match step {
-            PathStep::Name(name) => quoted(name),
-            PathStep::Index(_) => None,
-        })
-        .collect();
-    Some(names?.join("."))
+    match path.steps() {
+        [PathStep::Name(name)] => quoted_attribute(name),
+        _ => None,
+    }
+}
+
+/// The name of an attribute in its quotes; `None` for those that could be taken for a path.
+#[must_use]
+pub fn quoted_attribute(name: &str) -> Option<String> {
+    if name.contains('.') { None } else { quoted(name) }
 }
 
 /// A name in its quotes; `None` for those that would need more care.
@@ -150,8 +153,8 @@ mod tests {
 
     #[test]
     fn plain_changes_are_said_as_statements() {
-        let statement = change("price = 5, address.city = 'x' REMOVE `old price`").unwrap();
-        assert_eq!(statement.text, r#" SET "price" = ? SET "address"."city" = ? REMOVE "old price""#);
+        let statement = change("price = 5, city = 'x' REMOVE `old price`").unwrap();
+        assert_eq!(statement.text, r#" SET "price" = ? SET "city" = ? REMOVE "old price""#);
         assert_eq!(statement.parameters, [number(5), text("x")]);
         for other in ["a = b", "n = n + 1", "ADD n 1", "DELETE s {'x'}", "l[0].x = 1", "`a\"b` = 1"] {
             assert_eq!(change(other), None, "{other}");
@@ -159,10 +162,20 @@ mod tests {
     }
 
     #[test]
+    fn nothing_within_a_map_or_a_list_is_said_as_a_statement() {
+        for other in ["m.x = 'new'", "a = 1, m.x = 2", "REMOVE m.x", "REMOVE l[0]", "`m.x` = 1"] {
+            assert_eq!(change(other), None, "{other}");
+        }
+        for other in ["m.x = 'old'", "a = 1 AND l[0] = 2", "begins_with(m.x, 'o')", "`m.x` < 1"] {
+            assert_eq!(condition(other), None, "{other}");
+        }
+    }
+
+    #[test]
     fn plain_conditions_are_said_as_statements() {
         assert_eq!(
-            condition("status = 'old' AND (n < 5 OR a.b BETWEEN 1 AND 2) AND begins_with(s, 'x')").unwrap(),
-            r#""status" = ? AND ("n" < ? OR "a"."b" BETWEEN ? AND ?) AND begins_with("s", ?)"#
+            condition("status = 'old' AND (n < 5 OR m BETWEEN 1 AND 2) AND begins_with(s, 'x')").unwrap(),
+            r#""status" = ? AND ("n" < ? OR "m" BETWEEN ? AND ?) AND begins_with("s", ?)"#
         );
         for other in [
             "a <> 1",

@@ -14,7 +14,7 @@ use nextbasket_dynamodb::item::Item;
 use nextbasket_job_engine::WorkError;
 use nextbasket_job_engine::limit::Limiter;
 
-use crate::expression::partiql::{Statement, quoted};
+use crate::expression::partiql::{Statement, quoted, quoted_attribute};
 use crate::expression::{Change, Condition};
 use crate::key::KeySchema;
 use crate::write::update::Update;
@@ -62,7 +62,7 @@ impl Statements {
         let mut text = format!("UPDATE {}{} WHERE ", quoted(table)?, changed.text);
         for (at, name) in keys.names().enumerate() {
             let join = if at > 0 { " AND " } else { "" };
-            text.push_str(&format!("{join}{} = ?", quoted(name)?));
+            text.push_str(&format!("{join}{} = ?", quoted_attribute(name)?));
         }
         let mut wanted = Statement::default();
         if let Some(condition) = condition {

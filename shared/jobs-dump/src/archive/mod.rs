@@ -6,16 +6,24 @@
 //! | `check` | files | reads each back from where it was written: MD5, count and digest |
 //! | `remove` | files | deletes each item that still is what its copy says |
 //!
-//! Nothing is deleted before all files were read back and found to be whole. An item is then read once more, strongly
-//! consistent; if it differs from its copy it stays and is counted. If it does not, it is deleted on the condition that
-//! every attribute still has the copy's value, and that it has none of the attributes which other items around it have
-//! and it has not. Two limits are DynamoDB's: an expression holds some 140 such conditions, so of an item with more
-//! attributes the first ones by name are asked for; and no condition can say "and no other attribute". What the
-//! deletion itself says that the item was is therefore compared once more: an item that was changed within that moment
-//! is put back as it was, and counted as changed.
+//! Nothing is deleted before all files were read back and found to be whole, nor by a process that may not put items.
+//! An item is then read once more, strongly consistent; if it differs from its copy it stays and is reported. If it does
+//! not, it is deleted on the condition that every attribute still has the copy's value, and that it has none of the
+//! attributes which other items of the file have and it has not. Two limits are DynamoDB's: an expression holds some 140
+//! such conditions, so of an item with more attributes the first ones by name are asked for; and no condition can say
+//! "and no other attribute". What the deletion itself says that the item was is therefore compared once more: an item
+//! that was changed within that moment is put back as it was, at the same time kept in an object of the job
+//! (`output/put-back/`), and reported. A worker that resumes the batch puts back what it finds there; an item that can
+//! never be put back stays there when the job has failed, and the failure names the object.
+//!
+//! What is left: an attribute whose name no item of the file has (or one of an item with more than 140), written between
+//! the last read of its item and the deletion, is lost if the process dies, or the answer to the deletion does not
+//! arrive, before the item is in one of the two places. The copy in the archive is not.
 //!
 //! `restore` brings an archive back, with `onConflict` `skip` or `fail`.
 
+mod deletion;
+mod kept_items;
 mod remove;
 
 use nextbasket_items::expression::without_constants;
@@ -138,7 +146,8 @@ impl Kind for Archive {
             read_units: task.dump.scan.scan_units(table.bytes),
             notes: vec![
                 "Items that meet the condition are read once more, strongly consistent, and deleted: for each a \
-                 read unit for 4 KB and a write unit for 1 KB, and more for indexes."
+                 read unit for 4 KB and a write unit for 1 KB, and more for indexes. One put that must fail asks whether \
+                 items could be put back."
                     .to_owned(),
             ],
             ..Estimate::default()

@@ -1,38 +1,43 @@
 //! The stage `remove`: items whose copies were found to be whole, if they are still what the copies say.
+//!
+//! A checkpoint before each part's deletions names their lines. So an item that is not there when the part is resumed
+//! is known to have been deleted, and not reported as gone.
 
 use std::collections::{BTreeSet, HashMap};
 
-use aws_sdk_dynamodb::operation::delete_item::DeleteItemOutput;
-use aws_sdk_dynamodb::operation::put_item::PutItemOutput;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, ReturnValue};
 use derive_more::{Add, AddAssign, Sum};
 use futures::StreamExt;
-use nextbasket_dynamodb::capacity::units;
 use nextbasket_dynamodb::item::Item;
 use nextbasket_items::fetch::fetch;
-use nextbasket_items::key::{KeySchema, hash};
+use nextbasket_items::key::{KeySchema, hash, to_json};
 use nextbasket_items::spawned::spawned;
 use nextbasket_job_engine::calls::{CallError, Calls};
-use nextbasket_job_engine::limit::Limiter;
 use nextbasket_job_engine::work::Go;
 use nextbasket_job_engine::{Outcome, Work, WorkError};
 use nextbasket_objects::Files;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::deletion::{Asked, Deleter, Deletion};
+use super::kept_items::{KeptItems, PutBack};
 use crate::diff::same_items;
-use crate::digest::sorted;
 use crate::format::Format;
 use crate::json::LineChange;
 use crate::records::{Piece, Record, Records};
 use crate::source::SourceFile;
 
-/// How many items are looked at between two checkpoints: as many as one call reads.
-const PART: usize = 100;
+/// How many items are looked at between two checkpoints: as many as one call reads, and at a low rate as many as are
+/// deleted in about a second, so that little time passes between the read of an item and its deletion.
+const PART: f64 = 100.0;
+const PART_SECONDS: f64 = 1.0;
 /// How many deletions are under way at a time.
 const AT_ONCE: usize = 16;
-/// DynamoDB takes expressions of 4,096 bytes, with 300 operators and functions.
-const LONGEST: usize = 4_000;
-const MOST: usize = 140;
+/// How many names of attributes are remembered: an expression holds fewer.
+const MOST_NAMES: usize = 1_000;
+
+const CHANGED: &str = "was changed after it was copied, and stays";
+const PUT_BACK: &str = "was changed in the moment of its deletion, and was put back";
+const REPLACED: &str = "was changed in the moment of its deletion, and somebody has put a newer item since";
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct RemoveInput {
@@ -45,230 +50,230 @@ pub(crate) struct Removed {
     pub deleted: u64,
     /// They are not what their copies say any more, and stay.
     pub changed: u64,
-    /// They were not there any more: deleted by others, or before a kill.
+    /// They were not there any more: deleted by others.
     pub gone: u64,
     /// Of the changed ones, those that were changed in the moment of their deletion, and put back.
     pub put_back: u64,
 }
 
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Checkpoint {
     line: u64,
     removed: Removed,
+    /// The lines behind `line` whose deletions have begun.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    begun: Vec<u64>,
 }
 
-/// A deletion that asks whether the item is still what its copy says.
-#[derive(Debug, Clone, PartialEq)]
-struct Asked {
-    condition: String,
-    names: HashMap<String, String>,
-    values: HashMap<String, AttributeValue>,
+/// A batch that is being worked on.
+struct Removal {
+    deleter: Deleter,
+    state: Checkpoint,
+    /// The names of attributes that items of this batch have. An item that has not all of them is deleted only if it
+    /// has not got the others meanwhile.
+    names: BTreeSet<String>,
+    /// The lines of items whose deletions an earlier attempt began: where they are gone, it was that one.
+    begun_before: Vec<u64>,
+    /// Whether it is known that items can be put.
+    may_put: bool,
+    /// What an earlier attempt kept and this one has put back, by line.
+    returned: HashMap<u64, PutBack>,
+}
+
+/// What has come of the items of a part.
+#[derive(Default)]
+struct PartResult {
+    removed: Removed,
+    /// The keys of items that were changed, and how.
+    reported: Vec<(Value, &'static str)>,
+    /// The lines of the items that were kept and are back.
+    returned: Vec<u64>,
+}
+
+impl PartResult {
+    fn changed(&mut self, key: &Item, how: &'static str) {
+        self.removed.changed += 1;
+        self.reported.push((to_json(key), how));
+    }
+
+    /// An item that is not there any more.
+    fn gone(&mut self, was_begun: bool) {
+        if was_begun {
+            self.removed.deleted += 1;
+        } else {
+            self.removed.gone += 1;
+        }
+    }
+
+    fn put_back(&mut self, line: u64, key: &Item, back: PutBack) {
+        self.returned.push(line);
+        match back {
+            PutBack::InTable => {
+                self.removed.put_back += 1;
+                self.changed(key, PUT_BACK);
+            }
+            PutBack::Replaced => self.changed(key, REPLACED),
+        }
+    }
 }
 
 pub(crate) async fn work(work: &mut Work, files: &Files, table: &str) -> Result<Outcome, CallError> {
     let input: RemoveInput = work.input()?;
     let found = input.file.found()?;
-    let mut state = work.checkpoint::<Checkpoint>()?.unwrap_or_default();
-    let calls = Calls::new(work);
-    let mut records = Records::open(files, found, Format::DynamodbJson, state.line).await?;
+    let state = work.checkpoint::<Checkpoint>()?.unwrap_or_default();
+    let deleter = Deleter {
+        calls: Calls::new(work),
+        limits: work.limits().clone(),
+        table: table.to_owned(),
+        keys: input.keys,
+        kept: KeptItems::of(work),
+    };
+    let mut removal = Removal {
+        deleter,
+        begun_before: state.begun.clone(),
+        state,
+        names: BTreeSet::new(),
+        may_put: false,
+        returned: HashMap::new(),
+    };
+    removal.resume(work).await?;
+    let mut records = Records::open(files, found, Format::DynamodbJson, removal.state.line).await?;
     loop {
         match records.next().await? {
             Piece::Chunk(mut chunk) => {
                 while !chunk.is_empty() {
-                    let rest = chunk.split_off(chunk.len().min(PART));
-                    if removed(work, &calls, table, &input.keys, chunk, &mut state).await? == Go::Stop {
+                    let part = work.limits().write.items_in(PART_SECONDS, 1.0, PART);
+                    let rest = chunk.split_off(chunk.len().min(part));
+                    if removal.part(work, chunk).await? == Go::Stop {
                         return Ok(Outcome::Stopped);
                     }
                     chunk = rest;
                 }
             }
-            Piece::End { .. } => return Ok(Outcome::done(&state.removed)?),
+            Piece::End { .. } => return Ok(Outcome::done(&removal.state.removed)?),
         }
     }
 }
 
-async fn removed(
-    work: &mut Work,
-    calls: &Calls,
-    table: &str,
-    keys: &KeySchema,
-    chunk: Vec<Record>,
-    state: &mut Checkpoint,
-) -> Result<Go, CallError> {
-    let mut copies = Vec::with_capacity(chunk.len());
-    for Record { line, change } in chunk {
-        state.line = line;
-        match change {
-            Ok(LineChange::Put(item)) => copies.push(item),
-            // The file was read as a whole before.
-            _ => return Err(WorkError::Failed(format!("line {line} is no longer a valid item")).into()),
+impl Removal {
+    /// Puts back what an earlier attempt has kept.
+    async fn resume(&mut self, work: &mut Work) -> Result<(), CallError> {
+        let Deleter { calls, limits, kept, .. } = &self.deleter;
+        let returned = kept.resume(calls, limits, self.deleter.table(), self.state.line).await?;
+        for (line, back, units) in returned {
+            work.progress.write_units += units;
+            self.returned.insert(line, back);
         }
+        Ok(())
     }
-    let looked_up: Vec<Item> = copies.iter().map(|item| keys.of(item)).collect();
-    let limits = work.limits().clone();
-    let (there, read_units) = fetch(calls, &limits.read, table, &looked_up).await?;
-    work.progress.read_units += read_units;
-    let there: HashMap<u128, Item> =
-        there.into_iter().map(|item| (hash(keys, &keys.of(&item)), item)).collect();
-    let around: BTreeSet<String> = copies.iter().flat_map(|item| item.keys().cloned()).collect();
-    let mut wanted = Vec::new();
-    let mut result = Removed::default();
-    work.progress.processed += u64::try_from(copies.len()).unwrap_or(0);
-    for copy in copies {
-        match there.get(&hash(keys, &keys.of(&copy))) {
-            None => result.gone += 1,
-            Some(item) if same_items(item, &copy)? => wanted.push(copy),
-            Some(_) => result.changed += 1,
+
+    async fn part(&mut self, work: &mut Work, chunk: Vec<Record>) -> Result<Go, CallError> {
+        let mut copies = Vec::with_capacity(chunk.len());
+        for Record { line, change } in chunk {
+            match change {
+                Ok(LineChange::Put(item)) => copies.push((line, item)),
+                // The file was read as a whole before.
+                _ => return Err(WorkError::Failed(format!("line {line} is no longer a valid item")).into()),
+            }
         }
-    }
-    let deletions = futures::stream::iter(wanted)
-        .map(|copy| {
-            let asked = asked(keys, &copy, &around);
-            let (calls, limiter, table, keys) =
-                (calls.clone(), limits.write.clone(), table.to_owned(), keys.clone());
-            spawned(async move { delete(&calls, &limiter, &table, &keys, copy, asked).await })
-        })
-        .buffer_unordered(AT_ONCE);
-    for deleted in deletions.collect::<Vec<_>>().await {
-        let (became, write_units) = deleted?;
-        work.progress.write_units += write_units;
-        result += became;
-    }
-    work.progress.matched += result.deleted + result.changed;
-    work.progress.changed += result.deleted;
-    state.removed += result;
-    Ok(work.save(state).await?)
-}
-
-async fn delete(
-    calls: &Calls,
-    limiter: &Limiter,
-    table: &str,
-    keys: &KeySchema,
-    copy: Item,
-    asked: Asked,
-) -> Result<(Removed, f64), CallError> {
-    let changed = Removed { changed: 1, ..Removed::default() };
-    let send = || {
-        calls
-            .client
-            .delete_item()
-            .table_name(table)
-            .set_key(Some(keys.of(&copy)))
-            .condition_expression(&asked.condition)
-            .set_expression_attribute_names(Some(asked.names.clone()))
-            .set_expression_attribute_values(Some(asked.values.clone()).filter(|values| !values.is_empty()))
-            .return_values(ReturnValue::AllOld)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-    };
-    let consumed = |output: &DeleteItemOutput| units(output.consumed_capacity());
-    let (output, spent) = match calls.call(table, limiter, None, send, consumed).await {
-        Ok(deleted) => deleted,
-        Err(CallError::Refused(refused)) if refused.is_condition() => return Ok((changed, 0.0)),
-        Err(CallError::Refused(refused)) => {
-            // Not its key: a job's record must name nobody.
-            let reason = refused.reason();
-            let problem = format!(
-                "an item of table {table} cannot be deleted: {reason}. To find it, diff the archive and the table."
-            );
-            return Err(WorkError::Failed(problem).into());
+        let Some(last) = copies.last().map(|(line, _)| *line) else { return Ok(Go::On) };
+        let count = u64::try_from(copies.len()).unwrap_or(0);
+        let mut result = PartResult::default();
+        let wanted = self.still_equal(work, copies, &mut result).await?;
+        if let Some((_, item)) = wanted.first() {
+            if !self.may_put {
+                self.deleter.check_may_put(item).await?;
+                self.may_put = true;
+            }
+            self.state.begun.extend(wanted.iter().map(|(line, _)| *line));
+            self.state.begun.sort_unstable();
+            self.state.begun.dedup();
+            if work.save(&self.state).await? == Go::Stop {
+                return Ok(Go::Stop);
+            }
         }
-        Err(error) => return Err(error),
-    };
-    match output.attributes {
-        Some(was) if !same_items(&was, &copy)? => {
-            let back = put_back(calls, limiter, table, keys, &was).await?;
-            Ok((Removed { put_back: 1, ..changed }, spent + back))
+        self.delete(work, wanted, &mut result).await?;
+        let PartResult { removed, reported, returned } = result;
+        for (key, how) in reported {
+            work.refuse(&key, how);
         }
-        _ => Ok((Removed { deleted: 1, ..Removed::default() }, spent)),
+        work.progress.processed += count;
+        work.progress.matched += removed.deleted + removed.changed;
+        work.progress.changed += removed.deleted;
+        self.state.removed += removed;
+        self.state.line = last;
+        self.state.begun.clear();
+        let go = work.save(&self.state).await?;
+        self.deleter.kept.forget(&returned).await;
+        Ok(go)
     }
-}
 
-/// An item that got an attribute in the moment of its deletion, as it was; unless there is a new one already.
-async fn put_back(
-    calls: &Calls,
-    limiter: &Limiter,
-    table: &str,
-    keys: &KeySchema,
-    was: &Item,
-) -> Result<f64, CallError> {
-    let send = || {
-        calls
-            .client
-            .put_item()
-            .table_name(table)
-            .set_item(Some(was.clone()))
-            .condition_expression("attribute_not_exists(#key)")
-            .expression_attribute_names("#key", &keys.partition.name)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-    };
-    let consumed = |output: &PutItemOutput| units(output.consumed_capacity());
-    match calls.call(table, limiter, None, send, consumed).await {
-        Ok((_, units)) => Ok(units),
-        Err(CallError::Refused(refused)) if refused.is_condition() => Ok(0.0),
-        Err(error) => Err(error),
-    }
-}
-
-/// That each attribute has the copy's value, and that those of the items around are not there if the copy has them not;
-/// as many as DynamoDB takes.
-fn asked(keys: &KeySchema, copy: &Item, around: &BTreeSet<String>) -> Asked {
-    let mut asked = Asked {
-        condition: "attribute_exists(#k)".to_owned(),
-        names: HashMap::from([("#k".to_owned(), keys.partition.name.clone())]),
-        values: HashMap::new(),
-    };
-    let is_key = |name: &str| keys.names().any(|key| key == name);
-    let values = sorted(copy).into_iter().map(|(name, value)| (name, Some(value)));
-    let others = around.iter().filter(|name| !copy.contains_key(*name)).map(|name| (name, None));
-    for (n, (name, value)) in values.chain(others).filter(|(name, _)| !is_key(name)).take(MOST).enumerate() {
-        let clause = match value {
-            Some(_) => format!(" AND #{n} = :{n}"),
-            None => format!(" AND attribute_not_exists(#{n})"),
-        };
-        if asked.condition.len() + clause.len() > LONGEST {
-            break;
+    /// Those that still equal their copies. What has come of the others goes into the result.
+    async fn still_equal(
+        &mut self,
+        work: &mut Work,
+        copies: Vec<(u64, Item)>,
+        result: &mut PartResult,
+    ) -> Result<Vec<(u64, Item)>, CallError> {
+        let Deleter { calls, limits, table, keys, .. } = &self.deleter;
+        let looked_up: Vec<Item> = copies.iter().map(|(_, item)| keys.of(item)).collect();
+        let (there, read_units) = fetch(calls, &limits.read, table, &looked_up).await?;
+        work.progress.read_units += read_units;
+        let items = copies.iter().map(|(_, item)| item).chain(&there);
+        for name in items.flat_map(Item::keys) {
+            if self.names.len() < MOST_NAMES && !self.names.contains(name) {
+                self.names.insert(name.clone());
+            }
         }
-        asked.condition.push_str(&clause);
-        asked.names.insert(format!("#{n}"), name.clone());
-        if let Some(value) = value {
-            asked.values.insert(format!(":{n}"), value.clone());
+        let there: HashMap<u128, Item> =
+            there.into_iter().map(|item| (hash(keys, &keys.of(&item)), item)).collect();
+        let mut wanted = Vec::new();
+        for (line, copy) in copies {
+            let key = keys.of(&copy);
+            let equal = match there.get(&hash(keys, &key)) {
+                Some(item) => Some(same_items(item, &copy)?),
+                None => None,
+            };
+            match (equal, self.returned.remove(&line)) {
+                (Some(true), None) => wanted.push((line, copy)),
+                // It was changed to what it was: it equals its copy again.
+                (Some(true), Some(_)) => {
+                    result.returned.push(line);
+                    wanted.push((line, copy));
+                }
+                (_, Some(back)) => result.put_back(line, &key, back),
+                (Some(false), None) => result.changed(&key, CHANGED),
+                (None, None) => result.gone(self.begun_before.contains(&line)),
+            }
         }
-    }
-    asked
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use nextbasket_dynamodb::item::{number, text};
-    use nextbasket_items::key::{KeyAttribute, KeyKind};
-
-    fn keys() -> KeySchema {
-        KeySchema { partition: KeyAttribute { name: "id".to_owned(), kind: KeyKind::S }, sort: None }
+        Ok(wanted)
     }
 
-    #[test]
-    fn a_deletion_asks_for_every_attribute_and_for_none_of_the_others() {
-        let copy = Item::from([("id".to_owned(), text("a")), ("n".to_owned(), number(1))]);
-        let around = BTreeSet::from(["id".to_owned(), "n".to_owned(), "seen".to_owned()]);
-        let asked = asked(&keys(), &copy, &around);
-        assert_eq!(asked.condition, "attribute_exists(#k) AND #0 = :0 AND attribute_not_exists(#1)");
-        assert_eq!(asked.names["#1"], "seen");
-        assert_eq!(asked.values, HashMap::from([(":0".to_owned(), number(1))]));
-    }
-
-    #[test]
-    fn it_asks_for_no_more_than_an_expression_holds() {
-        let mut copy: Item = (0..400).map(|n| (format!("a{n:03}"), number(n))).collect();
-        copy.insert("id".to_owned(), text("a"));
-        let many = asked(&keys(), &copy, &BTreeSet::new());
-        assert_eq!(many.values.len(), MOST);
-        assert!(many.condition.len() <= LONGEST);
-        let around = (0..400).map(|n| format!("b{n:03}")).collect();
-        let others = asked(&keys(), &Item::from([("id".to_owned(), text("a"))]), &around);
-        assert!(others.condition.len() <= LONGEST && others.names.len() > 100);
+    async fn delete(
+        &mut self,
+        work: &mut Work,
+        wanted: Vec<(u64, Item)>,
+        result: &mut PartResult,
+    ) -> Result<(), CallError> {
+        let deletions = futures::stream::iter(wanted)
+            .map(|(line, copy)| {
+                let (deleter, key) = (self.deleter.clone(), self.deleter.keys.of(&copy));
+                let asked = Asked::of(&deleter.keys, &copy, &self.names);
+                spawned(async move { (line, key, deleter.delete((line, copy), asked).await) })
+            })
+            .buffer_unordered(AT_ONCE);
+        // All of them end before the first error counts: what they have kept has to be put back.
+        for (line, key, deleted) in deletions.collect::<Vec<_>>().await {
+            let (deletion, units) = deleted?;
+            work.progress.write_units += units;
+            match deletion {
+                Deletion::Deleted => result.removed.deleted += 1,
+                // A deletion of an earlier attempt may also arrive late.
+                Deletion::Gone => result.gone(self.begun_before.contains(&line)),
+                Deletion::Changed => result.changed(&key, CHANGED),
+                Deletion::PutBack(back) => result.put_back(line, &key, back),
+            }
+        }
+        Ok(())
     }
 }

@@ -157,7 +157,7 @@ fn scans(planning: &Planning<'_>, task: &DumpTask, begun: &Begun) -> Vec<BatchPl
         keys: begun.keys.clone(),
         items: begun.items,
         bytes: begun.bytes,
-        indexes: 0,
+        indexes: Vec::new(),
     };
     let of = segments(task.scan.segments, begun.bytes, begun.items);
     BatchPlan::for_parts(of, begun.bytes, begun.items, |number| {

@@ -12,9 +12,9 @@ pub(super) fn checked(operation: TableOperation, parameters: &Value) -> Result<T
     let parameters = TableParameters::parse(parameters)?;
     let reading = ["where", "segments", "consistentRead", "split", "follow"];
     let own: &[&str] = match operation {
-        TableOperation::Count => &[],
-        TableOperation::Update => &["set"],
-        TableOperation::Delete => &["all"],
+        TableOperation::Count => &["index", "sample", "seed"],
+        TableOperation::Update => &["set", "limit"],
+        TableOperation::Delete => &["all", "limit"],
         TableOperation::Copy => &["to", "onConflict"],
         TableOperation::Fill => &["segments", "count", "itemBytes", "seed", "partitions", "template"],
     };
@@ -22,7 +22,7 @@ pub(super) fn checked(operation: TableOperation, parameters: &Value) -> Result<T
         if operation == TableOperation::Fill { own.to_vec() } else { [&reading, own].concat() };
     parameters.only(operation.name(), &known)?;
     match operation {
-        TableOperation::Count => {}
+        TableOperation::Count => check_sample(&parameters)?,
         TableOperation::Update => {
             needed("set", "the change of the items, such as \"price = 5\"", parameters.set.is_some())?;
         }
@@ -43,10 +43,30 @@ pub(super) fn checked(operation: TableOperation, parameters: &Value) -> Result<T
             }
         }
     }
-    if parameters.follow.is_some() && parameters.binned().is_some() {
-        return Err(Refusal::parameter("follow", "requires a split by size"));
+    if parameters.binned().is_some() {
+        let by_size = [("follow", parameters.follow.is_some()), ("limit", parameters.limit.is_some())];
+        if let Some((field, _)) = by_size.into_iter().find(|(_, given)| *given) {
+            return Err(Refusal::parameter(field, "requires a split by size"));
+        }
+    }
+    if parameters.limit.is_some() && parameters.follow.is_some() {
+        return Err(Refusal::parameter("limit", "cannot be combined with follow: omit one of the two"));
     }
     Ok(parameters)
+}
+
+fn check_sample(parameters: &TableParameters) -> Result<(), Refusal> {
+    if parameters.sample.is_none() {
+        return match parameters.seed {
+            0 => Ok(()),
+            _ => Err(Refusal::parameter("seed", "requires a sample")),
+        };
+    }
+    if parameters.follow.is_some() || parameters.binned().is_some() {
+        let problem = "cannot be combined with follow, nor with a split by time or feature";
+        return Err(Refusal::parameter("sample", problem));
+    }
+    Ok(())
 }
 
 fn check_copy(parameters: &TableParameters) -> Result<(), Refusal> {
@@ -131,6 +151,36 @@ mod tests {
                 TableOperation::Count,
                 json!({ "table": "abc", "follow": {}, "split": { "by": "feature", "attribute": "a", "parts": 2 } }),
                 "parameters.follow: requires a split by size",
+            ),
+            (
+                TableOperation::Update,
+                json!({ "table": "abc", "set": "a = 1", "limit": 0 }),
+                "parameters.limit: must be from 1 to 18446744073709551615",
+            ),
+            (
+                TableOperation::Update,
+                json!({ "table": "abc", "set": "a = 1", "limit": 5, "follow": {} }),
+                "parameters.limit: cannot be combined with follow: omit one of the two",
+            ),
+            (
+                TableOperation::Delete,
+                json!({ "table": "abc", "all": true, "limit": 5, "split": { "by": "feature", "attribute": "a", "parts": 2 } }),
+                "parameters.limit: requires a split by size",
+            ),
+            (
+                TableOperation::Update,
+                json!({ "table": "abc", "set": "a = 1", "index": "by-a" }),
+                "parameters.index: not accepted by kind \"update\"",
+            ),
+            (
+                TableOperation::Count,
+                json!({ "table": "abc", "sample": "10%", "follow": {} }),
+                "parameters.sample: cannot be combined with follow, nor with a split by time or feature",
+            ),
+            (
+                TableOperation::Count,
+                json!({ "table": "abc", "seed": 5 }),
+                "parameters.seed: requires a sample",
             ),
             (
                 TableOperation::Fill,

@@ -7,7 +7,8 @@ use nextbasket_job_engine::limit::Limiter;
 use nextbasket_job_engine::{Estimate, JobError, Site, WorkError};
 
 use super::TableOperation;
-use super::plan::{check_keys, check_table};
+use super::plan::{as_read, check_keys, check_table};
+use super::sample::SegmentSample;
 use crate::generated::ItemGenerator;
 use crate::parameters::TableParameters;
 use nextbasket_items::scan::{Projection, Scan, ScanPage};
@@ -35,6 +36,7 @@ pub(super) async fn estimate(
     if let Some(to) = &parameters.to {
         check_keys(&table, &to.describe(site).await?)?;
     }
+    let table = as_read(parameters, table);
     let page = sampled(site, parameters).await?;
     Ok(of_sample(operation, parameters, &table, &page))
 }
@@ -42,6 +44,7 @@ pub(super) async fn estimate(
 /// One page, with the condition.
 async fn sampled(site: &Site, parameters: &TableParameters) -> Result<ScanPage, JobError> {
     let scan = Scan::new(&parameters.table, parameters.r#where.as_ref(), Projection::Count, site.clock.now())
+        .on_index(parameters.index.as_deref())
         .consistent(parameters.consistent_read)
         .pages_of(Some(SAMPLE), 0);
     let (calls, limiter) = (Calls::at(site), Limiter::new(parameters.read_units));
@@ -83,17 +86,35 @@ fn of_sample(
         (table.items.max(page.scanned), table.bytes)
     };
     let share = page.matched as f64 / page.scanned.max(1) as f64;
-    let matching = if whole { page.matched } else { rounded(items as f64 * share) };
+    let meeting = if whole { page.matched } else { rounded(items as f64 * share) };
+    let matching = meeting.min(parameters.limit.unwrap_or(u64::MAX));
     if parameters.r#where.is_some() {
         notes.push(if whole {
-            format!("{matching} items meet the condition")
+            format!("{meeting} items meet the condition")
         } else {
             let ScanPage { matched, scanned, .. } = page;
-            format!("{matched} of {scanned} items looked at meet the condition: some {matching} of all")
+            format!("{matched} of {scanned} items looked at meet the condition: some {meeting} of all")
         });
+    }
+    if let Some(limit) = parameters.limit {
+        notes.push(format!("at most {limit} items are changed; the table is read until as many are found"));
+    }
+    if let Some(index) = parameters.index.as_ref().and_then(|name| table.index(name).ok()) {
+        notes.push(format!("index \"{}\" holds only items that have its keys", index.name));
     }
     let price = if parameters.consistent_read { 1.0 } else { 0.5 };
     let mut read_units = (bytes as f64 / READ_BYTES).ceil() * price;
+    if let Some(sample) = parameters.sample {
+        match SegmentSample::size(sample, parameters, table) {
+            Ok(Some((drawn, of))) => {
+                read_units *= f64::from(drawn) / f64::from(of);
+                notes.push(format!("{drawn} of {of} segments are read, and the rest is estimated"));
+            }
+            Ok(None) => notes.push("the table is small: all of it is read".to_owned()),
+            // Planning the job refuses it.
+            Err(refusal) => notes.push(refusal.to_string()),
+        }
+    }
     let mean = bytes as f64 / items.max(1) as f64;
     let mut write_units = 0.0;
     if operation.changes() {
@@ -111,8 +132,11 @@ fn of_sample(
             // Items are read again by their keys, strongly consistent.
             read_units += matching as f64 * (mean / READ_BYTES).ceil().max(1.0);
         }
-        if table.indexes > 0 && operation != TableOperation::Copy {
-            notes.push(format!("the table's {} global indexes take write units of their own", table.indexes));
+        if table.global_indexes() > 0 && operation != TableOperation::Copy {
+            notes.push(format!(
+                "the table's {} global indexes take write units of their own",
+                table.global_indexes()
+            ));
         }
     }
     if let Some(follow) = parameters.follow {
@@ -137,8 +161,11 @@ fn of_fill(parameters: &TableParameters, table: &Table) -> Estimate {
     let count = parameters.count.unwrap_or(0);
     let each = ItemGenerator::new(parameters, &table.keys).item_bytes();
     let mut notes = Vec::new();
-    if table.indexes > 0 {
-        notes.push(format!("the table's {} global indexes take write units of their own", table.indexes));
+    if table.global_indexes() > 0 {
+        notes.push(format!(
+            "the table's {} global indexes take write units of their own",
+            table.global_indexes()
+        ));
     }
     Estimate {
         items: Some(count),

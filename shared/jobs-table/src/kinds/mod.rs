@@ -5,10 +5,14 @@
 //! * `plan`: its stages
 //! * `work`: one of its batches
 //! * `split`: the batches that sort a table's keys into bins
+//! * `select`: the batches that note the keys of as many items as may be changed
+//! * `sample`: which segments stand for a table, and what they say about it
 
 mod check;
 mod estimate;
 mod plan;
+mod sample;
+mod select;
 mod split;
 mod work;
 

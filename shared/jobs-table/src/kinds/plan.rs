@@ -2,20 +2,25 @@
 //!
 //! A split by size has one stage, of the kind's name, with a batch for each segment. A split by time or by feature has
 //! the stage `split` before it, and a batch for each bin; `count` needs no more than the first of the two. A job that
-//! follows a table has a stage `follow` for each further pass.
+//! follows a table has a stage `follow` for each further pass. A job with a limit has stages `select` before it, each with
+//! twice as many segments as the one before, until enough keys are noted.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nextbasket_domain::Timestamp;
+use nextbasket_items::find;
 use nextbasket_job_engine::store::BatchState;
-use nextbasket_job_engine::{Assign, BatchPlan, JobError, Kind as _, Next, Planning, Site, StagePlan};
+use nextbasket_job_engine::{
+    Assign, BatchPlan, JobError, Kind as _, Next, Planning, Refusal, Site, StagePlan,
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{TableOperation, estimate};
+use super::sample::{self, SampledCounts, SegmentSample};
+use super::{TableOperation, estimate, select};
 use crate::batch::{BatchInput, BatchPart, BatchResult};
-use crate::bins::{self, SortedKeys};
+use crate::bins::{self, RunList, SortedKeys};
 use crate::generated::ItemGenerator;
 use crate::parameters::{Split, TableParameters};
 use crate::totals::ItemTotals;
@@ -37,8 +42,10 @@ pub(super) async fn plan(
     let Some(last) = planning.job.stage() else {
         return first(operation, planning, parameters).await;
     };
-    if last.name == SPLIT {
-        return bins_stage(operation, planning, parameters, last.number).await;
+    match (last.name.as_str(), parameters.limit) {
+        (SPLIT, _) => return bins_stage(operation, planning, parameters, last.number).await,
+        (select::STAGE, Some(limit)) => return select::next(operation, planning, parameters, limit).await,
+        _ => {}
     }
     match parameters.follow {
         None => Ok(Next::Done(result(operation, planning, parameters, last.number).await?)),
@@ -69,12 +76,40 @@ pub(super) fn check_table(
             format!("parameters.set: attribute \"{name}\" cannot be changed: it is part of the key");
         return Err(JobError::Failed(problem));
     }
+    check_index(parameters, table)?;
     if operation == TableOperation::Fill && parameters.partitions.is_some() && table.keys.sort.is_none() {
         let problem =
             "parameters.partitions: not accepted for a table without a sort key: each item is a partition";
         return Err(JobError::Failed(problem.to_owned()));
     }
     Ok(())
+}
+
+/// Refuses an index that the table has not, or that cannot answer truly.
+fn check_index(parameters: &TableParameters, table: &Table) -> Result<(), JobError> {
+    let Some(name) = &parameters.index else { return Ok(()) };
+    let problem = |field: &str, problem: String| Err(Refusal::parameter(field, problem).into());
+    let index = match table.index(name) {
+        Ok(index) => index,
+        Err(unknown) => return problem("index", unknown),
+    };
+    if let Err(refusal) = find::check_index(index, parameters.r#where.as_ref(), parameters.consistent_read) {
+        let field = if refusal.field == "consistent" { "consistentRead" } else { &refusal.field };
+        return problem(field, refusal.problem);
+    }
+    match parameters.binned().and_then(Split::attribute).map(|attribute| index.check_projects(attribute)) {
+        Some(Err(unprojected)) => problem("split.attribute", unprojected),
+        _ => Ok(()),
+    }
+}
+
+/// The table with the number and the size of the items that are read: its own, or the index's.
+pub(super) fn as_read(parameters: &TableParameters, table: Table) -> Table {
+    let index = parameters.index.as_ref().and_then(|name| table.index(name).ok());
+    match index.map(|index| (index.items, index.bytes)) {
+        Some((items, bytes)) => Table { items, bytes, ..table },
+        None => table,
+    }
 }
 
 /// Refuses a target whose keys are others.
@@ -115,6 +150,15 @@ async fn first(
     if operation == TableOperation::Fill {
         return Ok(Next::Stage(fill_stage(planning, parameters, &table)));
     }
+    let table = as_read(parameters, table);
+    if let Some(limit) = parameters.limit {
+        return select::stage(planning, parameters, &table, 0, limit);
+    }
+    if let Some(sample) = parameters.sample
+        && let Some(sample) = SegmentSample::draw(sample, parameters, &table, &planning.job.job_id)?
+    {
+        return Ok(Next::Stage(sample_stage(planning, parameters, &table, &sample)));
+    }
     let of = segments(parameters.segments, table.bytes, table.items);
     let counts = operation == TableOperation::Count;
     let (name, split) = match parameters.binned() {
@@ -145,11 +189,16 @@ fn in_plan(split: &Split, what: &str, count: impl Serialize) -> Value {
     value
 }
 
-fn input(now: Timestamp, table: &Table, part: BatchPart) -> BatchInput {
+pub(super) fn input(now: Timestamp, table: &Table, part: BatchPart) -> BatchInput {
     BatchInput { now, keys: table.keys.clone(), mean_bytes: table.mean_bytes(), part, seen: Vec::new() }
 }
 
-fn stage(name: &str, split: Value, parameters: &TableParameters, batches: Vec<BatchPlan>) -> StagePlan {
+pub(super) fn stage(
+    name: &str,
+    split: Value,
+    parameters: &TableParameters,
+    batches: Vec<BatchPlan>,
+) -> StagePlan {
     StagePlan {
         assign: parameters.assign.unwrap_or(Assign::Balanced),
         width: parameters.width(),
@@ -177,6 +226,23 @@ fn fill_stage(planning: &Planning<'_>, parameters: &TableParameters, table: &Tab
     stage(TableOperation::Fill.name(), split, parameters, (0..of).map(batch).collect())
 }
 
+/// A batch for each segment of the sample.
+fn sample_stage(
+    planning: &Planning<'_>,
+    parameters: &TableParameters,
+    table: &Table,
+    sample: &SegmentSample,
+) -> StagePlan {
+    let likely = table.items.checked_div(u64::from(sample.of)).filter(|items| *items > 0);
+    let batch = |number: &u32| {
+        let part = BatchPart::Segment(Segment { number: *number, of: sample.of });
+        let input = json!(input(planning.job.created_at, table, part));
+        BatchPlan { of: likely, weight: 1, ..BatchPlan::new(input) }
+    };
+    let batches = sample.chosen.iter().map(batch).collect();
+    stage(TableOperation::Count.name(), sample.in_plan(), parameters, batches)
+}
+
 /// A batch for each bin that has items.
 async fn bins_stage(
     operation: TableOperation,
@@ -187,7 +253,7 @@ async fn bins_stage(
     let split = parameters.split.clone().unwrap_or(Split::Size);
     let sorted = sorted_keys(planning, number).await?;
     let table = Table::of_job(&planning.site.dynamodb, &parameters.table).await?;
-    let list = planning.put_json("bins.json", &sorted.runs).await?;
+    let list = planning.put_json("bins.json", &RunList { runs: sorted.runs.clone(), most: None }).await?;
     let batch = |(bin, count): (&i64, &u64)| {
         let part = BatchPart::Bin { bin: *bin, name: bins::name(&split, *bin), runs: list.clone() };
         // The oldest first; what says no time last.
@@ -235,6 +301,16 @@ async fn result(
     let started = planning.job.started_at.unwrap_or(planning.job.created_at);
     let millis = planning.clock().now().as_millis() - started.as_millis();
     let seconds = millis as f64 / 1000.0;
+    if parameters.limit.is_some() {
+        let read = select::read(planning).await?;
+        let here = done(planning, number).await?;
+        // More may have been noted than are changed.
+        let tally = ItemTotals { processed: read.processed, matched: here.matched, ..read + here };
+        return Ok(tally.result(operation.changes(), seconds));
+    }
+    if parameters.sample.is_some() {
+        return sampled_result(planning, number, seconds).await;
+    }
     let Some(split) = parameters.binned() else {
         return Ok(done(planning, number).await?.result(operation.changes(), seconds));
     };
@@ -249,6 +325,36 @@ async fn result(
     let here = done(planning, number).await?;
     let tally = ItemTotals { processed: there.processed, matched: there.matched, ..there + here };
     Ok(tally.result(operation.changes(), seconds))
+}
+
+/// What a sample says of all segments; of a small table all were read.
+async fn sampled_result(planning: &Planning<'_>, number: u32, seconds: f64) -> Result<Value, JobError> {
+    let mut result = done(planning, number).await?.result(false, seconds);
+    let split = planning.job.stage().map(|stage| &stage.split);
+    let estimated = match split.and_then(sample::drawn_from) {
+        None => json!({ "whole": true }),
+        Some((of, seed)) => {
+            let results: Vec<BatchResult> = planning.results(number).await?;
+            let of_each = |count: fn(&ItemTotals) -> u64| -> Vec<u64> {
+                results.iter().map(|result| count(&result.tally)).collect()
+            };
+            let items = SampledCounts::new(of_each(|tally| tally.processed), of);
+            let matched = SampledCounts::new(of_each(|tally| tally.matched), of);
+            json!({
+                "segments": results.len(),
+                "of": of,
+                "seed": seed,
+                "confidence": sample::CONFIDENCE,
+                "items": items.estimate(),
+                "matched": matched.estimate(),
+                "itemsPerSegment": items.skew(),
+            })
+        }
+    };
+    if let Value::Object(fields) = &mut result {
+        fields.insert("sample".to_owned(), estimated);
+    }
+    Ok(result)
 }
 
 /// How many items each period or part has.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nextbasket_job_engine::{Outcome, Work, WorkError};
 
-use super::{TableOperation, split};
+use super::{TableOperation, select, split};
 use crate::batch::{BatchCheckpoint, BatchInput, BatchPart};
 use crate::bins::BinKeys;
 use crate::generated::ItemGenerator;
@@ -30,8 +30,14 @@ pub(super) async fn work(
     let input: BatchInput = work.input()?;
     let state: BatchCheckpoint = work.checkpoint()?.unwrap_or_default();
     let calls = Calls::new(work);
-    if let BatchPart::Split(segment) = input.part {
-        return split::work(operation, work, &calls, parameters, &input, segment, state).await;
+    match input.part {
+        BatchPart::Split(segment) => {
+            return split::work(operation, work, &calls, parameters, &input, segment, state).await;
+        }
+        BatchPart::Select { segment, most } => {
+            return select::work(work, &calls, parameters, &input, (segment, most), state).await;
+        }
+        _ => {}
     }
     let guard = match &parameters.to {
         Some(to) if to.is_of_site() => guard.of(&to.table).await.map_err(WorkError::from)?,
@@ -118,7 +124,7 @@ async fn source(
     input: &BatchInput,
 ) -> Result<ItemSource, WorkError> {
     match &input.part {
-        BatchPart::Segment(segment) | BatchPart::Split(segment) => {
+        BatchPart::Segment(segment) | BatchPart::Split(segment) | BatchPart::Select { segment, .. } => {
             let names: Vec<&str> = input.keys.names().collect();
             let wanted = match operation {
                 TableOperation::Count if parameters.follow.is_none() => Projection::Count,

@@ -1,7 +1,9 @@
 //! What a job on a table is submitted with.
 
+mod sample;
 mod span;
 
+pub use sample::{MIN_SAMPLED, Sample};
 pub use span::Span;
 
 use std::time::Duration;
@@ -44,6 +46,12 @@ pub struct TableParameters {
     #[serde(default)]
     pub all: bool,
     pub batch_size: Option<u32>,
+    /// The index that is read in place of the table.
+    pub index: Option<String>,
+    /// How many items are changed at most.
+    pub limit: Option<u64>,
+    /// How much of the table is read, to estimate the rest.
+    pub sample: Option<Sample>,
     /// Into how many segments the table is split; by default one for each 64 MB, from 8 to 1,000.
     pub segments: Option<u32>,
     /// How many batches are worked on at a time.
@@ -145,6 +153,9 @@ impl TableParameters {
             ("where", self.r#where.is_some()),
             ("set", self.set.is_some()),
             ("all", self.all),
+            ("index", self.index.is_some()),
+            ("limit", self.limit.is_some()),
+            ("sample", self.sample.is_some()),
             ("segments", self.segments.is_some()),
             ("consistentRead", self.consistent_read),
             ("split", self.split.is_some()),
@@ -169,6 +180,8 @@ impl TableParameters {
         check_range("segments", self.segments, 1, u64::from(MOST_BATCHES))?;
         check_range("width", self.width, 1, 10_000)?;
         check_range("count", self.count, 1, MOST_GENERATED)?;
+        check_range("limit", self.limit, 1, u64::MAX)?;
+        self.sample.iter().try_for_each(Sample::check)?;
         check_range("itemBytes", self.item_bytes, 1, u64::from(LARGEST_GENERATED))?;
         check_range("partitions", self.partitions, 1, MOST_GENERATED)?;
         check_rate("readUnits", self.read_units)?;
@@ -213,6 +226,7 @@ impl TableParameters {
     /// A scan for what is `wanted` of the items that meet the condition.
     pub(crate) fn scan(&self, wanted: Projection<'_>, now: Timestamp, mean_bytes: u64) -> Scan {
         Scan::new(&self.table, self.r#where.as_ref(), wanted, now)
+            .on_index(self.index.as_deref())
             .consistent(self.consistent_read)
             .pages_of(self.batch_size, mean_bytes)
     }
