@@ -185,6 +185,56 @@ async fn a_table_comes_back_from_csv_and_plain_json_and_differences_are_named() 
 }
 
 #[tokio::test]
+async fn schemas_patterns_and_tags_are_dumped_and_made_again() {
+    let site = Site::start().await;
+    for table in ["shop-a", "shop-b", "other"] {
+        site.table(table).await;
+        site.succeed(&["fill", table, "--count", "10"]).await;
+    }
+    let arn = site.dynamodb.describe_table().table_name("shop-b").send().await.unwrap().table.unwrap();
+    let tag = aws_sdk_dynamodb::types::Tag::builder().key("team").value("shop").build().unwrap();
+    site.dynamodb.tag_resource().resource_arn(arn.table_arn.unwrap()).tags(tag).send().await.unwrap();
+    let tables = |said: &str| {
+        let lines = said.lines().filter(|line| !line.starts_with(' '));
+        lines.map(|line| line.split_once(':').unwrap().0.to_owned()).collect::<Vec<_>>()
+    };
+    let to = site.path("dumps");
+    assert_eq!(tables(&site.succeed(&["dump", "shop-*", "--to", &to]).await), ["shop-a", "shop-b"]);
+    let tagged = site.path("tagged");
+    let said = site.succeed(&["dump", "--tag", "team=shop", "--schema-only", "--to", &tagged]).await;
+    assert!(tables(&said) == ["shop-b"] && said.contains("shop-b: 0 items in 0 files"), "{said}");
+    let schema = said.trim().rsplit(": ").next().unwrap().to_owned();
+    let made = ["restore", &schema, "shape", "--create", "--schema-only"];
+    assert!(site.succeed(&made).await.starts_with("0 of 0 items written to shape"));
+    let said = site.fail(&made, 1).await;
+    assert!(said.contains("table \"shape\" already exists, so it cannot be created"), "{said}");
+    let said = site.fail(&["restore", &tagged, "shape"], 1).await;
+    assert!(said.contains("no complete dump found, only a dump of the schema alone"), "{said}");
+    let restored = site.succeed(&["restore", &to, "shop-a", "--data-only"]).await;
+    assert!(restored.starts_with("10 of 10 items written to shop-a"), "{restored}");
+}
+
+#[tokio::test]
+async fn a_restore_of_an_incomplete_dump_says_so_and_fails() {
+    let site = Site::start().await;
+    site.table("things").await;
+    site.table("copies").await;
+    site.succeed(&["fill", "things", "--count", "10"]).await;
+    let to = site.path("dumps");
+    let said = site.fail(&["dump", "things", "--to", &to, "--format", "csv", "--columns", "none:S"], 1).await;
+    assert!(said.contains("items were refused"), "{said}");
+    let exports = fs::read_dir(Path::new(&to).join("AWSDynamoDB")).unwrap();
+    let folder = exports.map(|entry| entry.unwrap().path()).next().unwrap();
+    let said = site.fail(&["restore", folder.to_str().unwrap(), "copies"], 1).await;
+    assert!(said.contains("the dump is not complete: see the notes"), "{said}");
+    let said = site.fail(&["restore", &to, "copies"], 1).await;
+    assert!(said.contains("no complete dump found, only an incomplete dump"), "{said}");
+    // What retention did is reported with its reason.
+    let kept = site.succeed(&["dump", "things", "--to", &to, "--keep", "1"]).await;
+    assert!(kept.contains("  1 kept: an incomplete dump ("), "{kept}");
+}
+
+#[tokio::test]
 async fn wrong_use_is_answered_with_what_to_do() {
     let site = Site::start().await;
     site.table("things").await;
@@ -194,6 +244,12 @@ async fn wrong_use_is_answered_with_what_to_do() {
         (&["dump", "things"], 2, &["--to"]),
         (&["dump", "things", "--to", &here, "--filter", "n >"], 2, &["--where", "character"]),
         (&["dump", "things", "--to", &here, "--columns", "id:S"], 2, &["--columns", "csv"]),
+        (&["dump", "things", "--to", &here, "--keep", "1", "--where", "n = 1"], 2, &["--keep", "--filter"]),
+        (&["dump", "things", "--to", &here, "--keep", "1", "--schema-only"], 2, &["--keep", "--schema-only"]),
+        (&["dump", "thinks*", "--to", &here], 1, &["no table fits \"thinks*\""]),
+        (&["dump", "--tag", "team", "--to", &here], 2, &["--tag", "KEY=VALUE"]),
+        (&["restore", &none, "things", "--schema-only"], 2, &["--create"]),
+        (&["restore", &none, "things", "--create", "--data-only"], 2, &["--create", "--data-only"]),
         (&["dump", "things", "--to", "s3://no-such-bucket/x"], 1, &["no-such-bucket"]),
         (&["restore", &none, "things"], 1, &["none"]),
         (&["restore", &none, "things", "--on-conflict", "ask"], 2, &["if-newer=ATTRIBUTE"]),

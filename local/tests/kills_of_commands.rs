@@ -195,7 +195,10 @@ fn dump_verify_and_restore() {
     world.equal(&to, PURCHASES);
     let said = world.killed(&["verify", &dumps, PURCHASES], 2);
     assert!(said.starts_with(&format!("equal: {} items", BASE.purchases)), "{said}");
-    world.killed(&["restore", &dumps, "restored", "--create"], 2);
+    // A table that exists is not created again; the job is resumed.
+    let parameters = serde_json::json!({ "from": dumps, "table": "restored", "create": true }).to_string();
+    world.succeed(&["jobs", "submit", "restore", &parameters, "--id", "restore-again"]);
+    world.killed(&["jobs", "work", "restore-again", "--vouch"], 2);
     world.equal("table:restored", PURCHASES);
     let differences = world.at("differences.jsonl");
     let said = world.killed(&["diff", "table:restored", PURCHASES, "--to", &differences], 2);

@@ -11,7 +11,7 @@ use crate::profiles::Profile;
 
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// A dump's folder, a location of dumps, or table:NAME
+    /// A dump's folder, a location of dumps (the newest full one with its increments, or all archives), or table:NAME
     pub side: String,
     /// What it must equal: table:NAME; without it, a dump is compared with its own manifest
     pub other: Option<String>,
@@ -70,11 +70,17 @@ pub(crate) async fn run(options: &Verify) -> Result<(), Failure> {
     ended.print(job.json, || {
         let left = result.get("left").unwrap_or(&Value::Null);
         let (items, digest) = (count(left, "count"), text(left, "digest"));
-        match problems.as_slice() {
+        let mut words = match problems.as_slice() {
             [] if options.other.is_some() => format!("equal: {items} items, digest {digest}"),
             [] => format!("good: {items} items, digest {digest}"),
             problems => problems.join("\n"),
+        };
+        // Of several, each was checked by itself.
+        for line in array(result, "dumps").iter().chain(array(result, "notes")).filter_map(Value::as_str) {
+            words.push_str("\n  ");
+            words.push_str(line);
         }
+        words
     });
     match problems.len() {
         0 => Ok(()),

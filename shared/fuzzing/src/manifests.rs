@@ -61,16 +61,21 @@ pub fn check(data: &[u8]) {
         let from = Location::Path(from.clone());
         let found =
             within(BASE + MULTIPLE * data.len(), || RUNTIME.block_on(locate(&files(), &from, None, None)));
-        let Ok(source) = found else { continue };
-        for file in source.files.iter().filter_map(|file| file.found.as_ref()) {
+        let Ok(located) = found else { continue };
+        for file in
+            located.sources.iter().flat_map(|source| &source.files).filter_map(|file| file.found.as_ref())
+        {
             let Location::Path(path) = &file.at else { panic!("{file:?} is in a bucket") };
             assert!(
                 inside(path, &folder) || inside(path, &place.join(EXPORTS)),
                 "{file:?} is somewhere else"
             );
         }
-        assert!((right.0 && right.1) || !source.problems.is_empty(), "wrong checksums are no problem");
-        assert!(source.problems.iter().all(|problem| !problem.is_empty()));
+        assert!(
+            (right.0 && right.1) || located.problems().next().is_some(),
+            "wrong checksums are no problem"
+        );
+        assert!(located.problems().all(|problem| !problem.is_empty()));
     }
 }
 

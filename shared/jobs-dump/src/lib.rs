@@ -13,6 +13,7 @@
 //!   killed resumes from its checkpoint: each worker reads at most one page again, and no item is in two files.
 //! * Of every data file the manifest has the MD5, the number of items and a [digest](mod@digest) that does not depend on their
 //!   order; `verify` finds a flipped bit, a missing file, a line too many, a file that was cut off, and names all of them.
+//! * Retention removes only complete dumps of all items that are provably of the same table, and never an archive.
 //! * A restore compares a file with its MD5 before it writes anything of it. Lines that are no items stand in the job's
 //!   refused files, with file, line and reason.
 //! * `archive` deletes nothing before its copy was read back and found whole, and only items that still equal their copies.
@@ -21,7 +22,8 @@
 //!
 //! # It does not
 //! * take snapshots: a scan reads items as they are when it comes to them. Exports of AWS do;
-//! * hold against forgery: the digest finds accidents, not somebody who makes up items so that the sums agree;
+//! * hold against forgery: digests and checksums find accidents and edits of single files, not somebody who writes all
+//!   of them anew;
 //! * read Amazon Ion or Parquet, or split a data file among workers;
 //! * dump changes: incremental exports of AWS are read, not written.
 //!
@@ -38,6 +40,8 @@
 //! | [`error`] | why a text is no item |
 //! | [`source`], [`records`] | dumps, exports and plain files: found, and read line by line |
 //! | `parts` | tables and dumps in parts, to be compared |
+//! | `versions` | several exports made into one set of items |
+//! | `grouped` | lines in the job's objects, sorted by group |
 //! | `settings` | what the parameters of several kinds have in common |
 
 pub mod archive;
@@ -47,6 +51,7 @@ pub mod digest;
 pub mod dump;
 pub mod error;
 pub mod format;
+mod grouped;
 pub mod gzip;
 pub mod json;
 pub mod json_lines;
@@ -59,6 +64,7 @@ mod samples;
 mod settings;
 pub mod source;
 pub mod verify;
+mod versions;
 
 pub use archive::Archive;
 pub use diff::Diff;

@@ -16,6 +16,7 @@ use crate::json::LineChange;
 use crate::manifest::record::Filter;
 use crate::records::{Piece, ReadError, Record, Records};
 use crate::settings::{ScanSettings, check_location, condition};
+use crate::source::place::Located;
 use crate::source::{Source, SourceFile, locate};
 
 /// A table, `{"table": "NAME", "region": "…", "endpoint": "…"}`, or a dump.
@@ -64,6 +65,16 @@ pub(crate) struct Part {
 }
 
 impl Part {
+    pub(crate) fn batch(&self) -> BatchPlan {
+        let (weight, of) = match &self.of {
+            PartOf::File { file, .. } => {
+                (file.found.as_ref().map_or(0, |found| found.bytes), file.plausible_items())
+            }
+            PartOf::Segment { .. } => (0, None),
+        };
+        BatchPlan { weight, of, ..BatchPlan::new(json!(self)) }
+    }
+
     /// The file or the table, for messages.
     pub(crate) fn name(&self) -> &str {
         match &self.of {
@@ -75,33 +86,78 @@ impl Part {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum PartOf {
-    File { file: SourceFile, format: Format },
-    Segment { table: TableAddress, segment: Segment, mean_bytes: u64, filter: Option<Filter> },
+    File {
+        file: SourceFile,
+        format: Format,
+        /// Which of the sources of its side it is of.
+        #[serde(default)]
+        source: usize,
+        /// It holds changes, not items.
+        #[serde(default)]
+        changes: bool,
+    },
+    Segment {
+        table: TableAddress,
+        segment: Segment,
+        mean_bytes: u64,
+        filter: Option<Filter>,
+    },
 }
 
-/// A dump with what its manifests say of it.
-pub(crate) async fn dump(
+/// What a location stands for, with what the manifests say of it.
+pub(crate) async fn located(
     planning: &Planning<'_>,
     dump: &Location,
     table: Option<&str>,
-) -> Result<Source, JobError> {
-    let files = planning.objects().files();
-    let source = locate(&files, dump, table, None).await?;
-    if source.incremental {
-        let problem = "an incremental export holds changes, not items: it can be restored, but not compared with a table";
-        return Err(JobError::Failed(format!("{}: {problem}", source.at)));
-    }
-    Ok(source)
+) -> Result<Located, JobError> {
+    locate(&planning.objects().files(), dump, table, None).await
 }
 
-/// A batch for each file; those that are not there are problems already.
-pub(crate) fn files(side: u8, source: &Source) -> Vec<BatchPlan> {
-    let batch = |file: &SourceFile| BatchPlan {
-        weight: file.found.as_ref().map_or(0, |found| found.bytes),
-        of: file.items,
-        ..BatchPlan::new(json!(Part { side, of: PartOf::File { file: file.clone(), format: source.format } }))
+/// A dump in its own folder.
+pub(crate) async fn dump(planning: &Planning<'_>, folder: &Location) -> Result<Source, JobError> {
+    let first = located(planning, folder, None).await?.sources.into_iter().next();
+    first.ok_or_else(|| JobError::Failed(format!("{folder}: no complete dump found")))
+}
+
+/// Refuses what holds no items: the settings alone, or changes without the items that they change.
+pub(crate) fn refuse_without_items(located: &Located) -> Result<(), JobError> {
+    if let Some(schema) = located.sources.iter().find(|source| source.is_schema()) {
+        let problem = "the dump has only the table's settings, no items";
+        return Err(JobError::Failed(format!("{}: {problem}", schema.at)));
+    }
+    match located.sources.as_slice() {
+        [only] if only.incremental => Err(JobError::Failed(format!(
+            "{}: an incremental export holds changes, not items: it can be restored, but not compared with a table",
+            only.at
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The only source of a location.
+pub(crate) fn one_source(dump: &Location, located: Located) -> Result<Source, JobError> {
+    refuse_without_items(&located)?;
+    let count = located.sources.len();
+    <[Source; 1]>::try_from(located.sources).map(|[only]| only).map_err(|_| {
+        JobError::Failed(format!(
+            "{dump}: stands for {count} exports, of which verify checks each by itself. Compare them with diff, or give \
+             one folder."
+        ))
+    })
+}
+
+/// A batch for each file of one of a side's sources; those that are not there are problems already.
+pub(crate) fn files(side: u8, number: usize, source: &Source) -> Vec<BatchPlan> {
+    let part = |file: &SourceFile| Part {
+        side,
+        of: PartOf::File {
+            file: file.clone(),
+            format: source.format,
+            source: number,
+            changes: source.incremental,
+        },
     };
-    source.files.iter().filter(|file| file.found.is_some()).map(batch).collect()
+    source.files.iter().filter(|file| file.found.is_some()).map(|file| part(file).batch()).collect()
 }
 
 /// A batch for each segment of the table, of which the items that meet the filter count; and its keys' names.
@@ -143,7 +199,11 @@ pub(crate) enum PartPage {
 
 /// Reads a part, a page or a chunk at a time.
 pub(crate) enum PartReader {
-    File(Records),
+    File {
+        records: Records,
+        /// It holds changes: of a deletion, the key stands for the item.
+        changes: bool,
+    },
     Segment(Box<SegmentReader>),
 }
 
@@ -164,12 +224,13 @@ impl PartReader {
         settings: ScanSettings,
     ) -> Result<Self, WorkError> {
         match &part.of {
-            PartOf::File { file, format } => {
+            PartOf::File { file, format, changes, .. } => {
                 let Some(found) = &file.found else {
                     return Err(WorkError::Failed(format!("{} not found", file.name)));
                 };
                 let skip = if let PartPosition::Line(line) = at { *line } else { 0 };
-                Ok(Self::File(Records::open(files, found, *format, skip).await?))
+                let records = Records::open(files, found, *format, skip).await?;
+                Ok(Self::File { records, changes: *changes })
             }
             PartOf::Segment { table, segment, mean_bytes, filter } => {
                 let text = filter.as_ref().map(|filter| &filter.r#where);
@@ -189,8 +250,8 @@ impl PartReader {
     /// What comes next. Read units are counted.
     pub(crate) async fn next(&mut self, work: &mut Work) -> Result<PartPage, CallError> {
         match self {
-            Self::File(records) => match records.next().await {
-                Ok(Piece::Chunk(chunk)) => Ok(items_of(chunk)),
+            Self::File { records, changes } => match records.next().await {
+                Ok(Piece::Chunk(chunk)) => Ok(items_of(chunk, *changes)),
                 Ok(Piece::End { md5, bytes }) => Ok(PartPage::End(md5.map(|md5| (md5, bytes)))),
                 Err(ReadError::Content(problem)) => Ok(PartPage::Broken(problem)),
                 Err(error) => Err(error.into()),
@@ -223,12 +284,13 @@ impl PartReader {
     }
 }
 
-fn items_of(chunk: Vec<Record>) -> PartPage {
+fn items_of(chunk: Vec<Record>, changes: bool) -> PartPage {
     let (mut items, mut problems, mut last) = (Vec::with_capacity(chunk.len()), Vec::new(), 0);
     for Record { line, change } in chunk {
         last = line;
         match change {
             Ok(LineChange::Put(item)) => items.push(item),
+            Ok(LineChange::Delete(key)) if changes => items.push(key),
             Ok(LineChange::Delete(_)) => problems.push(format!("line {line}: no \"Item\"")),
             Err(problem) => problems.push(format!("line {line}: {problem}")),
         }

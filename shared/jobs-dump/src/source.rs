@@ -1,4 +1,8 @@
 //! Dumps, exports and plain files: found, with what their manifests say of them.
+//!
+//! * [`place`]: what a location stands for that holds several of them
+
+pub mod place;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Component, Path};
@@ -11,9 +15,10 @@ use crate::digest::ItemsDigest;
 use crate::dump::exports;
 use crate::format::Format;
 use crate::manifest::{
-    DATA, DumpRecord, EXPORTS, FILES, FILES_MD5, FileLine, RECORD, SETTINGS, SUMMARY, SUMMARY_MD5, Summary,
-    TableSettings, md5_base64, same_md5,
+    DATA, DumpRecord, DumpScope, EXPORTS, FILES, FILES_MD5, FileLine, RECORD, RECORD_MD5, SETTINGS, STARTED,
+    SUMMARY, SUMMARY_MD5, Summary, TableSettings, md5_base64, same_md5,
 };
+use place::Located;
 
 /// What AWS's documentation calls the files of checksums, which in buckets end in `.md5`.
 const CHECKSUM: &str = ".checksum";
@@ -48,7 +53,16 @@ pub struct Source {
     pub problems: Vec<String>,
 }
 
+/// The most that gzip makes of a byte: no file holds more items than that.
+const MOST_PER_BYTE: u64 = 1_032;
+
 impl SourceFile {
+    /// How many items it may hold: what the manifest says, unless that cannot be.
+    pub(crate) fn plausible_items(&self) -> Option<u64> {
+        let bytes = self.found.as_ref().map_or(0, |found| found.bytes);
+        self.items.map(|items| items.min(bytes.saturating_mul(MOST_PER_BYTE)))
+    }
+
     /// # Errors
     /// [`ObjectError::NotFound`] if the file was not found.
     pub(crate) fn found(&self) -> Result<&FoundFile, ObjectError> {
@@ -58,67 +72,56 @@ impl SourceFile {
 
 impl Source {
     pub(crate) fn bytes(&self) -> u64 {
-        self.files.iter().filter_map(|file| file.found.as_ref()).map(|found| found.bytes).sum()
+        let found = self.files.iter().filter_map(|file| file.found.as_ref());
+        found.fold(0, |sum, found| sum.saturating_add(found.bytes))
+    }
+
+    /// About how many items it has; `None` if the manifests do not say it.
+    pub(crate) fn items(&self) -> Option<u64> {
+        self.files.iter().try_fold(0_u64, |sum, file| Some(sum.saturating_add(file.plausible_items()?)))
+    }
+
+    /// Whether it holds the table's settings alone.
+    pub(crate) fn is_schema(&self) -> bool {
+        self.record.as_ref().is_some_and(|record| record.scope() == DumpScope::Schema)
     }
 
     /// That items were refused when the dump was made, if they were: they cannot come back from it.
-    pub(crate) fn incomplete(&self) -> Option<String> {
+    pub fn incomplete(&self) -> Option<String> {
         let record = self.record.as_ref().filter(|record| !record.complete)?;
         Some(format!("{RECORD}: {} items were rejected: the dump is not complete", record.refused))
     }
 }
 
-/// Finds a dump or an export of this location: its own folder, or the newest complete one below it. Without any,
-/// plain files of CSV or JSON. Where the dumps below a location are of several tables, those of `table` are meant.
+/// Finds what this location stands for: a dump or an export whose own folder it is, whatever that holds; a location
+/// that holds some, as [`place`] says; or else plain files of CSV or JSON. Where the dumps below a location are of
+/// several tables, those of `table` are meant.
+///
+/// Its parts are boxed: what calls it would be too large for a thread's stack otherwise.
 ///
 /// # Errors
-/// [`JobError`] if there is nothing that can be read, or there are dumps of several tables and no table is named.
+/// [`JobError`] if there is nothing that can be read, or it is not clear what is meant.
 pub async fn locate(
     files: &Files,
     from: &Location,
     table: Option<&str>,
     format: Option<Format>,
-) -> Result<Source, JobError> {
+) -> Result<Located, JobError> {
     if files.find(&from.join(SUMMARY)).await?.is_some() {
-        return export(files, from).await;
+        return Ok(Located::of(Box::pin(export(files, from)).await?));
     }
     let mut below = files.folders(&exports(from)).await?;
     below.retain(|folder| folder.name() != DATA);
-    if below.is_empty() { plain(files, from, format).await } else { newest(files, from, below, table).await }
-}
-
-/// The newest of several exports that are complete; ids sort as they were made.
-async fn newest(
-    files: &Files,
-    from: &Location,
-    below: Vec<Location>,
-    table: Option<&str>,
-) -> Result<Source, JobError> {
-    let mut by_table: Vec<(String, Location)> = Vec::new();
-    for folder in below.into_iter().rev() {
-        let Some(summary) = files.read_if_found(&folder.join(SUMMARY)).await? else { continue };
-        let summary: Summary = serde_json::from_slice(&summary).unwrap_or_default();
-        let of = summary.table().unwrap_or_default().to_owned();
-        if Some(of.as_str()) == table {
-            return export(files, &folder).await;
-        }
-        if !by_table.iter().any(|(known, _)| *known == of) {
-            by_table.push((of, folder));
+    if !below.is_empty() {
+        return Box::pin(place::located(files, from, below, table)).await;
+    }
+    for begun in [STARTED, SETTINGS] {
+        if files.find(&from.join(begun)).await?.is_some() {
+            let problem = "the dump was not finished: it has no summary. Make it again, or give another one.";
+            return Err(JobError::Failed(format!("{from}: {problem}")));
         }
     }
-    match by_table.as_slice() {
-        [(_, only)] => export(files, only).await,
-        [] => Err(JobError::Failed(format!("{from}: no complete dump found"))),
-        _ => {
-            let mut named: Vec<String> =
-                by_table.iter().map(|(of, folder)| format!("{of} in {folder}")).collect();
-            named.sort_unstable();
-            let named = named.join(", ");
-            Err(JobError::Failed(format!(
-                "{from}: contains dumps of several tables ({named}). Give the folder of one of them."
-            )))
-        }
-    }
+    Ok(Located::of(Box::pin(plain(files, from, format)).await?))
 }
 
 /// An export whose folder has a summary.
@@ -128,16 +131,23 @@ async fn export(files: &Files, folder: &Location) -> Result<Source, JobError> {
     let summary: Summary = parsed(SUMMARY, &summary, &mut problems).unwrap_or_default();
     let lines = manifest(files, folder, FILES, FILES_MD5, &mut problems).await?;
     let settings = files.read_if_found(&folder.join(SETTINGS)).await?;
-    let ours = settings.is_some();
-    let settings = settings.and_then(|content| parsed(SETTINGS, &content, &mut problems));
-    let record: Option<DumpRecord> = match files.read_if_found(&folder.join(RECORD)).await? {
-        Some(content) => parsed(RECORD, &content, &mut problems),
-        None if ours => {
-            problems.push(format!("{RECORD} not found"));
-            None
-        }
-        None => None,
+    let is_ours = settings.is_some() || summary.nextbasket_dump_md5.is_some();
+    let record = match is_ours {
+        true => record(files, folder, &summary, &mut problems).await?,
+        false => None,
     };
+    let settings_md5 = record.as_ref().and_then(|record| record.settings_md5.as_deref());
+    for (told, of) in [(settings_md5, RECORD), (summary.nextbasket_table_md5.as_deref(), SUMMARY)] {
+        match (told, &settings) {
+            (None, _) => {}
+            (Some(_), None) => problems.push(format!("{SETTINGS} not found, but {of} has its MD5")),
+            (Some(told), Some(content)) if !same_md5(told, &md5_base64(content)) => {
+                problems.push(format!("{SETTINGS}: its MD5 differs from the one in {of}"));
+            }
+            (Some(_), Some(_)) => {}
+        }
+    }
+    let settings = settings.and_then(|content| parsed(SETTINGS, &content, &mut problems));
     let format = match summary.output_format.parse() {
         Ok(format) => format,
         Err(_) if summary.output_format.is_empty() => Format::default(),
@@ -164,8 +174,10 @@ async fn export(files: &Files, folder: &Location) -> Result<Source, JobError> {
         ));
     }
     let found = Found::list(files, folder).await?;
+    let digests = record.iter().flat_map(|record| &record.files);
+    let digests: HashMap<&str, ItemsDigest> = digests.map(|file| (file.name.as_str(), file.digest)).collect();
     let mut sources: Vec<SourceFile> =
-        listed.iter().map(|line| found.source(folder, line, record.as_ref(), &mut problems)).collect();
+        listed.iter().map(|line| found.source(folder, line, &digests, &mut problems)).collect();
     // An empty file has nothing to read, and a listing leaves it out.
     sources.retain(|source| source.items != Some(0) || source.found.is_some());
     if let Some(record) = &record {
@@ -185,6 +197,40 @@ async fn export(files: &Files, folder: &Location) -> Result<Source, JobError> {
         settings,
         problems,
     })
+}
+
+/// Our record, compared with the checksums of it.
+async fn record(
+    files: &Files,
+    folder: &Location,
+    summary: &Summary,
+    problems: &mut Vec<String>,
+) -> Result<Option<DumpRecord>, JobError> {
+    let Some(content) = files.read_if_found(&folder.join(RECORD)).await? else {
+        problems.push(format!("{RECORD} not found"));
+        return Ok(None);
+    };
+    let record: Option<DumpRecord> = parsed(RECORD, &content, problems);
+    let md5 = md5_base64(&content);
+    match &summary.nextbasket_dump_md5 {
+        Some(told) if !same_md5(told, &md5) => {
+            problems.push(format!("{RECORD}: its MD5 differs from the one in {SUMMARY}"));
+        }
+        Some(_) => {}
+        // Version 1 had no checksum of it.
+        None if record.as_ref().is_some_and(|record| record.version < DumpRecord::VERSION) => {
+            return Ok(record);
+        }
+        None => problems.push(format!("{SUMMARY}: has no MD5 of {RECORD}")),
+    }
+    match files.read_if_found(&folder.join(RECORD_MD5)).await? {
+        None => problems.push(format!("{RECORD_MD5} not found")),
+        Some(told) if !same_md5(&String::from_utf8_lossy(&told), &md5) => {
+            problems.push(format!("{RECORD}: its MD5 differs from the one in {RECORD_MD5}"));
+        }
+        Some(_) => {}
+    }
+    Ok(record)
 }
 
 /// A manifest's content, compared with the checksum beside it.
@@ -252,7 +298,7 @@ impl Found {
         &self,
         folder: &Location,
         line: &FileLine,
-        record: Option<&DumpRecord>,
+        digests: &HashMap<&str, ItemsDigest>,
         problems: &mut Vec<String>,
     ) -> SourceFile {
         let key = &line.data_file_s3_key;
@@ -268,20 +314,24 @@ impl Found {
         if found.is_none() && line.item_count > 0 {
             problems.push(format!("{short} not found"));
         }
-        let ours = record.and_then(|record| record.files.iter().find(|file| file.name == short));
         SourceFile {
             name: short.to_owned(),
             found,
             md5: Some(line.md5_checksum.clone()),
             items: Some(line.item_count),
-            digest: ours.map(|file| file.digest),
+            digest: digests.get(short).copied(),
         }
     }
 }
 
 fn compare(record: &DumpRecord, lines: &[FileLine], problems: &mut Vec<String>) {
+    // A key ends in the name in the record, which has one slash.
+    let name =
+        |key: &str| key.rmatch_indices('/').nth(1).and_then(|(at, _)| key.get(at + 1..)).map(str::to_owned);
+    let by_name: HashMap<String, &FileLine> =
+        lines.iter().filter_map(|line| Some((name(&line.data_file_s3_key)?, line))).collect();
     for file in &record.files {
-        match lines.iter().find(|line| line.data_file_s3_key.ends_with(&file.name)) {
+        match by_name.get(&file.name) {
             None => problems.push(format!("{FILES}: does not list {}, but {RECORD} does", file.name)),
             Some(line)
                 if !same_md5(&line.md5_checksum, &file.md5) || line.item_count != file.digest.count =>

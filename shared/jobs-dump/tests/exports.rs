@@ -143,6 +143,12 @@ async fn an_incremental_export_of_aws_puts_and_deletes() {
     ];
     let place = world.path("changes");
     export(&place, "AWSDynamoDB/data", &[(&(lines.join("\n") + "\n"), 3)], true);
+    let failure = world.failed("restore", json!({ "from": place, "table": "catalog" })).await;
+    assert!(
+        failure.contains("no complete dump found, only an incremental export. Give the folder"),
+        "{failure}"
+    );
+    let place = place.join("AWSDynamoDB").join(EXPORT);
     let restored = world.done("restore", json!({ "from": place, "table": "catalog" })).await;
     assert_eq!((&restored["written"], &restored["deleted"]), (&json!(2), &json!(1)), "{restored}");
     assert_eq!(id_and_n(&world, "catalog").await, named(&[("a", "10"), ("c", "3"), ("d", "4")]));

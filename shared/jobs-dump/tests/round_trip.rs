@@ -12,8 +12,8 @@ mod common;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType,
-    Projection, ProjectionType, ScalarAttributeType, StreamSpecification, StreamViewType, Tag,
-    TimeToLiveSpecification,
+    OnDemandThroughput, Projection, ProjectionType, ScalarAttributeType, SseSpecification, SseType,
+    StreamSpecification, StreamViewType, Tag, TimeToLiveSpecification,
 };
 use common::{ID, World, assert_same, items, run, small};
 use nextbasket_dynamodb::item::{Item, text};
@@ -177,7 +177,7 @@ async fn a_table_is_made_again_as_it_was() {
     assert_eq!((&restored["created"], &restored["notes"]), (&json!(true), &json!([])));
     let settings = async |table: &str| {
         let mut settings = nextbasket_jobs_dump::manifest::TableSettings::read(&client, table).await.unwrap();
-        (settings.table_arn, settings.table_id) = (None, None);
+        (settings.table_arn, settings.table_id, settings.created_at) = (None, None, None);
         settings.create_table.table_name = String::new();
         settings
     };
@@ -204,7 +204,51 @@ async fn settings_that_may_not_be_read_are_named_beside_the_dump() {
     let settings = std::path::Path::new(dump["folder"].as_str().unwrap()).join("nextbasket-table.json");
     let settings: Value = serde_json::from_slice(&std::fs::read(settings).unwrap()).unwrap();
     assert_eq!((&settings["unread"], &settings["tags"]), (&notes, &json!([])));
-    world.done("restore", json!({ "from": world.local("d"), "table": "again", "create": true })).await;
+    let restored =
+        world.done("restore", json!({ "from": world.local("d"), "table": "again", "create": true })).await;
+    let note = format!("when it was dumped, {}", notes[0].as_str().unwrap());
+    assert_eq!(restored["notes"], json!([note]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_come_back_with_the_table_and_what_is_not_made_again_is_named() {
+    let world = World::start().await;
+    let client = world.client();
+    let limits = OnDemandThroughput::builder().max_read_request_units(500).max_write_request_units(200);
+    let key = "arn:aws:kms:us-east-1:000000000000:key/12345678-1234-1234-1234-123456789012";
+    let encrypted = SseSpecification::builder().enabled(true).sse_type(SseType::Kms).kms_master_key_id(key);
+    client
+        .create_table()
+        .table_name("limited")
+        .billing_mode(BillingMode::PayPerRequest)
+        .attribute_definitions(
+            AttributeDefinition::builder()
+                .attribute_name("id")
+                .attribute_type(ScalarAttributeType::S)
+                .build()
+                .unwrap(),
+        )
+        .key_schema(KeySchemaElement::builder().attribute_name("id").key_type(KeyType::Hash).build().unwrap())
+        .on_demand_throughput(limits.build())
+        .sse_specification(encrypted.build())
+        .send()
+        .await
+        .unwrap();
+    let to = world.local("limited");
+    world.done("dump", json!({ "table": "limited", "to": to })).await;
+    let again = json!({ "from": to, "table": "again", "create": true });
+    let restored = world.done("restore", again.clone()).await;
+    let note = format!("not recreated: encryption with the KMS key {key}");
+    assert_eq!(restored["notes"], json!([note]));
+    let described = client.describe_table().table_name("again").send().await.unwrap().table.unwrap();
+    let limits = described.on_demand_throughput.unwrap();
+    assert_eq!((limits.max_read_request_units, limits.max_write_request_units), (Some(500), Some(200)));
+
+    // A table that exists is not merged with the dump without a word.
+    let failure = world.failed("restore", again).await;
+    let problem = "already exists, so it cannot be created. Restore without create to write into it, or give";
+    assert!(failure.starts_with(&format!("table \"again\" {problem}")), "{failure}");
+    world.done("restore", json!({ "from": to, "table": "again" })).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -215,10 +259,11 @@ async fn a_condition_chooses_and_the_dump_says_so() {
     let to = world.local("some");
     let dumped = world.done("dump", json!({ "table": "numbers", "to": to, "where": "n < 30" })).await;
     assert_eq!(dumped["items"], 30);
-    let verified = world.done("verify", json!({ "dump": to, "table": "numbers" })).await;
+    let folder = dumped["dumps"][0]["folder"].clone();
+    let verified = world.done("verify", json!({ "dump": folder, "table": "numbers" })).await;
     assert_eq!((&verified["equal"], &verified["left"]["count"]), (&json!(true), &json!(30)));
     world.put("numbers", small("one more", 5)).await;
-    let verified = world.done("verify", json!({ "dump": to, "table": "numbers" })).await;
+    let verified = world.done("verify", json!({ "dump": folder, "table": "numbers" })).await;
     assert_eq!(verified["equal"], false);
     let problem = verified["problems"][0].as_str().unwrap();
     assert!(problem.contains("has 30 items, table numbers has 31"), "{problem}");
@@ -253,7 +298,7 @@ async fn csv_refuses_what_its_columns_cannot_hold_and_says_which_item() {
     let data: Vec<_> =
         std::fs::read_dir(format!("{folder}/data")).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(std::fs::read_to_string(&data[0]).unwrap(), "n:N,id:S\n1,a\n");
-    let verified = world.done("verify", json!({ "dump": to })).await;
+    let verified = world.done("verify", json!({ "dump": folder })).await;
     assert_eq!(
         verified["problems"],
         json!(["nextbasket-dump.json: 2 items were rejected: the dump is not complete"])

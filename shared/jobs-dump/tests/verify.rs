@@ -127,6 +127,126 @@ async fn every_damage_is_found_and_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_file_of_a_dump_is_under_a_checksum() {
+    let world = World::start().await;
+    world.make_table("sound", &ID).await;
+    world.put_all("sound", &items(&ID, 50, 22)).await;
+    let (folder, _) = dumped(&world, "edits").await;
+    let all: Vec<PathBuf> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file() && std::fs::metadata(path).unwrap().len() > 0)
+        .collect();
+    assert_eq!(all.len(), 7, "{all:?}");
+    for file in all {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let whole = std::fs::read(&file).unwrap();
+        // The last digit or letter becomes another one, so that the file can still be read as what it is.
+        change(&file, |content| {
+            let at = content.iter().rposition(u8::is_ascii_alphanumeric).unwrap();
+            content[at] = if content[at] == b'1' { b'2' } else { b'1' };
+        });
+        let found = problems(&world, &folder).await;
+        assert!(!found.is_empty(), "an edit of {name} is not found");
+        let failure = world.failed("restore", json!({ "from": folder, "table": "sound" })).await;
+        assert!(failure.contains(&format!("{}: ", folder.display())), "{failure}");
+        std::fs::write(&file, whole).unwrap();
+    }
+    assert_eq!(problems(&world, &folder).await, [""; 0]);
+
+    // Also together with the checksum beside it.
+    let settings = folder.join("nextbasket-table.json");
+    let expiring = std::fs::read_to_string(&settings).unwrap();
+    let expiring = expiring.replace("\"timeToLive\": null", "\"timeToLive\": \"createdAt\"");
+    assert!(expiring.contains("createdAt\""), "{expiring}");
+    std::fs::write(&settings, expiring).unwrap();
+    let of = |other: &str| format!("nextbasket-table.json: its MD5 differs from the one in {other}");
+    let both = [of("nextbasket-dump.json"), of("manifest-summary.json")];
+    assert_eq!(problems(&world, &folder).await, both);
+    let created = json!({ "from": folder, "table": "expiring", "create": true });
+    let failure = world.failed("restore", created).await;
+    assert!(failure.contains(&both[0]), "{failure}");
+    let record = folder.join("nextbasket-dump.json");
+    change(&record, |content| {
+        let text = String::from_utf8(content.clone()).unwrap();
+        let md5 = nextbasket_jobs_dump::manifest::md5_base64(&std::fs::read(&settings).unwrap());
+        let at = text.find("\"settingsMd5\": \"").unwrap() + 16;
+        *content = format!("{}{md5}{}", &text[..at], &text[at + md5.len()..]).into_bytes();
+    });
+    let md5 = nextbasket_jobs_dump::manifest::md5_base64(&std::fs::read(&record).unwrap());
+    std::fs::write(folder.join("nextbasket-dump.md5"), md5).unwrap();
+    let found = problems(&world, &folder).await;
+    assert!(
+        found.contains(
+            &"nextbasket-dump.json: its MD5 differs from the one in manifest-summary.json".to_owned()
+        ),
+        "{found:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_of_an_earlier_version_is_still_read() {
+    let world = World::start().await;
+    world.make_table("sound", &ID).await;
+    world.put_all("sound", &items(&ID, 50, 22)).await;
+    let (folder, _) = dumped(&world, "earlier").await;
+    common::made_earlier(&folder);
+    assert_eq!(problems(&world, &folder).await, [""; 0]);
+    let again = json!({ "from": world.local("earlier"), "table": "again", "create": true });
+    assert_eq!(world.done("restore", again).await["written"], 50);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_and_sizes_of_manifests_reserve_no_memory_and_end_with_a_sentence() {
+    let world = World::start().await;
+    world.make_table("sound", &ID).await;
+    world.put_all("sound", &items(&ID, 50, 22)).await;
+    for (n, count) in
+        ["18446744073709551615", "9223372036854775807", "-1", "1e30", "\"50\""].iter().enumerate()
+    {
+        let (folder, _) = dumped(&world, &format!("absurd-{n}")).await;
+        let edited = |name: &str, field: &str| {
+            let path = folder.join(name);
+            let text = std::fs::read_to_string(&path).unwrap();
+            let value = |line: &str| {
+                let Some((before, after)) = line.split_once(&format!("\"{field}\":")) else {
+                    return line.to_owned();
+                };
+                let rest = after.find([',', '}']).map_or("", |at| &after[at..]);
+                format!("{before}\"{field}\":{count}{rest}")
+            };
+            let text = text.lines().map(value).collect::<Vec<_>>().join("\n") + "\n";
+            std::fs::write(path, text).unwrap();
+        };
+        edited("manifest-files.json", "itemCount");
+        edited("manifest-summary.json", "itemCount");
+        edited("manifest-summary.json", "billedSizeBytes");
+        edited("nextbasket-dump.json", "count");
+        edited("nextbasket-dump.json", "bytes");
+        edited("nextbasket-dump.json", "refused");
+        // As if they had been written so.
+        common::checksummed(&folder);
+        let found = problems(&world, &folder).await;
+        assert!(!found.is_empty(), "{count}");
+        let engine = world.engine();
+        for parameters in [
+            json!({ "from": folder, "table": "sound" }),
+            json!({ "from": world.local(&format!("absurd-{n}")), "table": "sound" }),
+        ] {
+            let estimated = engine.estimate("restore", &parameters).await;
+            assert!(estimated.is_ok_and(|estimate| estimate.write_units >= 0.0), "{count}");
+            let failure = world.failed("restore", parameters).await;
+            assert!(failure.contains("manifest") || failure.contains("nextbasket-dump.json"), "{failure}");
+        }
+        engine.estimate("verify", &json!({ "dump": folder })).await.unwrap();
+        // Retention takes it for nothing that it may remove or count.
+        let to = world.local(&format!("absurd-{n}"));
+        let kept = world.done("dump", json!({ "table": "sound", "to": to, "keep": { "count": 1 } })).await;
+        assert_eq!(kept["dumps"][0]["removed"], Value::Null, "{count}: {kept}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dump_without_its_summary_is_none() {
     let world = World::start().await;
     world.make_table("sound", &ID).await;
@@ -135,6 +255,8 @@ async fn a_dump_without_its_summary_is_none() {
     std::fs::remove_file(folder.join("manifest-summary.json")).unwrap();
     let failure = world.failed("restore", json!({ "from": world.local("d"), "table": "sound" })).await;
     assert_eq!(failure, format!("{}: no complete dump found", world.local("d")));
+    let failure = world.failed("restore", json!({ "from": folder, "table": "sound" })).await;
+    assert!(failure.contains("the dump was not finished: it has no summary"), "{failure}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

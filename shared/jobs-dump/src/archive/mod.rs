@@ -45,6 +45,7 @@ use crate::dump::begin::Begun;
 use crate::dump::finish::Finished;
 use crate::dump::parameters::DumpTask;
 use crate::format::Format;
+use crate::manifest::DumpKind;
 use crate::parts::{dump as located, files};
 use crate::settings::{ScanSettings, check_location, condition, table_lock};
 use crate::source::SourceFile;
@@ -114,7 +115,9 @@ impl Kind for Archive {
             consistent_read: false,
         };
         let dump = DumpTask {
+            kind: DumpKind::Archive,
             tables: vec![parameters.table.clone()],
+            tag: None,
             to: parameters.to,
             format: Format::DynamodbJson,
             r#where: Some(parameters.r#where),
@@ -161,10 +164,10 @@ impl Kind for Archive {
         match last {
             Some((FINISH, number)) => {
                 let finished = one::<Finished>(planning, number).await?;
-                let source = located(planning, &finished.folder, None).await?;
+                let source = located(planning, &finished.folder).await?;
                 refuse(&finished.folder, &source.problems)?;
                 refuse(&finished.folder, source.incomplete().as_slice())?;
-                Ok(task.stage(CHECK, files(0, &source)))
+                Ok(task.stage(CHECK, files(0, 0, &source)))
             }
             Some((CHECK, number)) => {
                 let finished = one::<Finished>(planning, number - 1).await?;
@@ -177,7 +180,7 @@ impl Kind for Archive {
                     let problem = format!("its files have {all}, but {} were dumped", finished.digest);
                     refuse(&finished.folder, &[problem])?;
                 }
-                let source = located(planning, &finished.folder, None).await?;
+                let source = located(planning, &finished.folder).await?;
                 refuse(&finished.folder, &source.problems)?;
                 let keys = one::<Begun>(planning, 0).await?.keys;
                 Ok(task.stage(REMOVE, removals(&source.files, &keys)))

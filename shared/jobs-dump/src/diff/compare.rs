@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_dynamodb::types::AttributeValue;
 use nextbasket_dynamodb::item::Item;
 use nextbasket_job_engine::{Outcome, Work, WorkError};
-use nextbasket_objects::{Files, FoundFile, Location};
+use nextbasket_objects::Files;
 use serde::{Deserialize, Serialize};
 
 use crate::diff::buckets::{Tally, key_of};
 use crate::digest::write_value;
 use crate::error::FormatError;
+use crate::grouped::GroupSlice;
 use crate::json::write::{write_item, write_list, write_string};
 use crate::json::{LineChange, read_line};
 
@@ -19,13 +20,12 @@ pub(crate) struct CompareInput {
     pub slices: Vec<Slice>,
 }
 
-/// A group's items in an object.
+/// A group's items of a side in an object.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Slice {
     pub side: u8,
-    pub object: String,
-    pub from: u64,
-    pub length: u64,
+    #[serde(flatten)]
+    pub lines: GroupSlice,
 }
 
 /// What was found: the lines' object, and how many.
@@ -40,13 +40,7 @@ pub(crate) async fn work(work: &mut Work, files: &Files, keys: &[String]) -> Res
     let mut sides: [BTreeMap<Vec<u8>, Item>; 2] = Default::default();
     let (mut lines, mut tally) = (Vec::new(), Tally::default());
     for slice in &input.slices {
-        let found = FoundFile {
-            at: Location::Object { bucket: work.site().objects.name().to_owned(), key: slice.object.clone() },
-            bytes: u64::MAX,
-            stamp: String::new(),
-            modified_ms: 0,
-        };
-        let content = files.read(&found, slice.from..slice.from + slice.length).await?;
+        let content = slice.lines.read(work, files).await?;
         for line in content.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let change = read_line(0, line).map_err(|error| WorkError::Failed(error.to_string()))?;
             let LineChange::Put(item) = change else { continue };

@@ -2,6 +2,7 @@
 //!
 //! | stage | batches | does |
 //! |---|---|---|
+//! | `versions`, `newest` | files, groups of keys | if a side is several exports: makes them one set of items |
 //! | `digest` | files and segments of both sides | the digest of each of 4,096 buckets of keys |
 //! | `gather` | the same | the items of those buckets whose digests differ, into the job's objects |
 //! | `compare` | groups of such buckets | item by item |
@@ -29,15 +30,18 @@ use nextbasket_objects::Location;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::parts::{Part, Side, dump, files, filter_of, table};
+use crate::format::Format;
+use crate::parts::{Part, PartOf, Side, files, filter_of, located, refuse_without_items, table};
 use crate::settings::{ScanSettings, check_location, scan_parameters};
-use crate::source::Source;
+use crate::source::place::Located;
 use crate::verify::estimate;
+use crate::versions::{self, Gathered as GatheredVersions, NEWEST, Newest, Sides, VERSIONS};
 use buckets::{Buckets, Tally};
 use compare::{CompareInput, Compared, Slice};
 use gather::{GatherInput, Gathered, Groups};
 use write::{WriteInput, Written};
 
+pub(crate) use buckets::key_of;
 pub(crate) use compare::same_items;
 
 const DIGEST: &str = "digest";
@@ -82,6 +86,15 @@ impl DiffTask {
 struct Begun {
     keys: Vec<String>,
     parts: Vec<Part>,
+    /// Of sides that are several exports: what the stage `newest` made of them.
+    #[serde(default)]
+    newest: Vec<Part>,
+}
+
+impl Begun {
+    fn parts(self) -> Vec<Part> {
+        [self.parts, self.newest].concat()
+    }
 }
 
 /// The kind `diff`.
@@ -125,11 +138,32 @@ impl Kind for Diff {
 
     async fn plan(&self, planning: &Planning<'_>, task: &DiffTask) -> Result<Next, JobError> {
         let Some(last) = planning.job.stage() else {
-            let (begun, batches) = begin(planning, task).await?;
+            let (begun, batches, versions) = Box::pin(begin(planning, task)).await?;
             planning.put_json(BEGUN, &begun).await?;
-            return Ok(task.stage(DIGEST, batches));
+            return Ok(match versions.is_empty() {
+                true => task.stage(DIGEST, batches),
+                false => task.stage(VERSIONS, versions),
+            });
         };
         match last.name.as_str() {
+            VERSIONS => {
+                let gathered: Vec<GatheredVersions> = planning.results(last.number).await?;
+                Ok(task.stage(NEWEST, versions::newest(&gathered, true)))
+            }
+            NEWEST => {
+                let mut begun: Begun = planning.read_json(BEGUN).await?;
+                let part = |(n, newest): (usize, Newest)| {
+                    let (side, format) = (newest.side, Format::DynamodbJson);
+                    Part {
+                        side,
+                        of: PartOf::File { file: newest.file(n), format, source: 0, changes: false },
+                    }
+                };
+                let newest: Vec<Newest> = planning.results(last.number).await?;
+                begun.newest = newest.into_iter().enumerate().map(part).collect();
+                planning.put_json(BEGUN, &begun).await?;
+                Ok(task.stage(DIGEST, begun.parts().iter().map(Part::batch).collect()))
+            }
             DIGEST => {
                 let buckets = merged(planning).await?;
                 let groups = buckets.groups(GROUP_BYTES);
@@ -139,7 +173,7 @@ impl Kind for Diff {
                 let key = planning.put_json("groups.json", &Groups(groups)).await?;
                 let begun: Begun = planning.read_json(BEGUN).await?;
                 let batch = |part: Part| BatchPlan::new(json!(GatherInput { part, groups: key.clone() }));
-                Ok(task.stage(GATHER, begun.parts.into_iter().map(batch).collect()))
+                Ok(task.stage(GATHER, begun.parts().into_iter().map(batch).collect()))
             }
             GATHER => {
                 let mut groups: BTreeMap<u32, Vec<Slice>> = BTreeMap::new();
@@ -149,7 +183,7 @@ impl Kind for Diff {
                     }
                 }
                 let batch = |slices: Vec<Slice>| BatchPlan {
-                    weight: slices.iter().map(|slice| slice.length).sum(),
+                    weight: slices.iter().map(|slice| slice.lines.length).sum(),
                     ..BatchPlan::new(json!(CompareInput { slices }))
                 };
                 Ok(task.stage(COMPARE, groups.into_values().map(batch).collect()))
@@ -163,6 +197,8 @@ impl Kind for Diff {
         let files = work.site().objects.files();
         let begun: Begun = work.read_json(&work.job_object(BEGUN)).await?;
         match work.job().stage().map(|stage| stage.name.as_str()) {
+            Some(VERSIONS) => Box::pin(versions::work_versions(work, &files)).await,
+            Some(NEWEST) => Box::pin(versions::work_newest(work, &files)).await,
             Some(DIGEST) => {
                 buckets::work(work, &files, &begun.keys, task.scan).await.or_else(CallError::outcome)
             }
@@ -175,32 +211,39 @@ impl Kind for Diff {
     }
 }
 
-/// The parts of both sides, and the names of the key's attributes.
-async fn begin(planning: &Planning<'_>, task: &DiffTask) -> Result<(Begun, Vec<BatchPlan>), JobError> {
+/// The parts of both sides and the names of the key's attributes, the parts as batches, and the batches that have to come
+/// first, of sides that are several exports.
+async fn begin(
+    planning: &Planning<'_>,
+    task: &DiffTask,
+) -> Result<(Begun, Vec<BatchPlan>, Vec<BatchPlan>), JobError> {
     let (mut batches, mut known) = (Vec::new(), task.keys.clone());
-    let mut sources: [Option<Source>; 2] = [None, None];
-    for (n, (side, source)) in task.sides.iter().zip(&mut sources).enumerate() {
+    let mut sides: Vec<(u8, Located)> = Vec::new();
+    let other = task.sides.iter().find_map(|side| match side {
+        Side::Table(table) => Some(table.table.as_str()),
+        Side::Dump(_) => None,
+    });
+    for (number, side) in (0_u8..).zip(&task.sides) {
         if let Side::Dump(side) = side {
-            let other = task.sides.iter().find_map(|side| match side {
-                Side::Table(table) => Some(table.table.as_str()),
-                Side::Dump(_) => None,
-            });
-            let found = dump(planning, &side.dump, other).await?;
-            let problems: Vec<&str> = found.problems.iter().map(String::as_str).collect();
+            let found = located(planning, &side.dump, other).await?;
+            refuse_without_items(&found)?;
+            let problems: Vec<&str> = found.problems().map(String::as_str).collect();
             if !problems.is_empty() {
-                return Err(JobError::Failed(format!("{}: {}", found.at, problems.join("; "))));
+                return Err(JobError::Failed(format!("{}: {}", side.dump, problems.join("; "))));
             }
-            known = known.or_else(|| found.record.as_ref().map(|record| record.keys.clone()));
-            batches.extend(files(u8::try_from(n).unwrap_or(1), &found));
-            *source = Some(found);
+            let records = found.sources.iter().filter_map(|source| source.record.as_ref());
+            known = known.or_else(|| records.map(|record| record.keys.clone()).next());
+            sides.push((number, found));
         }
     }
     // A dump of some items is compared with those items of a table.
-    let filter = sources.iter().flatten().find_map(filter_of);
-    for (n, side) in task.sides.iter().enumerate() {
+    let filter = sides.iter().find_map(|(_, located)| match located.sources.as_slice() {
+        [only] => filter_of(only),
+        _ => None,
+    });
+    for (number, side) in (0_u8..).zip(&task.sides) {
         if let Side::Table(side) = side {
-            let side_number = u8::try_from(n).unwrap_or(1);
-            let (more, keys) = table(planning, side_number, side, task.scan, filter).await?;
+            let (more, keys) = table(planning, number, side, task.scan, filter).await?;
             batches.extend(more);
             match &known {
                 Some(known) if *known != keys => {
@@ -219,9 +262,28 @@ async fn begin(planning: &Planning<'_>, task: &DiffTask) -> Result<(Begun, Vec<B
         let problem = "the key is unknown: neither side contains it. Give its attributes as keys.";
         return Err(JobError::Failed(problem.to_owned()));
     };
+    let mut first = Vec::new();
+    for (side, located) in &sides {
+        match located.sources.as_slice() {
+            [only] => batches.extend(files(*side, 0, only)),
+            sources => first.extend(versions::versions(&Sides {
+                side: *side,
+                sources,
+                only_changes: false,
+                keys: &keys,
+                rejects: false,
+            })),
+        }
+    }
     let parts = batches.iter().map(|batch| serde_json::from_value(batch.input.clone()));
     let parts = parts.collect::<Result<_, _>>()?;
-    Ok((Begun { keys, parts }, batches))
+    Ok((Begun { keys, parts, newest: Vec::new() }, batches, first))
+}
+
+/// The number of the stage `digest`, which others may have come before.
+fn digest_stage(planning: &Planning<'_>) -> u32 {
+    let stages = &planning.job.stages;
+    stages.iter().find(|stage| stage.name == DIGEST).map_or(0, |stage| stage.number)
 }
 
 async fn merged(planning: &Planning<'_>) -> Result<Buckets, JobError> {
@@ -230,7 +292,7 @@ async fn merged(planning: &Planning<'_>) -> Result<Buckets, JobError> {
         sum.add(&Buckets::decode(&right)?);
         Ok(sum.encode())
     };
-    let merged = planning.merged(0, merge).await?.unwrap_or_default();
+    let merged = planning.merged(digest_stage(planning), merge).await?.unwrap_or_default();
     Buckets::decode(&merged).map_err(JobError::Failed)
 }
 

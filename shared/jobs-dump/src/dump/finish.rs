@@ -8,14 +8,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::ItemsDigest;
 use crate::dump::begin::Begun;
-use crate::dump::keep;
+use crate::dump::keep::{self, Kept, Retention};
 use crate::dump::parameters::DumpTask;
 use crate::dump::running::{self, Beat};
 use crate::dump::scan::Scanned;
 use crate::dump::sink::PAGES;
 use crate::manifest::record::{DumpRecord, Filter, NOTE, ReadWindow};
 use crate::manifest::summary::{FileLine, Summary};
-use crate::manifest::{DATA, DataFile, EXPORTS, FILES, FILES_MD5, RECORD, SUMMARY, SUMMARY_MD5, md5_base64};
+use crate::manifest::{
+    DATA, DataFile, DumpKind, EXPORTS, FILES, FILES_MD5, RECORD, RECORD_MD5, SUMMARY, SUMMARY_MD5, md5_base64,
+};
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct FinishInput {
@@ -43,8 +45,12 @@ pub(crate) struct Finished {
     pub files: usize,
     pub bytes: u64,
     pub window: ReadWindow,
+    /// Older dumps that were removed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removed: Vec<Location>,
+    /// Other dumps of the table's name that were kept, by reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<Kept>,
     /// What of the table's settings could not be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -57,13 +63,15 @@ pub(crate) async fn work(work: &mut Work, files: &Files, task: &DumpTask) -> Res
     let nothing = ReadWindow { from: now, to: now };
     let folder = index.begun.folder.clone();
     let record = record(&index, task, nothing);
-    Beat::new(&folder).beat(work, files).await?;
+    Beat::new(&folder, task.kind).beat(work, files).await?;
     remove_strays(files, &folder, &record.files).await?;
     if work.task().batch == 0 {
         remove_pages(work).await;
     }
     let path = key_prefix(&folder);
     let lines = file_lines(&record.files, &path)?;
+    let content = serde_json::to_vec_pretty(&record)?;
+    let export_type = if task.kind == DumpKind::Schema { Summary::SCHEMA_ONLY } else { "FULL_EXPORT" };
     let summary = Summary {
         version: Summary::VERSION.to_owned(),
         export_arn: index.begun.arn.as_ref().map(|arn| format!("{arn}/export/{}", index.begun.export)),
@@ -77,20 +85,25 @@ pub(crate) async fn work(work: &mut Work, files: &Files, task: &DumpTask) -> Res
         manifest_files_s3_key: Some(format!("{path}{FILES}")),
         item_count: record.digest.count,
         output_format: task.format.output_format().to_owned(),
-        export_type: Some("FULL_EXPORT".to_owned()),
+        export_type: Some(export_type.to_owned()),
+        nextbasket_dump_md5: Some(md5_base64(&content)),
+        nextbasket_table_md5: record.settings_md5.clone(),
         ..Summary::default()
     };
     let summary = serde_json::to_vec_pretty(&summary)?;
     let below = |name: &str| folder.join(name);
     files.write_with_folder(&below(FILES_MD5), md5_base64(&lines).into_bytes()).await?;
     files.write_with_folder(&below(FILES), lines).await?;
-    files.write_with_folder(&below(RECORD), serde_json::to_vec_pretty(&record)?).await?;
+    files.write_with_folder(&below(RECORD_MD5), md5_base64(&content).into_bytes()).await?;
+    files.write_with_folder(&below(RECORD), content).await?;
     files.write_with_folder(&below(SUMMARY_MD5), md5_base64(&summary).into_bytes()).await?;
     files.write_with_folder(&below(SUMMARY), summary).await?;
     running::end(files, &folder).await?;
-    let removed = match task.keep {
-        Some(keep) if record.complete => keep::remove_older(files, &task.to, &index.begun, keep, now).await?,
-        _ => Vec::new(),
+    let Retention { removed, kept } = match task.keep {
+        Some(keep) if record.complete => {
+            keep::remove_older(files, &task.to, &index.begun, record.digest.count, keep, now).await?
+        }
+        _ => Retention::default(),
     };
     Outcome::done(&Finished {
         table: record.table,
@@ -102,6 +115,7 @@ pub(crate) async fn work(work: &mut Work, files: &Files, task: &DumpTask) -> Res
         bytes: record.files.iter().map(|file| file.bytes).sum(),
         window: record.window,
         removed,
+        kept,
         notes: index.begun.notes,
     })
 }
@@ -110,8 +124,11 @@ fn record(index: &DumpIndex, task: &DumpTask, nothing: ReadWindow) -> DumpRecord
     let segments: Vec<_> = index.segments.iter().map(|scanned| scanned.record).collect();
     let refused = segments.iter().map(|segment| segment.refused).sum();
     DumpRecord {
-        version: 1,
+        version: DumpRecord::VERSION,
+        kind: Some(task.kind),
         table: index.begun.table.clone(),
+        table_identity: Some(index.begun.identity()),
+        settings_md5: index.begun.settings_md5.clone(),
         format: task.format,
         complete: refused == 0,
         refused,

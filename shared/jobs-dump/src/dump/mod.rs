@@ -3,14 +3,15 @@
 //! | stage | batches | does |
 //! |---|---|---|
 //! | `begin` | tables | reads a table's settings and writes them where the dump will be |
-//! | `scan` | segments of tables | reads items, page by page, and writes data files |
+//! | `scan` | segments of tables | reads items, page by page, and writes data files; left out for the schema alone |
 //! | `finish` | tables | writes the manifests, the summary last, and removes dumps that are to be kept no longer |
 //!
 //! * [`parameters`]: what a dump is submitted with
 //! * `begin`, `scan`, `finish`: the stages
 //! * `encode`: items to the bytes of a page
 //! * `sink`: the data file that is being written, and how it is resumed
-//! * `keep`: which dumps are removed
+//! * `selection`: which tables a dump is of
+//! * `keep`: which dumps are removed, and why others are not
 //! * `running`: the mark of a dump that is being made, which `keep` looks for
 //!
 //! A destination has one dump job at a time: the job holds the lock of the destination. Jobs of other stacks and
@@ -23,6 +24,7 @@ mod keep;
 pub mod parameters;
 pub(crate) mod running;
 pub(crate) mod scan;
+mod selection;
 mod sink;
 
 use nextbasket_items::expression::without_constants;
@@ -36,8 +38,8 @@ use nextbasket_job_engine::{
 use nextbasket_objects::Location;
 use serde_json::{Value, json};
 
-use crate::manifest::EXPORTS;
 use crate::manifest::record::Filter;
+use crate::manifest::{DumpKind, EXPORTS};
 use begin::{BeginInput, Begun};
 use finish::{DumpIndex, FinishInput, Finished};
 use parameters::DumpTask;
@@ -81,9 +83,12 @@ impl Kind for Dump {
 
     async fn estimate(&self, site: &Site, task: &DumpTask) -> Result<Estimate, JobError> {
         let (mut items, mut bytes) = (0, 0);
-        for table in &task.tables {
-            let table = Table::of_job(&site.dynamodb, table).await?;
+        for table in selection::tables(site, task).await? {
+            let table = Table::of_job(&site.dynamodb, &table).await?;
             (items, bytes) = (items + table.items, bytes + table.bytes);
+        }
+        if task.kind == DumpKind::Schema {
+            (items, bytes) = (0, 0);
         }
         let mut notes = vec!["DynamoDB counts items and bytes about every six hours.".to_owned()];
         if task.r#where.is_some() {
@@ -114,41 +119,54 @@ impl Kind for Dump {
 /// The next of a dump's stages; `None` if all have ended.
 pub(crate) async fn stage(planning: &Planning<'_>, task: &DumpTask) -> Result<Option<StagePlan>, JobError> {
     let Some(last) = planning.job.stage() else {
-        let batches = task.tables.iter().map(|table| {
-            let export = export_id(planning, table);
+        let tables = selection::tables(planning.site, task).await?;
+        let split = json!({ "by": "table", "tables": tables.len() });
+        let batches = tables.into_iter().map(|table| {
+            let export = export_id(planning, &table);
             let folder = exports(&task.to).join(&export);
-            BatchPlan::new(json!(BeginInput { table: table.clone(), export, folder }))
+            BatchPlan::new(json!(BeginInput { table, export, folder }))
         });
-        let split = json!({ "by": "table", "tables": task.tables.len() });
         return Ok(Some(task.apply(StagePlan::new(BEGIN, split, batches.collect()))));
     };
     match last.name.as_str() {
+        BEGIN if task.kind == DumpKind::Schema => {
+            let begun = planning.results(last.number).await?;
+            Ok(Some(finish_stage(planning, task, begun, &[]).await?))
+        }
         BEGIN => {
             let begun: Vec<Begun> = planning.results(last.number).await?;
             let batches: Vec<BatchPlan> =
                 begun.iter().flat_map(|begun| scans(planning, task, begun)).collect();
-            let split = json!({ "by": "size", "tables": task.tables.len(), "segments": batches.len() });
+            let split = json!({ "by": "size", "tables": begun.len(), "segments": batches.len() });
             Ok(Some(task.apply(StagePlan::new(SCAN, split, batches))))
         }
         SCAN => {
-            let begun: Vec<Begun> = planning.results(last.number - 1).await?;
+            let begun = planning.results(last.number - 1).await?;
             let scanned: Vec<Scanned> = planning.results(last.number).await?;
-            let mut batches = Vec::new();
-            for (n, begun) in begun.into_iter().enumerate() {
-                let mut segments: Vec<Scanned> =
-                    scanned.iter().filter(|scanned| scanned.folder == begun.folder).cloned().collect();
-                segments.sort_by_key(|scanned| scanned.record.segment);
-                let filter =
-                    task.r#where.clone().map(|r#where| Filter { r#where, now: planning.job.created_at });
-                let index = DumpIndex { begun, segments, filter };
-                let index = planning.put_json(&format!("dump-{n:06}.json"), &index).await?;
-                batches.push(BatchPlan::new(json!(FinishInput { index })));
-            }
-            let split = json!({ "by": "table", "tables": batches.len() });
-            Ok(Some(task.apply(StagePlan::new(FINISH, split, batches))))
+            Ok(Some(finish_stage(planning, task, begun, &scanned).await?))
         }
         _ => Ok(None),
     }
+}
+
+async fn finish_stage(
+    planning: &Planning<'_>,
+    task: &DumpTask,
+    begun: Vec<Begun>,
+    scanned: &[Scanned],
+) -> Result<StagePlan, JobError> {
+    let mut batches = Vec::new();
+    for (n, begun) in begun.into_iter().enumerate() {
+        let mut segments: Vec<Scanned> =
+            scanned.iter().filter(|scanned| scanned.folder == begun.folder).cloned().collect();
+        segments.sort_by_key(|scanned| scanned.record.segment);
+        let filter = task.r#where.clone().map(|r#where| Filter { r#where, now: planning.job.created_at });
+        let index = DumpIndex { begun, segments, filter };
+        let index = planning.put_json(&format!("dump-{n:06}.json"), &index).await?;
+        batches.push(BatchPlan::new(json!(FinishInput { index })));
+    }
+    let split = json!({ "by": "table", "tables": batches.len() });
+    Ok(task.apply(StagePlan::new(FINISH, split, batches)))
 }
 
 fn scans(planning: &Planning<'_>, task: &DumpTask, begun: &Begun) -> Vec<BatchPlan> {
@@ -175,7 +193,7 @@ fn scans(planning: &Planning<'_>, task: &DumpTask, begun: &Begun) -> Vec<BatchPl
 pub(crate) async fn work(work: &mut Work, task: &DumpTask) -> Result<Outcome, WorkError> {
     let files = work.site().objects.files();
     match work.job().stage().map(|stage| stage.name.as_str()) {
-        Some(BEGIN) => begin::work(work, &files).await,
+        Some(BEGIN) => begin::work(work, &files, task).await,
         Some(SCAN) => scan::work(work, &files, task).await.or_else(CallError::outcome),
         _ => finish::work(work, &files, task).await,
     }

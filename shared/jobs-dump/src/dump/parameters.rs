@@ -9,15 +9,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::csv::Columns;
+use crate::dump::selection;
 use crate::format::Format;
+use crate::manifest::DumpKind;
 use crate::settings::{ScanSettings, check_location, condition};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct DumpParameters {
     table: Option<String>,
-    /// Or several: each has a dump of its own.
+    /// Or several: each has a dump of its own. `*` stands for any characters.
     tables: Option<Vec<String>>,
+    /// Only those of the tables that have this tag; without `table` and `tables`, all that have it.
+    tag: Option<TagFilter>,
     /// The folder or prefix below which dumps stand.
     to: Location,
     /// `dynamodb-json`, `csv` or `json-lines`.
@@ -25,6 +29,9 @@ struct DumpParameters {
     format: Format,
     /// Which items, if not all.
     r#where: Option<String>,
+    /// Only the table's settings, without items.
+    #[serde(default)]
+    schema_only: bool,
     /// Of CSV: the columns, such as `id:S`. Without them a file has those that its items have.
     columns: Option<Vec<String>>,
     segments: Option<u32>,
@@ -56,17 +63,31 @@ fn yes() -> bool {
 
 /// Which older dumps are kept. With both, a dump goes only if it is beyond both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Keep {
     /// The newest so many.
     pub count: Option<u32>,
     /// Those of the last so many days.
     pub days: Option<u32>,
+    /// Also if the new dump has less than half of the items of the older one that would go.
+    #[serde(default)]
+    pub accept_shrunk: bool,
+}
+
+/// A tag that tables have.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TagFilter {
+    pub key: String,
+    pub value: String,
 }
 
 #[derive(Debug, Clone)]
 pub struct DumpTask {
+    pub(crate) kind: DumpKind,
+    /// Names, and patterns of names.
     pub(crate) tables: Vec<String>,
+    pub(crate) tag: Option<TagFilter>,
     pub(crate) to: Location,
     pub(crate) format: Format,
     pub(crate) r#where: Option<String>,
@@ -86,10 +107,14 @@ impl DumpTask {
         let tables = match (&parameters.table, &parameters.tables) {
             (Some(table), None) => vec![table.clone()],
             (None, Some(tables)) if !tables.is_empty() => tables.clone(),
+            (None, None) if parameters.tag.is_some() => vec![selection::ALL.to_owned()],
             _ => return Err(Refusal::parameter("table", "required, or tables, but not both")),
         };
         for (n, table) in tables.iter().enumerate() {
-            check_name(if parameters.table.is_some() { "table" } else { "tables" }, table)?;
+            match &parameters.table {
+                Some(table) => check_name("table", table)?,
+                None => selection::check(table)?,
+            }
             if tables.iter().take(n).any(|other| other == table) {
                 return Err(Refusal::parameter("tables", format!("contains {table} twice")));
             }
@@ -124,9 +149,20 @@ impl DumpTask {
             if keep.count.is_none() && keep.days.is_none() {
                 return Err(Refusal::parameter("keep", "must have count, days or both"));
             }
+            if parameters.r#where.is_some() || parameters.schema_only {
+                let with = if parameters.schema_only { "schemaOnly" } else { "where" };
+                let problem =
+                    format!("not accepted with {with}: only a dump of all items replaces older ones");
+                return Err(Refusal::parameter("keep", problem));
+            }
+        }
+        if parameters.schema_only && parameters.r#where.is_some() {
+            return Err(Refusal::parameter("where", "not accepted with schemaOnly, which reads no items"));
         }
         Ok(Self {
+            kind: if parameters.schema_only { DumpKind::Schema } else { DumpKind::Dump },
             tables,
+            tag: parameters.tag,
             to: parameters.to,
             format: parameters.format,
             r#where: parameters.r#where,
@@ -178,6 +214,21 @@ mod tests {
                 json!({ "to": "/d", "table": "abc", "keep": { "count": 0 } }),
                 "parameters.keep.count: must be from 1",
             ),
+            (
+                json!({ "to": "/d", "table": "abc", "keep": { "count": 1 }, "where": "a = 1" }),
+                "parameters.keep: not accepted with where",
+            ),
+            (
+                json!({ "to": "/d", "table": "abc", "keep": { "count": 1 }, "schemaOnly": true }),
+                "parameters.keep: not accepted with schemaOnly",
+            ),
+            (
+                json!({ "to": "/d", "table": "abc", "where": "a = 1", "schemaOnly": true }),
+                "parameters.where: not accepted with schemaOnly",
+            ),
+            (json!({ "to": "/d", "tables": ["a b*"] }), "parameters.tables: must be a table's name"),
+            (json!({ "to": "/d", "table": "abc*" }), "parameters.table: must be a table's name"),
+            (json!({ "to": "/d", "tag": { "key": "a" } }), "parameters.tag: missing field `value`"),
             (json!({ "to": "/d", "table": "abc", "segments": 0 }), "parameters.segments: must be from 1"),
         ] {
             let refusal = DumpTask::parse(&value, Trust::Machine).unwrap_err().to_string();

@@ -10,6 +10,8 @@ use nextbasket_job_engine::{Work, WorkError};
 use nextbasket_objects::{Files, Location, ObjectError};
 use serde::{Deserialize, Serialize};
 
+use crate::manifest::DumpKind;
+
 /// The mark's file name in the export's folder.
 pub(crate) const RUNNING: &str = "nextbasket-running.json";
 
@@ -24,17 +26,21 @@ struct Sign {
     owner: String,
     /// When one of its workers last worked on it.
     at: Timestamp,
+    /// Marks of earlier versions do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kind: Option<DumpKind>,
 }
 
 /// Keeps the mark of a dump up to date.
 pub(crate) struct Beat {
     at: Location,
+    kind: DumpKind,
     next: Timestamp,
 }
 
 impl Beat {
-    pub(crate) fn new(folder: &Location) -> Self {
-        Self { at: folder.join(RUNNING), next: Timestamp::EPOCH }
+    pub(crate) fn new(folder: &Location, kind: DumpKind) -> Self {
+        Self { at: folder.join(RUNNING), kind, next: Timestamp::EPOCH }
     }
 
     pub(crate) async fn beat(&mut self, work: &Work, files: &Files) -> Result<(), WorkError> {
@@ -42,7 +48,8 @@ impl Beat {
         if now < self.next {
             return Ok(());
         }
-        let sign = Sign { owner: format!("job/{}", work.job().job_id), at: now };
+        let owner = format!("job/{}", work.job().job_id);
+        let sign = Sign { owner, at: now, kind: Some(self.kind) };
         files.write_with_folder(&self.at, serde_json::to_vec(&sign)?).await?;
         self.next = now.plus_millis(i64::try_from(BEAT.as_millis()).unwrap_or(i64::MAX));
         Ok(())
@@ -54,8 +61,17 @@ pub(crate) async fn end(files: &Files, folder: &Location) -> Result<(), ObjectEr
     files.remove(&folder.join(RUNNING)).await
 }
 
-/// When a worker last worked on the dump in this folder; `None` if it has no mark.
-pub(crate) async fn last_seen(files: &Files, folder: &Location) -> Result<Option<Timestamp>, ObjectError> {
+/// A dump that is being made, or was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unfinished {
+    /// When a worker last worked on it.
+    pub seen: Timestamp,
+    pub kind: Option<DumpKind>,
+}
+
+/// What the mark in this folder says; `None` if it has none.
+pub(crate) async fn unfinished(files: &Files, folder: &Location) -> Result<Option<Unfinished>, ObjectError> {
     let sign = files.read_if_found(&folder.join(RUNNING)).await?;
-    Ok(sign.and_then(|content| serde_json::from_slice::<Sign>(&content).ok()).map(|sign| sign.at))
+    let sign = sign.and_then(|content| serde_json::from_slice::<Sign>(&content).ok());
+    Ok(sign.map(|Sign { at, kind, .. }| Unfinished { seen: at, kind }))
 }

@@ -95,7 +95,7 @@ pub(crate) async fn work(work: &mut Work, files: &Files, task: &DumpTask) -> Res
         .pages_of(task.scan.batch_size, input.mean_bytes);
     let state = work.checkpoint::<ScanCheckpoint>()?.unwrap_or_default();
     let calls = Calls::new(work);
-    let beat = Beat::new(&input.folder);
+    let beat = Beat::new(&input.folder, task.kind);
     let mut running = RunningScan { files, task, input: &input, scan, calls, state, sink: None, beat };
     match running.run(work).await? {
         Go::On => Ok(Outcome::done(&running.scanned(work))?),

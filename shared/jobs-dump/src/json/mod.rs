@@ -26,7 +26,7 @@ pub mod checked;
 pub mod read;
 pub mod write;
 
-pub use read::{LineChange, read_line, read_value};
+pub use read::{KeyedChange, LineChange, read_change, read_line, read_value};
 pub(crate) use write::write_text;
 pub use write::{write_item, write_line};
 
@@ -74,6 +74,8 @@ mod tests {
             ("n".to_owned(), AttributeValue::N("2".to_owned())),
         ]);
         assert_eq!(read(line), Ok(LineChange::Put(new)));
+        let changed = read_change(7, line.as_bytes()).unwrap();
+        assert_eq!((changed.written_micros, changed.keys.len()), (Some(1_680_109_764_000_000), 1));
         let line = r#"{"Metadata":{},"Keys":{"pk":{"S":"a"}},"OldImage":{"pk":{"S":"a"}}}"#;
         let key = Item::from([("pk".to_owned(), AttributeValue::S("a".to_owned()))]);
         assert_eq!(read(line), Ok(LineChange::Delete(key)));
@@ -94,6 +96,18 @@ mod tests {
             (r#"{"Item":{"a":{"S":"x"},"a":{"S":"y"}}}"#, "\"a\" twice"),
             (r#"{"Item":{"a":{"S":"x"}}} x"#, "trailing characters"),
             (r#"{"Item":{"a":{"S":"x""#, "EOF while parsing"),
+            (
+                r#"{"Keys":{"a":{"S":"x"}},"NewImage":{"a":{"S":"y"}}}"#,
+                "NewImage has another \"a\" than Keys",
+            ),
+            (
+                r#"{"Keys":{"a":{"S":"x"}},"NewImage":{"b":{"S":"x"}}}"#,
+                "NewImage has another \"a\" than Keys",
+            ),
+            (
+                r#"{"Metadata":{"WriteTimestampMicros":{"N":"-1"}},"Keys":{"a":{"S":"x"}}}"#,
+                "WriteTimestampMicros must be a whole number",
+            ),
         ] {
             let error = read(line).unwrap_err();
             assert!(error.starts_with("line 7: ") && error.contains(problem), "{line}: {error}");

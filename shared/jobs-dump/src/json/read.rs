@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use nextbasket_dynamodb::item::Item;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use crate::digest::write_value;
 use crate::error::{FormatError, LineError};
 use nextbasket_dynamodb::Number;
 use nextbasket_dynamodb::error::shown;
@@ -21,17 +22,94 @@ pub enum LineChange {
     Delete(Item),
 }
 
+/// A line of an incremental export: the key that it is of, and what it says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeyedChange {
+    pub keys: Item,
+    pub change: LineChange,
+    /// When it was written, in microseconds since 1970, if the line says it.
+    pub written_micros: Option<u64>,
+}
+
 /// Reads a line: an item of a full export, or a change of an incremental one.
 ///
 /// # Errors
 /// [`LineError`] with the line's number, `line`, and what is wrong.
 pub fn read_line(line: u64, text: &[u8]) -> Result<LineChange, LineError> {
+    parts(line, text)?.change().map_err(|error| LineError { line, problem: error.0 })
+}
+
+/// Reads a line of an incremental export.
+///
+/// # Errors
+/// [`LineError`] with the line's number, `line`, and what is wrong.
+pub fn read_change(line: u64, text: &[u8]) -> Result<KeyedChange, LineError> {
+    let parts = parts(line, text)?;
+    let problem = |problem: &str| LineError { line, problem: problem.to_owned() };
+    let keys =
+        parts.keys.clone().ok_or_else(|| problem("no \"Keys\" in the line of an incremental export"))?;
+    let written_micros = parts.written_micros;
+    let change = parts.change().map_err(|error| LineError { line, problem: error.0 })?;
+    Ok(KeyedChange { keys, change, written_micros })
+}
+
+fn parts(line: u64, text: &[u8]) -> Result<LineParts, LineError> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let read = deserializer.deserialize_map(LineVisitor).and_then(|change| {
+    let read = deserializer.deserialize_map(LineVisitor).and_then(|parts| {
         deserializer.end()?;
-        Ok(change)
+        Ok(parts)
     });
     read.map_err(|error| LineError { line, problem: error.to_string() })
+}
+
+#[derive(Default)]
+struct LineParts {
+    /// Of a full export the item, of an incremental one the new image.
+    item: Option<Item>,
+    keys: Option<Item>,
+    written_micros: Option<u64>,
+}
+
+impl LineParts {
+    fn change(self) -> Result<LineChange, FormatError> {
+        match (self.item, self.keys) {
+            (Some(item), Some(keys)) => {
+                check_image(&item, &keys)?;
+                Ok(LineChange::Put(item))
+            }
+            (Some(item), None) => Ok(LineChange::Put(item)),
+            (None, Some(keys)) => Ok(LineChange::Delete(keys)),
+            (None, None) => Err(FormatError::new("expected an object with \"Item\" or \"Keys\"")),
+        }
+    }
+}
+
+/// Refuses a new image that is of another item than the line.
+fn check_image(image: &Item, keys: &Item) -> Result<(), FormatError> {
+    for (name, value) in keys {
+        let (mut one, mut other) = (Vec::new(), Vec::new());
+        write_value(value, &mut one)?;
+        if let Some(value) = image.get(name) {
+            write_value(value, &mut other)?;
+        }
+        if one != other {
+            return Err(FormatError(format!("NewImage has another {} than Keys", shown(name))));
+        }
+    }
+    Ok(())
+}
+
+/// What DynamoDB says of a change beside its images.
+#[derive(serde::Deserialize)]
+struct Metadata {
+    #[serde(rename = "WriteTimestampMicros")]
+    written: Option<Micros>,
+}
+
+#[derive(serde::Deserialize)]
+struct Micros {
+    #[serde(rename = "N")]
+    digits: String,
 }
 
 /// Reads a value without its type in front, of the type of this name: a cell whose column says it.
@@ -48,26 +126,29 @@ pub fn read_value(kind: &str, text: &str) -> Result<AttributeValue, FormatError>
 struct LineVisitor;
 
 impl<'de> Visitor<'de> for LineVisitor {
-    type Value = LineChange;
+    type Value = LineParts;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object with Item, or with Keys and images")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<LineChange, A::Error> {
-        let (mut item, mut keys) = (None, None);
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<LineParts, A::Error> {
+        let mut parts = LineParts::default();
         while let Some(name) = map.next_key_seed(NameSeed)? {
             match name.as_str() {
-                "Item" | "NewImage" => item = Some(map.next_value_seed(ItemSeed)?),
-                "Keys" => keys = Some(map.next_value_seed(ItemSeed)?),
+                "Item" | "NewImage" => parts.item = Some(map.next_value_seed(ItemSeed)?),
+                "Keys" => parts.keys = Some(map.next_value_seed(ItemSeed)?),
+                "Metadata" => {
+                    let written = map.next_value::<Metadata>()?.written;
+                    let parsed = written.map(|written| written.digits.parse());
+                    parts.written_micros = parsed
+                        .transpose()
+                        .map_err(|_| A::Error::custom("WriteTimestampMicros must be a whole number"))?;
+                }
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        match (item, keys) {
-            (Some(item), _) => Ok(LineChange::Put(item)),
-            (None, Some(keys)) => Ok(LineChange::Delete(keys)),
-            (None, None) => Err(A::Error::custom("expected an object with \"Item\" or \"Keys\"")),
-        }
+        Ok(parts)
     }
 }
 

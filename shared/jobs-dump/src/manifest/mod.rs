@@ -8,22 +8,34 @@
 //! LOCATION/AWSDynamoDB/EXPORT/manifest-files.md5
 //! LOCATION/AWSDynamoDB/EXPORT/manifest-summary.json    written last: without it the dump is not complete
 //! LOCATION/AWSDynamoDB/EXPORT/manifest-summary.md5
-//! LOCATION/AWSDynamoDB/EXPORT/nextbasket-dump.json     ours: digests, window, filter
+//! LOCATION/AWSDynamoDB/EXPORT/nextbasket-dump.json     ours: kind, table, digests, window, filter
+//! LOCATION/AWSDynamoDB/EXPORT/nextbasket-dump.md5
 //! LOCATION/AWSDynamoDB/EXPORT/nextbasket-table.json    ours: how to make the table again
 //! ```
+//!
+//! Each file is under a checksum: data files in `manifest-files.json` and `nextbasket-dump.json`, these two in files of
+//! their own, `nextbasket-table.json` in `nextbasket-dump.json`, and both of ours once more in the summary. So an edit of
+//! one file is found, even together with its own `.md5`. Whoever writes all of them anew is not found: that is forgery,
+//! against which only the permissions of the bucket help.
 //!
 //! The layout is documented under "DynamoDB table export output format" in the developer guide; there the checksums'
 //! files end in `.checksum`, in buckets they end in `.md5`: both are read.
 //!
 //! * [`summary`]: AWS's: `manifest-summary.json` and the lines of `manifest-files.json`
 //! * [`record`]: ours: `nextbasket-dump.json`
-//! * [`settings`]: ours: `nextbasket-table.json`
+//! * [`settings`]: ours: `nextbasket-table.json`, whose table [`create_table`] makes again, without what
+//!   `not_recreated` names
+//! * [`identity`]: which table it is
 
+pub mod create_table;
+pub mod identity;
+mod not_recreated;
 pub mod record;
 pub mod settings;
 pub mod summary;
 
-pub use record::{DataFile, DumpRecord};
+pub use identity::TableIdentity;
+pub use record::{DataFile, DumpKind, DumpRecord, DumpScope};
 pub use settings::TableSettings;
 pub use summary::{FileLine, Summary};
 
@@ -45,6 +57,8 @@ pub const SUMMARY: &str = "manifest-summary.json";
 pub const SUMMARY_MD5: &str = "manifest-summary.md5";
 /// Ours: what proves the dump.
 pub const RECORD: &str = "nextbasket-dump.json";
+/// The MD5 of [`RECORD`].
+pub const RECORD_MD5: &str = "nextbasket-dump.md5";
 /// Ours: how to make the table again.
 pub const SETTINGS: &str = "nextbasket-table.json";
 

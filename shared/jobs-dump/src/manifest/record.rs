@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::ItemsDigest;
 use crate::format::Format;
+use crate::manifest::identity::TableIdentity;
 
 /// What every record says of itself.
 pub const NOTE: &str = "A scan is not a snapshot: every item that did not change between window.from and window.to is \
@@ -14,9 +15,17 @@ pub const NOTE: &str = "A scan is not a snapshot: every item that did not change
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DumpRecord {
-    /// The version of this form: 1.
+    /// The version of this form: 2. Version 1 has no kind, no identity of the table and no checksum of its settings.
     pub version: u32,
+    /// `None` in version 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<DumpKind>,
     pub table: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table_identity: Option<TableIdentity>,
+    /// The MD5 of `nextbasket-table.json` in base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings_md5: Option<String>,
     pub format: Format,
     /// Whether all items that were asked for are in it: none was refused.
     pub complete: bool,
@@ -36,6 +45,61 @@ pub struct DumpRecord {
     pub files: Vec<DataFile>,
     /// [`NOTE`].
     pub note: String,
+}
+
+/// What a dump was made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DumpKind {
+    /// A copy of a table.
+    Dump,
+    /// The only copy of items that were deleted from the table.
+    Archive,
+    /// The table's settings without its items.
+    Schema,
+}
+
+/// How much of a table a dump holds, and so what it stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DumpScope {
+    /// All items.
+    Full,
+    /// The items that met a condition. Of version 1 it may be an archive.
+    Filtered,
+    /// Items that are not in the table any more.
+    Archive,
+    /// No items, only the settings.
+    Schema,
+    /// Items were rejected when it was made.
+    Incomplete,
+}
+
+impl DumpScope {
+    /// In front of its folder.
+    pub(crate) fn noun(self) -> &'static str {
+        match self {
+            Self::Full => "a full dump",
+            Self::Filtered => "a dump of some items",
+            Self::Archive => "an archive",
+            Self::Schema => "a dump of the schema alone",
+            Self::Incomplete => "an incomplete dump",
+        }
+    }
+}
+
+impl DumpRecord {
+    /// The version of this form.
+    pub const VERSION: u32 = 2;
+
+    pub fn scope(&self) -> DumpScope {
+        match self.kind {
+            Some(DumpKind::Archive) => DumpScope::Archive,
+            Some(DumpKind::Schema) => DumpScope::Schema,
+            _ if self.filter.is_some() => DumpScope::Filtered,
+            _ if !self.complete => DumpScope::Incomplete,
+            _ => DumpScope::Full,
+        }
+    }
 }
 
 /// From the first read to the last one.

@@ -1,11 +1,15 @@
 //! `nextbasket-table.json`: how to make the table again.
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::{BuildError, SdkError};
-use aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder;
+use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types as sdk;
+use nextbasket_domain::Timestamp;
 use nextbasket_dynamodb::TableError;
 use serde::{Deserialize, Serialize};
+
+use crate::manifest::create_table::CreateTable;
+use crate::manifest::identity::TableIdentity;
+use crate::manifest::not_recreated;
 
 /// `nextbasket-table.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,6 +19,9 @@ pub struct TableSettings {
     pub version: u32,
     pub table_arn: Option<String>,
     pub table_id: Option<String>,
+    /// When the table was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
     /// What makes it, as `aws dynamodb create-table --cli-input-json` takes it.
     pub create_table: CreateTable,
     /// The attribute of time to live, if that is on.
@@ -22,6 +29,9 @@ pub struct TableSettings {
     /// Whether point-in-time recovery is on; `None` if that could not be read.
     pub point_in_time_recovery: Option<bool>,
     pub tags: Vec<Tag>,
+    /// What the table has and a restore does not make again, such as `replicas in eu-west-1`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_recreated: Vec<String>,
     /// Which of these could not be read, and why, one sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<String>,
@@ -34,84 +44,24 @@ pub struct Tag {
     pub value: String,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct CreateTable {
-    pub table_name: String,
-    /// The attributes of keys, with their types.
-    pub attribute_definitions: Vec<AttributeDefinition>,
-    pub key_schema: Vec<KeyElement>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub local_secondary_indexes: Vec<SecondaryIndex>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub global_secondary_indexes: Vec<SecondaryIndex>,
-    /// `PAY_PER_REQUEST` or `PROVISIONED`.
-    pub billing_mode: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub provisioned_throughput: Option<Throughput>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stream_specification: Option<StreamSettings>,
-    /// Whether it cannot be deleted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deletion_protection_enabled: Option<bool>,
-    /// `STANDARD` or `STANDARD_INFREQUENT_ACCESS`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub table_class: Option<String>,
-}
-
-/// An attribute of a key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct AttributeDefinition {
-    pub attribute_name: String,
-    /// `S`, `N` or `B`.
-    pub attribute_type: String,
-}
-
-/// A part of a key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct KeyElement {
-    pub attribute_name: String,
-    /// `HASH` or `RANGE`.
-    pub key_type: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct SecondaryIndex {
-    pub index_name: String,
-    pub key_schema: Vec<KeyElement>,
-    pub projection: IndexProjection,
-    /// Of a provisioned table's global index.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub provisioned_throughput: Option<Throughput>,
-}
-
-/// Which attributes an index holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct IndexProjection {
-    /// `ALL`, `KEYS_ONLY` or `INCLUDE`.
-    pub projection_type: String,
-    /// Which others, for `INCLUDE`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub non_key_attributes: Vec<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Throughput {
-    pub read_capacity_units: i64,
-    pub write_capacity_units: i64,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct StreamSettings {
-    /// Whether it is on.
-    pub stream_enabled: bool,
-    pub stream_view_type: String,
+impl Tag {
+    /// All tags of a table.
+    ///
+    /// # Errors
+    /// [`TableError`] if they may not be read, or DynamoDB does not answer.
+    pub(crate) async fn all(client: &Client, table: &str, arn: &str) -> Result<Vec<Self>, TableError> {
+        let (mut tags, mut next) = (Vec::new(), None);
+        loop {
+            let page = client.list_tags_of_resource().resource_arn(arn).set_next_token(next).send().await;
+            let page = page.map_err(|error| TableError::from_sdk(table, error))?;
+            let found = page.tags.unwrap_or_default().into_iter();
+            tags.extend(found.map(|tag| Self { key: tag.key, value: tag.value }));
+            next = page.next_token;
+            if next.is_none() {
+                return Ok(tags);
+            }
+        }
+    }
 }
 
 impl TableSettings {
@@ -126,46 +76,54 @@ impl TableSettings {
             || TableError::Unavailable { table: table.to_owned(), reason: "it is not described".to_owned() };
         let described = described.ok_or_else(nothing)?;
         let mut unread = Vec::new();
+        use sdk::TimeToLiveStatus::{Enabled, Enabling};
         let ttl = client.describe_time_to_live().table_name(table).send().await;
         let ttl = optional(table, "time to live", ttl, &mut unread)?
             .and_then(|ttl| ttl.time_to_live_description)
-            .filter(|ttl| ttl.time_to_live_status == Some(sdk::TimeToLiveStatus::Enabled))
+            .filter(|ttl| matches!(ttl.time_to_live_status, Some(Enabled | Enabling)))
             .and_then(|ttl| ttl.attribute_name);
         let recovery = client.describe_continuous_backups().table_name(table).send().await;
         let recovery = optional(table, "point-in-time recovery", recovery, &mut unread)?
             .and_then(|backups| backups.continuous_backups_description)
-            .and_then(|backups| backups.point_in_time_recovery_description)
-            .and_then(|recovery| recovery.point_in_time_recovery_status)
-            .map(|status| status == sdk::PointInTimeRecoveryStatus::Enabled);
-        let mut tags = Vec::new();
-        if let Some(arn) = &described.table_arn {
-            let mut next = None;
-            loop {
-                let page = client.list_tags_of_resource().resource_arn(arn).set_next_token(next).send().await;
-                let Some(page) = optional(table, "tags", page, &mut unread)? else { break };
-                let found = page.tags.unwrap_or_default().into_iter();
-                tags.extend(found.map(|tag| Tag { key: tag.key, value: tag.value }));
-                next = page.next_token;
-                if next.is_none() {
-                    break;
-                }
-            }
-        }
+            .and_then(|backups| backups.point_in_time_recovery_description);
+        let recovers = recovery
+            .as_ref()
+            .and_then(|recovery| recovery.point_in_time_recovery_status.as_ref())
+            .map(|status| *status == sdk::PointInTimeRecoveryStatus::Enabled);
+        let tags = match &described.table_arn {
+            Some(arn) => optional_of("tags", Tag::all(client, table, arn).await, &mut unread)?,
+            None => None,
+        };
+        let mut not_recreated = not_recreated::read(client, table, &described, &mut unread).await?;
+        not_recreated.extend(
+            recovery.filter(|_| recovers == Some(true)).as_ref().and_then(not_recreated::recovery_period),
+        );
         Ok(Self {
             version: 1,
             table_arn: described.table_arn.clone(),
             table_id: described.table_id.clone(),
+            created_at: described.creation_date_time.as_ref().and_then(timestamp),
             create_table: CreateTable::of(table, &described),
             time_to_live: ttl,
-            point_in_time_recovery: recovery,
-            tags,
+            point_in_time_recovery: recovers,
+            tags: tags.unwrap_or_default(),
+            not_recreated,
             unread,
         })
     }
+
+    /// Which table they are of.
+    pub fn identity(&self) -> TableIdentity {
+        TableIdentity { arn: self.table_arn.clone(), id: self.table_id.clone(), created_at: self.created_at }
+    }
+}
+
+fn timestamp(time: &aws_sdk_dynamodb::primitives::DateTime) -> Option<Timestamp> {
+    Timestamp::from_millis(time.to_millis().ok()?).ok()
 }
 
 /// What the call gives; nothing, and a note, if it is refused, as by a role that may not make it.
-fn optional<T, E>(
+pub(super) fn optional<T, E>(
     table: &str,
     what: &str,
     result: Result<T, SdkError<E>>,
@@ -174,156 +132,26 @@ fn optional<T, E>(
 where
     E: aws_sdk_dynamodb::error::ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
-    match result.map_err(|error| TableError::from_sdk(table, error)) {
+    optional_of(what, result.map_err(|error| TableError::from_sdk(table, error)), unread)
+}
+
+fn optional_of<T>(
+    what: &str,
+    result: Result<T, TableError>,
+    unread: &mut Vec<String>,
+) -> Result<Option<T>, TableError> {
+    match result {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.is_transient() => Err(error),
         // What an endpoint does not know at all, no table there has.
-        Err(TableError::Refused { reason, .. }) if reason.starts_with("UnknownOperation") => Ok(None),
+        Err(TableError::Refused { reason, .. })
+            if reason.starts_with("UnknownOperation") || reason.starts_with("PolicyNotFound") =>
+        {
+            Ok(None)
+        }
         Err(error) => {
             unread.push(format!("{what} could not be read: {error}"));
             Ok(None)
         }
-    }
-}
-
-fn keys(schema: &[sdk::KeySchemaElement]) -> Vec<KeyElement> {
-    let key = |element: &sdk::KeySchemaElement| KeyElement {
-        attribute_name: element.attribute_name.clone(),
-        key_type: element.key_type.as_str().to_owned(),
-    };
-    schema.iter().map(key).collect()
-}
-
-fn projection(projection: Option<&sdk::Projection>) -> IndexProjection {
-    let kind = projection.and_then(|projection| projection.projection_type.as_ref());
-    let others = projection.map(|projection| projection.non_key_attributes().to_vec());
-    IndexProjection {
-        projection_type: kind.map_or("ALL", sdk::ProjectionType::as_str).to_owned(),
-        non_key_attributes: others.unwrap_or_default(),
-    }
-}
-
-fn throughput(described: Option<&sdk::ProvisionedThroughputDescription>) -> Option<Throughput> {
-    let (read, write) = (described?.read_capacity_units?, described?.write_capacity_units?);
-    (read > 0 && write > 0).then_some(Throughput { read_capacity_units: read, write_capacity_units: write })
-}
-
-impl CreateTable {
-    fn of(name: &str, table: &sdk::TableDescription) -> Self {
-        let provisioned = throughput(table.provisioned_throughput.as_ref());
-        let billing = table.billing_mode_summary.as_ref().and_then(|summary| summary.billing_mode.as_ref());
-        let on_demand = billing == Some(&sdk::BillingMode::PayPerRequest) || provisioned.is_none();
-        let attribute = |attribute: &sdk::AttributeDefinition| AttributeDefinition {
-            attribute_name: attribute.attribute_name.clone(),
-            attribute_type: attribute.attribute_type.as_str().to_owned(),
-        };
-        let local = |index: &sdk::LocalSecondaryIndexDescription| SecondaryIndex {
-            index_name: index.index_name.clone().unwrap_or_default(),
-            key_schema: keys(index.key_schema()),
-            projection: projection(index.projection.as_ref()),
-            provisioned_throughput: None,
-        };
-        let global = |index: &sdk::GlobalSecondaryIndexDescription| SecondaryIndex {
-            index_name: index.index_name.clone().unwrap_or_default(),
-            key_schema: keys(index.key_schema()),
-            projection: projection(index.projection.as_ref()),
-            provisioned_throughput: throughput(index.provisioned_throughput.as_ref()).filter(|_| !on_demand),
-        };
-        let stream = table.stream_specification.as_ref().filter(|stream| stream.stream_enabled);
-        Self {
-            table_name: name.to_owned(),
-            attribute_definitions: table.attribute_definitions().iter().map(attribute).collect(),
-            key_schema: keys(table.key_schema()),
-            local_secondary_indexes: table.local_secondary_indexes().iter().map(local).collect(),
-            global_secondary_indexes: table.global_secondary_indexes().iter().map(global).collect(),
-            billing_mode: if on_demand { "PAY_PER_REQUEST" } else { "PROVISIONED" }.to_owned(),
-            provisioned_throughput: provisioned.filter(|_| !on_demand),
-            stream_specification: stream.map(|stream| StreamSettings {
-                stream_enabled: true,
-                stream_view_type: stream
-                    .stream_view_type
-                    .as_ref()
-                    .map_or("NEW_AND_OLD_IMAGES", sdk::StreamViewType::as_str)
-                    .to_owned(),
-            }),
-            deletion_protection_enabled: table.deletion_protection_enabled,
-            table_class: table
-                .table_class_summary
-                .as_ref()
-                .and_then(|summary| summary.table_class.as_ref())
-                .map(|class| class.as_str().to_owned()),
-        }
-    }
-
-    /// The call that makes a table of this name so.
-    ///
-    /// # Errors
-    /// [`BuildError`] that names what is missing.
-    pub fn request(&self, client: &Client, name: &str) -> Result<CreateTableFluentBuilder, BuildError> {
-        let schema = |schema: &[KeyElement]| -> Result<Vec<sdk::KeySchemaElement>, BuildError> {
-            let key = |key: &KeyElement| {
-                sdk::KeySchemaElement::builder()
-                    .attribute_name(&key.attribute_name)
-                    .key_type(key.key_type.as_str().into())
-                    .build()
-            };
-            schema.iter().map(key).collect()
-        };
-        let provisioned = |throughput: Option<Throughput>| {
-            let build = |throughput: Throughput| {
-                sdk::ProvisionedThroughput::builder()
-                    .read_capacity_units(throughput.read_capacity_units)
-                    .write_capacity_units(throughput.write_capacity_units)
-                    .build()
-            };
-            throughput.map(build).transpose()
-        };
-        let projected = |projection: &IndexProjection| {
-            let others = Some(projection.non_key_attributes.clone()).filter(|others| !others.is_empty());
-            sdk::Projection::builder()
-                .projection_type(projection.projection_type.as_str().into())
-                .set_non_key_attributes(others)
-                .build()
-        };
-        let mut create = client
-            .create_table()
-            .table_name(name)
-            .set_key_schema(Some(schema(&self.key_schema)?))
-            .billing_mode(self.billing_mode.as_str().into())
-            .set_provisioned_throughput(provisioned(self.provisioned_throughput)?)
-            .set_deletion_protection_enabled(self.deletion_protection_enabled)
-            .set_table_class(self.table_class.as_deref().map(Into::into));
-        for attribute in &self.attribute_definitions {
-            let definition = sdk::AttributeDefinition::builder()
-                .attribute_name(&attribute.attribute_name)
-                .attribute_type(attribute.attribute_type.as_str().into())
-                .build()?;
-            create = create.attribute_definitions(definition);
-        }
-        for index in &self.local_secondary_indexes {
-            let index = sdk::LocalSecondaryIndex::builder()
-                .index_name(&index.index_name)
-                .set_key_schema(Some(schema(&index.key_schema)?))
-                .projection(projected(&index.projection))
-                .build()?;
-            create = create.local_secondary_indexes(index);
-        }
-        for index in &self.global_secondary_indexes {
-            let index = sdk::GlobalSecondaryIndex::builder()
-                .index_name(&index.index_name)
-                .set_key_schema(Some(schema(&index.key_schema)?))
-                .projection(projected(&index.projection))
-                .set_provisioned_throughput(provisioned(index.provisioned_throughput)?)
-                .build()?;
-            create = create.global_secondary_indexes(index);
-        }
-        if let Some(stream) = &self.stream_specification {
-            let specification = sdk::StreamSpecification::builder()
-                .stream_enabled(stream.stream_enabled)
-                .stream_view_type(stream.stream_view_type.as_str().into())
-                .build()?;
-            create = create.stream_specification(specification);
-        }
-        Ok(create)
     }
 }

@@ -26,7 +26,7 @@ pub struct Summary {
     pub item_count: u64,
     /// `DYNAMODB_JSON`, `ION`; of ours also `CSV` and `JSON_LINES`.
     pub output_format: String,
-    /// `FULL_EXPORT` or `INCREMENTAL_EXPORT`; older ones do not say it.
+    /// `FULL_EXPORT` or `INCREMENTAL_EXPORT`; older ones do not say it. Ours also [`SCHEMA_ONLY`](Self::SCHEMA_ONLY).
     pub export_type: Option<String>,
     /// Of changes: from when on.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,11 +37,19 @@ pub struct Summary {
     /// Of changes: `NEW_IMAGE` or `NEW_AND_OLD_IMAGES`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_view: Option<String>,
+    /// Ours: the MD5 of `nextbasket-dump.json`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nextbasket_dump_md5: Option<String>,
+    /// Ours: the MD5 of `nextbasket-table.json`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nextbasket_table_md5: Option<String>,
 }
 
 impl Summary {
     /// The version of full exports.
     pub const VERSION: &str = "2020-06-30";
+    /// The type of a dump without items, which other readers must not take for an empty table.
+    pub const SCHEMA_ONLY: &str = "SCHEMA_ONLY";
 
     /// Whether the data files hold changes.
     pub fn is_incremental(&self) -> bool {

@@ -3,34 +3,35 @@
 //! | stage | batches | does |
 //! |---|---|---|
 //! | `prepare` | one | finds the files, makes the table if that is asked for |
-//! | `load` | files | compares a file's MD5, then writes its items, a chunk at a time and shuffled |
+//! | `versions`, `newest` | files, groups of keys | of changes: finds the newest of each key: see [`versions`](crate::versions) |
+//! | `load` | files | compares a file's MD5, then writes its items, a chunk at a time and shuffled: a stage for each dump or archive, and one for the changes |
 //! | `settle` | one, if the table was made | time to live, tags, point-in-time recovery |
 //!
 //! * [`parameters`]: what a restore is submitted with
+//! * `steps`: which of the stages there are, in which order
 //! * `prepare`, `load`, `settle`: the stages
 
 mod load;
 pub mod parameters;
 mod prepare;
 mod settle;
+mod steps;
 
 use nextbasket_items::write::WriteGuard;
 use nextbasket_job_engine::calls::CallError;
 use nextbasket_job_engine::{
-    BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Trust, Work,
-    WorkError,
+    Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Trust, Work, WorkError,
 };
 use serde_json::{Value, json};
 
 use crate::settings::table_lock;
-use crate::source::{SourceFile, locate};
-use load::{LoadInput, Loaded};
+use crate::source::locate;
+use crate::versions::{self, NEWEST, VERSIONS};
 use parameters::RestoreTask;
 use prepare::Prepared;
+use steps::{LOAD, steps};
 
 const PREPARE: &str = "prepare";
-const LOAD: &str = "load";
-const SETTLE: &str = "settle";
 
 /// The kind `restore`. What a table must not get is left out, and counted as `erased`.
 #[derive(Debug, Default)]
@@ -54,14 +55,21 @@ impl Kind for Restore {
     async fn estimate(&self, site: &Site, task: &RestoreTask) -> Result<Estimate, JobError> {
         site.check_writable(&task.table)?;
         let files = site.objects.files();
-        let source = locate(&files, &task.from, Some(&task.table), task.format).await?;
-        let items = source.files.iter().map(|file| file.items).sum::<Option<u64>>();
-        let bytes = source.bytes();
-        let mut notes = vec![format!("{} files of {}", source.files.len(), source.at)];
+        let located = locate(&files, &task.from, Some(&task.table), task.format).await?;
+        let (mut items, mut bytes, mut notes) = (Some(0_u64), 0_u64, Vec::new());
+        for source in &located.sources {
+            items = items.zip(source.items()).map(|(sum, more)| sum.saturating_add(more));
+            bytes = bytes.saturating_add(source.bytes());
+            notes.push(format!("{} files of {}", source.files.len(), source.at));
+        }
         notes.push(
             "Write units are one for each item: larger ones take one for each KB, indexes more.".to_owned(),
         );
-        notes.extend(source.problems);
+        notes.extend(located.problems().cloned());
+        notes.extend(located.notes.iter().cloned());
+        if task.schema_only {
+            (items, bytes) = (Some(0), 0);
+        }
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
         let write_units = items.unwrap_or(0) as f64;
         Ok(Estimate { items, changes: items, bytes: Some(bytes), write_units, notes, ..Estimate::default() }
@@ -73,42 +81,23 @@ impl Kind for Restore {
             planning.site.check_writable(&task.table)?;
             return Ok(Next::Stage(task.apply(StagePlan::single(PREPARE, json!({})))));
         };
-        match last.name.as_str() {
-            PREPARE => {
-                let prepared = prepared(planning).await?;
-                let split = json!({ "by": "size", "files": prepared.source.files.len() });
-                let batch = |file: &SourceFile| BatchPlan {
-                    weight: file.found.as_ref().map_or(0, |found| found.bytes),
-                    of: file.items,
-                    ..BatchPlan::new(json!(LoadInput {
-                        file: file.clone(),
-                        format: prepared.source.format,
-                        incremental: prepared.source.incremental,
-                        keys: prepared.keys.clone(),
-                    }))
-                };
-                let batches = prepared.source.files.iter().map(batch).collect();
-                Ok(Next::Stage(task.apply(StagePlan::new(LOAD, split, batches))))
-            }
-            LOAD => {
-                let prepared = prepared(planning).await?;
-                if let Some(settings) = prepared.source.settings.filter(|_| prepared.created) {
-                    return Ok(Next::Stage(task.apply(StagePlan::single(SETTLE, json!(settings)))));
-                }
-                done(planning, last.number, Vec::new()).await
-            }
-            _ => {
-                let notes: Vec<Vec<String>> = planning.results(last.number).await?;
-                done(planning, last.number - 1, notes.concat()).await
-            }
-        }
+        let prepared = prepared(planning).await?;
+        let steps = steps(&prepared, task);
+        // The first one follows the stage `prepare`, whose number is 0.
+        let step = usize::try_from(last.number).ok().and_then(|at| steps.get(at).copied());
+        Ok(match step {
+            Some(step) => Next::Stage(steps::plan(planning, task, &prepared, (&steps, step)).await?),
+            None => Next::Done(steps::result(planning, task, prepared).await?),
+        })
     }
 
     async fn work(&self, work: &mut Work, task: RestoreTask) -> Result<Outcome, WorkError> {
         let files = work.site().objects.files();
         match work.job().stage().map(|stage| stage.name.as_str()) {
-            Some(PREPARE) => prepare::work(work, &files, &task).await,
+            Some(PREPARE) => Box::pin(prepare::work(work, &files, &task)).await,
             Some(LOAD) => load::work(work, &files, &task, &self.0).await.or_else(CallError::outcome),
+            Some(VERSIONS) => Box::pin(versions::work_versions(work, &files)).await,
+            Some(NEWEST) => Box::pin(versions::work_newest(work, &files)).await,
             _ => settle::work(work, &task).await,
         }
     }
@@ -117,21 +106,4 @@ impl Kind for Restore {
 async fn prepared(planning: &Planning<'_>) -> Result<Prepared, JobError> {
     let prepared: Vec<Prepared> = planning.results(0).await?;
     prepared.into_iter().next().ok_or_else(|| JobError::Failed("nothing was prepared".to_owned()))
-}
-
-async fn done(planning: &Planning<'_>, load: u32, notes: Vec<String>) -> Result<Next, JobError> {
-    let prepared = prepared(planning).await?;
-    let all: Loaded = planning.results(load).await?.into_iter().sum();
-    Ok(Next::Done(json!({
-        "from": prepared.source.at,
-        "files": prepared.source.files.len(),
-        "lines": all.lines,
-        "written": all.written,
-        "deleted": all.deleted,
-        "skipped": all.skipped,
-        "erased": all.erased,
-        "refused": all.refused,
-        "created": prepared.created,
-        "notes": notes,
-    })))
 }

@@ -17,13 +17,16 @@ const WIDTH: u32 = 2;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RestoreTask {
-    /// A dump's or an export's folder, a location that holds some (the newest complete one is meant), or a file or folder
-    /// of CSV or JSON Lines.
+    /// A dump's or an export's folder, a location that holds some (see [`place`](crate::source::place)), or a file or
+    /// folder of CSV or JSON Lines.
     pub(crate) from: Location,
     pub(crate) table: String,
-    /// Make the table as the dump's was, if it is not there.
+    /// Make the table as the dump's was. It must not be there.
     #[serde(default)]
     pub(crate) create: bool,
+    /// Only the table, without items.
+    #[serde(default)]
+    pub(crate) schema_only: bool,
     /// What to do with an item that is there already: `overwrite`, `skip`, `fail` or `{"ifNewer": "ATTRIBUTE"}`.
     #[serde(default)]
     pub(crate) on_conflict: OnConflict,
@@ -51,6 +54,10 @@ impl RestoreTask {
         check_range("width", task.width, 1, 10_000)?;
         check_rate("writeUnits", task.write_units)?;
         check_tolerated(task.tolerated)?;
+        if task.schema_only && !task.create {
+            let problem = "only accepted with create: a table that exists keeps its schema";
+            return Err(Refusal::parameter("schemaOnly", problem));
+        }
         if let OnConflict::IfNewer(attribute) = &task.on_conflict
             && attribute.is_empty()
         {

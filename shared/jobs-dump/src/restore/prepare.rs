@@ -13,9 +13,11 @@ use nextbasket_job_engine::{Outcome, Work, WorkError};
 use nextbasket_objects::Files;
 use serde::{Deserialize, Serialize};
 
+use crate::format::Format;
 use crate::manifest::TableSettings;
 use crate::restore::parameters::RestoreTask;
-use crate::source::{Source, locate};
+use crate::source::locate;
+use crate::source::place::Located;
 
 /// How often a table that is being made is looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -23,7 +25,9 @@ const NAMED_PROBLEMS: usize = 5;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Prepared {
-    pub source: Source,
+    pub located: Located,
+    /// What the result says of it, one sentence each.
+    pub notes: Vec<String>,
     pub keys: KeySchema,
     pub created: bool,
 }
@@ -35,33 +39,32 @@ struct Checkpoint {
 }
 
 pub(crate) async fn work(work: &mut Work, files: &Files, task: &RestoreTask) -> Result<Outcome, WorkError> {
-    let located = locate(files, &task.from, Some(&task.table), task.format).await;
-    let source = located?;
-    let problems = &source.problems;
-    if !problems.is_empty() {
-        let named: Vec<&str> = problems.iter().take(NAMED_PROBLEMS).map(String::as_str).collect();
-        let more = problems.len().saturating_sub(NAMED_PROBLEMS);
-        let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
-        return Err(WorkError::Failed(format!("{}: {}{rest}", source.at, named.join("; "))));
-    }
-    if source.incremental && task.on_conflict != OnConflict::Overwrite {
-        let problem =
-            "onConflict must be overwrite for changes: they are in the order in which they were made";
-        return Err(WorkError::Failed(format!("{}: {problem}", source.at)));
-    }
+    let located = locate(files, &task.from, Some(&task.table), task.format).await?;
+    check(&located, task)?;
+    let settings = located.sources.iter().rev().find_map(|source| source.settings.as_ref());
     let client = work.site().dynamodb.clone();
     let mut created = work.checkpoint::<Checkpoint>()?.is_some_and(|checkpoint| checkpoint.created);
-    if task.create && !exists(&client, &task.table).await? {
-        let Some(settings) = &source.settings else {
+    if task.create && !created {
+        if exists(&client, &task.table).await? {
+            let problem = "already exists, so it cannot be created. Restore without create to write into it, or give \
+                           another name.";
+            return Err(WorkError::Systemic(format!("table \"{}\" {problem}", task.table)));
+        }
+        if settings.is_none() {
             let problem = "the dump does not contain the table's settings, so the table must already exist";
-            return Err(WorkError::Systemic(format!("{}: {problem}", source.at)));
-        };
+            return Err(WorkError::Systemic(format!("{}: {problem}", task.from)));
+        }
         created = true;
         work.save(&Checkpoint { created }).await?;
+    }
+    // Also if an attempt ended before the call that makes it.
+    if let Some(settings) = settings.filter(|_| created)
+        && !exists(&client, &task.table).await?
+    {
         create(&client, settings, &task.table).await?;
     }
     let table = Table::of_job(&client, &task.table).await?;
-    if let Some(settings) = &source.settings {
+    for settings in located.sources.iter().filter_map(|source| source.settings.as_ref()) {
         check_keys(&table, settings)?;
     }
     while !is_active(&client, &task.table).await? {
@@ -70,7 +73,43 @@ pub(crate) async fn work(work: &mut Work, files: &Files, task: &RestoreTask) -> 
         }
         tokio::time::sleep(LOOK).await;
     }
-    Outcome::done(&Prepared { source, keys: table.keys, created })
+    let incomplete = located
+        .sources
+        .iter()
+        .filter_map(|source| source.incomplete().map(|problem| format!("{}: {problem}", source.at)));
+    let notes = incomplete.chain(located.notes.iter().cloned()).collect();
+    Outcome::done(&Prepared { located, notes, keys: table.keys, created })
+}
+
+/// Refuses what cannot be restored as it is asked for.
+fn check(located: &Located, task: &RestoreTask) -> Result<(), WorkError> {
+    let failed = |problem: String| Err(WorkError::Failed(problem));
+    let problems: Vec<&String> = located.problems().collect();
+    if !problems.is_empty() {
+        let named: Vec<&str> = problems.iter().take(NAMED_PROBLEMS).map(|problem| problem.as_str()).collect();
+        let more = problems.len().saturating_sub(NAMED_PROBLEMS);
+        let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
+        let at = match located.folders().as_slice() {
+            [only] => (*only).clone(),
+            _ => task.from.clone(),
+        };
+        return failed(format!("{at}: {}{rest}", named.join("; ")));
+    }
+    for source in &located.sources {
+        if source.is_schema() && !task.schema_only {
+            let problem = "the dump has only the table's settings: restore it with create and schemaOnly";
+            return failed(format!("{}: {problem}", source.at));
+        }
+        if source.incremental && source.format != Format::DynamodbJson {
+            return failed(format!("{}: changes must be in the format DYNAMODB_JSON", source.at));
+        }
+    }
+    if located.is_incremental() && task.on_conflict != OnConflict::Overwrite {
+        let problem =
+            "onConflict must be overwrite for changes: they are in the order in which they were made";
+        return failed(format!("{}: {problem}", task.from));
+    }
+    Ok(())
 }
 
 async fn exists(client: &Client, table: &str) -> Result<bool, WorkError> {

@@ -8,12 +8,14 @@ use nextbasket_job_engine::{Outcome, Work, WorkError};
 use crate::manifest::TableSettings;
 use crate::restore::parameters::RestoreTask;
 
-/// Gives what could not be set, one sentence each.
+/// Gives what could not be set, or is not made again, one sentence each.
 pub(crate) async fn work(work: &mut Work, task: &RestoreTask) -> Result<Outcome, WorkError> {
     let settings: TableSettings = work.input()?;
     let client = work.site().dynamodb.clone();
     let table = &task.table;
-    let mut notes = Vec::new();
+    let mut notes: Vec<String> =
+        settings.not_recreated.iter().map(|what| format!("not recreated: {what}")).collect();
+    notes.extend(settings.unread.iter().map(|problem| format!("when it was dumped, {problem}")));
     if let Some(attribute) = &settings.time_to_live {
         let specification =
             TimeToLiveSpecification::builder().attribute_name(attribute).enabled(true).build()?;

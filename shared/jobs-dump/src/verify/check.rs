@@ -23,6 +23,9 @@ const NAMED_LINES: u64 = 20;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Checked {
     pub side: u8,
+    /// Of a dump: which of its sources.
+    #[serde(default)]
+    pub source: usize,
     pub digest: ItemsDigest,
     pub problems: Vec<String>,
 }
@@ -68,7 +71,9 @@ pub(crate) async fn work(work: &mut Work, files: &Files, scan: ScanSettings) -> 
         }
     };
     let Checkpoint { digest, mut problems, bad, .. } = state;
-    if let PartOf::File { file, .. } = &part.of {
+    let mut of_source = 0;
+    if let PartOf::File { file, source, .. } = &part.of {
+        of_source = *source;
         let name = &file.name;
         if bad > NAMED_LINES {
             problems.push(format!("{name}: {} more lines are not valid items", bad - NAMED_LINES));
@@ -81,7 +86,7 @@ pub(crate) async fn work(work: &mut Work, files: &Files, scan: ScanSettings) -> 
             }
         }
     }
-    Ok(Outcome::done(&Checked { side: part.side, digest, problems })?)
+    Ok(Outcome::done(&Checked { side: part.side, source: of_source, digest, problems })?)
 }
 
 impl Checkpoint {

@@ -5,7 +5,8 @@
 //! | `check` | files and segments | reads each once: of a file MD5, count and digest, of a segment count and digest |
 //!
 //! All problems are named, not the first alone. A dump that was made with a condition is compared with those items of
-//! the table that meet it.
+//! the table that meet it. Where a location stands for several exports, such as a full one and the increments after it,
+//! each is checked by itself; `diff` compares them with a table.
 //!
 //! * `check`: a batch
 
@@ -21,8 +22,9 @@ use serde_json::{Value, json};
 
 use crate::digest::ItemsDigest;
 use crate::manifest::RECORD;
-use crate::parts::{DumpSide, Side, dump, files, filter_of, table};
+use crate::parts::{DumpSide, Side, files, filter_of, located, one_source, table};
 use crate::settings::{ScanSettings, scan_parameters};
+use crate::source::place::Located;
 use crate::source::{Source, locate};
 use check::Checked;
 
@@ -35,7 +37,7 @@ const NAMED: usize = 200;
 scan_parameters! {
     /// What a verification is submitted with: `dump`, `dump` and `table`, or `table` and `other`.
     struct VerifyParameters {
-        /// A dump's or an export's folder, or a location that holds some: the newest complete one is meant.
+        /// A dump's or an export's folder, or a location that holds some: see [`place`](crate::source::place).
         dump: Option<Location>,
         table: Option<String>,
         /// Another table: `{"table": "NAME", "region": "…", "endpoint": "…"}`.
@@ -95,21 +97,25 @@ impl Kind for Verify {
 
     async fn plan(&self, planning: &Planning<'_>, task: &VerifyTask) -> Result<Next, JobError> {
         if planning.job.stage().is_some() {
-            let source = match &task.left {
+            let located = match &task.left {
                 Side::Dump(_) => Some(planning.read_json(DUMP).await?),
                 Side::Table(_) => None,
             };
-            return done(planning, task, source).await;
+            return done(planning, task, located).await;
         }
         let mut batches = Vec::new();
         let mut filter = None;
         match &task.left {
             Side::Dump(side) => {
                 let named = task.right.as_ref().map(|right| right.table.as_str());
-                let source = dump(planning, &side.dump, named).await?;
-                planning.put_json(DUMP, &source).await?;
-                batches.extend(files(0, &source));
-                filter = filter_of(&source).cloned();
+                let located = located(planning, &side.dump, named).await?;
+                planning.put_json(DUMP, &located).await?;
+                for (number, source) in located.sources.iter().enumerate() {
+                    batches.extend(files(0, number, source));
+                }
+                if named.is_some() {
+                    filter = filter_of(&one_source(&side.dump, located)?).cloned();
+                }
             }
             Side::Table(side) => batches.extend(table(planning, 0, side, task.scan, None).await?.0),
         }
@@ -126,22 +132,33 @@ impl Kind for Verify {
     }
 }
 
-async fn done(planning: &Planning<'_>, task: &VerifyTask, source: Option<Source>) -> Result<Next, JobError> {
-    let mut problems = source.as_ref().map(|source| source.problems.clone()).unwrap_or_default();
-    problems.extend(source.as_ref().and_then(Source::incomplete));
+async fn done(
+    planning: &Planning<'_>,
+    task: &VerifyTask,
+    located: Option<Located>,
+) -> Result<Next, JobError> {
+    let located = located.unwrap_or(Located { sources: Vec::new(), notes: Vec::new() });
+    let mut problems: Vec<String> = located.problems().cloned().collect();
+    problems.extend(located.sources.iter().filter_map(Source::incomplete));
     let (mut left, mut right) = (ItemsDigest::default(), ItemsDigest::default());
+    let mut by_source = vec![ItemsDigest::default(); located.sources.len()];
     for checked in planning.results::<Checked>(0).await? {
         if checked.side == 0 {
             left += checked.digest;
+            if let Some(sum) = by_source.get_mut(checked.source) {
+                *sum += checked.digest;
+            }
         } else {
             right += checked.digest;
         }
         problems.extend(checked.problems);
     }
-    if let Some(record) = source.as_ref().and_then(|source| source.record.as_ref())
-        && record.digest != left
-    {
-        problems.push(format!("{RECORD}: says {}, but the files have {left}", record.digest));
+    for (source, sum) in located.sources.iter().zip(&by_source) {
+        let record = source.record.as_ref().map(|record| record.digest);
+        if let Some(told) = record.filter(|told| told != sum) {
+            let of = if by_source.len() > 1 { format!("{}/", source.at.name()) } else { String::new() };
+            problems.push(format!("{of}{RECORD}: says {told}, but the files have {sum}"));
+        }
     }
     if let Some(other) = &task.right
         && left != right
@@ -161,8 +178,17 @@ async fn done(planning: &Planning<'_>, task: &VerifyTask, source: Option<Source>
     if task.right.is_some() {
         fields.insert("right".to_owned(), json!(right));
     }
-    if let Some(source) = &source {
-        fields.insert("dump".to_owned(), json!(source.at));
+    match located.folders().as_slice() {
+        [] => {}
+        [only] => {
+            fields.insert("dump".to_owned(), json!(only));
+        }
+        several => {
+            fields.insert("dumps".to_owned(), json!(several));
+        }
+    }
+    if !located.notes.is_empty() {
+        fields.insert("notes".to_owned(), json!(located.notes));
     }
     if problems.len() > NAMED {
         let key = planning.put_output("problems.json", &problems).await?;
@@ -181,18 +207,24 @@ pub(crate) async fn estimate(
     times: f64,
 ) -> Result<Estimate, JobError> {
     let mut estimate = Estimate::default();
-    let (mut items, mut bytes) = (0, 0);
+    let table = sides.iter().find_map(|side| match side {
+        Side::Table(table) => Some(table.table.as_str()),
+        Side::Dump(_) => None,
+    });
+    let (mut items, mut bytes) = (0_u64, 0_u64);
     for side in sides {
         match side {
             Side::Table(side) => {
                 let table = side.describe(site).await?;
-                (items, bytes) = (items + table.items, bytes + table.bytes);
+                (items, bytes) = (items.saturating_add(table.items), bytes.saturating_add(table.bytes));
                 estimate.read_units += scan.scan_units(table.bytes) * times;
             }
             Side::Dump(side) => {
-                let source = locate(&site.objects.files(), &side.dump, None, None).await?;
-                items += source.files.iter().filter_map(|file| file.items).sum::<u64>();
-                bytes += source.bytes();
+                let located = locate(&site.objects.files(), &side.dump, table, None).await?;
+                for source in &located.sources {
+                    items = items.saturating_add(source.items().unwrap_or(0));
+                    bytes = bytes.saturating_add(source.bytes());
+                }
             }
         }
     }

@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -20,13 +20,18 @@ use aws_sdk_dynamodb::types::{
     ScalarAttributeType, WriteRequest,
 };
 use nextbasket_dynamodb::item::{Item, number, text};
-use nextbasket_job_engine::{Engine, Job, JobState, Kinds};
+use nextbasket_job_engine::{Engine, Job, JobState, Kinds, Site, Vouching};
+use nextbasket_jobs_dump::manifest::{TableSettings, md5_base64};
 use nextbasket_jobs_dump::{Archive, Diff, Dump, Restore, Verify};
 use nextbasket_testkit::JobStack;
 use serde_json::Value;
 
 pub use nextbasket_testkit::Seeded;
 pub use nextbasket_testkit::jobs::run;
+
+pub fn kinds() -> Kinds {
+    Kinds::default().with(Dump).with(Restore::default()).with(Verify).with(Diff).with(Archive)
+}
 
 pub struct World {
     jobs: JobStack,
@@ -46,10 +51,18 @@ impl Deref for World {
 
 impl World {
     pub async fn start() -> Self {
-        let kinds = |_: &_, _| {
-            Kinds::default().with(Dump).with(Restore::default()).with(Verify).with(Diff).with(Archive)
-        };
+        let kinds = |_: &_, _| kinds();
         Self { jobs: JobStack::start(kinds).await, folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// The engine of another stack whose jobs work on the same tables: it sees none of this stack's locks.
+    pub async fn engine_of_another_stack(&self) -> Engine {
+        let client = self.client();
+        let settings = TableSettings::read(&client, &self.stack.operations()).await.unwrap();
+        let other = "operations-of-another-stack";
+        settings.create_table.request(&client, other).unwrap().send().await.unwrap();
+        let site = self.site_through(client, self.stack.s3());
+        Engine::new(Site { operations: other.to_owned(), ..site }, kinds()).vouching(Vouching::all())
     }
 
     pub fn client(&self) -> Client {
@@ -81,7 +94,7 @@ impl World {
     ) -> (Job, u64) {
         // Lives become longer, so that a slow machine gets on, too.
         let life = |chance: &mut Seeded, kills| life_ms / 2 + chance.below(life_ms) + kills * life_ms / 8;
-        let ended = self.jobs.run_with_kills(engine, (kind, parameters), seed, 200, life).await;
+        let ended = Box::pin(self.jobs.run_with_kills(engine, (kind, parameters), seed, 200, life)).await;
         // A job that was killed at its very end leaves its lock to expire.
         self.forward(Duration::from_secs(600));
         ended
@@ -154,6 +167,51 @@ impl World {
             None => std::fs::read(location).unwrap(),
         }
     }
+}
+
+fn md5_beside(folder: &Path, of: &str) -> String {
+    let md5 = md5_base64(&std::fs::read(folder.join(of)).unwrap());
+    std::fs::write(folder.join(of.replace(".json", ".md5")), &md5).unwrap();
+    md5
+}
+
+/// Writes the checksums of a dump's edited manifests anew, as somebody would who means it.
+pub fn checksummed(folder: &Path) {
+    md5_beside(folder, "manifest-files.json");
+    let md5 = md5_beside(folder, "nextbasket-dump.json");
+    let summary = folder.join("manifest-summary.json");
+    let text = std::fs::read_to_string(&summary).unwrap();
+    let line = |line: &str| match line.contains("\"nextbasketDumpMd5\"") {
+        true => format!("\"nextbasketDumpMd5\": \"{md5}\","),
+        false => line.to_owned(),
+    };
+    let lines: Vec<String> = text.lines().map(line).collect();
+    std::fs::write(summary, lines.join("\n")).unwrap();
+    md5_beside(folder, "manifest-summary.json");
+}
+
+fn edited(path: &Path, edit: impl FnOnce(&mut serde_json::Map<String, Value>)) {
+    let mut value: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    edit(value.as_object_mut().unwrap());
+    std::fs::write(path, serde_json::to_vec_pretty(&value).unwrap()).unwrap();
+}
+
+/// Makes a dump one of version 1, which had no kind, no identity of its table and fewer checksums.
+pub fn made_earlier(folder: &Path) {
+    edited(&folder.join("nextbasket-dump.json"), |record| {
+        for field in ["kind", "tableIdentity", "settingsMd5"] {
+            record.remove(field).unwrap();
+        }
+        record.insert("version".to_owned(), Value::from(1));
+    });
+    edited(&folder.join("nextbasket-table.json"), |settings| drop(settings.remove("createdAt").unwrap()));
+    edited(&folder.join("manifest-summary.json"), |summary| {
+        for field in ["nextbasketDumpMd5", "nextbasketTableMd5"] {
+            summary.remove(field).unwrap();
+        }
+    });
+    std::fs::remove_file(folder.join("nextbasket-dump.md5")).unwrap();
+    md5_beside(folder, "manifest-summary.json");
 }
 
 /// Values as texts, sets and maps in order.
