@@ -19,9 +19,11 @@
 //! * [`condition`]: comparisons, `BETWEEN`, `IN`, `AND`, `OR`, `NOT` and DynamoDB's functions
 //! * [`change`]: `SET`, `REMOVE`, `ADD` and `DELETE`, and whether doing it twice is the same as once
 //! * [`evaluate`](Condition::holds): a condition on an item at hand
+//! * [`apply`]: a change of an item at hand
 //! * [`placeholders`]: what goes to DynamoDB
 //! * [`partiql`]: what can be said as a statement as well
 
+pub mod apply;
 pub mod change;
 pub mod condition;
 pub mod constant;
@@ -30,10 +32,12 @@ mod parser;
 pub mod partiql;
 pub mod path;
 pub mod placeholders;
+mod sum;
 mod token;
 
 pub(crate) use evaluate::equal;
 
+pub use apply::ApplyError;
 pub use change::Change;
 pub use condition::Condition;
 pub use path::Path;
