@@ -2,7 +2,8 @@
 //! `nextbasket-job-engine`.
 //!
 //! For: any table, ours or not. A dump is a folder, of this machine or in S3, in the layout of AWS's own exports, with
-//! data files of DynamoDB JSON, of CSV or of plain JSON Lines; what AWS exports, full or incremental, is restored as well.
+//! data files of DynamoDB JSON, of CSV or of plain JSON Lines; what AWS exports, full or incremental, is restored as well,
+//! and so are files that other tools write.
 //!
 //! # It guarantees
 //! * Every item that did not change between the first read and the last one is in the dump as it was; the manifest says
@@ -32,11 +33,13 @@
 //! | [`json`] | DynamoDB JSON, as AWS's exports have it |
 //! | [`csv`] | CSV with typed headers |
 //! | [`json_lines`] | plain JSON, for people |
-//! | [`format`](mod@format) | the three of them by name |
+//! | [`format`](mod@format) | the formats by name |
+//! | `plain_files`, `dynamodump` | files without a manifest: which there are, in which format |
 //! | [`digest`] | count and digest of items in any order |
 //! | [`gzip`] | a gzip file that can be resumed |
 //! | [`error`] | why a text is no item |
-//! | [`source`], [`records`] | dumps, exports and plain files: found, and read line by line |
+//! | [`source`], [`records`] | dumps, exports and plain files: found, and read item by item |
+//! | `text` | a file's text, unpacked |
 //! | `parts` | tables and dumps in parts, to be compared |
 //! | `settings` | what the parameters of several kinds have in common |
 
@@ -45,6 +48,7 @@ pub mod csv;
 pub mod diff;
 pub mod digest;
 pub mod dump;
+mod dynamodump;
 pub mod error;
 pub mod format;
 pub mod gzip;
@@ -52,12 +56,14 @@ pub mod json;
 pub mod json_lines;
 pub mod manifest;
 mod parts;
+mod plain_files;
 pub mod records;
 pub mod restore;
 #[cfg(test)]
 mod samples;
 mod settings;
 pub mod source;
+mod text;
 pub mod verify;
 
 pub use archive::Archive;
@@ -65,6 +71,6 @@ pub use diff::Diff;
 pub use digest::ItemsDigest;
 pub use dump::Dump;
 pub use error::{FormatError, LineError};
-pub use format::Format;
+pub use format::{Format, SourceFormat};
 pub use restore::Restore;
 pub use verify::Verify;

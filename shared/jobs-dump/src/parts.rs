@@ -11,7 +11,7 @@ use nextbasket_objects::{Files, Location};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::format::Format;
+use crate::format::SourceFormat;
 use crate::json::LineChange;
 use crate::manifest::record::Filter;
 use crate::records::{Piece, ReadError, Record, Records};
@@ -75,7 +75,7 @@ impl Part {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum PartOf {
-    File { file: SourceFile, format: Format },
+    File { file: SourceFile, format: SourceFormat },
     Segment { table: TableAddress, segment: Segment, mean_bytes: u64, filter: Option<Filter> },
 }
 
@@ -143,7 +143,8 @@ pub(crate) enum PartPage {
 
 /// Reads a part, a page or a chunk at a time.
 pub(crate) enum PartReader {
-    File(Records),
+    /// With what the numbers of its records count.
+    File(Records, &'static str),
     Segment(Box<SegmentReader>),
 }
 
@@ -169,7 +170,7 @@ impl PartReader {
                     return Err(WorkError::Failed(format!("{} not found", file.name)));
                 };
                 let skip = if let PartPosition::Line(line) = at { *line } else { 0 };
-                Ok(Self::File(Records::open(files, found, *format, skip).await?))
+                Ok(Self::File(Records::open(files, found, *format, skip).await?, format.position()))
             }
             PartOf::Segment { table, segment, mean_bytes, filter } => {
                 let text = filter.as_ref().map(|filter| &filter.r#where);
@@ -189,8 +190,8 @@ impl PartReader {
     /// What comes next. Read units are counted.
     pub(crate) async fn next(&mut self, work: &mut Work) -> Result<PartPage, CallError> {
         match self {
-            Self::File(records) => match records.next().await {
-                Ok(Piece::Chunk(chunk)) => Ok(items_of(chunk)),
+            Self::File(records, position) => match records.next().await {
+                Ok(Piece::Chunk(chunk)) => Ok(items_of(chunk, position)),
                 Ok(Piece::End { md5, bytes }) => Ok(PartPage::End(md5.map(|md5| (md5, bytes)))),
                 Err(ReadError::Content(problem)) => Ok(PartPage::Broken(problem)),
                 Err(error) => Err(error.into()),
@@ -223,14 +224,14 @@ impl PartReader {
     }
 }
 
-fn items_of(chunk: Vec<Record>) -> PartPage {
+fn items_of(chunk: Vec<Record>, position: &str) -> PartPage {
     let (mut items, mut problems, mut last) = (Vec::with_capacity(chunk.len()), Vec::new(), 0);
     for Record { line, change } in chunk {
         last = line;
         match change {
             Ok(LineChange::Put(item)) => items.push(item),
-            Ok(LineChange::Delete(_)) => problems.push(format!("line {line}: no \"Item\"")),
-            Err(problem) => problems.push(format!("line {line}: {problem}")),
+            Ok(LineChange::Delete(_)) => problems.push(format!("{position} {line}: no \"Item\"")),
+            Err(problem) => problems.push(format!("{position} {line}: {problem}")),
         }
     }
     PartPage::Items { items, problems, at: PartPosition::Line(last) }

@@ -21,17 +21,42 @@ pub enum LineChange {
     Delete(Item),
 }
 
-/// Reads a line: an item of a full export, or a change of an incremental one.
+/// Reads a line: an item of a full export, a change of an incremental one, or an item without a name in front.
+///
+/// Which of them it is, is certain: no item's attributes are types, and no type is an attribute's value.
 ///
 /// # Errors
 /// [`LineError`] with the line's number, `line`, and what is wrong.
 pub fn read_line(line: u64, text: &[u8]) -> Result<LineChange, LineError> {
+    let exported = match read_whole(text, LineVisitor) {
+        Ok(Line { change: Some(change), others: false }) => return Ok(change),
+        exported => exported,
+    };
+    let problem = match (read_item(text), exported) {
+        (Ok(item), _) if !item.is_empty() => return Ok(LineChange::Put(item)),
+        (_, Ok(Line { change: Some(change), .. })) => return Ok(change),
+        (Err(problem), Ok(_)) => problem.to_string(),
+        (Ok(_), Ok(_)) => {
+            "expected an object with \"Item\" or \"Keys\", or with an item's attributes".to_owned()
+        }
+        (_, Err(problem)) => problem.to_string(),
+    };
+    Err(LineError { line, problem })
+}
+
+/// Reads an item without a name in front.
+///
+/// # Errors
+/// [`serde_json::Error`] that says what is wrong.
+pub(crate) fn read_item(text: &[u8]) -> Result<Item, serde_json::Error> {
+    read_whole(text, ItemSeed)
+}
+
+fn read_whole<'a, V: Visitor<'a>>(text: &'a [u8], visitor: V) -> Result<V::Value, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let read = deserializer.deserialize_map(LineVisitor).and_then(|change| {
-        deserializer.end()?;
-        Ok(change)
-    });
-    read.map_err(|error| LineError { line, problem: error.to_string() })
+    let value = deserializer.deserialize_map(visitor)?;
+    deserializer.end()?;
+    Ok(value)
 }
 
 /// Reads a value without its type in front, of the type of this name: a cell whose column says it.
@@ -45,29 +70,40 @@ pub fn read_value(kind: &str, text: &str) -> Result<AttributeValue, FormatError>
     Ok(value)
 }
 
+/// A line of an export.
+struct Line {
+    /// `None` if it has neither an item nor a key.
+    change: Option<LineChange>,
+    /// Whether it has members that exports have not.
+    others: bool,
+}
+
 struct LineVisitor;
 
 impl<'de> Visitor<'de> for LineVisitor {
-    type Value = LineChange;
+    type Value = Line;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object with Item, or with Keys and images")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<LineChange, A::Error> {
-        let (mut item, mut keys) = (None, None);
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Line, A::Error> {
+        let (mut item, mut keys, mut others) = (None, None, false);
         while let Some(name) = map.next_key_seed(NameSeed)? {
             match name.as_str() {
                 "Item" | "NewImage" => item = Some(map.next_value_seed(ItemSeed)?),
                 "Keys" => keys = Some(map.next_value_seed(ItemSeed)?),
-                _ => drop(map.next_value::<IgnoredAny>()?),
+                name => {
+                    others |= !matches!(name, "Metadata" | "OldImage");
+                    map.next_value::<IgnoredAny>()?;
+                }
             }
         }
-        match (item, keys) {
-            (Some(item), _) => Ok(LineChange::Put(item)),
-            (None, Some(keys)) => Ok(LineChange::Delete(keys)),
-            (None, None) => Err(A::Error::custom("expected an object with \"Item\" or \"Keys\"")),
-        }
+        let change = match (item, keys) {
+            (Some(item), _) => Some(LineChange::Put(item)),
+            (None, keys) => keys.map(LineChange::Delete),
+        };
+        Ok(Line { change, others })
     }
 }
 

@@ -7,18 +7,21 @@
 //! | `settle` | one, if the table was made | time to live, tags, point-in-time recovery |
 //!
 //! * [`parameters`]: what a restore is submitted with
+//! * `schema`: a table's key in words
 //! * `prepare`, `load`, `settle`: the stages
 
 mod load;
 pub mod parameters;
 mod prepare;
+mod schema;
 mod settle;
 
+use nextbasket_items::expression::without_constants;
 use nextbasket_items::write::WriteGuard;
 use nextbasket_job_engine::calls::CallError;
 use nextbasket_job_engine::{
-    BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Trust, Work,
-    WorkError,
+    BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Redaction, Refusal, Site, StagePlan, Trust,
+    Work, WorkError,
 };
 use serde_json::{Value, json};
 
@@ -49,6 +52,12 @@ impl Kind for Restore {
 
     fn lock(&self, task: &RestoreTask) -> Option<String> {
         Some(table_lock(&task.table))
+    }
+
+    fn redact(&self, parameters: &mut Value, redaction: &mut Redaction) {
+        for name in ["where", "set"] {
+            redaction.text(parameters.get_mut(name), without_constants);
+        }
     }
 
     async fn estimate(&self, site: &Site, task: &RestoreTask) -> Result<Estimate, JobError> {
@@ -85,6 +94,7 @@ impl Kind for Restore {
                         format: prepared.source.format,
                         incremental: prepared.source.incremental,
                         keys: prepared.keys.clone(),
+                        now: planning.job.created_at,
                     }))
                 };
                 let batches = prepared.source.files.iter().map(batch).collect();
@@ -129,6 +139,7 @@ async fn done(planning: &Planning<'_>, load: u32, notes: Vec<String>) -> Result<
         "written": all.written,
         "deleted": all.deleted,
         "skipped": all.skipped,
+        "omitted": all.omitted,
         "erased": all.erased,
         "refused": all.refused,
         "created": prepared.created,

@@ -8,13 +8,16 @@ use aws_sdk_dynamodb::types::TableStatus;
 use nextbasket_dynamodb::TableError;
 use nextbasket_items::key::KeySchema;
 use nextbasket_items::table::Table;
+use nextbasket_items::transform::Transform;
 use nextbasket_items::write::OnConflict;
 use nextbasket_job_engine::{Outcome, Work, WorkError};
 use nextbasket_objects::Files;
 use serde::{Deserialize, Serialize};
 
+use crate::format::SourceFormat;
 use crate::manifest::TableSettings;
 use crate::restore::parameters::RestoreTask;
+use crate::restore::schema;
 use crate::source::{Source, locate};
 
 /// How often a table that is being made is looked at.
@@ -36,7 +39,7 @@ struct Checkpoint {
 
 pub(crate) async fn work(work: &mut Work, files: &Files, task: &RestoreTask) -> Result<Outcome, WorkError> {
     let located = locate(files, &task.from, Some(&task.table), task.format).await;
-    let source = located?;
+    let mut source = located?;
     let problems = &source.problems;
     if !problems.is_empty() {
         let named: Vec<&str> = problems.iter().take(NAMED_PROBLEMS).map(String::as_str).collect();
@@ -44,16 +47,17 @@ pub(crate) async fn work(work: &mut Work, files: &Files, task: &RestoreTask) -> 
         let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
         return Err(WorkError::Failed(format!("{}: {}{rest}", source.at, named.join("; "))));
     }
-    if source.incremental && task.on_conflict != OnConflict::Overwrite {
-        let problem =
-            "onConflict must be overwrite for changes: they are in the order in which they were made";
-        return Err(WorkError::Failed(format!("{}: {problem}", source.at)));
+    check(task, &source)?;
+    // A key that was given stands for all that the source says of its table.
+    if let Some(keys) = task.keys().map_err(|refusal| WorkError::Systemic(refusal.to_string()))? {
+        source.settings = Some(schema::table(&keys));
     }
     let client = work.site().dynamodb.clone();
     let mut created = work.checkpoint::<Checkpoint>()?.is_some_and(|checkpoint| checkpoint.created);
     if task.create && !exists(&client, &task.table).await? {
         let Some(settings) = &source.settings else {
-            let problem = "the dump does not contain the table's settings, so the table must already exist";
+            let problem = "does not describe the table. Give its key, as keys (--keys), such as pk:S,sk:N, or create \
+                           the table first.";
             return Err(WorkError::Systemic(format!("{}: {problem}", source.at)));
         };
         created = true;
@@ -62,8 +66,9 @@ pub(crate) async fn work(work: &mut Work, files: &Files, task: &RestoreTask) -> 
     }
     let table = Table::of_job(&client, &task.table).await?;
     if let Some(settings) = &source.settings {
-        check_keys(&table, settings)?;
+        check_keys(task, &table, settings)?;
     }
+    check_change(task, &source, &table)?;
     while !is_active(&client, &task.table).await? {
         if work.must_stop() {
             return Ok(Outcome::Stopped);
@@ -71,6 +76,33 @@ pub(crate) async fn work(work: &mut Work, files: &Files, task: &RestoreTask) -> 
         tokio::time::sleep(LOOK).await;
     }
     Outcome::done(&Prepared { source, keys: table.keys, created })
+}
+
+/// Refuses what does not go with the source.
+fn check(task: &RestoreTask, source: &Source) -> Result<(), WorkError> {
+    let problem = if source.incremental && task.on_conflict != OnConflict::Overwrite {
+        "onConflict must be overwrite for changes: they are in the order in which they were made"
+    } else if source.incremental && task.r#where.is_some() {
+        "where is not accepted for an incremental export: of an item that was deleted it has only the key"
+    } else if source.format != SourceFormat::Csv && !task.types.is_empty() {
+        "types are accepted for CSV only: the other formats have types of their own"
+    } else {
+        return Ok(());
+    };
+    Err(WorkError::Systemic(format!("{}: {problem}", source.at)))
+}
+
+/// Whether the items get other keys.
+fn changes_key(task: &RestoreTask, table: &Table) -> bool {
+    task.set.as_ref().is_some_and(|change| Transform::changes_key(change, &table.keys))
+}
+
+fn check_change(task: &RestoreTask, source: &Source, table: &Table) -> Result<(), WorkError> {
+    if source.incremental && changes_key(task, table) {
+        let problem = "set must not change the key of an incremental export: of an item that was deleted it has only the key";
+        return Err(WorkError::Systemic(format!("{}: {problem}", source.at)));
+    }
+    Ok(())
 }
 
 async fn exists(client: &Client, table: &str) -> Result<bool, WorkError> {
@@ -100,8 +132,12 @@ async fn is_active(client: &Client, table: &str) -> Result<bool, WorkError> {
     Ok(matches!(status, None | Some(TableStatus::Active | TableStatus::Updating)))
 }
 
-/// Refuses a table whose keys are not those of the dump's.
-fn check_keys(table: &Table, settings: &TableSettings) -> Result<(), WorkError> {
+/// Refuses a table whose keys are not those that were given, or those of the source, unless the items get others.
+fn check_keys(task: &RestoreTask, table: &Table, settings: &TableSettings) -> Result<(), WorkError> {
+    let given = task.keys().is_ok_and(|keys| keys.is_some());
+    if !given && changes_key(task, table) {
+        return Ok(());
+    }
     let kind = |name: &str| {
         let attributes = &settings.create_table.attribute_definitions;
         attributes
@@ -122,9 +158,10 @@ fn check_keys(table: &Table, settings: &TableSettings) -> Result<(), WorkError> 
         return Ok(());
     }
     Err(WorkError::Systemic(format!(
-        "the keys of table {} are {}, those of the dump's {}",
+        "the keys of table {} are {}, those {} {}",
         table.name,
         ours.join(" and "),
+        if given { "that were given" } else { "of the dump's" },
         theirs.join(" and ")
     )))
 }
