@@ -15,7 +15,7 @@ pub(super) fn checked(operation: TableOperation, parameters: &Value) -> Result<T
         TableOperation::Count => &[],
         TableOperation::Update => &["set"],
         TableOperation::Delete => &["all"],
-        TableOperation::Copy => &["to", "onConflict"],
+        TableOperation::Copy => &["to", "onConflict", "set"],
         TableOperation::Fill => &["segments", "count", "itemBytes", "seed", "partitions", "template"],
     };
     let known: Vec<&str> =
