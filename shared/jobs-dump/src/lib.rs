@@ -1,5 +1,5 @@
-//! Copies of tables that can be proved: `dump`, `restore`, `verify`, `diff` and `archive`, kinds of job on the engine of
-//! `nextbasket-job-engine`.
+//! Copies of tables that can be proved: `dump`, `restore`, `verify`, `diff`, `archive` and `revert`, kinds of job on the
+//! engine of `nextbasket-job-engine`.
 //!
 //! For: any table, ours or not. A dump is a folder, of this machine or in S3, in the layout of AWS's own exports, with
 //! data files of DynamoDB JSON, of CSV or of plain JSON Lines; what AWS exports, full or incremental, is restored as well,
@@ -17,6 +17,7 @@
 //! * A restore compares a file with its MD5 before it writes anything of it. Lines that are no items stand in the job's
 //!   refused files, with file, line and reason.
 //! * `archive` deletes nothing before its copy was read back and found whole, and only items that still equal their copies.
+//! * `revert` writes only items that are in the export and still are what it says that they became.
 //! * Memory does not grow with the table: a worker holds a page, or up to some 8 MB of a data file; a comparison 16 MB, or
 //!   a 4,096th of both sides if that is more.
 //!
@@ -28,7 +29,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`dump`](mod@dump), [`restore`], [`verify`], [`diff`], [`archive`] | the kinds: parameters, stages, batches |
+//! | [`dump`](mod@dump), [`restore`], [`verify`], [`diff`], [`archive`], [`revert`] | the kinds: parameters, stages, batches |
 //! | [`manifest`] | what stands beside the data files |
 //! | [`json`] | DynamoDB JSON, as AWS's exports have it |
 //! | [`csv`] | CSV with typed headers |
@@ -59,6 +60,7 @@ mod parts;
 mod plain_files;
 pub mod records;
 pub mod restore;
+pub mod revert;
 #[cfg(test)]
 mod samples;
 mod settings;
@@ -73,4 +75,5 @@ pub use dump::Dump;
 pub use error::{FormatError, LineError};
 pub use format::{Format, SourceFormat};
 pub use restore::Restore;
+pub use revert::Revert;
 pub use verify::Verify;

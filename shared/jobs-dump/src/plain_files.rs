@@ -67,6 +67,7 @@ pub(crate) fn source(at: &Location, format: SourceFormat, found: Vec<FoundFile>)
         at: at.clone(),
         format,
         incremental: false,
+        view: None,
         files: found.into_iter().map(file).collect(),
         record: None,
         settings: None,

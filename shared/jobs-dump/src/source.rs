@@ -40,6 +40,9 @@ pub struct Source {
     pub format: SourceFormat,
     /// The files hold changes, not items.
     pub incremental: bool,
+    /// Which images of a change they have, as AWS names it.
+    #[serde(default)]
+    pub view: Option<String>,
     pub files: Vec<SourceFile>,
     /// Only dumps of our own have a record.
     pub record: Option<DumpRecord>,
@@ -185,6 +188,7 @@ async fn export(files: &Files, folder: &Location) -> Result<Source, JobError> {
         at: folder.clone(),
         format: format.into(),
         incremental: summary.is_incremental(),
+        view: summary.output_view,
         files: sources,
         record,
         settings,

@@ -394,6 +394,10 @@ async fn items_are_chosen_and_changed_on_their_way() {
     let from = file(&world, "people.jsonl", lines);
     let set = "SET name = fullName, email = 'masked', age = age + 1 REMOVE fullName, phone";
     let parameters = json!({ "from": from, "table": "people", "set": set, "where": "age > 18" });
+    let mut dry = parameters.clone();
+    dry["dryRun"] = json!(true);
+    assert_eq!(world.done("restore", dry).await["dryRun"], true);
+    assert_eq!(world.items("people").await.len(), 0, "a dry run writes nothing");
     let (result, refused) = refused(&world, parameters).await;
     let counts = ["lines", "written", "omitted", "refused"].map(|name| result[name].clone());
     assert_eq!(counts, [json!(4), json!(1), json!(1), json!(2)], "{result}");

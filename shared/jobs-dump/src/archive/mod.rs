@@ -16,7 +16,7 @@
 //!
 //! `restore` brings an archive back, with `onConflict` `skip` or `fail`.
 
-mod remove;
+pub(crate) mod remove;
 
 use nextbasket_items::expression::without_constants;
 use nextbasket_items::key::KeySchema;

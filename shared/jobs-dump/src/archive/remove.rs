@@ -57,12 +57,12 @@ struct Checkpoint {
     removed: Removed,
 }
 
-/// A deletion that asks whether the item is still what its copy says.
+/// A write that asks whether the item is still what its copy says.
 #[derive(Debug, Clone, PartialEq)]
-struct Asked {
-    condition: String,
-    names: HashMap<String, String>,
-    values: HashMap<String, AttributeValue>,
+pub(crate) struct Asked {
+    pub condition: String,
+    pub names: HashMap<String, String>,
+    pub values: HashMap<String, AttributeValue>,
 }
 
 pub(crate) async fn work(work: &mut Work, files: &Files, table: &str) -> Result<Outcome, CallError> {
@@ -214,7 +214,7 @@ async fn put_back(
 
 /// That each attribute has the copy's value, and that those of the items around are not there if the copy has them not;
 /// as many as DynamoDB takes.
-fn asked(keys: &KeySchema, copy: &Item, around: &BTreeSet<String>) -> Asked {
+pub(crate) fn asked(keys: &KeySchema, copy: &Item, around: &BTreeSet<String>) -> Asked {
     let mut asked = Asked {
         condition: "attribute_exists(#k)".to_owned(),
         names: HashMap::from([("#k".to_owned(), keys.partition.name.clone())]),

@@ -52,6 +52,14 @@ pub(crate) fn read_item(text: &[u8]) -> Result<Item, serde_json::Error> {
     read_whole(text, ItemSeed)
 }
 
+/// Reads the key and both images of a change of an incremental export, as far as it has them.
+///
+/// # Errors
+/// [`serde_json::Error`] that says what is wrong.
+pub(crate) fn read_images(text: &[u8]) -> Result<[Option<Item>; 3], serde_json::Error> {
+    read_whole(text, ImagesVisitor)
+}
+
 fn read_whole<'a, V: Visitor<'a>>(text: &'a [u8], visitor: V) -> Result<V::Value, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let value = deserializer.deserialize_map(visitor)?;
@@ -104,6 +112,29 @@ impl<'de> Visitor<'de> for LineVisitor {
             (None, keys) => keys.map(LineChange::Delete),
         };
         Ok(Line { change, others })
+    }
+}
+
+struct ImagesVisitor;
+
+impl<'de> Visitor<'de> for ImagesVisitor {
+    type Value = [Option<Item>; 3];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with Keys and images")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let (mut key, mut old, mut new) = (None, None, None);
+        while let Some(name) = map.next_key_seed(NameSeed)? {
+            match name.as_str() {
+                "Keys" => key = Some(map.next_value_seed(ItemSeed)?),
+                "OldImage" => old = Some(map.next_value_seed(ItemSeed)?),
+                "NewImage" => new = Some(map.next_value_seed(ItemSeed)?),
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok([key, old, new])
     }
 }
 

@@ -134,12 +134,8 @@ pub(crate) async fn work(
     let state = work.checkpoint::<Checkpoint>()?.unwrap_or_default();
     let name = &input.file.name;
     let found = input.file.found()?;
-    if let Some(md5) = &input.file.md5
-        && state.line == 0
-        && !same_md5(md5, &STANDARD.encode(md5_of(files, found).await?))
-    {
-        let problem = "its MD5 differs from the manifest; nothing of it was written";
-        return Err(WorkError::Failed(format!("{name}: {problem}")).into());
+    if state.line == 0 {
+        check_md5(files, &input.file).await?;
     }
     let guard = guard.of(&task.table).await.map_err(WorkError::from)?;
     let is_guarded = guard.is_some();
@@ -186,6 +182,16 @@ pub(crate) async fn work(
         return Err(WorkError::Failed(problem).into());
     }
     Ok(Outcome::done(&running.state.loaded)?)
+}
+
+/// Compares a file with the MD5 of its manifest, if there is one.
+pub(crate) async fn check_md5(files: &Files, file: &SourceFile) -> Result<(), WorkError> {
+    let Some(md5) = &file.md5 else { return Ok(()) };
+    if same_md5(md5, &STANDARD.encode(md5_of(files, file.found()?).await?)) {
+        return Ok(());
+    }
+    let problem = "its MD5 differs from the manifest; nothing of it was written";
+    Err(WorkError::Failed(format!("{}: {problem}", file.name)))
 }
 
 fn named(name: &str, error: WorkError) -> WorkError {

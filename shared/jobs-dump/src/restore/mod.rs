@@ -10,7 +10,7 @@
 //! * `schema`: a table's key in words
 //! * `prepare`, `load`, `settle`: the stages
 
-mod load;
+pub(crate) mod load;
 pub mod parameters;
 mod prepare;
 mod schema;
@@ -51,7 +51,7 @@ impl Kind for Restore {
     }
 
     fn lock(&self, task: &RestoreTask) -> Option<String> {
-        Some(table_lock(&task.table))
+        (!task.dry_run).then(|| table_lock(&task.table))
     }
 
     fn redact(&self, parameters: &mut Value, redaction: &mut Redaction) {
@@ -79,6 +79,10 @@ impl Kind for Restore {
 
     async fn plan(&self, planning: &Planning<'_>, task: &RestoreTask) -> Result<Next, JobError> {
         let Some(last) = planning.job.stage() else {
+            if task.dry_run {
+                let estimate = self.estimate(planning.site, task).await?;
+                return Ok(Next::Done(json!({ "dryRun": true, "estimate": estimate })));
+            }
             planning.site.check_writable(&task.table)?;
             return Ok(Next::Stage(task.apply(StagePlan::single(PREPARE, json!({})))));
         };

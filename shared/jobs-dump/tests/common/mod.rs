@@ -21,8 +21,8 @@ use aws_sdk_dynamodb::types::{
 };
 use nextbasket_dynamodb::item::{Item, number, text};
 use nextbasket_job_engine::{Engine, Job, JobState, Kinds};
-use nextbasket_jobs_dump::{Archive, Diff, Dump, Restore, Verify};
-use nextbasket_testkit::JobStack;
+use nextbasket_jobs_dump::{Archive, Diff, Dump, Restore, Revert, Verify};
+use nextbasket_testkit::{JobStack, TestStack};
 use serde_json::Value;
 
 pub use nextbasket_testkit::Seeded;
@@ -46,9 +46,20 @@ impl Deref for World {
 
 impl World {
     pub async fn start() -> Self {
-        let kinds = |_: &_, _| {
-            Kinds::default().with(Dump).with(Restore::default()).with(Verify).with(Diff).with(Archive)
-        };
+        Self::with(|_: &_, _| {
+            Kinds::default()
+                .with(Dump)
+                .with(Restore::default())
+                .with(Verify)
+                .with(Diff)
+                .with(Archive)
+                .with(Revert::default())
+        })
+        .await
+    }
+
+    /// With other kinds.
+    pub async fn with(kinds: fn(&TestStack, Client) -> Kinds) -> Self {
         Self { jobs: JobStack::start(kinds).await, folder: tempfile::tempdir().unwrap() }
     }
 
