@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 use crate::Failure;
 use crate::commands::{
     archive, copy, count, delete, demo, diff, dump, fill, find, import, jobs, lock, map, models,
-    rebuild_history, recommend, refresh_popular, related, restore, rotate_secret, serve, setup, train,
-    update, upload, verify,
+    rebuild_history, recommend, refresh_popular, related, restore, revert, rotate_secret, serve, setup,
+    train, update, upload, verify,
 };
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed or incomplete, with a message that says why; 2 invalid usage; \
@@ -68,8 +68,10 @@ pub enum Command {
     Fill(fill::Fill),
     /// Dump tables to a folder or S3, with checksums and digests that prove the copy
     Dump(dump::Dump),
-    /// Restore a table from a dump, an export of AWS, CSV or JSON Lines
+    /// Restore a table from a dump, an export of AWS, or CSV and JSON of other tools
     Restore(restore::Restore),
+    /// Bring items that changed within an incremental export of AWS back to what they were before
+    Revert(revert::Revert),
     /// Verify that a dump is complete, or that a table equals a dump or another table
     Verify(verify::Verify),
     /// List the items and attributes in which two tables or dumps differ
@@ -116,6 +118,7 @@ impl Command {
             Self::Fill(options) => fill::run(&options).await,
             Self::Dump(options) => dump::run(&options).await,
             Self::Restore(options) => restore::run(&options).await,
+            Self::Revert(options) => revert::run(&options).await,
             Self::Verify(options) => verify::run(&options).await,
             Self::Diff(options) => diff::run(&options).await,
             Self::Archive(options) => archive::run(&options).await,

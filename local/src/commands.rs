@@ -19,6 +19,7 @@ pub mod recommend;
 pub mod refresh_popular;
 pub mod related;
 pub mod restore;
+pub mod revert;
 pub mod rotate_secret;
 pub mod serve;
 pub mod setup;

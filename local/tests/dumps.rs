@@ -20,6 +20,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use killed::{Draw, Site, until_ended};
+use nextbasket_jobs_dump::manifest::md5_base64;
 use nextbasket_testkit::FaultProxy;
 use serde_json::Value;
 
@@ -235,6 +236,81 @@ async fn a_restore_of_an_incomplete_dump_says_so_and_fails() {
 }
 
 #[tokio::test]
+async fn files_of_other_tools_are_restored_and_changed_on_their_way() {
+    let site = Site::start().await;
+    let people = site.file("people.csv", "id,name,age\na,Ada,36\nb,Bob,\nc,Cy,x\n");
+    let restore = ["restore", &people, "people", "--create", "--keys", "id", "--types", "age=N"];
+    let change = ["--set", "SET mail = 'masked', fullName = name REMOVE name", "--where", "id <> 'b'"];
+    let said = site.fail(&[restore.as_slice(), &change].concat(), 1).await;
+    assert!(said.contains("1 items were refused"), "{said}");
+    let count = |condition: &'static str| {
+        let site = &site;
+        async move { site.succeed(&["count", "people", "--where", condition]).await }
+    };
+    let there =
+        count("fullName = 'Ada' AND age = 36 AND mail = 'masked' AND attribute_not_exists(name)").await;
+    assert!(there.starts_with("1 of 1 items"), "{there}");
+    let scan = site.file("scan.json", "{\"Items\":[{\"id\":{\"S\":\"d\"}}],\"Count\":1,\"ScannedCount\":1}");
+    let said = site.succeed(&["restore", &scan, "people", "--format", "scan"]).await;
+    assert!(said.starts_with("1 of 1 items written to people"), "{said}");
+    site.table("masked").await;
+    let said = site.succeed(&["copy", "people", "masked", "--set", "seen = true REMOVE age"]).await;
+    assert!(said.starts_with("2 of 2 items copied"), "{said}");
+    let said =
+        site.succeed(&["count", "masked", "--where", "seen = true AND attribute_not_exists(age)"]).await;
+    assert!(said.starts_with("2 of 2 items"), "{said}");
+}
+
+/// An incremental export of AWS with these lines.
+fn incremental_export(place: &Path, lines: &str) {
+    let folder = place.join("AWSDynamoDB/01693685827463-2d8752fd");
+    fs::create_dir_all(folder.join("data")).unwrap();
+    fs::write(folder.join("data/a.json"), lines).unwrap();
+    let files = serde_json::json!({
+        "itemCount": lines.lines().count(), "md5Checksum": md5_base64(lines.as_bytes()),
+        "dataFileS3Key": "AWSDynamoDB/01693685827463-2d8752fd/data/a.json",
+    });
+    let summary = serde_json::json!({
+        "itemCount": lines.lines().count(), "outputFormat": "DYNAMODB_JSON",
+        "exportType": "INCREMENTAL_EXPORT", "outputView": "NEW_AND_OLD_IMAGES",
+    });
+    for (name, content) in
+        [("manifest-files", format!("{files}\n")), ("manifest-summary", summary.to_string())]
+    {
+        fs::write(folder.join(format!("{name}.json")), &content).unwrap();
+        fs::write(folder.join(format!("{name}.md5")), md5_base64(content.as_bytes())).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn changes_of_an_export_are_taken_back_and_what_was_changed_since_is_named() {
+    let site = Site::start().await;
+    let there = site.file("there.jsonl", "{\"id\":\"a\",\"n\":2}\n{\"id\":\"b\",\"n\":9}\n");
+    site.succeed(&["restore", &there, "things", "--create", "--keys", "id"]).await;
+    let change = |id: &str| {
+        let image = |n: u32| format!("{{\"id\":{{\"S\":\"{id}\"}},\"n\":{{\"N\":\"{n}\"}}}}");
+        let key = format!("{{\"id\":{{\"S\":\"{id}\"}}}}");
+        format!("{{\"Metadata\":{{}},\"Keys\":{key},\"OldImage\":{},\"NewImage\":{}}}\n", image(1), image(2))
+    };
+    let place = site.path("export");
+    incremental_export(Path::new(&place), &(change("a") + &change("b")));
+    let revert = ["revert", "things", "--from", &place];
+    let estimate = site.succeed(&[revert.as_slice(), &["--dry-run"]].concat()).await;
+    assert!(estimate.contains('2'), "{estimate}");
+    let mut unconfirmed = site.unconfirmed(&revert);
+    unconfirmed.args(site.through(&site.endpoint));
+    let said = tokio::task::spawn_blocking(move || command::failing(unconfirmed, 2)).await.unwrap();
+    assert!(said.contains("revert: table things (") && said.contains("--yes"), "{said}");
+    let refused = site.path("refused.jsonl");
+    let said = site.fail(&[revert.as_slice(), &["--refused", &refused]].concat(), 1).await;
+    assert!(said.contains("1 items were refused"), "{said}");
+    let listed = fs::read_to_string(&refused).unwrap();
+    assert!(listed.contains("it was changed since") && listed.contains("\"b\""), "{listed}");
+    let said = site.succeed(&[revert.as_slice(), &["--force"]].concat()).await;
+    assert_eq!(said, "1 of 2 items of things reverted, 0 of them deleted, 1 were as before already\n");
+}
+
+#[tokio::test]
 async fn wrong_use_is_answered_with_what_to_do() {
     let site = Site::start().await;
     site.table("things").await;
@@ -253,6 +329,12 @@ async fn wrong_use_is_answered_with_what_to_do() {
         (&["dump", "things", "--to", "s3://no-such-bucket/x"], 1, &["no-such-bucket"]),
         (&["restore", &none, "things"], 1, &["none"]),
         (&["restore", &none, "things", "--on-conflict", "ask"], 2, &["if-newer=ATTRIBUTE"]),
+        (&["restore", &none, "things", "--format", "xml"], 2, &["dynamodb-json", "scan"]),
+        (&["restore", &none, "things", "--types", "price"], 2, &["NAME=TYPE"]),
+        (&["restore", &none, "things", "--set", "a ="], 2, &["--set", "character 4"]),
+        (&["restore", &none, "things", "--keys", "id:L"], 2, &["--keys", "type S, N or B"]),
+        (&["revert", "things"], 2, &["--from"]),
+        (&["revert", "things", "--from", &none], 1, &["none"]),
         (&["verify", &none], 1, &["none"]),
         (&["verify", "table:things"], 2, &["table:things must equal"]),
         (&["verify", &none, &here], 2, &["to compare two dumps"]),

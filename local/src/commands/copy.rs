@@ -13,7 +13,7 @@ use crate::profiles::Profile;
 pub struct Copy {
     /// The table to copy from
     pub table: String,
-    /// The table to copy to; it must exist, with the same key schema
+    /// The table to copy to; it must exist, with the same key schema unless --set changes the key
     pub to: String,
     /// The region of the other table, if it is another one
     #[arg(long, value_name = "REGION")]
@@ -27,6 +27,9 @@ pub struct Copy {
     /// The condition that items to copy meet
     #[arg(long = "where", value_name = "CONDITION")]
     pub condition: Option<String>,
+    /// Change each item on its way, as update does: "SET email = 'x', name = fullName REMOVE fullName"
+    #[arg(long, value_name = "CHANGE")]
+    pub set: Option<String>,
     #[command(flatten)]
     pub puts: PutOptions,
     #[command(flatten)]
@@ -36,7 +39,7 @@ pub struct Copy {
 }
 
 pub(crate) async fn run(options: &Copy) -> Result<(), Failure> {
-    let Copy { table, to, to_endpoint, to_profile, condition, puts, confirm, table_job, .. } = options;
+    let Copy { table, to, to_endpoint, to_profile, condition, set, puts, confirm, table_job, .. } = options;
     let profile = Profile::existing("--to-profile", to_profile.as_deref()).await?;
     let mut to_region = options.to_region.clone();
     if to_profile.is_some() && to_region.is_none() {
@@ -58,5 +61,6 @@ pub(crate) async fn run(options: &Copy) -> Result<(), Failure> {
         .with("endpoint", to.endpoint)
         .with("profile", to.profile);
     let parameters = of_table(table).with("to", to.json()).with("where", condition.clone());
+    let parameters = parameters.with("set", set.clone());
     table_job.run("copy", puts.add_to(parameters), confirm, |ended| changed(ended, "copied")).await
 }

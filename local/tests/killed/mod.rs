@@ -98,7 +98,7 @@ impl Site {
     /// The command, with the key of this site's endpoints and confirmed where that is needed.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.unconfirmed(arguments);
-        let confirmed = ["archive", "copy", "delete", "fill", "restore", "update"];
+        let confirmed = ["archive", "copy", "delete", "fill", "restore", "revert", "update"];
         if arguments.first().is_some_and(|name| confirmed.contains(name)) {
             command.arg("--yes");
         }

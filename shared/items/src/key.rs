@@ -70,6 +70,21 @@ impl KeySchema {
     pub fn of(&self, item: &Item) -> Item {
         self.names().filter_map(|name| Some((name.to_owned(), item.get(name)?.clone()))).collect()
     }
+
+    /// Why the item has no valid key of a table with these; `None` if it has one.
+    #[must_use]
+    pub fn problem_of(&self, item: &Item) -> Option<String> {
+        std::iter::once(&self.partition).chain(&self.sort).find_map(|KeyAttribute { name, kind }| {
+            let is_empty = match (kind, item.get(name)) {
+                (_, None) => return Some(format!("attribute \"{name}\" is missing")),
+                (KeyKind::N, Some(AttributeValue::N(_))) => return None,
+                (KeyKind::S, Some(AttributeValue::S(text))) => text.is_empty(),
+                (KeyKind::B, Some(AttributeValue::B(bytes))) => bytes.as_ref().is_empty(),
+                (_, Some(_)) => return Some(format!("attribute \"{name}\" must have type {kind:?}")),
+            };
+            is_empty.then(|| format!("attribute \"{name}\" must not be empty"))
+        })
+    }
 }
 
 /// A key as JSON, in DynamoDB's own form: `{"userId": {"S": "ann"}}`.
@@ -198,6 +213,16 @@ mod tests {
         assert_eq!(json.to_string(), r#"{"pk":{"S":"ann"},"raw":{"B":"aGk="},"sk":{"N":"7"}}"#);
         assert_eq!(from_json(&json), Some(item));
         assert_eq!(from_json(&json!({ "pk": "ann" })), None);
+    }
+
+    #[test]
+    fn a_key_that_dynamodb_would_not_take_is_named() {
+        let problem = |item: &Item| schema().problem_of(item).unwrap_or_default();
+        assert_eq!(problem(&key("ann", "7")), "");
+        assert_eq!(problem(&key("", "7")), "attribute \"pk\" must not be empty");
+        assert_eq!(problem(&Item::from([("pk".to_owned(), text("a"))])), "attribute \"sk\" is missing");
+        let other = Item::from([("pk".to_owned(), text("a")), ("sk".to_owned(), text("7"))]);
+        assert_eq!(problem(&other), "attribute \"sk\" must have type N");
     }
 
     #[test]

@@ -12,4 +12,5 @@ pub mod scan;
 pub mod segment;
 pub mod spawned;
 pub mod table;
+pub mod transform;
 pub mod write;

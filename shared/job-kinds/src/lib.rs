@@ -12,7 +12,7 @@ use nextbasket_domain::Random;
 use nextbasket_dynamodb::config::{Patience, lambda_config};
 use nextbasket_items::write::{ItemGuard, WriteGuard};
 use nextbasket_job_engine::{Engine, Kinds, Site};
-use nextbasket_jobs_dump::{Archive, Diff, Dump, Restore, Verify};
+use nextbasket_jobs_dump::{Archive, Diff, Dump, Restore, Revert, Verify};
 use nextbasket_jobs_map::Map;
 use nextbasket_jobs_shop::{Import, RebuildHistory, RefreshPopular, RotateSecret};
 use nextbasket_jobs_table::{GuardedCopy, TableOperation};
@@ -65,6 +65,7 @@ pub fn kinds(tables: &Tables, lambda: Option<aws_sdk_lambda::Client>) -> Kinds {
         .with(Import(tables.clone()))
         .with(Dump)
         .with(Restore(guard.clone()))
+        .with(Revert(guard.clone()))
         .with(Verify)
         .with(Diff)
         .with(Archive)

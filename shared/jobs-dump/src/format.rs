@@ -33,15 +33,45 @@ impl Format {
     pub fn output_format(self) -> &'static str {
         self.into()
     }
+}
 
-    /// From a file's name; `None` if its ending tells nothing. A file `.json` without a manifest is taken for plain
-    /// JSON: ours of DynamoDB JSON have one.
-    pub fn of_file(name: &str) -> Option<Self> {
-        let name = name.strip_suffix(".gz").unwrap_or(name);
-        match name.rsplit_once('.')?.1 {
-            "csv" => Some(Self::Csv),
-            "jsonl" | "ndjson" | "json" => Some(Self::JsonLines),
-            _ => None,
+/// The formats that are read: those of dumps, and those that other tools write.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+pub enum SourceFormat {
+    /// DynamoDB JSON, an item a line: {"Item":{"id":{"S":"a"}}}, or {"id":{"S":"a"}}
+    #[default]
+    DynamodbJson,
+    /// CSV, with the types in its header, in --types or of the table's key
+    Csv,
+    /// Plain JSON, an item a line
+    JsonLines,
+    /// Plain JSON, all items in one array
+    Json,
+    /// What "aws dynamodb scan" and "query" print, a page or several, or only its items in an array
+    Scan,
+}
+
+impl SourceFormat {
+    /// Their names, for messages.
+    pub(crate) const NAMES: &str = "dynamodb-json, csv, json-lines, json or scan";
+
+    /// What the number of a record counts.
+    pub(crate) fn position(self) -> &'static str {
+        match self {
+            Self::DynamodbJson | Self::Csv | Self::JsonLines => "line",
+            Self::Json | Self::Scan => "item",
+        }
+    }
+}
+
+impl From<Format> for SourceFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::DynamodbJson => Self::DynamodbJson,
+            Format::Csv => Self::Csv,
+            Format::JsonLines => Self::JsonLines,
         }
     }
 }

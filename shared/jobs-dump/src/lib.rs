@@ -1,8 +1,9 @@
-//! Copies of tables that can be proved: `dump`, `restore`, `verify`, `diff` and `archive`, kinds of job on the engine of
-//! `nextbasket-job-engine`.
+//! Copies of tables that can be proved: `dump`, `restore`, `verify`, `diff`, `archive` and `revert`, kinds of job on the
+//! engine of `nextbasket-job-engine`.
 //!
 //! For: any table, ours or not. A dump is a folder, of this machine or in S3, in the layout of AWS's own exports, with
-//! data files of DynamoDB JSON, of CSV or of plain JSON Lines; what AWS exports, full or incremental, is restored as well.
+//! data files of DynamoDB JSON, of CSV or of plain JSON Lines; what AWS exports, full or incremental, is restored as well,
+//! and so are files that other tools write.
 //!
 //! # It guarantees
 //! * Every item that did not change between the first read and the last one is in the dump as it was; the manifest says
@@ -17,6 +18,7 @@
 //! * A restore compares a file with its MD5 before it writes anything of it. Lines that are no items stand in the job's
 //!   refused files, with file, line and reason.
 //! * `archive` deletes nothing before its copy was read back and found whole, and only items that still equal their copies.
+//! * `revert` writes only items that are in the export and still are what it says that they became.
 //! * Memory does not grow with the table: a worker holds a page, or up to some 8 MB of a data file; a comparison 16 MB, or
 //!   a 4,096th of both sides if that is more.
 //!
@@ -29,16 +31,18 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`dump`](mod@dump), [`restore`], [`verify`], [`diff`], [`archive`] | the kinds: parameters, stages, batches |
+//! | [`dump`](mod@dump), [`restore`], [`verify`], [`diff`], [`archive`], [`revert`] | the kinds: parameters, stages, batches |
 //! | [`manifest`] | what stands beside the data files |
 //! | [`json`] | DynamoDB JSON, as AWS's exports have it |
 //! | [`csv`] | CSV with typed headers |
 //! | [`json_lines`] | plain JSON, for people |
-//! | [`format`](mod@format) | the three of them by name |
+//! | [`format`](mod@format) | the formats by name |
+//! | `plain_files`, `dynamodump` | files without a manifest: which there are, in which format |
 //! | [`digest`] | count and digest of items in any order |
 //! | [`gzip`] | a gzip file that can be resumed |
 //! | [`error`] | why a text is no item |
-//! | [`source`], [`records`] | dumps, exports and plain files: found, and read line by line |
+//! | [`source`], [`records`] | dumps, exports and plain files: found, and read item by item |
+//! | `text` | a file's text, unpacked |
 //! | `parts` | tables and dumps in parts, to be compared |
 //! | `versions` | several exports made into one set of items |
 //! | `grouped` | lines in the job's objects, sorted by group |
@@ -49,6 +53,8 @@ pub mod csv;
 pub mod diff;
 pub mod digest;
 pub mod dump;
+mod dynamodump;
+mod equality_condition;
 pub mod error;
 pub mod format;
 mod grouped;
@@ -57,12 +63,15 @@ pub mod json;
 pub mod json_lines;
 pub mod manifest;
 mod parts;
+mod plain_files;
 pub mod records;
 pub mod restore;
+pub mod revert;
 #[cfg(test)]
 mod samples;
 mod settings;
 pub mod source;
+mod text;
 pub mod verify;
 mod versions;
 
@@ -71,6 +80,7 @@ pub use diff::Diff;
 pub use digest::ItemsDigest;
 pub use dump::Dump;
 pub use error::{FormatError, LineError};
-pub use format::Format;
+pub use format::{Format, SourceFormat};
 pub use restore::Restore;
+pub use revert::Revert;
 pub use verify::Verify;

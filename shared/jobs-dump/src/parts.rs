@@ -11,7 +11,7 @@ use nextbasket_objects::{Files, Location};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::format::Format;
+use crate::format::SourceFormat;
 use crate::json::LineChange;
 use crate::manifest::record::Filter;
 use crate::records::{Piece, ReadError, Record, Records};
@@ -88,7 +88,7 @@ impl Part {
 pub(crate) enum PartOf {
     File {
         file: SourceFile,
-        format: Format,
+        format: SourceFormat,
         /// Which of the sources of its side it is of.
         #[serde(default)]
         source: usize,
@@ -203,6 +203,8 @@ pub(crate) enum PartReader {
         records: Records,
         /// It holds changes: of a deletion, the key stands for the item.
         changes: bool,
+        /// What the numbers of its records count.
+        position: &'static str,
     },
     Segment(Box<SegmentReader>),
 }
@@ -230,7 +232,7 @@ impl PartReader {
                 };
                 let skip = if let PartPosition::Line(line) = at { *line } else { 0 };
                 let records = Records::open(files, found, *format, skip).await?;
-                Ok(Self::File { records, changes: *changes })
+                Ok(Self::File { records, changes: *changes, position: format.position() })
             }
             PartOf::Segment { table, segment, mean_bytes, filter } => {
                 let text = filter.as_ref().map(|filter| &filter.r#where);
@@ -250,8 +252,8 @@ impl PartReader {
     /// What comes next. Read units are counted.
     pub(crate) async fn next(&mut self, work: &mut Work) -> Result<PartPage, CallError> {
         match self {
-            Self::File { records, changes } => match records.next().await {
-                Ok(Piece::Chunk(chunk)) => Ok(items_of(chunk, *changes)),
+            Self::File { records, changes, position } => match records.next().await {
+                Ok(Piece::Chunk(chunk)) => Ok(items_of(chunk, *changes, position)),
                 Ok(Piece::End { md5, bytes }) => Ok(PartPage::End(md5.map(|md5| (md5, bytes)))),
                 Err(ReadError::Content(problem)) => Ok(PartPage::Broken(problem)),
                 Err(error) => Err(error.into()),
@@ -284,15 +286,15 @@ impl PartReader {
     }
 }
 
-fn items_of(chunk: Vec<Record>, changes: bool) -> PartPage {
+fn items_of(chunk: Vec<Record>, changes: bool, position: &str) -> PartPage {
     let (mut items, mut problems, mut last) = (Vec::with_capacity(chunk.len()), Vec::new(), 0);
     for Record { line, change } in chunk {
         last = line;
         match change {
             Ok(LineChange::Put(item)) => items.push(item),
             Ok(LineChange::Delete(key)) if changes => items.push(key),
-            Ok(LineChange::Delete(_)) => problems.push(format!("line {line}: no \"Item\"")),
-            Err(problem) => problems.push(format!("line {line}: {problem}")),
+            Ok(LineChange::Delete(_)) => problems.push(format!("{position} {line}: no \"Item\"")),
+            Err(problem) => problems.push(format!("{position} {line}: {problem}")),
         }
     }
     PartPage::Items { items, problems, at: PartPosition::Line(last) }

@@ -1,35 +1,32 @@
 //! A data file's lines, read on a thread of their own, a chunk at a time.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, Read};
 
 use ::csv::{ByteRecord, StringRecord};
-use flate2::bufread::MultiGzDecoder;
 use md5::{Digest as _, Md5};
 use nextbasket_csv::{LineEnds, ReadError as CsvReadError, Records as CsvRecords, fields};
 use nextbasket_job_engine::WorkError;
 use nextbasket_objects::{BlockingFileStream, Files, FoundFile, ObjectError};
 use tokio::sync::mpsc;
 
-use crate::csv::{Columns, MOST_COLUMNS, read_row};
-use crate::format::Format;
-use crate::json::{LineChange, read_line};
+use crate::csv::{ColumnTypes, Columns, MOST_COLUMNS, read_row};
+use crate::format::SourceFormat;
+use crate::json::documents::{self, Element, Shape};
+use crate::json::{LineChange, read_item, read_line};
 use crate::json_lines;
+use crate::text::read_text;
 
 /// A chunk has at most so many lines, and about so many bytes.
 const LINES: usize = 300;
 const BYTES: usize = 256 << 10;
-/// How much is read at a time.
-const BUFFER: usize = 128 << 10;
 /// No item's line or row is longer: 400 KB, with each byte written as six.
-const MAX_RECORD_BYTES: usize = 8 << 20;
+pub(crate) const MAX_RECORD_BYTES: usize = 8 << 20;
 const DELIMITER: u8 = b',';
-/// The first bytes of gzip.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// A line, and what it says or what is wrong with it.
 #[derive(Debug)]
 pub struct Record<T = LineChange> {
-    /// From 1; of CSV the line on which the row begins.
+    /// From 1; of CSV the line on which the row begins, of JSON documents the number of the item.
     pub line: u64,
     /// The content of a record, or what is wrong with it.
     pub change: Result<T, String>,
@@ -68,6 +65,20 @@ impl From<ReadError> for WorkError {
 
 pub struct Records<T = LineChange>(mpsc::Receiver<Result<Piece<T>, ReadError>>);
 
+/// How a file is read.
+#[derive(Debug, Clone)]
+pub struct FileReading {
+    pub(crate) format: SourceFormat,
+    /// Of CSV whose header has no types; without them such a file is an error.
+    pub(crate) types: Option<ColumnTypes>,
+}
+
+impl<F: Into<SourceFormat>> From<F> for FileReading {
+    fn from(format: F) -> Self {
+        Self { format: format.into(), types: None }
+    }
+}
+
 impl Records {
     /// Reads the lines behind the line `skip`.
     ///
@@ -76,11 +87,11 @@ impl Records {
     pub async fn open(
         files: &Files,
         found: &FoundFile,
-        format: Format,
+        reading: impl Into<FileReading>,
         skip: u64,
     ) -> Result<Self, ObjectError> {
         let read = |line, text: &[u8]| read_line(line, text).map_err(|error| error.problem);
-        Self::begin(files, found, format, skip, Some(Md5::new()), read).await
+        Self::begin(files, found, reading.into(), skip, Some(Md5::new()), read).await
     }
 }
 
@@ -89,17 +100,17 @@ impl<T: From<LineChange> + Send + 'static> Records<T> {
     pub(crate) async fn open_with(
         files: &Files,
         found: &FoundFile,
-        format: Format,
+        reading: FileReading,
         skip: u64,
         of_json: impl FnMut(u64, &[u8]) -> Result<T, String> + Send + 'static,
     ) -> Result<Self, ObjectError> {
-        Self::begin(files, found, format, skip, None, of_json).await
+        Self::begin(files, found, reading, skip, None, of_json).await
     }
 
     async fn begin(
         files: &Files,
         found: &FoundFile,
-        format: Format,
+        reading: FileReading,
         skip: u64,
         md5: Option<Md5>,
         mut of_json: impl FnMut(u64, &[u8]) -> Result<T, String> + Send + 'static,
@@ -109,7 +120,8 @@ impl<T: From<LineChange> + Send + 'static> Records<T> {
         tokio::task::spawn_blocking(move || {
             let mut hashing = Hashing { from: pieces, md5, bytes: 0 };
             let mut chunks = Chunks { sender: &sender, records: Vec::new(), bytes: 0, skip, gone: false };
-            let read = read(&mut hashing, format, &mut of_json, &mut chunks).and_then(|()| {
+            let read = read_text(&mut hashing, |text| read(text, &reading, &mut of_json, &mut chunks));
+            let read = read.and_then(|()| {
                 chunks.send();
                 // What stands behind the content counts as well, unless nobody wants to know.
                 if chunks.gone { Ok(()) } else { io::copy(&mut hashing, &mut io::sink()).map(drop) }
@@ -204,45 +216,41 @@ impl<T: From<LineChange>> Chunks<'_, T> {
 type Reader<'a, T> = &'a mut dyn FnMut(u64, &[u8]) -> Result<T, String>;
 
 fn read<T: From<LineChange>>(
-    from: &mut Hashing,
-    format: Format,
-    of_json: Reader<'_, T>,
-    chunks: &mut Chunks<'_, T>,
-) -> io::Result<()> {
-    let mut raw = BufReader::with_capacity(BUFFER, from);
-    if raw.fill_buf()?.starts_with(&GZIP) {
-        let unpacked = MultiGzDecoder::new(raw);
-        return lines_or_rows(BufReader::with_capacity(BUFFER, unpacked), format, of_json, chunks).map_err(
-            |error| match error.kind() {
-                // Report the error of the content rather than that of the compression.
-                io::ErrorKind::Other => error,
-                _ => io::Error::other(format!("invalid gzip data: {error}")),
-            },
-        );
-    }
-    lines_or_rows(raw, format, of_json, chunks)
-}
-
-fn lines_or_rows<T: From<LineChange>>(
-    reader: impl BufRead,
-    format: Format,
+    text: &mut dyn BufRead,
+    reading: &FileReading,
     of_json: Reader<'_, T>,
     chunks: &mut Chunks<'_, T>,
 ) -> io::Result<()> {
     let put = |item| T::from(LineChange::Put(item));
-    match format {
-        Format::DynamodbJson => lines(reader, of_json, chunks),
-        Format::JsonLines => lines(
-            reader,
-            &mut |line, text| json_lines::read_line(line, text).map(put).map_err(|e| e.problem),
-            chunks,
-        ),
-        Format::Csv => rows(reader, chunks),
+    let mut plain = |number, text: &[u8]| json_lines::read_line(number, text).map(put).map_err(|e| e.problem);
+    let mut typed = |_, text: &[u8]| read_item(text).map(put).map_err(|error| error.to_string());
+    match reading.format {
+        SourceFormat::DynamodbJson => lines(text, of_json, chunks),
+        SourceFormat::JsonLines => lines(text, &mut plain, chunks),
+        SourceFormat::Csv => rows(text, reading.types.as_ref(), chunks),
+        SourceFormat::Json => elements(text, Shape::Array, &mut plain, chunks),
+        SourceFormat::Scan => elements(text, Shape::Pages, &mut typed, chunks),
     }
 }
 
+/// The items of a document.
+fn elements<T: From<LineChange>>(
+    text: &mut dyn BufRead,
+    shape: Shape,
+    read: Reader<'_, T>,
+    chunks: &mut Chunks<'_, T>,
+) -> io::Result<()> {
+    documents::read(text, shape, MAX_RECORD_BYTES, &mut |Element { number, text }| {
+        chunks.push(number, text.map_or(0, <[u8]>::len), || match text {
+            Some(text) => read(number, text),
+            None => Err(too_long("item")),
+        });
+        !chunks.gone
+    })
+}
+
 fn lines<T: From<LineChange>>(
-    mut reader: impl BufRead,
+    reader: &mut dyn BufRead,
     read: Reader<'_, T>,
     chunks: &mut Chunks<'_, T>,
 ) -> io::Result<()> {
@@ -251,13 +259,13 @@ fn lines<T: From<LineChange>>(
         line.clear();
         number += 1;
         let limit = u64::try_from(MAX_RECORD_BYTES).unwrap_or(u64::MAX);
-        if reader.by_ref().take(limit).read_until(b'\n', &mut line)? == 0 {
+        if (&mut *reader).take(limit).read_until(b'\n', &mut line)? == 0 {
             return Ok(());
         }
         let whole = line.ends_with(b"\n") || line.len() < MAX_RECORD_BYTES;
         if !whole {
             chunks.push(number, line.len(), || Err(too_long("line")));
-            skip_line(&mut reader)?;
+            skip_line(reader)?;
             continue;
         }
         if line.trim_ascii().is_empty() {
@@ -268,7 +276,7 @@ fn lines<T: From<LineChange>>(
     Ok(())
 }
 
-fn skip_line(reader: &mut impl BufRead) -> io::Result<()> {
+fn skip_line(reader: &mut dyn BufRead) -> io::Result<()> {
     loop {
         let buffer = reader.fill_buf()?;
         let (used, end) = match buffer.iter().position(|byte| *byte == b'\n') {
@@ -282,10 +290,14 @@ fn skip_line(reader: &mut impl BufRead) -> io::Result<()> {
     }
 }
 
-fn rows<T: From<LineChange>>(reader: impl BufRead, chunks: &mut Chunks<'_, T>) -> io::Result<()> {
+fn rows<T: From<LineChange>>(
+    reader: &mut dyn BufRead,
+    types: Option<&ColumnTypes>,
+    chunks: &mut Chunks<'_, T>,
+) -> io::Result<()> {
     let mut rows = CsvRecords::new(reader, DELIMITER, LineEnds::Any, MAX_RECORD_BYTES);
     let mut cells = ByteRecord::new();
-    let columns = header(&mut rows, &mut cells)?;
+    let columns = header(&mut rows, types, &mut cells)?;
     while !chunks.gone {
         let Some(row) = rows.next().map_err(of_csv)? else { return Ok(()) };
         let bytes = row.bytes.map_or(0, <[u8]>::len);
@@ -308,7 +320,11 @@ fn rows<T: From<LineChange>>(reader: impl BufRead, chunks: &mut Chunks<'_, T>) -
 }
 
 /// Reads the record with the columns; a file without one has none.
-fn header(rows: &mut CsvRecords<impl BufRead>, cells: &mut ByteRecord) -> io::Result<Columns> {
+fn header(
+    rows: &mut CsvRecords<impl BufRead>,
+    types: Option<&ColumnTypes>,
+    cells: &mut ByteRecord,
+) -> io::Result<Columns> {
     let Some(row) = rows.next().map_err(of_csv)? else { return Ok(Columns::default()) };
     let wrong = |problem: String| io::Error::other(format!("line {}: {problem}", row.line));
     if row.fields > MOST_COLUMNS {
@@ -318,7 +334,8 @@ fn header(rows: &mut CsvRecords<impl BufRead>, cells: &mut ByteRecord) -> io::Re
     fields(text, DELIMITER, cells);
     let names = StringRecord::from_byte_record(std::mem::take(cells))
         .map_err(|_| wrong("the header is not valid UTF-8".to_owned()))?;
-    Columns::read(&names).map_err(|error| wrong(error.0))
+    let columns = types.map_or_else(|| Columns::read(&names), |types| types.columns(&names));
+    columns.map_err(|error| wrong(error.0))
 }
 
 fn too_long(what: &str) -> String {

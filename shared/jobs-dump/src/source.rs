@@ -13,11 +13,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::ItemsDigest;
 use crate::dump::exports;
-use crate::format::Format;
+use crate::format::{Format, SourceFormat};
 use crate::manifest::{
     DATA, DumpRecord, DumpScope, EXPORTS, FILES, FILES_MD5, FileLine, RECORD, RECORD_MD5, SETTINGS, STARTED,
     SUMMARY, SUMMARY_MD5, Summary, TableSettings, md5_base64, same_md5,
 };
+use crate::plain_files;
 use place::Located;
 
 /// What AWS's documentation calls the files of checksums, which in buckets end in `.md5`.
@@ -41,13 +42,16 @@ pub struct Source {
     /// The export's folder, or the folder of plain files.
     pub at: Location,
     /// The format of the files.
-    pub format: Format,
+    pub format: SourceFormat,
     /// The files hold changes, not items.
     pub incremental: bool,
+    /// Which images of a change they have, as AWS names it.
+    #[serde(default)]
+    pub view: Option<String>,
     pub files: Vec<SourceFile>,
     /// Only dumps of our own have a record.
     pub record: Option<DumpRecord>,
-    /// Only dumps of our own have settings.
+    /// Dumps of our own have settings, and folders of other tools that describe their table.
     pub settings: Option<TableSettings>,
     /// What is wrong with it, as far as its manifests and the names of its files tell.
     pub problems: Vec<String>,
@@ -94,8 +98,8 @@ impl Source {
 }
 
 /// Finds what this location stands for: a dump or an export whose own folder it is, whatever that holds; a location
-/// that holds some, as [`place`] says; or else plain files of CSV or JSON. Where the dumps below a location are of
-/// several tables, those of `table` are meant.
+/// that holds some, as [`place`] says; or else plain files of CSV or JSON, or the folder of another tool. Where the dumps
+/// below a location are of several tables, those of `table` are meant.
 ///
 /// Its parts are boxed: what calls it would be too large for a thread's stack otherwise.
 ///
@@ -105,7 +109,7 @@ pub async fn locate(
     files: &Files,
     from: &Location,
     table: Option<&str>,
-    format: Option<Format>,
+    format: Option<SourceFormat>,
 ) -> Result<Located, JobError> {
     if files.find(&from.join(SUMMARY)).await?.is_some() {
         return Ok(Located::of(Box::pin(export(files, from)).await?));
@@ -121,7 +125,7 @@ pub async fn locate(
             return Err(JobError::Failed(format!("{from}: {problem}")));
         }
     }
-    Ok(Located::of(Box::pin(plain(files, from, format)).await?))
+    Ok(Located::of(Box::pin(plain_files::locate(files, from, table, format)).await?))
 }
 
 /// An export whose folder has a summary.
@@ -190,8 +194,9 @@ async fn export(files: &Files, folder: &Location) -> Result<Source, JobError> {
     }
     Ok(Source {
         at: folder.clone(),
-        format,
+        format: format.into(),
         incremental: summary.is_incremental(),
+        view: summary.output_view,
         files: sources,
         record,
         settings,
@@ -349,43 +354,6 @@ fn compare(record: &DumpRecord, lines: &[FileLine], problems: &mut Vec<String>) 
     if by_file != record.digest || by_segment != record.digest {
         problems.push(format!("{RECORD}: the digests of its files do not add up to that of the table"));
     }
-}
-
-async fn plain(files: &Files, from: &Location, format: Option<Format>) -> Result<Source, JobError> {
-    let found = files.list(from).await?;
-    let mut formats = Vec::new();
-    for file in &found {
-        match format.or_else(|| Format::of_file(&file.at.name())) {
-            Some(format) => formats.push(format),
-            None => {
-                let problem =
-                    "its name does not tell its format: give format, or .csv, .jsonl, with .gz or not";
-                return Err(JobError::Failed(format!("{}: {problem}", file.at)));
-            }
-        }
-    }
-    let format = formats.first().copied().unwrap_or_default();
-    if formats.iter().any(|other| *other != format) {
-        return Err(JobError::Failed(format!(
-            "{from}: contains files of several formats. Give the format, or a folder with one of them."
-        )));
-    }
-    let source = |found: FoundFile| SourceFile {
-        name: found.at.to_string(),
-        found: Some(found),
-        md5: None,
-        items: None,
-        digest: None,
-    };
-    Ok(Source {
-        at: from.clone(),
-        format,
-        incremental: false,
-        files: found.into_iter().map(source).collect(),
-        record: None,
-        settings: None,
-        problems: Vec::new(),
-    })
 }
 
 /// Whether a name from a manifest stays below the folder that it is looked for in.

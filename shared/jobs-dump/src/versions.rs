@@ -25,7 +25,7 @@ use serde_json::value::RawValue;
 use crate::diff::key_of;
 use crate::digest::hash_of;
 use crate::error::FormatError;
-use crate::format::Format;
+use crate::format::SourceFormat;
 use crate::grouped::{GroupSlice, GroupedLines, Run, own_object, size};
 use crate::json::{LineChange, read_change, read_line, write_line};
 use crate::manifest::same_md5;
@@ -48,7 +48,7 @@ struct Rank(bool, Option<u64>, usize, usize, u64);
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct VersionsInput {
     file: SourceFile,
-    format: Format,
+    format: SourceFormat,
     /// The file holds changes, not items.
     changes: bool,
     side: u8,

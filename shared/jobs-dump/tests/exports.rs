@@ -119,9 +119,13 @@ async fn a_full_export_of_aws_is_restored_and_verified() {
         let verified = world.done("verify", json!({ "dump": from, "table": "catalog" })).await;
         assert_eq!(verified["equal"], true, "{verified}");
     }
-    let failure =
-        world.failed("restore", json!({ "from": place, "table": "newtable", "create": true })).await;
-    assert!(failure.contains("does not contain the table's settings"), "{failure}");
+    let mut create = json!({ "from": place, "table": "newtable", "create": true });
+    let failure = world.failed("restore", create.clone()).await;
+    assert!(failure.contains("does not describe the table. Give its key, as keys (--keys)"), "{failure}");
+    create["keys"] = json!(["id:S"]);
+    let restored = world.done("restore", create).await;
+    assert_eq!((&restored["created"], &restored["written"]), (&json!(true), &json!(3)), "{restored}");
+    assert_eq!(id_and_n(&world, "newtable").await, named(&[("a", "1"), ("b", "2"), ("c", "")]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,6 +161,19 @@ async fn an_incremental_export_of_aws_puts_and_deletes() {
     assert!(failure.contains("onConflict must be overwrite for changes"), "{failure}");
     let failure = world.failed("verify", json!({ "dump": place, "table": "catalog" })).await;
     assert!(failure.contains("holds changes, not items"), "{failure}");
+    for (field, value, problem) in [
+        ("where", "n > 1", "where is not accepted for an incremental export"),
+        ("set", "id = 'x'", "set must not change the key of an incremental export"),
+    ] {
+        let mut parameters = json!({ "from": place, "table": "catalog" });
+        parameters[field] = json!(value);
+        let failure = world.failed("restore", parameters).await;
+        assert!(failure.contains(problem), "{failure}");
+    }
+    let parameters = json!({ "from": place, "table": "catalog", "set": "n = n + 1" });
+    let restored = world.done("restore", parameters).await;
+    assert_eq!((&restored["written"], &restored["deleted"]), (&json!(2), &json!(1)), "{restored}");
+    assert_eq!(id_and_n(&world, "catalog").await, named(&[("a", "11"), ("c", "3"), ("d", "5")]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -259,7 +276,7 @@ async fn csv_of_people_is_restored_and_later_lines_win() {
     let unnamed = world.path("people.txt");
     write(&unnamed, b"x");
     let failure = world.failed("restore", json!({ "from": unnamed, "table": "plain" })).await;
-    assert!(failure.contains("its name does not tell its format"), "{failure}");
+    assert!(failure.contains("its format cannot be recognised"), "{failure}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,6 +19,7 @@ use crate::totals::ItemTotals;
 use nextbasket_items::expression::Condition;
 use nextbasket_items::fetch::fetch;
 use nextbasket_items::key::{KeySchema, to_json};
+use nextbasket_items::transform::Transform;
 use nextbasket_items::write::update::Update;
 use nextbasket_items::write::{WriteOutcome, Writer, write_all};
 use nextbasket_job_engine::calls::{CallError, Calls};
@@ -57,6 +58,8 @@ pub(crate) struct PageLoop {
     /// The mean size of the table's items, or 0.
     pub(crate) mean_bytes: u64,
     pub(crate) action: Action,
+    /// What is changed in items before they are written.
+    pub(crate) transform: Option<Transform>,
     /// Whether the source has only keys, and the action needs whole items.
     pub(crate) fetches: bool,
     /// For a job that follows the table.
@@ -269,7 +272,7 @@ impl PageLoop {
         writer: &Arc<Writer>,
     ) -> Result<Vec<WriteOutcome>, CallError> {
         if !self.fetches {
-            return running.write(writer, chunk).await;
+            return self.write_found(running, chunk.into_iter().map(Some).collect(), writer).await;
         }
         let mut items = running.fetch(&self.table, keys).await?;
         if let Some(condition) = &self.condition {
@@ -280,13 +283,36 @@ impl PageLoop {
             items.into_iter().map(|item| (nextbasket_items::key::hash(&self.keys, &item), item)).collect();
         let found: Vec<Option<Item>> =
             keys.iter().map(|key| by_hash.remove(&nextbasket_items::key::hash(&self.keys, key))).collect();
-        let there: Vec<bool> = found.iter().map(Option::is_some).collect();
-        let items: Vec<Item> = found.into_iter().flatten().collect();
-        let mut outcomes = running.write(writer, items).await?.into_iter();
-        let skipped_or_next = |there: bool| if there { outcomes.next() } else { None };
-        Ok(there
+        self.write_found(running, found, writer).await
+    }
+
+    /// Writes items as they are to be, and gives the outcome of each; those that are not there are skipped.
+    async fn write_found(
+        &self,
+        running: &mut RunningBatch<'_>,
+        found: Vec<Option<Item>>,
+        writer: &Arc<Writer>,
+    ) -> Result<Vec<WriteOutcome>, CallError> {
+        let (mut items, mut not_written) = (Vec::with_capacity(found.len()), Vec::with_capacity(found.len()));
+        for item in found {
+            let transformed = match (item, &self.transform) {
+                (None, _) => Err(WriteOutcome::Skipped),
+                (Some(item), None) => Ok(item),
+                (Some(item), Some(transform)) => transform.of(&item).map_err(WriteOutcome::Refused),
+            };
+            not_written.push(match transformed {
+                Ok(item) => {
+                    items.push(item);
+                    None
+                }
+                Err(outcome) => Some(outcome),
+            });
+        }
+        let mut written = running.write(writer, items).await?.into_iter();
+        let outcome = |known: Option<WriteOutcome>| known.or_else(|| written.next());
+        Ok(not_written
             .into_iter()
-            .map(skipped_or_next)
+            .map(outcome)
             .map(|outcome| outcome.unwrap_or(WriteOutcome::Skipped))
             .collect())
     }

@@ -67,6 +67,54 @@ async fn values_of_all_types_survive() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn items_are_changed_on_their_way_also_in_their_keys() {
+    let world = World::start().await;
+    let keys = (S, None);
+    world.table("from", keys.clone()).await;
+    let whole = |n: u64| {
+        let mut item = item(&keys, n);
+        item.insert("mail".to_owned(), text(format!("user-{n}@example.org")));
+        item.insert("code".to_owned(), if n == 7 { text("seven") } else { number(n) });
+        item
+    };
+    world.put("from", (0..20).map(whole)).await;
+    let by_bins = json!({ "by": "feature", "attribute": "id", "parts": 3 });
+    for (to, split) in [("plain", json!({ "by": "size" })), ("by-bins", by_bins)] {
+        world.table_of(to, [("code", Some(N)), ("", None)]).await;
+        let copy = json!({
+            "table": "from", "to": { "table": to }, "where": "id < 15", "split": split,
+            "set": "SET mail = 'masked', old = id REMOVE pk",
+        });
+        let job = world.run("copy", copy.clone()).await;
+        assert_eq!(job.state, JobState::Failed, "its keys are others: {:?}", job.result);
+        assert!(job.failure.unwrap().contains("its key is pk (S), the target's key is code (N)"));
+        let mut copy = copy;
+        copy["set"] = json!("SET mail = 'masked', old = id, code = code REMOVE pk");
+        let job = world.run("copy", copy).await;
+        assert_eq!(
+            counts(&job, ["processed", "matched", "changed"]),
+            [20, 15, 14],
+            "{to}: {:?}",
+            job.failure
+        );
+        let refused = world.refused(&job.job_id).await;
+        assert_eq!(refused.len(), 1, "{refused:?}");
+        assert_eq!(
+            refused[0]["reason"],
+            "the changed item has no valid key: attribute \"code\" must have type N"
+        );
+        assert_eq!(refused[0]["refused"]["pk"], json!({ "S": whole(7)["pk"].as_s().unwrap() }));
+        for (id, item) in world.items(to).await {
+            assert_eq!(
+                (&item["mail"], &item["old"], &item["code"]),
+                (&text("masked"), &number(id), &number(id))
+            );
+            assert!(!item.contains_key("pk"), "{item:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_item_that_is_there_is_replaced_left_refused_or_replaced_if_it_is_older() {
     let world = World::start().await;
     let keys = (S, Some(N));

@@ -21,9 +21,11 @@
 //! * [`evaluate`](Condition::holds): a condition on an item at hand
 //! * [`key_condition`]: the part of a condition that a query asks for by key
 //! * [`order`]: by which attributes items are sorted, and lists of paths
+//! * [`apply`]: a change of an item at hand
 //! * [`placeholders`]: what goes to DynamoDB
 //! * [`partiql`]: what can be said as a statement as well
 
+pub mod apply;
 pub mod change;
 pub mod condition;
 pub mod constant;
@@ -34,10 +36,12 @@ mod parser;
 pub mod partiql;
 pub mod path;
 pub mod placeholders;
+mod sum;
 mod token;
 
 pub(crate) use evaluate::equal;
 
+pub use apply::ApplyError;
 pub use change::Change;
 pub use condition::Condition;
 pub use key_condition::KeyedCondition;

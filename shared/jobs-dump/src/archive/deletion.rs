@@ -1,11 +1,10 @@
 //! One deletion, on the condition that the item still is what its copy says.
 
-use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, ReturnValue};
+use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, ReturnValue};
 use nextbasket_dynamodb::capacity::Consuming;
 use nextbasket_dynamodb::item::Item;
 use nextbasket_items::fetch::fetch;
@@ -16,11 +15,7 @@ use nextbasket_job_engine::limit::Limits;
 
 use super::kept_items::{KeptItems, PutBack};
 use crate::diff::same_items;
-use crate::digest::sorted;
-
-/// DynamoDB takes expressions of 4,096 bytes, with 300 operators and functions.
-const LONGEST: usize = 4_000;
-const MOST: usize = 140;
+use crate::equality_condition::EqualityCondition;
 
 /// What deletes the items of a batch.
 #[derive(Debug, Clone)]
@@ -42,14 +37,6 @@ pub(super) enum Deletion {
     PutBack(PutBack),
     /// It was not there any more.
     Gone,
-}
-
-/// What a deletion asks for.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Asked {
-    condition: String,
-    names: HashMap<String, String>,
-    values: HashMap<String, AttributeValue>,
 }
 
 impl Deleter {
@@ -94,7 +81,7 @@ impl Deleter {
     pub(super) async fn delete(
         &self,
         (line, copy): (u64, Item),
-        asked: Asked,
+        unchanged: EqualityCondition,
     ) -> Result<(Deletion, f64), CallError> {
         let key = self.keys.of(&copy);
         let unanswered = AtomicBool::new(false);
@@ -105,10 +92,10 @@ impl Deleter {
                 .delete_item()
                 .table_name(&self.table)
                 .set_key(Some(key.clone()))
-                .condition_expression(&asked.condition)
-                .set_expression_attribute_names(Some(asked.names.clone()))
+                .condition_expression(&unchanged.condition)
+                .set_expression_attribute_names(Some(unchanged.names.clone()))
                 .set_expression_attribute_values(
-                    Some(asked.values.clone()).filter(|values| !values.is_empty()),
+                    Some(unchanged.values.clone()).filter(|values| !values.is_empty()),
                 )
                 .return_values(ReturnValue::AllOld)
                 .return_consumed_capacity(ReturnConsumedCapacity::Total)
@@ -161,70 +148,5 @@ fn may_have_been_applied(error: &SdkError<DeleteItemError>) -> bool {
         SdkError::ConstructionFailure(_) => false,
         SdkError::ServiceError(service) => service.raw().status().as_u16() >= 500,
         _ => true,
-    }
-}
-
-impl Asked {
-    /// That each attribute has the copy's value, and that those of the items around are not there if the copy has them
-    /// not; as many as DynamoDB takes.
-    pub(super) fn of(keys: &KeySchema, copy: &Item, around: &BTreeSet<String>) -> Self {
-        let mut asked = Self {
-            condition: "attribute_exists(#k)".to_owned(),
-            names: HashMap::from([("#k".to_owned(), keys.partition.name.clone())]),
-            values: HashMap::new(),
-        };
-        let is_key = |name: &str| keys.names().any(|key| key == name);
-        let values = sorted(copy).into_iter().map(|(name, value)| (name, Some(value)));
-        let others = around.iter().filter(|name| !copy.contains_key(*name)).map(|name| (name, None));
-        for (n, (name, value)) in
-            values.chain(others).filter(|(name, _)| !is_key(name)).take(MOST).enumerate()
-        {
-            let clause = match value {
-                Some(_) => format!(" AND #{n} = :{n}"),
-                None => format!(" AND attribute_not_exists(#{n})"),
-            };
-            if asked.condition.len() + clause.len() > LONGEST {
-                break;
-            }
-            asked.condition.push_str(&clause);
-            asked.names.insert(format!("#{n}"), name.clone());
-            if let Some(value) = value {
-                asked.values.insert(format!(":{n}"), value.clone());
-            }
-        }
-        asked
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use nextbasket_dynamodb::item::{number, text};
-    use nextbasket_items::key::{KeyAttribute, KeyKind};
-
-    fn keys() -> KeySchema {
-        KeySchema { partition: KeyAttribute { name: "id".to_owned(), kind: KeyKind::S }, sort: None }
-    }
-
-    #[test]
-    fn a_deletion_asks_for_every_attribute_and_for_none_of_the_others() {
-        let copy = Item::from([("id".to_owned(), text("a")), ("n".to_owned(), number(1))]);
-        let around = BTreeSet::from(["id".to_owned(), "n".to_owned(), "seen".to_owned()]);
-        let asked = Asked::of(&keys(), &copy, &around);
-        assert_eq!(asked.condition, "attribute_exists(#k) AND #0 = :0 AND attribute_not_exists(#1)");
-        assert_eq!(asked.names["#1"], "seen");
-        assert_eq!(asked.values, HashMap::from([(":0".to_owned(), number(1))]));
-    }
-
-    #[test]
-    fn it_asks_for_no_more_than_an_expression_holds() {
-        let mut copy: Item = (0..400).map(|n| (format!("a{n:03}"), number(n))).collect();
-        copy.insert("id".to_owned(), text("a"));
-        let many = Asked::of(&keys(), &copy, &BTreeSet::new());
-        assert_eq!(many.values.len(), MOST);
-        assert!(many.condition.len() <= LONGEST);
-        let around = (0..400).map(|n| format!("b{n:03}")).collect();
-        let others = Asked::of(&keys(), &Item::from([("id".to_owned(), text("a"))]), &around);
-        assert!(others.condition.len() <= LONGEST && others.names.len() > 100);
     }
 }

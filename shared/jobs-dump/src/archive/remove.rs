@@ -18,9 +18,10 @@ use nextbasket_objects::Files;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::deletion::{Asked, Deleter, Deletion};
+use super::deletion::{Deleter, Deletion};
 use super::kept_items::{KeptItems, PutBack};
 use crate::diff::same_items;
+use crate::equality_condition::EqualityCondition;
 use crate::format::Format;
 use crate::json::LineChange;
 use crate::records::{Piece, Record, Records};
@@ -258,7 +259,7 @@ impl Removal {
         let deletions = futures::stream::iter(wanted)
             .map(|(line, copy)| {
                 let (deleter, key) = (self.deleter.clone(), self.deleter.keys.of(&copy));
-                let asked = Asked::of(&deleter.keys, &copy, &self.names);
+                let unchanged = EqualityCondition::of(&deleter.keys, &copy, &self.names);
                 spawned(async move { (line, key, deleter.delete((line, copy), asked).await) })
             })
             .buffer_unordered(AT_ONCE);

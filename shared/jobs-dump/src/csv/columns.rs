@@ -14,8 +14,22 @@ use crate::error::FormatError;
 pub const MOST_COLUMNS: usize = 1_000;
 
 /// The type of a column, as DynamoDB names it in capitals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, EnumString, IntoStaticStr)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    EnumString,
+    IntoStaticStr,
+    Serialize,
+    Deserialize,
+)]
 #[strum(serialize_all = "UPPERCASE")]
+#[serde(rename_all = "UPPERCASE")]
 pub enum ColumnType {
     S,
     N,
@@ -94,6 +108,8 @@ pub struct Columns {
     keys: Vec<String>,
     columns: Vec<Column>,
     at: HashMap<Column, usize>,
+    /// Whether cells have no escape, since the file's header has no types.
+    plain: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -127,8 +143,17 @@ impl Columns {
     /// # Errors
     /// [`FormatError`] if one has no type, comes twice, or they are too many.
     pub fn parse<T: AsRef<str>>(headers: &[T]) -> Result<Self, FormatError> {
-        let columns: Vec<Column> =
-            headers.iter().map(|header| Column::parse(header.as_ref())).collect::<Result<_, _>>()?;
+        Self::of_columns(
+            headers.iter().map(|header| Column::parse(header.as_ref())).collect::<Result<_, _>>()?,
+        )
+    }
+
+    /// Those of a file whose header has no types.
+    pub(super) fn untyped(columns: Vec<Column>) -> Result<Self, FormatError> {
+        Ok(Self { plain: true, ..Self::of_columns(columns)? })
+    }
+
+    fn of_columns(columns: Vec<Column>) -> Result<Self, FormatError> {
         if columns.len() > MOST_COLUMNS {
             return Err(FormatError(format!("more than {MOST_COLUMNS} columns")));
         }
@@ -168,6 +193,10 @@ impl Columns {
             columns if columns == cells => Ok(()),
             columns => Err(FormatError(format!("the row has {cells} cells, but the header has {columns}"))),
         }
+    }
+
+    pub(super) fn is_plain(&self) -> bool {
+        self.plain
     }
 
     pub fn len(&self) -> usize {

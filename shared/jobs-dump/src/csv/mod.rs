@@ -8,13 +8,16 @@
 //! * [`columns`]: the header, and what fits under it
 //! * [`mod@write`]: items to rows
 //! * [`read`]: rows to items
+//! * `untyped`: headers without types
 
 pub mod columns;
 pub mod read;
+pub(crate) mod untyped;
 pub mod write;
 
 pub use columns::{Column, ColumnType, Columns, MOST_COLUMNS, Misfit};
 pub use read::read_row;
+pub(crate) use untyped::ColumnTypes;
 pub use write::{write_header, write_row};
 
 /// In front of a text that is empty or begins so.

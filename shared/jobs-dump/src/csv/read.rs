@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use csv::StringRecord;
 use nextbasket_dynamodb::item::Item;
 
-use crate::csv::{Column, ColumnType, Columns, ESCAPE};
+use crate::csv::{Column, ColumnType, Columns, ESCAPE, untyped};
 use crate::error::FormatError;
 use crate::json::read::binary;
 use crate::json::read_value;
@@ -20,7 +20,8 @@ pub fn read_row(columns: &Columns, row: &StringRecord) -> Result<Item, FormatErr
     let mut item = Item::new();
     for (column, cell) in columns.iter().zip(row).filter(|(_, cell)| !cell.is_empty()) {
         let wrong = |problem: String| FormatError(format!("column \"{column}\": {problem}"));
-        let value = read_cell(column, cell).map_err(|error| wrong(error.0))?;
+        let plain = if columns.is_plain() { untyped::read_cell(column.kind, cell) } else { None };
+        let value = plain.map_or_else(|| read_cell(column, cell), Ok).map_err(|error| wrong(error.0))?;
         if item.insert(column.name.clone(), value).is_some() {
             return Err(wrong(format!("attribute {:?} already has another value", column.name)));
         }

@@ -30,7 +30,7 @@ use nextbasket_objects::Location;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::format::Format;
+use crate::format::SourceFormat;
 use crate::parts::{Part, PartOf, Side, files, filter_of, located, refuse_without_items, table};
 use crate::settings::{ScanSettings, check_location, scan_parameters};
 use crate::source::place::Located;
@@ -153,7 +153,7 @@ impl Kind for Diff {
             NEWEST => {
                 let mut begun: Begun = planning.read_json(BEGUN).await?;
                 let part = |(n, newest): (usize, Newest)| {
-                    let (side, format) = (newest.side, Format::DynamodbJson);
+                    let (side, format) = (newest.side, SourceFormat::DynamodbJson);
                     Part {
                         side,
                         of: PartOf::File { file: newest.file(n), format, source: 0, changes: false },

@@ -3,11 +3,12 @@
 //! * [`mod@write`]: items to lines
 //! * [`read`]: lines to items, of full exports and of incremental ones
 //! * [`checked`]: items that are looked at and stay text
+//! * `documents`: items of JSON documents, DynamoDB's or plain, that are not written a line each
 //!
 //! The form of the lines is documented under "DynamoDB table export output format" in the developer guide:
 //! `{"Item":{"pk":{"S":"a"}}}`, and for changes
 //! `{"Metadata":{"WriteTimestampMicros":{"N":"…"}},"Keys":{…},"OldImage":{…},"NewImage":{…}}`, where an item without a
-//! new image was deleted.
+//! new image was deleted. A line may also be the item itself, `{"pk":{"S":"a"}}`, as other tools write it.
 
 /// Lets a visitor be asked for with a method of the deserializer.
 macro_rules! seed {
@@ -23,9 +24,11 @@ macro_rules! seed {
 }
 
 pub mod checked;
+pub(crate) mod documents;
 pub mod read;
 pub mod write;
 
+pub(crate) use read::read_item;
 pub use read::{KeyedChange, LineChange, read_change, read_line, read_value};
 pub(crate) use write::write_text;
 pub use write::{write_item, write_line};
@@ -82,10 +85,34 @@ mod tests {
     }
 
     #[test]
+    fn an_item_needs_no_name_in_front() {
+        let text = |value: &str| AttributeValue::S(value.to_owned());
+        let map = |entries: &[(&str, AttributeValue)]| -> Item {
+            entries.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+        };
+        for (line, item) in [
+            (r#"{"pk":{"S":"a"}}"#, map(&[("pk", text("a"))])),
+            // An attribute may have a name that exports use.
+            (r#"{"Item":{"S":"a"}}"#, map(&[("Item", text("a"))])),
+            (
+                r#"{"Item":{"M":{}},"pk":{"S":"a"}}"#,
+                map(&[("Item", AttributeValue::M(Item::new())), ("pk", text("a"))]),
+            ),
+            (r#"{"pk":{"S":"a"},"Keys":{"S":"b"}}"#, map(&[("pk", text("a")), ("Keys", text("b"))])),
+            (r#"{"Item":{"M":{"S":"a"}}}"#, map(&[("M", text("a"))])),
+            (r#"{"Item":{"pk":{"S":"a"}},"Later":1}"#, map(&[("pk", text("a"))])),
+        ] {
+            assert_eq!(read(line), Ok(LineChange::Put(item)), "{line}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_said_with_the_line() {
         for (line, problem) in [
             ("", "line 7: EOF while parsing"),
             ("{}", "expected an object with \"Item\" or \"Keys\""),
+            (r#"{"a":{"S":1}}"#, "expected a string"),
+            (r#"{"a":"plain"}"#, "a value with its type"),
             (r#"{"Item":{"a":{"S":1}}}"#, "expected a string"),
             (r#"{"Item":{"a":{"N":"x"}}}"#, "\"x\" is not a number"),
             (r#"{"Item":{"a":{"N":1}}}"#, "expected a number as a string"),

@@ -31,12 +31,30 @@ pub struct KeyedChange {
     pub written_micros: Option<u64>,
 }
 
-/// Reads a line: an item of a full export, or a change of an incremental one.
+/// Reads a line: an item of a full export, a change of an incremental one, or an item without a name in front.
+///
+/// Which of them it is, is certain: no item's attributes are types, and no type is an attribute's value.
 ///
 /// # Errors
 /// [`LineError`] with the line's number, `line`, and what is wrong.
 pub fn read_line(line: u64, text: &[u8]) -> Result<LineChange, LineError> {
-    parts(line, text)?.change().map_err(|error| LineError { line, problem: error.0 })
+    let wrong = |problem: String| LineError { line, problem };
+    let exported = match read_whole(text, LineVisitor) {
+        Ok(parts) if parts.is_exported() && !parts.others => {
+            return parts.change().map_err(|error| wrong(error.0));
+        }
+        exported => exported,
+    };
+    let problem = match (read_item(text), exported) {
+        (Ok(item), _) if !item.is_empty() => return Ok(LineChange::Put(item)),
+        (_, Ok(parts)) if parts.is_exported() => return parts.change().map_err(|error| wrong(error.0)),
+        (Err(problem), Ok(_)) => problem.to_string(),
+        (Ok(_), Ok(_)) => {
+            "expected an object with \"Item\" or \"Keys\", or with an item's attributes".to_owned()
+        }
+        (_, Err(problem)) => problem.to_string(),
+    };
+    Err(wrong(problem))
 }
 
 /// Reads a line of an incremental export.
@@ -44,8 +62,8 @@ pub fn read_line(line: u64, text: &[u8]) -> Result<LineChange, LineError> {
 /// # Errors
 /// [`LineError`] with the line's number, `line`, and what is wrong.
 pub fn read_change(line: u64, text: &[u8]) -> Result<KeyedChange, LineError> {
-    let parts = parts(line, text)?;
     let problem = |problem: &str| LineError { line, problem: problem.to_owned() };
+    let parts = read_whole(text, LineVisitor).map_err(|error| problem(&error.to_string()))?;
     let keys =
         parts.keys.clone().ok_or_else(|| problem("no \"Keys\" in the line of an incremental export"))?;
     let written_micros = parts.written_micros;
@@ -53,13 +71,27 @@ pub fn read_change(line: u64, text: &[u8]) -> Result<KeyedChange, LineError> {
     Ok(KeyedChange { keys, change, written_micros })
 }
 
-fn parts(line: u64, text: &[u8]) -> Result<LineParts, LineError> {
+/// Reads an item without a name in front.
+///
+/// # Errors
+/// [`serde_json::Error`] that says what is wrong.
+pub(crate) fn read_item(text: &[u8]) -> Result<Item, serde_json::Error> {
+    read_whole(text, ItemSeed)
+}
+
+/// Reads the key and both images of a change of an incremental export, as far as it has them.
+///
+/// # Errors
+/// [`serde_json::Error`] that says what is wrong.
+pub(crate) fn read_images(text: &[u8]) -> Result<[Option<Item>; 3], serde_json::Error> {
+    read_whole(text, ImagesVisitor)
+}
+
+fn read_whole<'a, V: Visitor<'a>>(text: &'a [u8], visitor: V) -> Result<V::Value, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let read = deserializer.deserialize_map(LineVisitor).and_then(|parts| {
-        deserializer.end()?;
-        Ok(parts)
-    });
-    read.map_err(|error| LineError { line, problem: error.to_string() })
+    let value = deserializer.deserialize_map(visitor)?;
+    deserializer.end()?;
+    Ok(value)
 }
 
 #[derive(Default)]
@@ -68,9 +100,15 @@ struct LineParts {
     item: Option<Item>,
     keys: Option<Item>,
     written_micros: Option<u64>,
+    /// Whether the line has members that exports have not.
+    others: bool,
 }
 
 impl LineParts {
+    fn is_exported(&self) -> bool {
+        self.item.is_some() || self.keys.is_some()
+    }
+
     fn change(self) -> Result<LineChange, FormatError> {
         match (self.item, self.keys) {
             (Some(item), Some(keys)) => {
@@ -145,10 +183,36 @@ impl<'de> Visitor<'de> for LineVisitor {
                         .transpose()
                         .map_err(|_| A::Error::custom("WriteTimestampMicros must be a whole number"))?;
                 }
-                _ => drop(map.next_value::<IgnoredAny>()?),
+                name => {
+                    parts.others |= name != "OldImage";
+                    map.next_value::<IgnoredAny>()?;
+                }
             }
         }
         Ok(parts)
+    }
+}
+
+struct ImagesVisitor;
+
+impl<'de> Visitor<'de> for ImagesVisitor {
+    type Value = [Option<Item>; 3];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with Keys and images")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let (mut key, mut old, mut new) = (None, None, None);
+        while let Some(name) = map.next_key_seed(NameSeed)? {
+            match name.as_str() {
+                "Keys" => key = Some(map.next_value_seed(ItemSeed)?),
+                "OldImage" => old = Some(map.next_value_seed(ItemSeed)?),
+                "NewImage" => new = Some(map.next_value_seed(ItemSeed)?),
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok([key, old, new])
     }
 }
 

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// The view of an incremental export that has what items were and what they became.
+pub(crate) const BOTH_IMAGES: &str = "NEW_AND_OLD_IMAGES";
+
 /// `manifest-summary.json`. What a reader does not find is empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -11,8 +11,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use derive_more::{Add, Sum};
+use nextbasket_domain::Timestamp;
 use nextbasket_dynamodb::item::Item;
+use nextbasket_items::expression::Condition;
 use nextbasket_items::key::{KeySchema, to_json};
+use nextbasket_items::transform::Transform;
 use nextbasket_items::write::delete::Delete;
 use nextbasket_items::write::encoded::PutEncoded;
 use nextbasket_items::write::put::Put;
@@ -26,13 +29,14 @@ use nextbasket_objects::Files;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::csv::ColumnTypes;
 use crate::digest::hash_of_key;
 use crate::error::FormatError;
-use crate::format::Format;
+use crate::format::SourceFormat;
 use crate::json::checked::{Checker, key_in};
 use crate::json::{LineChange, read_line};
 use crate::manifest::same_md5;
-use crate::records::{Piece, Record, Records, md5_of};
+use crate::records::{FileReading, Piece, Record, Records, md5_of};
 use crate::restore::parameters::RestoreTask;
 use crate::source::SourceFile;
 
@@ -46,9 +50,10 @@ const SECONDS: f64 = 2.0;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct LoadInput {
     pub file: SourceFile,
-    pub format: Format,
+    pub format: SourceFormat,
     pub incremental: bool,
     pub keys: KeySchema,
+    pub now: Timestamp,
 }
 
 #[derive(Debug, Clone, Copy, Default, Add, Sum, Serialize, Deserialize)]
@@ -57,6 +62,9 @@ pub(crate) struct Loaded {
     pub written: u64,
     pub deleted: u64,
     pub skipped: u64,
+    /// Items that do not meet the condition.
+    #[serde(default)]
+    pub omitted: u64,
     /// Items of erased users, which the table must not get.
     #[serde(default)]
     pub erased: u64,
@@ -108,8 +116,13 @@ struct RunningLoad<'a> {
     put_encoded: Arc<PutEncoded>,
     put: Arc<Writer>,
     delete: Arc<Writer>,
+    condition: Option<&'a Condition>,
+    transform: Option<Transform>,
     state: Checkpoint,
 }
+
+/// Why a line is not written, with its key if it has one.
+type NotWritten = (Option<Value>, String);
 
 pub(crate) async fn work(
     work: &mut Work,
@@ -121,12 +134,8 @@ pub(crate) async fn work(
     let state = work.checkpoint::<Checkpoint>()?.unwrap_or_default();
     let name = &input.file.name;
     let found = input.file.found()?;
-    if let Some(md5) = &input.file.md5
-        && state.line == 0
-        && !same_md5(md5, &STANDARD.encode(md5_of(files, found).await?))
-    {
-        let problem = "its MD5 differs from the manifest; nothing of it was written";
-        return Err(WorkError::Failed(format!("{name}: {problem}")).into());
+    if state.line == 0 {
+        check_md5(files, &input.file).await?;
     }
     let guard = guard.of(&task.table).await.map_err(WorkError::from)?;
     let is_guarded = guard.is_some();
@@ -142,17 +151,26 @@ pub(crate) async fn work(
             None,
             work.site().clock.now(),
         ))),
+        condition: task.r#where.as_ref(),
+        transform: task.set.clone().map(|change| Transform::new(change, input.keys.clone(), input.now)),
         state,
         input: &input,
     };
     // What is asked of the item that is there, or of the new one, needs its values.
-    let as_text = task.on_conflict == OnConflict::Overwrite && !is_guarded;
+    let as_text = task.on_conflict == OnConflict::Overwrite && !is_guarded && !task.looks_at_items();
     let mut checker = as_text.then(|| Checker::new(input.keys.clone()));
     let read = move |line, text: &[u8]| match checker.as_mut().and_then(|checker| checker.item(text)) {
         Some((item, key)) => Ok(Load::Encoded(item, key)),
         None => read_line(line, text).map(Load::from).map_err(|error| error.problem),
     };
-    let mut records = Records::open_with(files, found, input.format, state.line, read).await?;
+    let types = ColumnTypes {
+        given: task.types.clone(),
+        keys: input.keys.clone(),
+        // A change may make the key of other columns.
+        requires_keys: task.set.is_none(),
+    };
+    let reading = FileReading { format: input.format, types: Some(types) };
+    let mut records = Records::open_with(files, found, reading, state.line, read).await?;
     while let Piece::Chunk(chunk) = records.next().await.map_err(|error| named(name, error.into()))? {
         if running.chunk(work, chunk).await? == Go::Stop {
             return Ok(Outcome::Stopped);
@@ -164,6 +182,16 @@ pub(crate) async fn work(
         return Err(WorkError::Failed(problem).into());
     }
     Ok(Outcome::done(&running.state.loaded)?)
+}
+
+/// Compares a file with the MD5 of its manifest, if there is one.
+pub(crate) async fn check_md5(files: &Files, file: &SourceFile) -> Result<(), WorkError> {
+    let Some(md5) = &file.md5 else { return Ok(()) };
+    if same_md5(md5, &STANDARD.encode(md5_of(files, file.found()?).await?)) {
+        return Ok(());
+    }
+    let problem = "its MD5 differs from the manifest; nothing of it was written";
+    Err(WorkError::Failed(format!("{}: {problem}", file.name)))
 }
 
 fn named(name: &str, error: WorkError) -> WorkError {
@@ -193,13 +221,16 @@ impl RunningLoad<'_> {
         for Record { line, change } in records {
             self.state.line = line;
             self.state.loaded.lines += 1;
-            let added = match change {
-                Ok(Load::Delete(_)) if !self.input.incremental => Err("no \"Item\" in the line".to_owned()),
-                Ok(load) => rounds.add(&self.input.keys, line, load).map_err(|error| error.0),
-                Err(problem) => Err(problem),
+            let added = match change.map_err(|problem| (None, problem)).and_then(|load| self.taken(load)) {
+                Ok(Some(load)) => rounds.add(&self.input.keys, line, load).map_err(|error| (None, error.0)),
+                Ok(None) => {
+                    self.state.loaded.omitted += 1;
+                    Ok(())
+                }
+                Err(not_written) => Err(not_written),
             };
-            if let Err(problem) = added {
-                self.refuse(work, line, None, &problem);
+            if let Err((key, problem)) = added {
+                self.refuse(work, line, key, &problem);
             }
         }
         for round in rounds.0 {
@@ -208,6 +239,24 @@ impl RunningLoad<'_> {
         work.progress.processed = self.state.loaded.lines;
         work.progress.matched = self.state.loaded.lines;
         Ok(work.save(&self.state).await?)
+    }
+
+    /// What is written of a line; `None` if it is not meant.
+    fn taken(&self, load: Load) -> Result<Option<Load>, NotWritten> {
+        match load {
+            Load::Delete(_) if !self.input.incremental => Err((None, "no \"Item\" in the line".to_owned())),
+            Load::Put(item) if self.condition.is_some_and(|met| !met.holds(&item, self.input.now)) => {
+                Ok(None)
+            }
+            Load::Put(item) => match &self.transform {
+                Some(transform) => {
+                    let not_written = |problem| (Some(to_json(&self.input.keys.of(&item))), problem);
+                    transform.of(&item).map(|changed| Some(Load::Put(changed))).map_err(not_written)
+                }
+                None => Ok(Some(Load::Put(item))),
+            },
+            load => Ok(Some(load)),
+        }
     }
 
     async fn round(&mut self, work: &mut Work, mut round: Round) -> Result<(), CallError> {
@@ -258,7 +307,7 @@ impl RunningLoad<'_> {
     }
 
     fn refuse(&mut self, work: &mut Work, line: u64, key: Option<Value>, reason: &str) {
-        let mut what = json!({ "file": self.input.file.name, "line": line });
+        let mut what = json!({ "file": self.input.file.name, self.input.format.position(): line });
         if let (Some(key), Some(what)) = (key, what.as_object_mut()) {
             what.insert("key".to_owned(), key);
         }

@@ -9,18 +9,22 @@
 //!
 //! * [`parameters`]: what a restore is submitted with
 //! * `steps`: which of the stages there are, in which order
+//! * `schema`: a table's key in words
 //! * `prepare`, `load`, `settle`: the stages
 
-mod load;
+pub(crate) mod load;
 pub mod parameters;
 mod prepare;
+mod schema;
 mod settle;
 mod steps;
 
+use nextbasket_items::expression::without_constants;
 use nextbasket_items::write::WriteGuard;
 use nextbasket_job_engine::calls::CallError;
 use nextbasket_job_engine::{
-    Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Trust, Work, WorkError,
+    Estimate, JobError, Kind, Next, Outcome, Planning, Redaction, Refusal, Site, StagePlan, Trust, Work,
+    WorkError,
 };
 use serde_json::{Value, json};
 
@@ -49,7 +53,13 @@ impl Kind for Restore {
     }
 
     fn lock(&self, task: &RestoreTask) -> Option<String> {
-        Some(table_lock(&task.table))
+        (!task.dry_run).then(|| table_lock(&task.table))
+    }
+
+    fn redact(&self, parameters: &mut Value, redaction: &mut Redaction) {
+        for name in ["where", "set"] {
+            redaction.text(parameters.get_mut(name), without_constants);
+        }
     }
 
     async fn estimate(&self, site: &Site, task: &RestoreTask) -> Result<Estimate, JobError> {
@@ -78,6 +88,10 @@ impl Kind for Restore {
 
     async fn plan(&self, planning: &Planning<'_>, task: &RestoreTask) -> Result<Next, JobError> {
         let Some(last) = planning.job.stage() else {
+            if task.dry_run {
+                let estimate = self.estimate(planning.site, task).await?;
+                return Ok(Next::Done(json!({ "dryRun": true, "estimate": estimate })));
+            }
             planning.site.check_writable(&task.table)?;
             return Ok(Next::Stage(task.apply(StagePlan::single(PREPARE, json!({})))));
         };

@@ -1,5 +1,9 @@
 //! What a restore is submitted with.
 
+use std::collections::BTreeMap;
+
+use nextbasket_items::expression::{Change, Condition};
+use nextbasket_items::key::KeySchema;
 use nextbasket_items::table::check_name;
 use nextbasket_items::write::OnConflict;
 use nextbasket_job_engine::kind::{self, check_range, check_rate, check_tolerated};
@@ -8,7 +12,9 @@ use nextbasket_objects::Location;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::format::Format;
+use crate::csv::ColumnType;
+use crate::format::SourceFormat;
+use crate::restore::schema;
 use crate::settings::check_location;
 
 /// How many files are read at a time, if it is not said: each has four calls of 25 items under way.
@@ -17,8 +23,8 @@ const WIDTH: u32 = 2;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RestoreTask {
-    /// A dump's or an export's folder, a location that holds some (see [`place`](crate::source::place)), or a file or
-    /// folder of CSV or JSON Lines.
+    /// A dump's or an export's folder, a location that holds some (see [`place`](crate::source::place)), a file or folder
+    /// of CSV or JSON, or a folder of dynamodump.
     pub(crate) from: Location,
     pub(crate) table: String,
     /// Make the table as the dump's was. It must not be there.
@@ -30,8 +36,17 @@ pub struct RestoreTask {
     /// What to do with an item that is there already: `overwrite`, `skip`, `fail` or `{"ifNewer": "ATTRIBUTE"}`.
     #[serde(default)]
     pub(crate) on_conflict: OnConflict,
-    /// Of plain files, if their names do not tell it.
-    pub(crate) format: Option<Format>,
+    /// Of plain files, if neither their names nor their contents tell it.
+    pub(crate) format: Option<SourceFormat>,
+    /// The table's key, `["pk:S", "sk:N"]`, where the source does not say it; the table is created with this key alone.
+    keys: Option<Vec<String>>,
+    /// The types of columns of CSV whose header has none, by name.
+    #[serde(default)]
+    pub(crate) types: BTreeMap<String, ColumnType>,
+    /// What is changed in each item on the way: see [`Change`].
+    pub(crate) set: Option<Change>,
+    /// Which items, as they are in the source: see [`Condition`].
+    pub(crate) r#where: Option<Condition>,
     /// How many files are read at a time.
     #[serde(alias = "workers")]
     width: Option<u32>,
@@ -41,9 +56,9 @@ pub struct RestoreTask {
     /// How many files may fail for good, in percent.
     #[serde(default)]
     tolerated: f64,
+    /// Only say what the job would take: its result is the estimate, and it takes no lock.
     #[serde(default)]
-    #[expect(dead_code, reason = "the engine looks at it")]
-    dry_run: bool,
+    pub(crate) dry_run: bool,
 }
 
 impl RestoreTask {
@@ -58,12 +73,24 @@ impl RestoreTask {
             let problem = "only accepted with create: a table that exists keeps its schema";
             return Err(Refusal::parameter("schemaOnly", problem));
         }
+        task.keys()?;
         if let OnConflict::IfNewer(attribute) = &task.on_conflict
             && attribute.is_empty()
         {
             return Err(Refusal::parameter("onConflict.ifNewer", "must name an attribute"));
         }
         Ok(task)
+    }
+
+    /// The table's key, if it was given.
+    pub(crate) fn keys(&self) -> Result<Option<KeySchema>, Refusal> {
+        let keys = self.keys.as_ref().map(|keys| schema::keys(keys, &self.types)).transpose();
+        keys.map_err(|problem| Refusal::parameter("keys", problem))
+    }
+
+    /// Whether items are looked at before they are written.
+    pub(crate) fn looks_at_items(&self) -> bool {
+        self.set.is_some() || self.r#where.is_some()
     }
 
     pub(crate) fn rates(&self) -> Rates {
@@ -73,5 +100,43 @@ impl RestoreTask {
     pub(crate) fn apply(&self, stage: StagePlan) -> StagePlan {
         let width = self.width.unwrap_or(WIDTH);
         StagePlan { width, rates: self.rates(), tolerated: self.tolerated, ..stage }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_wrong_is_named_by_its_field() {
+        for (field, value, problem) in [
+            (
+                "set",
+                json!("a ="),
+                "parameters.set: at character 4: expected an attribute's name, found the end",
+            ),
+            ("where", json!("a"), "parameters.where: at character 2: "),
+            (
+                "keys",
+                json!([]),
+                "parameters.keys: must name the partition key and, if there is one, the sort key",
+            ),
+            ("keys", json!(["a", "b", "c"]), "parameters.keys: must name the partition key and"),
+            ("keys", json!(["a:M"]), "parameters.keys: \"a:M\" has type M: a key is of type S, N or B"),
+            ("keys", json!(["a:X"]), "parameters.keys: \"a:X\" has no type: write name:S, name:N or name:B"),
+            ("keys", json!(["a", "a:N"]), "parameters.keys: \"a\" appears twice"),
+            ("types", json!({ "a": "X" }), "parameters.types"),
+            (
+                "format",
+                json!("xml"),
+                "parameters.format: unknown variant `xml`, expected one of `dynamodb-json`",
+            ),
+        ] {
+            let mut parameters = json!({ "from": "s3://bucket/from", "table": "abc" });
+            parameters[field] = value;
+            let refused = RestoreTask::parse(&parameters, Trust::Open).unwrap_err().to_string();
+            assert!(refused.starts_with(problem), "{refused}");
+        }
     }
 }

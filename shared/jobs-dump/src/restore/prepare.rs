@@ -8,14 +8,16 @@ use aws_sdk_dynamodb::types::TableStatus;
 use nextbasket_dynamodb::TableError;
 use nextbasket_items::key::KeySchema;
 use nextbasket_items::table::Table;
+use nextbasket_items::transform::Transform;
 use nextbasket_items::write::OnConflict;
 use nextbasket_job_engine::{Outcome, Work, WorkError};
 use nextbasket_objects::Files;
 use serde::{Deserialize, Serialize};
 
-use crate::format::Format;
+use crate::format::{Format, SourceFormat};
 use crate::manifest::TableSettings;
 use crate::restore::parameters::RestoreTask;
+use crate::restore::schema;
 use crate::source::locate;
 use crate::source::place::Located;
 
@@ -39,8 +41,13 @@ struct Checkpoint {
 }
 
 pub(crate) async fn work(work: &mut Work, files: &Files, task: &RestoreTask) -> Result<Outcome, WorkError> {
-    let located = locate(files, &task.from, Some(&task.table), task.format).await?;
+    let mut located = locate(files, &task.from, Some(&task.table), task.format).await?;
     check(&located, task)?;
+    // A key that was given stands for all that the source says of its table.
+    if let Some(keys) = task.keys().map_err(|refusal| WorkError::Systemic(refusal.to_string()))? {
+        let settings = schema::table(&keys);
+        located.sources.iter_mut().for_each(|source| source.settings = Some(settings.clone()));
+    }
     let settings = located.sources.iter().rev().find_map(|source| source.settings.as_ref());
     let client = work.site().dynamodb.clone();
     let mut created = work.checkpoint::<Checkpoint>()?.is_some_and(|checkpoint| checkpoint.created);
@@ -51,7 +58,8 @@ pub(crate) async fn work(work: &mut Work, files: &Files, task: &RestoreTask) -> 
             return Err(WorkError::Systemic(format!("table \"{}\" {problem}", task.table)));
         }
         if settings.is_none() {
-            let problem = "the dump does not contain the table's settings, so the table must already exist";
+            let problem = "does not describe the table. Give its key, as keys (--keys), such as pk:S,sk:N, or create \
+                           the table first.";
             return Err(WorkError::Systemic(format!("{}: {problem}", task.from)));
         }
         created = true;
@@ -65,8 +73,9 @@ pub(crate) async fn work(work: &mut Work, files: &Files, task: &RestoreTask) -> 
     }
     let table = Table::of_job(&client, &task.table).await?;
     for settings in located.sources.iter().filter_map(|source| source.settings.as_ref()) {
-        check_keys(&table, settings)?;
+        check_keys(task, &table, settings)?;
     }
+    check_change(task, &located, &table)?;
     while !is_active(&client, &task.table).await? {
         if work.must_stop() {
             return Ok(Outcome::Stopped);
@@ -100,14 +109,33 @@ fn check(located: &Located, task: &RestoreTask) -> Result<(), WorkError> {
             let problem = "the dump has only the table's settings: restore it with create and schemaOnly";
             return failed(format!("{}: {problem}", source.at));
         }
-        if source.incremental && source.format != Format::DynamodbJson {
+        if source.incremental && source.format != SourceFormat::from(Format::DynamodbJson) {
             return failed(format!("{}: changes must be in the format DYNAMODB_JSON", source.at));
         }
     }
-    if located.is_incremental() && task.on_conflict != OnConflict::Overwrite {
-        let problem =
-            "onConflict must be overwrite for changes: they are in the order in which they were made";
-        return failed(format!("{}: {problem}", task.from));
+    let problem = if located.is_incremental() && task.on_conflict != OnConflict::Overwrite {
+        "onConflict must be overwrite for changes: they are in the order in which they were made"
+    } else if located.is_incremental() && task.r#where.is_some() {
+        "where is not accepted for an incremental export: of an item that was deleted it has only the key"
+    } else if !task.types.is_empty()
+        && located.sources.iter().any(|source| source.format != SourceFormat::Csv)
+    {
+        "types are accepted for CSV only: the other formats have types of their own"
+    } else {
+        return Ok(());
+    };
+    Err(WorkError::Systemic(format!("{}: {problem}", task.from)))
+}
+
+/// Whether the items get other keys.
+fn changes_key(task: &RestoreTask, table: &Table) -> bool {
+    task.set.as_ref().is_some_and(|change| Transform::changes_key(change, &table.keys))
+}
+
+fn check_change(task: &RestoreTask, located: &Located, table: &Table) -> Result<(), WorkError> {
+    if located.is_incremental() && changes_key(task, table) {
+        let problem = "set must not change the key of an incremental export: of an item that was deleted it has only the key";
+        return Err(WorkError::Systemic(format!("{}: {problem}", task.from)));
     }
     Ok(())
 }
@@ -139,8 +167,12 @@ async fn is_active(client: &Client, table: &str) -> Result<bool, WorkError> {
     Ok(matches!(status, None | Some(TableStatus::Active | TableStatus::Updating)))
 }
 
-/// Refuses a table whose keys are not those of the dump's.
-fn check_keys(table: &Table, settings: &TableSettings) -> Result<(), WorkError> {
+/// Refuses a table whose keys are not those that were given, or those of the source, unless the items get others.
+fn check_keys(task: &RestoreTask, table: &Table, settings: &TableSettings) -> Result<(), WorkError> {
+    let given = task.keys().is_ok_and(|keys| keys.is_some());
+    if !given && changes_key(task, table) {
+        return Ok(());
+    }
     let kind = |name: &str| {
         let attributes = &settings.create_table.attribute_definitions;
         attributes
@@ -161,9 +193,10 @@ fn check_keys(table: &Table, settings: &TableSettings) -> Result<(), WorkError> 
         return Ok(());
     }
     Err(WorkError::Systemic(format!(
-        "the keys of table {} are {}, those of the dump's {}",
+        "the keys of table {} are {}, those {} {}",
         table.name,
         ours.join(" and "),
+        if given { "that were given" } else { "of the dump's" },
         theirs.join(" and ")
     )))
 }

@@ -4,7 +4,7 @@ use nextbasket_items::write::OnConflict;
 use nextbasket_job_engine::{BatchPlan, JobError, Planning, StagePlan};
 use serde_json::{Value, json};
 
-use crate::format::Format;
+use crate::format::{Format, SourceFormat};
 use crate::restore::load::{LoadInput, Loaded};
 use crate::restore::parameters::RestoreTask;
 use crate::restore::prepare::Prepared;
@@ -69,7 +69,7 @@ pub(super) async fn plan(
     Ok(match step {
         Step::Load(at) => {
             let source = prepared.located.sources.get(at);
-            let batches = source.iter().flat_map(|source| loads(source, prepared)).collect();
+            let batches = source.iter().flat_map(|source| loads(planning, source, prepared)).collect();
             stage(LOAD, batches)
         }
         Step::Versions => {
@@ -85,7 +85,8 @@ pub(super) async fn plan(
         Step::LoadChanges => {
             let newest: Vec<Newest> = planning.results(stage_of(steps, Step::Newest)).await?;
             let files = newest.into_iter().enumerate().map(|(n, newest)| newest.file(n));
-            let load = |file: SourceFile| load(file, Format::DynamodbJson, true, prepared);
+            let format = SourceFormat::from(Format::DynamodbJson);
+            let load = |file: SourceFile| load(planning, file, (format, true), prepared);
             stage(LOAD, files.map(load).collect())
         }
         Step::Settle => {
@@ -95,15 +96,22 @@ pub(super) async fn plan(
     })
 }
 
-fn loads(source: &Source, prepared: &Prepared) -> Vec<BatchPlan> {
-    source.files.iter().map(|file| load(file.clone(), source.format, false, prepared)).collect()
+fn loads(planning: &Planning<'_>, source: &Source, prepared: &Prepared) -> Vec<BatchPlan> {
+    let load = |file: &SourceFile| load(planning, file.clone(), (source.format, false), prepared);
+    source.files.iter().map(load).collect()
 }
 
-fn load(file: SourceFile, format: Format, incremental: bool, prepared: &Prepared) -> BatchPlan {
+fn load(
+    planning: &Planning<'_>,
+    file: SourceFile,
+    (format, incremental): (SourceFormat, bool),
+    prepared: &Prepared,
+) -> BatchPlan {
+    let (keys, now) = (prepared.keys.clone(), planning.job.created_at);
     BatchPlan {
         weight: file.found.as_ref().map_or(0, |found| found.bytes),
         of: file.plausible_items(),
-        ..BatchPlan::new(json!(LoadInput { file, format, incremental, keys: prepared.keys.clone() }))
+        ..BatchPlan::new(json!(LoadInput { file, format, incremental, keys, now }))
     }
 }
 
@@ -148,6 +156,7 @@ pub(super) async fn result(
         "written": all.written,
         "deleted": all.deleted,
         "skipped": all.skipped,
+        "omitted": all.omitted,
         "erased": all.erased,
         "refused": all.refused + gathered.refused,
         "created": created,

@@ -22,15 +22,21 @@ use aws_sdk_dynamodb::types::{
 use nextbasket_dynamodb::item::{Item, number, text};
 use nextbasket_job_engine::{Engine, Job, JobState, Kinds, Site, Vouching};
 use nextbasket_jobs_dump::manifest::{TableSettings, md5_base64};
-use nextbasket_jobs_dump::{Archive, Diff, Dump, Restore, Verify};
-use nextbasket_testkit::JobStack;
+use nextbasket_jobs_dump::{Archive, Diff, Dump, Restore, Revert, Verify};
+use nextbasket_testkit::{JobStack, TestStack};
 use serde_json::Value;
 
 pub use nextbasket_testkit::Seeded;
 pub use nextbasket_testkit::jobs::run;
 
 pub fn kinds() -> Kinds {
-    Kinds::default().with(Dump).with(Restore::default()).with(Verify).with(Diff).with(Archive)
+    Kinds::default()
+        .with(Dump)
+        .with(Restore::default())
+        .with(Verify)
+        .with(Diff)
+        .with(Archive)
+        .with(Revert::default())
 }
 
 pub struct World {
@@ -51,7 +57,11 @@ impl Deref for World {
 
 impl World {
     pub async fn start() -> Self {
-        let kinds = |_: &_, _| kinds();
+        Self::with(|_: &_, _| kinds()).await
+    }
+
+    /// With other kinds.
+    pub async fn with(kinds: fn(&TestStack, Client) -> Kinds) -> Self {
         Self { jobs: JobStack::start(kinds).await, folder: tempfile::tempdir().unwrap() }
     }
 

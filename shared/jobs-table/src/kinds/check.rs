@@ -15,7 +15,7 @@ pub(super) fn checked(operation: TableOperation, parameters: &Value) -> Result<T
         TableOperation::Count => &["index", "sample", "seed"],
         TableOperation::Update => &["set", "limit"],
         TableOperation::Delete => &["all", "limit"],
-        TableOperation::Copy => &["to", "onConflict"],
+        TableOperation::Copy => &["to", "onConflict", "set"],
         TableOperation::Fill => &["segments", "count", "itemBytes", "seed", "partitions", "template"],
     };
     let known: Vec<&str> =

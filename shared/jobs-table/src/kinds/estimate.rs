@@ -34,7 +34,7 @@ pub(super) async fn estimate(
         return Ok(of_fill(parameters, &table));
     }
     if let Some(to) = &parameters.to {
-        check_keys(&table, &to.describe(site).await?)?;
+        check_keys(parameters, &table, &to.describe(site).await?)?;
     }
     let table = as_read(parameters, table);
     let page = sampled(site, parameters).await?;

@@ -24,9 +24,11 @@ use crate::bins::{self, RunList, SortedKeys};
 use crate::generated::ItemGenerator;
 use crate::parameters::{Split, TableParameters};
 use crate::totals::ItemTotals;
+use nextbasket_items::expression::Change;
 use nextbasket_items::key::{KeyAttribute, KeySchema};
 use nextbasket_items::segment::{Segment, segments};
 use nextbasket_items::table::Table;
+use nextbasket_items::transform::Transform;
 
 /// A result names up to this many periods or parts; more of them go to an object.
 const MOST_PARTS: usize = 1000;
@@ -69,7 +71,8 @@ pub(super) fn check_table(
     if operation.changes() {
         site.check_writable(changed)?;
     }
-    if let Some(change) = &parameters.set
+    if operation == TableOperation::Update
+        && let Some(change) = &parameters.set
         && let Some(name) = table.keys.names().find(|name| change.attributes().contains(name))
     {
         let problem =
@@ -112,9 +115,10 @@ pub(super) fn as_read(parameters: &TableParameters, table: Table) -> Table {
     }
 }
 
-/// Refuses a target whose keys are others.
-pub(super) fn check_keys(from: &Table, to: &Table) -> Result<(), JobError> {
-    if from.keys == to.keys {
+/// Refuses a target whose keys are others, unless the items get its keys on the way.
+pub(super) fn check_keys(parameters: &TableParameters, from: &Table, to: &Table) -> Result<(), JobError> {
+    let changes_key = |change: &Change| Transform::changes_key(change, &to.keys);
+    if from.keys == to.keys || parameters.set.as_ref().is_some_and(changes_key) {
         return Ok(());
     }
     let (here, there) = (in_words(&from.keys), in_words(&to.keys));
@@ -145,7 +149,7 @@ async fn first(
     let table = Table::of_job(&site.dynamodb, &parameters.table).await?;
     check_table(operation, site, parameters, &table)?;
     if let Some(to) = &parameters.to {
-        check_keys(&table, &to.describe(site).await?)?;
+        check_keys(parameters, &table, &to.describe(site).await?)?;
     }
     if operation == TableOperation::Fill {
         return Ok(Next::Stage(fill_stage(planning, parameters, &table)));

@@ -13,7 +13,9 @@ use crate::page_loop::{Action, ConditionAfter, PageLoop, RunningBatch};
 use crate::parameters::TableParameters;
 use crate::source::ItemSource;
 use nextbasket_items::expression::{Change, Condition};
+use nextbasket_items::key::KeySchema;
 use nextbasket_items::scan::Projection;
+use nextbasket_items::transform::Transform;
 use nextbasket_items::write::delete::Delete;
 use nextbasket_items::write::put::Put;
 use nextbasket_items::write::statements::Statements;
@@ -43,7 +45,12 @@ pub(super) async fn work(
         Some(to) if to.is_of_site() => guard.of(&to.table).await.map_err(WorkError::from)?,
         _ => None,
     };
-    let pass = pass(operation, parameters, &input, guard)?;
+    let target = match &parameters.to {
+        // The keys of the target are others only if the items get them on the way.
+        Some(to) if parameters.set.is_some() => to.describe(work.site()).await.map_err(WorkError::from)?.keys,
+        _ => input.keys.clone(),
+    };
+    let pass = pass(operation, parameters, &input, &target, guard)?;
     let source = source(operation, work, parameters, &input).await?;
     let there = match &parameters.to {
         Some(to) => calls.to(&to.client(work.site())),
@@ -61,6 +68,7 @@ fn pass(
     operation: TableOperation,
     parameters: &TableParameters,
     input: &BatchInput,
+    target: &KeySchema,
     guard: Option<ItemGuard>,
 ) -> Result<PageLoop, WorkError> {
     let condition = &parameters.r#where;
@@ -68,6 +76,7 @@ fn pass(
     let on_conflict = parameters.on_conflict.clone().unwrap_or_default();
     let write = |writer: Writer| Action::Write(Arc::new(writer));
     let mut afterwards = ConditionAfter::Meets;
+    let mut transform = None;
     let action = match (operation, &parameters.to) {
         (TableOperation::Count, _) => Action::Count,
         (TableOperation::Update, _) => {
@@ -88,7 +97,9 @@ fn pass(
             write(Writer::Delete(Delete::new(table, keys, condition.clone(), now)))
         }
         (TableOperation::Copy, Some(to)) => {
-            write(Writer::Put(Put::new(&to.table, keys, on_conflict).guarded(guard)))
+            let change = parameters.set.clone();
+            transform = change.map(|change| Transform::new(change, target.clone(), now));
+            write(Writer::Put(Put::new(&to.table, target, on_conflict).guarded(guard)))
         }
         (TableOperation::Copy, None) => {
             return Err(WorkError::Failed("the job has no table to copy to".to_owned()));
@@ -103,6 +114,7 @@ fn pass(
         now,
         mean_bytes: input.mean_bytes,
         action,
+        transform,
         fetches: operation == TableOperation::Copy && matches!(input.part, BatchPart::Bin { .. }),
         afterwards,
     })

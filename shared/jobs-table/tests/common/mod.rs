@@ -77,7 +77,13 @@ impl World {
 
     /// Makes a table with the keys `pk` and, if there is one, `sk`.
     pub async fn table(&self, name: &str, keys: Keys) {
-        let attributes = [("pk", Some(keys.0), KeyType::Hash), ("sk", keys.1, KeyType::Range)];
+        self.table_of(name, [("pk", Some(keys.0)), ("sk", keys.1)]).await;
+    }
+
+    /// Makes a table with keys of these names.
+    pub async fn table_of(&self, name: &str, keys: [(&str, Option<ScalarAttributeType>); 2]) {
+        let roles = [KeyType::Hash, KeyType::Range];
+        let attributes = keys.into_iter().zip(roles).map(|((name, kind), role)| (name, kind, role));
         let mut create =
             self.client().create_table().table_name(name).billing_mode(BillingMode::PayPerRequest);
         for (attribute, kind, role) in attributes {
