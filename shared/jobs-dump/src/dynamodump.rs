@@ -14,6 +14,8 @@ use crate::source::Source;
 
 const SCHEMA: &str = "schema.json";
 const DATA: &str = "data";
+/// In how many folders a schema is looked for.
+const FOLDERS: usize = 100;
 const ON_DEMAND: &str = "PAY_PER_REQUEST";
 
 #[derive(Deserialize)]
@@ -66,7 +68,7 @@ pub(crate) async fn locate(
         return Ok(Some(source));
     }
     let mut found = Vec::new();
-    for folder in files.folders(from).await? {
+    for folder in files.folders(from).await?.into_iter().take(FOLDERS) {
         if files.find(&folder.join(SCHEMA)).await?.is_some() {
             found.push(folder);
         }

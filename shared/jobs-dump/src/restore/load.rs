@@ -53,7 +53,14 @@ pub(crate) struct LoadInput {
     pub format: SourceFormat,
     pub incremental: bool,
     pub keys: KeySchema,
+    /// What `now()` stands for: the same for all items, however often the job is resumed.
+    #[serde(default = "epoch")]
     pub now: Timestamp,
+}
+
+/// Of jobs that were planned before items could be changed.
+fn epoch() -> Timestamp {
+    Timestamp::EPOCH
 }
 
 #[derive(Debug, Clone, Copy, Default, Add, Sum, Serialize, Deserialize)]
