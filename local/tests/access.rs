@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_dynamodb::types::AttributeValue;
 use command::{Server, fail, key_of, nextbasket, run, succeed, succeeding};
 use nextbasket::local_deployment::{jobs_resources, table_names};
-use nextbasket_domain::{Clock, Random};
+use nextbasket_domain::Random;
 use nextbasket_job_engine::{Engine, JobId, JobState, Site, Vouching};
 use nextbasket_machine::access::read_key_file;
 use nextbasket_machine::dynamodb::sdk_config;

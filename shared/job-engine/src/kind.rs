@@ -35,7 +35,8 @@ pub trait Kind: Send + Sync + 'static {
         true
     }
 
-    /// Reads and checks the parameters, and nothing else. A job whose parameters are refused is not accepted; one that
+    /// Reads and checks the parameters, and nothing else. A job whose parameters have `"dryRun": true` is never planned:
+    /// its result is its estimate. A job whose parameters are refused is not accepted; one that
     /// was accepted elsewhere fails. Parameters that need more trust than the job has are refused as well.
     ///
     /// # Errors

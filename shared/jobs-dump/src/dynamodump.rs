@@ -6,8 +6,9 @@ use nextbasket_objects::{Files, Location};
 use serde::Deserialize;
 
 use crate::format::SourceFormat;
-use crate::manifest::settings::{
-    AttributeDefinition, CreateTable, KeyElement, SecondaryIndex, StreamSettings, TableSettings, Throughput,
+use crate::manifest::TableSettings;
+use crate::manifest::create_table::{
+    AttributeDefinition, CreateTable, KeyElement, SecondaryIndex, StreamSettings, Throughput,
 };
 use crate::plain_files::source;
 use crate::source::Source;
@@ -120,6 +121,7 @@ impl From<Description> for TableSettings {
             version: 1,
             table_arn: table.table_arn,
             table_id: None,
+            created_at: None,
             create_table: CreateTable {
                 table_name: table.table_name,
                 attribute_definitions: table.attribute_definitions,
@@ -128,6 +130,7 @@ impl From<Description> for TableSettings {
                 global_secondary_indexes: table.global_secondary_indexes.into_iter().map(index).collect(),
                 billing_mode: if on_demand { ON_DEMAND } else { "PROVISIONED" }.to_owned(),
                 provisioned_throughput: provisioned.filter(|_| !on_demand),
+                on_demand_throughput: None,
                 stream_specification: table.stream_specification.filter(|stream| stream.stream_enabled),
                 deletion_protection_enabled: table.deletion_protection_enabled,
                 table_class: table.table_class_summary.and_then(|summary| summary.table_class),
@@ -135,6 +138,7 @@ impl From<Description> for TableSettings {
             time_to_live: None,
             point_in_time_recovery: None,
             tags: Vec::new(),
+            not_recreated: Vec::new(),
             unread: Vec::new(),
         }
     }

@@ -129,7 +129,7 @@ pub async fn locate(
 }
 
 /// An export whose folder has a summary.
-async fn export(files: &Files, folder: &Location) -> Result<Source, JobError> {
+pub(crate) async fn export(files: &Files, folder: &Location) -> Result<Source, JobError> {
     let mut problems = Vec::new();
     let summary = manifest(files, folder, SUMMARY, SUMMARY_MD5, &mut problems).await?;
     let summary: Summary = parsed(SUMMARY, &summary, &mut problems).unwrap_or_default();

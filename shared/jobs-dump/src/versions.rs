@@ -204,7 +204,7 @@ pub(crate) async fn work_versions(work: &mut Work, files: &Files) -> Result<Outc
     }
     let (keys, changes) = (input.keys.clone(), input.changes);
     let read = move |line, text: &[u8]| version(&keys, changes, line, text).map(ReadVersion::Version);
-    let mut records = Records::open_with(files, found, input.format, state.line, read).await?;
+    let mut records = Records::open_with(files, found, input.format.into(), state.line, read).await?;
     let mut lines = GroupedLines::default();
     loop {
         let piece = records.next().await.map_err(|error| match WorkError::from(error) {

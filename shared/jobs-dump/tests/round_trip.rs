@@ -414,7 +414,11 @@ async fn an_estimate_says_what_there_is_to_read() {
         let estimate = engine.estimate(kind, &parameters).await.unwrap();
         assert_eq!(estimate.items, Some(200), "{kind}");
         assert!(estimate.bytes.unwrap() > 0 && estimate.seconds.is_some(), "{kind}: {estimate:?}");
+        // A job that was submitted so says the same, and does nothing.
+        let result = world.done(kind, parameters).await;
+        assert_eq!((&result["dryRun"], &result["estimate"]["items"]), (&json!(true), &json!(200)), "{kind}");
     }
+    assert_eq!(world.items("known").await.len(), 200);
     let parameters = json!({ "left": { "table": "known" }, "right": { "dump": to }, "output": world.local("x"), "dryRun": true });
     let estimate = engine.estimate("diff", &parameters).await.unwrap();
     assert_eq!(estimate.items, Some(400));

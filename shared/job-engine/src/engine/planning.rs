@@ -7,6 +7,7 @@ use nextbasket_dynamodb::TableError;
 use nextbasket_dynamodb::item::{Item, ItemReader, number};
 use nextbasket_locks::record::HOLDER;
 use nextbasket_locks::{AcquisitionTerms, Attempt, AttributeChanges, LeaseError, LeaseKey, LeaseRequest};
+use serde_json::{Value, json};
 
 use super::working::MOST_ATTEMPTS;
 use super::{BatchFailure, Engine, Step, WorkStep, counted};
@@ -179,7 +180,10 @@ impl Engine {
             }
             task => task?,
         };
+        // Such a job has no stages, and holds no lock.
+        let is_dry_run = job.parameters.get("dryRun").and_then(Value::as_bool) == Some(true);
         if let Ok(task) = &task
+            && !is_dry_run
             && let Some(name) = task.lock()
             && let Some(holder) = self.take_lock(&mut job, &name).await?
         {
@@ -208,6 +212,10 @@ impl Engine {
         }
         loop {
             let planned = match &task {
+                Ok(task) if is_dry_run => task
+                    .estimate(&self.site)
+                    .await
+                    .map(|estimate| Next::Done(json!({ "dryRun": true, "estimate": estimate }))),
                 Ok(task) => task.plan(&Planning { site: &self.site, job: &job }).await,
                 Err(refusal) => Err(refusal.clone().into()),
             };

@@ -260,7 +260,7 @@ impl Removal {
             .map(|(line, copy)| {
                 let (deleter, key) = (self.deleter.clone(), self.deleter.keys.of(&copy));
                 let unchanged = EqualityCondition::of(&deleter.keys, &copy, &self.names);
-                spawned(async move { (line, key, deleter.delete((line, copy), asked).await) })
+                spawned(async move { (line, key, deleter.delete((line, copy), unchanged).await) })
             })
             .buffer_unordered(AT_ONCE);
         // All of them end before the first error counts: what they have kept has to be put back.

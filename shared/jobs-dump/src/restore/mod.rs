@@ -53,7 +53,7 @@ impl Kind for Restore {
     }
 
     fn lock(&self, task: &RestoreTask) -> Option<String> {
-        (!task.dry_run).then(|| table_lock(&task.table))
+        Some(table_lock(&task.table))
     }
 
     fn redact(&self, parameters: &mut Value, redaction: &mut Redaction) {
@@ -88,10 +88,6 @@ impl Kind for Restore {
 
     async fn plan(&self, planning: &Planning<'_>, task: &RestoreTask) -> Result<Next, JobError> {
         let Some(last) = planning.job.stage() else {
-            if task.dry_run {
-                let estimate = self.estimate(planning.site, task).await?;
-                return Ok(Next::Done(json!({ "dryRun": true, "estimate": estimate })));
-            }
             planning.site.check_writable(&task.table)?;
             return Ok(Next::Stage(task.apply(StagePlan::single(PREPARE, json!({})))));
         };

@@ -56,9 +56,9 @@ pub struct RestoreTask {
     /// How many files may fail for good, in percent.
     #[serde(default)]
     tolerated: f64,
-    /// Only say what the job would take: its result is the estimate, and it takes no lock.
     #[serde(default)]
-    pub(crate) dry_run: bool,
+    #[expect(dead_code, reason = "the engine looks at it")]
+    dry_run: bool,
 }
 
 impl RestoreTask {

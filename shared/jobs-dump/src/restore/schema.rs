@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use nextbasket_items::key::{KeyAttribute, KeyKind, KeySchema};
 
 use crate::csv::{Column, ColumnType};
-use crate::manifest::settings::{AttributeDefinition, CreateTable, KeyElement, TableSettings};
+use crate::manifest::TableSettings;
+use crate::manifest::create_table::{AttributeDefinition, CreateTable, KeyElement};
 
 /// The key of `["pk:S", "sk:N"]`. A type that is left out is that of the column, or S.
 ///
@@ -57,6 +58,7 @@ pub(super) fn table(keys: &KeySchema) -> TableSettings {
         version: 1,
         table_arn: None,
         table_id: None,
+        created_at: None,
         create_table: CreateTable {
             attribute_definitions: attributes().map(definition).collect(),
             key_schema: attributes().zip(["HASH", "RANGE"]).map(element).collect(),
@@ -66,6 +68,7 @@ pub(super) fn table(keys: &KeySchema) -> TableSettings {
         time_to_live: None,
         point_in_time_recovery: None,
         tags: Vec::new(),
+        not_recreated: Vec::new(),
         unread: Vec::new(),
     }
 }

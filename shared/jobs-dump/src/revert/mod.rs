@@ -27,9 +27,11 @@ use nextbasket_objects::{Files, Location};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::dump::exports;
+use crate::manifest::SUMMARY;
 use crate::manifest::summary::BOTH_IMAGES;
 use crate::settings::{check_location, table_lock};
-use crate::source::{Source, SourceFile, locate};
+use crate::source::{Source, SourceFile, export};
 use work::{RevertInput, Reverted};
 
 const REVERT: &str = "revert";
@@ -55,8 +57,8 @@ pub struct RevertTask {
     /// How many files may fail for good, in percent.
     #[serde(default)]
     tolerated: f64,
-    /// Only say what the job would take: its result is the estimate, and it takes no lock.
     #[serde(default)]
+    #[expect(dead_code, reason = "the engine looks at it")]
     dry_run: bool,
 }
 
@@ -89,7 +91,7 @@ impl Kind for Revert {
     }
 
     fn lock(&self, task: &RevertTask) -> Option<String> {
-        (!task.dry_run).then(|| table_lock(&task.table))
+        Some(table_lock(&task.table))
     }
 
     async fn estimate(&self, site: &Site, task: &RevertTask) -> Result<Estimate, JobError> {
@@ -130,10 +132,6 @@ impl Kind for Revert {
                 "refused": all.refused,
             })));
         }
-        if task.dry_run {
-            let estimate = self.estimate(planning.site, task).await?;
-            return Ok(Next::Done(json!({ "dryRun": true, "estimate": estimate })));
-        }
         planning.site.check_writable(&task.table)?;
         let source = located(&planning.objects().files(), task).await?;
         let keys = Table::of_job(&planning.site.dynamodb, &task.table).await?.keys;
@@ -158,9 +156,33 @@ fn batch(file: &SourceFile, keys: &KeySchema) -> BatchPlan {
     }
 }
 
+/// The export whose folder this is, or the only one below a location.
+async fn only_export(files: &Files, from: &Location) -> Result<Source, JobError> {
+    if files.find(&from.join(SUMMARY)).await?.is_some() {
+        return export(files, from).await;
+    }
+    let mut below = Vec::new();
+    for folder in files.folders(&exports(from)).await? {
+        if files.find(&folder.join(SUMMARY)).await?.is_some() {
+            below.push(folder);
+        }
+    }
+    match below.as_slice() {
+        [only] => export(files, only).await,
+        [] => Err(JobError::Failed(format!("{from}: no export found. Give an incremental export of AWS."))),
+        _ => {
+            let named: Vec<String> = below.iter().map(ToString::to_string).collect();
+            let named = named.join(", ");
+            Err(JobError::Failed(format!(
+                "{from}: contains several exports ({named}). Give the folder of one."
+            )))
+        }
+    }
+}
+
 /// The export, if it is one that can be reverted.
 async fn located(files: &Files, task: &RevertTask) -> Result<Source, JobError> {
-    let source = locate(files, &task.from, Some(&task.table), None).await?;
+    let source = only_export(files, &task.from).await?;
     let problem = if !source.incremental {
         Some("expected an incremental export of AWS: what items were before is in no other file".to_owned())
     } else if source.view.as_deref() != Some(BOTH_IMAGES) {

@@ -90,7 +90,6 @@ fn needed(field: &str, what: &str, given: bool) -> Result<(), Refusal> {
 
 pub(super) fn lock(operation: TableOperation, parameters: &TableParameters) -> Option<String> {
     let changed = match (operation, &parameters.to) {
-        _ if parameters.dry_run => None,
         (TableOperation::Count, _) => None,
         (TableOperation::Copy, to) => to.as_ref().map(|to| &to.table),
         (TableOperation::Update | TableOperation::Delete | TableOperation::Fill, _) => {
@@ -218,8 +217,6 @@ mod tests {
         assert_eq!(lock(TableOperation::Count, json!({ "table": "abc" })), None);
         let update = json!({ "table": "abc", "set": "a = 1" });
         assert_eq!(lock(TableOperation::Update, update).as_deref(), Some("table/abc"));
-        let dry = json!({ "table": "abc", "set": "a = 1", "dryRun": true });
-        assert_eq!(lock(TableOperation::Update, dry), None);
     }
 
     #[test]

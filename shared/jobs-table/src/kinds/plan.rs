@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::sample::{self, SampledCounts, SegmentSample};
-use super::{TableOperation, estimate, select};
+use super::{TableOperation, select};
 use crate::batch::{BatchInput, BatchPart, BatchResult};
 use crate::bins::{self, RunList, SortedKeys};
 use crate::generated::ItemGenerator;
@@ -142,10 +142,6 @@ async fn first(
     parameters: &TableParameters,
 ) -> Result<Next, JobError> {
     let site = planning.site;
-    if parameters.dry_run {
-        let estimate = estimate::estimate(operation, site, parameters).await?;
-        return Ok(Next::Done(json!({ "dryRun": true, "estimate": estimate })));
-    }
     let table = Table::of_job(&site.dynamodb, &parameters.table).await?;
     check_table(operation, site, parameters, &table)?;
     if let Some(to) = &parameters.to {
