@@ -59,10 +59,22 @@ impl Profile {
             None => region.build(),
         }
     }
+}
 
-    pub(crate) async fn region(&self) -> Option<String> {
-        self.region_provider().region().await.map(|region| region.to_string())
+/// The region of a table of another account: the one that is given, or else the profile's.
+///
+/// # Errors
+/// [`Failure::Usage`] if there is no such profile.
+pub(crate) async fn region_of(
+    option: &str,
+    profile: Option<&str>,
+    region: Option<&str>,
+) -> Result<Option<String>, Failure> {
+    let existing = Profile::existing(option, profile).await?;
+    if profile.is_none() || region.is_some() {
+        return Ok(region.map(str::to_owned));
     }
+    Ok(existing.region_provider().region().await.map(|region| region.to_string()))
 }
 
 /// The credentials of a profile, for jobs that name one.

@@ -248,6 +248,12 @@ async fn another_profile_has_the_credentials_of_the_table_that_is_copied_to() {
     outside(move || succeeding(with)).await;
     let copied = other.dynamodb.scan().table_name("things").send().await.unwrap();
     assert_eq!(copied.count(), 3);
+    let there = ["--other-endpoint", &other.endpoint, "--other-profile", "other"];
+    let mut verify = site.unconfirmed(&[&["verify", "table:things", "table:things"][..], &there].concat());
+    verify.args(site.through(&site.endpoint)).env("AWS_CONFIG_FILE", &config);
+    verify.env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
+    let said = outside(move || succeeding(verify)).await;
+    assert!(said.starts_with("equal: 3 items"), "{said}");
 }
 
 #[tokio::test]

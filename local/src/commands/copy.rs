@@ -7,7 +7,7 @@ use super::table_job::{TableJobOptions, changed, of_table};
 use crate::Failure;
 use crate::confirmation::{ConfirmOption, Confirmation};
 use crate::options::PutOptions;
-use crate::profiles::Profile;
+use crate::profiles::region_of;
 
 #[derive(Debug, Args)]
 pub struct Copy {
@@ -40,11 +40,7 @@ pub struct Copy {
 
 pub(crate) async fn run(options: &Copy) -> Result<(), Failure> {
     let Copy { table, to, to_endpoint, to_profile, condition, set, puts, confirm, table_job, .. } = options;
-    let profile = Profile::existing("--to-profile", to_profile.as_deref()).await?;
-    let mut to_region = options.to_region.clone();
-    if to_profile.is_some() && to_region.is_none() {
-        to_region = profile.region().await;
-    }
+    let to_region = region_of("--to-profile", to_profile.as_deref(), options.to_region.as_deref()).await?;
     let named = [("", to_endpoint), ("region ", &to_region), ("profile ", to_profile)];
     let named = named.iter().filter_map(|(what, name)| Some(format!("{what}{}", name.as_ref()?)));
     let elsewhere = Some(named.collect::<Vec<_>>().join(", ")).filter(|named| !named.is_empty());

@@ -7,7 +7,7 @@ use super::dump_location::{absolute_location, table_of};
 use crate::Failure;
 use crate::json_fields::{array, count, text};
 use crate::options::{JobOptions, Parameters, ReadRate};
-use crate::profiles::Profile;
+use crate::profiles::region_of;
 
 #[derive(Debug, Args)]
 pub struct Verify {
@@ -31,7 +31,7 @@ pub struct Verify {
 }
 
 impl Verify {
-    fn parameters(&self) -> Result<Parameters, Failure> {
+    async fn parameters(&self) -> Result<Parameters, Failure> {
         let Self { side, other, other_region, other_endpoint, other_profile, reads, .. } = self;
         let parameters = reads.add_to(Parameters::default());
         match (table_of(side), other.as_deref().map(table_of)) {
@@ -42,9 +42,11 @@ impl Verify {
                 Ok(parameters.with("dump", absolute_location(side)?).with("table", table))
             }
             (Some(table), Some(Some(other))) => {
+                let region =
+                    region_of("--other-profile", other_profile.as_deref(), other_region.as_deref()).await?;
                 let other = Parameters::default()
                     .with("table", other)
-                    .with("region", other_region.clone())
+                    .with("region", region)
                     .with("endpoint", other_endpoint.clone())
                     .with("profile", other_profile.clone());
                 Ok(parameters.with("table", table).with("other", other.json()))
@@ -63,8 +65,7 @@ impl Verify {
 
 pub(crate) async fn run(options: &Verify) -> Result<(), Failure> {
     let job = &options.job;
-    Profile::existing("--other-profile", options.other_profile.as_deref()).await?;
-    let Some(ended) = job.run("verify", options.parameters()?).await? else { return Ok(()) };
+    let Some(ended) = job.run("verify", options.parameters().await?).await? else { return Ok(()) };
     let result = ended.result();
     let problems: Vec<&str> = array(result, "problems").iter().filter_map(Value::as_str).collect();
     ended.print(job.json, || {
