@@ -192,7 +192,6 @@ impl OperationsTable<'_> {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is what errors are mapped with")]
 fn built(error: BuildError) -> Failure {
     Failure::other(error)
 }

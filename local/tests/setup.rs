@@ -216,7 +216,7 @@ async fn a_table_that_is_deleted_while_a_job_reads_it_is_named() {
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{err}");
     let last = err.lines().last().unwrap_or_default();
-    assert!(last.contains("table things") && !last.contains("operations"), "{err}");
+    assert!(last.contains("things") && !last.contains("operations"), "{err}");
 }
 
 #[tokio::test]
