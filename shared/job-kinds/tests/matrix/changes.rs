@@ -59,26 +59,26 @@ pub(crate) fn all() -> Vec<ChangeCase> {
     add("SET {copy} = {text}", &[]);
     add("SET {copy} = {m}.{x}", &[]);
     add("SET {text} = {l}[1], {l}[1] = {text}", &[]);
-    add("SET {text} = if_not_exists({text}, <0>)", &[values[0].clone()]);
-    add("SET {fresh} = if_not_exists({fresh}, <0>)", &[one.clone()]);
-    add("SET {m}.{w} = if_not_exists({m}.{w}, <0>)", &[one.clone()]);
-    add("SET {l} = list_append({l}, <0>)", &[list.clone()]);
-    add("SET {l} = list_append(<0>, {l})", &[list.clone()]);
+    add("SET {text} = if_not_exists({text}, <0>)", std::slice::from_ref(&values[0]));
+    add("SET {fresh} = if_not_exists({fresh}, <0>)", std::slice::from_ref(&one));
+    add("SET {m}.{w} = if_not_exists({m}.{w}, <0>)", std::slice::from_ref(&one));
+    add("SET {l} = list_append({l}, <0>)", std::slice::from_ref(&list));
+    add("SET {l} = list_append(<0>, {l})", std::slice::from_ref(&list));
     add(
         "SET {l} = list_append(if_not_exists({l}, <0>), <1>)",
         &[("[]", AttributeValue::L(Vec::new())), list.clone()],
     );
-    add("SET {count} = {count} + <0>", &[one.clone()]);
+    add("SET {count} = {count} + <0>", std::slice::from_ref(&one));
     add("SET {count} = {count} - <0>", &[("0.5", number("0.5"))]);
     add("SET {count} = if_not_exists({count}, <0>) + <1>", &[("0", number("0")), one.clone()]);
     add("SET {total} = {n} + {n}", &[]);
-    add("SET {m}.{deep}.{y} = {m}.{deep}.{y} + <0>", &[one.clone()]);
+    add("SET {m}.{deep}.{y} = {m}.{deep}.{y} + <0>", std::slice::from_ref(&one));
     add("ADD {count} <0>", &[("2.25", number("2.25"))]);
     add("ADD {fresh} <0>", &[("-3", number("-3"))]);
-    add("ADD {tags} <0>", &[set.clone()]);
+    add("ADD {tags} <0>", std::slice::from_ref(&set));
     add("ADD {primes} <0>", &[("<<5, 2>>", AttributeValue::Ns(vec!["5".to_owned(), "2".to_owned()]))]);
-    add("ADD {m}.{hits} <0>", &[one.clone()]);
-    add("DELETE {tags} <0>", &[set.clone()]);
+    add("ADD {m}.{hits} <0>", std::slice::from_ref(&one));
+    add("DELETE {tags} <0>", std::slice::from_ref(&set));
     add("DELETE {tags} <0>", &[("<<'a'>>", AttributeValue::Ss(vec!["a".to_owned()]))]);
     add("DELETE {primes} <0>", &[("<<3, 7>>", AttributeValue::Ns(vec!["3".to_owned(), "7".to_owned()]))]);
     add(

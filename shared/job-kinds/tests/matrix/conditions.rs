@@ -105,7 +105,7 @@ pub(crate) fn all() -> Vec<ConditionCase> {
     }
     add("{size} BETWEEN <0> AND <1>", &[one.clone(), three.clone()]);
     add("{v} IN (<0>, <1>, <2>)", &[scalars[0].clone(), scalars[3].clone(), scalars[8].clone()]);
-    add("{size} IN (<0>)", &[three.clone()]);
+    add("{size} IN (<0>)", std::slice::from_ref(&three));
     add("NOT {size} IN (<0>, <1>)", &[one.clone(), three.clone()]);
     for prefix in [("'x'", text("x")), ("''", text("")), ("b64'eA=='", AttributeValue::B(Blob::new("x")))] {
         add("begins_with({v}, <0>)", &[prefix]);
