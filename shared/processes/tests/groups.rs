@@ -16,6 +16,11 @@ fn runs(pid: &str) -> bool {
     !status.is_empty() && !status.contains(") Z ")
 }
 
+fn name(pid: &str) -> String {
+    let name = std::fs::read_to_string(Path::new("/proc").join(pid).join("comm")).unwrap_or_default();
+    name.trim_end().to_owned()
+}
+
 async fn until(so: impl Fn() -> bool) {
     let begun = Instant::now();
     while !so() {
@@ -32,9 +37,12 @@ async fn started(script: &str) -> (ProcessGroup, [String; 2]) {
         .stdout(Stdio::piped());
     let mut group = ProcessGroup::spawn(command, Duration::ZERO).unwrap();
     let mut lines = BufReader::new(group.child.stdout.take().unwrap()).lines();
-    let ids = [lines.next_line().await.unwrap().unwrap(), lines.next_line().await.unwrap().unwrap()];
+    let ids @ [other, _] =
+        &[lines.next_line().await.unwrap().unwrap(), lines.next_line().await.unwrap().unwrap()];
     assert!(ids.iter().all(|id| runs(id)));
-    (group, ids)
+    // Until then the other one is a copy of the shell, with its trap, which it loses together with the signal.
+    until(|| name(other) == "sleep").await;
+    (group, ids.clone())
 }
 
 #[tokio::test]
