@@ -125,7 +125,7 @@ impl Endpoint {
     }
 
     /// Updates each item by a call of its own; tells how many were refused.
-    pub(crate) async fn update_each(&self, table: &str, case: &ChangeCase) -> u64 {
+    pub(crate) async fn update_each(&self, table: &str, case: &ChangeCase) -> Result<u64, String> {
         let mut refused = 0;
         for item in self.dynamodb.scan().table_name(table).send().await.unwrap().items.unwrap() {
             let update = self.dynamodb.update_item().table_name(table).update_expression(&case.raw);
@@ -135,10 +135,10 @@ impl Endpoint {
             match sent {
                 Ok(_) => {}
                 Err(error) if error.code() == Some("ValidationException") => refused += 1,
-                Err(error) => panic!("{}: {error:?}", case.raw),
+                Err(error) => return Err(format!("{}: {error}", case.raw)),
             }
         }
-        refused
+        Ok(refused)
     }
 }
 
