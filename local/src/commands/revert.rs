@@ -15,7 +15,7 @@ use crate::options::{JobOptions, Parameters, ReadRate, WriteRate};
 pub struct Revert {
     /// The table
     pub table: String,
-    /// The folder of an incremental export with the view NEW_AND_OLD_IMAGES, or a location of exports
+    /// The folder of an incremental export with the view NEW_AND_OLD_IMAGES, or a location that holds no other export
     #[arg(long, value_name = "LOCATION")]
     pub from: String,
     /// Revert items that were changed since the export, too
