@@ -140,7 +140,7 @@ async fn commands_that_read_keep_their_state_in_a_folder() {
     let kinds: Vec<&str> =
         list["items"].as_array().unwrap().iter().map(|job| job["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["verify", "verify", "dump", "count"]);
-    // The jobs of another target are none of this one's, nor those of the folder itself.
+    // A list has only the jobs of its own target: not those of another target, nor of the folder.
     let other = at(&site, &["jobs", "list", "--state", &state, "--region", "eu-west-3"]);
     assert!(!outside(move || succeeding(other)).await.contains("count"));
     let folder = nextbasket(&["jobs", "list", "--data", &state]);

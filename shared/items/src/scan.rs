@@ -39,7 +39,7 @@ pub enum Projection<'a> {
 }
 
 impl Projection<'_> {
-    /// As DynamoDB's expression; `None` if there is none to be given.
+    /// DynamoDB's projection expression; `None` unless attributes are named.
     pub(crate) fn write(self, placeholders: &mut Placeholders) -> Option<String> {
         match self {
             Self::Attributes(names) => {

@@ -217,7 +217,7 @@ struct Throttling {
     capacity: f64,
     left: f64,
     at: Instant,
-    /// One of 100 calls, so many times.
+    /// How many of 100 calls are throttled at any pace.
     percent: u64,
     dice: u64,
     taken: f64,

@@ -55,8 +55,8 @@ struct TableClass {
     table_class: Option<String>,
 }
 
-/// Finds a table's folder of dynamodump at this location, or below it the one of `table` or the only one; `None` if there
-/// is none.
+/// Finds a table's folder of dynamodump at this location, or below it the one of `table` or the only one; `None` if it is
+/// not found.
 ///
 /// # Errors
 /// [`JobError`] if its schema cannot be read, or there are several tables.

@@ -21,6 +21,11 @@ pub(crate) struct EqualityCondition {
 }
 
 impl EqualityCondition {
+    /// The values for a request; `None` without any, since DynamoDB refuses an empty map.
+    pub(crate) fn request_values(&self) -> Option<HashMap<String, AttributeValue>> {
+        Some(self.values.clone()).filter(|values| !values.is_empty())
+    }
+
     /// That each attribute has the copy's value, and that those of the items around are not there if the copy has them
     /// not; as many as DynamoDB takes.
     pub(crate) fn of(keys: &KeySchema, copy: &Item, around: &BTreeSet<String>) -> Self {

@@ -4,9 +4,9 @@ use nextbasket_job_engine::{Work, WorkError};
 use nextbasket_objects::{Files, FoundFile, Location};
 use serde::{Deserialize, Serialize};
 
-/// An object is written when so many bytes are held.
+/// The number of bytes in memory at which an object is written.
 const HELD: usize = 4 << 20;
-/// Without so many, after so many pages.
+/// The number of pages after which an object is written if there are fewer bytes.
 const PAGES: u32 = 32;
 
 /// An object, and where each group is in it.

@@ -35,7 +35,7 @@ struct Page {
 /// Finds the files of this location: the folder of another tool, a file, or a folder of files of one format.
 ///
 /// # Errors
-/// [`JobError`] if there are none, or their format is not certain.
+/// [`JobError`] if no file is found, or their format is not certain.
 pub(crate) async fn locate(
     files: &Files,
     from: &Location,

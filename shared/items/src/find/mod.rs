@@ -179,7 +179,7 @@ impl Find {
         if self.limit.is_some() && self.sort.is_none() { 1 } else { 8 }
     }
 
-    /// Reads, with so many pages of a scan at a time, and gives the items to `take`: in their order, or page by page.
+    /// Reads up to `workers` pages of a scan at a time, and passes the items to `take`: in their order, or page by page.
     /// Ends as soon as there are as many as were asked for.
     ///
     /// # Errors

@@ -94,9 +94,7 @@ impl Deleter {
                 .set_key(Some(key.clone()))
                 .condition_expression(&unchanged.condition)
                 .set_expression_attribute_names(Some(unchanged.names.clone()))
-                .set_expression_attribute_values(
-                    Some(unchanged.values.clone()).filter(|values| !values.is_empty()),
-                )
+                .set_expression_attribute_values(unchanged.request_values())
                 .return_values(ReturnValue::AllOld)
                 .return_consumed_capacity(ReturnConsumedCapacity::Total)
                 .send();

@@ -1,12 +1,12 @@
 //! The items of a JSON document that is larger than memory: an array of them, or pages with an array `Items`.
 //!
 //! Only the structure is read here, a byte at a time: where an item begins and ends. What is in it is read by whoever
-//! gets its text. So a document that is cut off, or has a bracket too many, is reported with line and column, and an item
-//! that is none is reported alone.
+//! gets its text. So a document that is cut off, or has a bracket too many, is reported with line and column, and an
+//! invalid item is reported alone.
 
 use std::io::{self, BufRead};
 
-/// No item is nested deeper than 32 levels; of text that is no item this limits what is kept.
+/// Valid items have at most 32 levels; of invalid text this limits what is kept.
 const DEEPEST: usize = 1_000;
 const ITEMS: &[u8] = br#""Items""#;
 /// How much of a name is kept: more than the longest one that is looked for.

@@ -2,12 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use aws_sdk_dynamodb::operation::delete_item::DeleteItemOutput;
-use aws_sdk_dynamodb::operation::put_item::PutItemOutput;
 use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, ReturnValue};
 use derive_more::{Add, AddAssign, Sum};
 use futures::StreamExt;
-use nextbasket_dynamodb::capacity::units;
+use nextbasket_dynamodb::capacity::Consuming;
 use nextbasket_dynamodb::item::Item;
 use nextbasket_items::fetch::fetch;
 use nextbasket_items::key::{KeySchema, hash, to_json};
@@ -303,46 +301,50 @@ impl Writes {
     }
 
     /// Puts an item, and gives the one that it replaced.
-    async fn put(&self, item: &Item, asked: &EqualityCondition) -> Result<(Option<Item>, f64), CallError> {
+    async fn put(
+        &self,
+        item: &Item,
+        unchanged: &EqualityCondition,
+    ) -> Result<(Option<Item>, f64), CallError> {
         let send = || {
             self.calls
                 .client
                 .put_item()
                 .table_name(&self.table)
                 .set_item(Some(item.clone()))
-                .condition_expression(&asked.condition)
-                .set_expression_attribute_names(Some(asked.names.clone()))
-                .set_expression_attribute_values(
-                    Some(asked.values.clone()).filter(|values| !values.is_empty()),
-                )
+                .condition_expression(&unchanged.condition)
+                .set_expression_attribute_names(Some(unchanged.names.clone()))
+                .set_expression_attribute_values(unchanged.request_values())
                 .return_values(ReturnValue::AllOld)
                 .return_consumed_capacity(ReturnConsumedCapacity::Total)
                 .send()
         };
-        let consumed = |output: &PutItemOutput| units(output.consumed_capacity());
-        let (output, units) = self.calls.call(&self.table, &self.limiter, None, send, consumed).await?;
+        let (output, units) =
+            self.calls.call(&self.table, &self.limiter, None, send, Consuming::units).await?;
         Ok((output.attributes, units))
     }
 
     /// Deletes an item, and gives it.
-    async fn delete(&self, key: &Item, asked: &EqualityCondition) -> Result<(Option<Item>, f64), CallError> {
+    async fn delete(
+        &self,
+        key: &Item,
+        unchanged: &EqualityCondition,
+    ) -> Result<(Option<Item>, f64), CallError> {
         let send = || {
             self.calls
                 .client
                 .delete_item()
                 .table_name(&self.table)
                 .set_key(Some(key.clone()))
-                .condition_expression(&asked.condition)
-                .set_expression_attribute_names(Some(asked.names.clone()))
-                .set_expression_attribute_values(
-                    Some(asked.values.clone()).filter(|values| !values.is_empty()),
-                )
+                .condition_expression(&unchanged.condition)
+                .set_expression_attribute_names(Some(unchanged.names.clone()))
+                .set_expression_attribute_values(unchanged.request_values())
                 .return_values(ReturnValue::AllOld)
                 .return_consumed_capacity(ReturnConsumedCapacity::Total)
                 .send()
         };
-        let consumed = |output: &DeleteItemOutput| units(output.consumed_capacity());
-        let (output, units) = self.calls.call(&self.table, &self.limiter, None, send, consumed).await?;
+        let (output, units) =
+            self.calls.call(&self.table, &self.limiter, None, send, Consuming::units).await?;
         Ok((output.attributes, units))
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! * The newest complete dump or full export of all items; the incremental exports that follow it, in the order of the
 //!   times that they are of, belong to it. Where they leave a gap, the location stands for nothing.
-//! * Where there is none, all archives: together they are what was moved out of the table.
+//! * Without a complete dump, all archives: together they are what was moved out of the table.
 //!
 //! Anything else (a dump of some items, an incomplete one, the schema alone, an increment without a full export) is meant
 //! only when its own folder is named.
