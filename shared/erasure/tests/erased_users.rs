@@ -71,19 +71,19 @@ async fn users_are_recognised_by_their_ids_alone_and_the_latest_erasure_counts()
     let stack = TestStack::start().await;
     let users = users(&stack);
     assert!(users.load().await.unwrap().is_empty());
-    users.remember("ada", at(1_000), &random(), at(1_000)).await.unwrap();
-    users.remember("ada", at(3_000), &random(), at(3_000)).await.unwrap();
-    users.remember("ada", at(2_000), &random(), at(2_000)).await.unwrap();
+    users.remember("zoe", at(1_000), &random(), at(1_000)).await.unwrap();
+    users.remember("zoe", at(3_000), &random(), at(3_000)).await.unwrap();
+    users.remember("zoe", at(2_000), &random(), at(2_000)).await.unwrap();
     users.remember("grace", at(500), &random(), at(500)).await.unwrap();
     let erasures = users.load().await.unwrap();
     assert_eq!(
-        ["ada", "grace", "Ada", ""].map(|user| erasures.until(user)),
+        ["zoe", "grace", "Zoe", ""].map(|user| erasures.until(user)),
         [Some(at(3_000)), Some(at(500)), None, None]
     );
-    assert!(erasures.covers("ada", Some(at(3_000))) && !erasures.covers("ada", Some(at(3_001))));
+    assert!(erasures.covers("zoe", Some(at(3_000))) && !erasures.covers("zoe", Some(at(3_001))));
     let kept = sort_keys(&stack, "erased").await;
     assert!(
-        kept.len() == 2 && kept.iter().all(|key| !key.contains("ada") && !key.contains("grace")),
+        kept.len() == 2 && kept.iter().all(|key| !key.contains("zoe") && !key.contains("grace")),
         "{kept:?}"
     );
 }
