@@ -4,5 +4,5 @@
 mod records;
 mod scanner;
 
-pub use records::{ReadError, Record, Records, fields};
+pub use records::{ReadError, Record, Records, escaped_fields, fields};
 pub use scanner::{CsvError, LineEnds, Scanner, TextPosition};

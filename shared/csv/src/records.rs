@@ -132,6 +132,71 @@ pub fn fields(record: &[u8], delimiter: u8, into: &mut ByteRecord) {
     }
 }
 
+/// Puts the fields of one record, as a [`Scanner`] with this escape character found it, into `into`, without their
+/// quotes and escapes. An escaped letter is what MySQL writes for a control character (`\n` is a line feed); a field
+/// that is nothing but an escaped `N`, its word for no value, stays as it is.
+pub fn escaped_fields(record: &[u8], delimiter: u8, escape: u8, into: &mut ByteRecord) {
+    into.clear();
+    let blank = record.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let mut rest = record.get(blank..).unwrap_or_default();
+    rest = rest.strip_suffix(b"\n").unwrap_or(rest);
+    rest = rest.strip_suffix(b"\r").unwrap_or(rest);
+    if rest.is_empty() {
+        return;
+    }
+    let mut text = Vec::new();
+    loop {
+        text.clear();
+        let inside = rest.strip_prefix(b"\"");
+        let quoted = inside.is_some();
+        let mut bytes = inside.unwrap_or(rest).iter();
+        let mut no_value = false;
+        let mut ended = true;
+        while let Some(&byte) = bytes.next() {
+            if byte == escape {
+                let escaped = bytes.next();
+                no_value = text.is_empty() && escaped == Some(&b'N');
+                text.push(escaped.map_or(escape, |byte| unescaped(*byte)));
+                continue;
+            }
+            if quoted && byte == b'"' {
+                match bytes.next() {
+                    Some(b'"') => {}
+                    // A delimiter, or the end: a scanner lets nothing else pass.
+                    next => {
+                        ended = next.is_none();
+                        break;
+                    }
+                }
+            } else if !quoted && byte == delimiter {
+                ended = false;
+                break;
+            }
+            text.push(byte);
+        }
+        if no_value && text == b"N" {
+            text = vec![escape, b'N'];
+        }
+        into.push_field(&text);
+        if ended {
+            return;
+        }
+        rest = bytes.as_slice();
+    }
+}
+
+fn unescaped(byte: u8) -> u8 {
+    match byte {
+        b'0' => 0,
+        b'b' => 8,
+        b't' => b'\t',
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b'Z' => 26,
+        other => other,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,6 +214,36 @@ mod tests {
         ] {
             fields(text, b',', &mut record);
             assert_eq!(record.iter().collect::<Vec<_>>(), wanted, "{}", String::from_utf8_lossy(text));
+        }
+    }
+
+    #[test]
+    fn fields_lose_their_escapes() {
+        let mut record = ByteRecord::new();
+        for (text, wanted) in [
+            (&br#"a,"Espresso \"Nera\", 1 kg",c"#[..], vec![&b"a"[..], br#"Espresso "Nera", 1 kg"#, b"c"]),
+            (br#"C:\\temp,"C:\\",\N,"\N",a\N,\NN"#, vec![br"C:\temp", br"C:\", br"\N", br"\N", b"aN", b"NN"]),
+            (b"Cup\\, large,\"two\\nlines\",\\\n,\\\"x\n", vec![b"Cup, large", b"two\nlines", b"\n", b"\"x"]),
+            (b"\"doubled \"\"quotes\"\"\",\n", vec![b"doubled \"quotes\"", b""]),
+            (b"\"\",\\", vec![b"", b"\\"]),
+            (b"\n", vec![]),
+        ] {
+            escaped_fields(text, b',', b'\\', &mut record);
+            assert_eq!(record.iter().collect::<Vec<_>>(), wanted, "{}", String::from_utf8_lossy(text));
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn without_escapes_the_fields_are_the_same(content in "([ab\u{e4},]|\"[a\n,]*(\"\"b)?\",?){0,20}\n") {
+            let mut scanner = Scanner::new(b',', LineEnds::Lf);
+            let Ok(Some(end)) = scanner.end(content.as_bytes()) else { return Ok(()) };
+            let mut escaping = Scanner::new(b',', LineEnds::Lf).with_escape(b'\\');
+            proptest::prop_assert_eq!(escaping.end(content.as_bytes()), Ok(Some(end)));
+            let (mut plain, mut escaped) = (ByteRecord::new(), ByteRecord::new());
+            fields(&content.as_bytes()[..end], b',', &mut plain);
+            escaped_fields(&content.as_bytes()[..end], b',', b'\\', &mut escaped);
+            proptest::prop_assert_eq!(plain, escaped);
         }
     }
 

@@ -61,6 +61,10 @@ enum State {
     Quoted,
     /// Behind a quote in a quoted field: its end, or the first of two.
     QuoteInQuoted,
+    /// Behind an escape character outside of quotes.
+    EscapeInUnquoted,
+    /// Behind an escape character in a quoted field.
+    EscapeInQuoted,
 }
 
 pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -70,6 +74,7 @@ pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 pub struct Scanner {
     delimiter: u8,
     line_ends: LineEnds,
+    escape: Option<u8>,
     state: State,
     /// Of the next character.
     at: TextPosition,
@@ -92,6 +97,7 @@ impl Scanner {
         Self {
             delimiter,
             line_ends,
+            escape: None,
             state: State::ByteOrderMark(0),
             at,
             after_return: false,
@@ -102,6 +108,13 @@ impl Scanner {
             record_fields: 0,
             record_line: 1,
         }
+    }
+
+    /// Takes the character behind each `escape` as text, whatever it is, as well as quotes that are written twice.
+    #[must_use]
+    pub fn with_escape(mut self, escape: u8) -> Self {
+        self.escape = Some(escape);
+        self
     }
 
     /// At the beginning of a record on this line, counted from one.
@@ -174,8 +187,12 @@ impl Scanner {
         }
         match self.state {
             State::ByteOrderMark(0 | 3) | State::Between => Ok(false),
-            State::Quoted => Err(CsvError::UnclosedQuote(self.opened)),
-            State::ByteOrderMark(_) | State::FieldStart | State::Unquoted | State::QuoteInQuoted => {
+            State::Quoted | State::EscapeInQuoted => Err(CsvError::UnclosedQuote(self.opened)),
+            State::ByteOrderMark(_)
+            | State::FieldStart
+            | State::Unquoted
+            | State::QuoteInQuoted
+            | State::EscapeInUnquoted => {
                 self.end_record();
                 Ok(true)
             }
@@ -213,8 +230,12 @@ impl Scanner {
             State::FieldStart => self.field_start(byte, here),
             State::Unquoted if line_end => return Ok(self.end_record()),
             State::Unquoted if byte == self.delimiter => self.next_field(),
+            State::Unquoted if Some(byte) == self.escape => self.state = State::EscapeInUnquoted,
             State::Unquoted => {}
+            State::EscapeInUnquoted => self.state = State::Unquoted,
             State::Quoted if byte == b'"' => self.state = State::QuoteInQuoted,
+            State::Quoted if Some(byte) == self.escape => self.state = State::EscapeInQuoted,
+            State::EscapeInQuoted => self.state = State::Quoted,
             State::Quoted => {}
             State::QuoteInQuoted if byte == b'"' => self.state = State::Quoted,
             State::QuoteInQuoted if byte == self.delimiter => self.next_field(),
@@ -246,6 +267,8 @@ impl Scanner {
             self.state = State::Quoted;
         } else if byte == self.delimiter {
             self.next_field();
+        } else if Some(byte) == self.escape {
+            self.state = State::EscapeInUnquoted;
         } else {
             self.state = State::Unquoted;
         }
@@ -350,6 +373,29 @@ mod tests {
         assert_eq!(
             split(b"5\" nail,a\"b\"\nx\n", &[3]).unwrap(),
             [(1, "5\" nail,a\"b\"\n".into()), (2, "x\n".into())]
+        );
+    }
+
+    #[test]
+    fn an_escape_hides_quotes_delimiters_and_line_ends() {
+        let content = b"a,\"b\\\",\\\\\"\nc\\,\\\nd,\"x\"\"y\"\n\\\"e,f\n";
+        let wanted = [(11, 2, 1), (14, 2, 2), (6, 2, 4)];
+        for size in 1..content.len() {
+            let mut scanner = Scanner::new(b',', LineEnds::Lf).with_escape(b'\\');
+            let (mut seen, mut length) = (Vec::new(), 0);
+            for mut piece in content.chunks(size) {
+                while let Some(end) = scanner.end(piece).unwrap() {
+                    seen.push((length + end, scanner.record_fields(), scanner.record_line()));
+                    (piece, length) = (&piece[end..], 0);
+                }
+                length += piece.len();
+            }
+            assert_eq!(seen, wanted, "pieces of {size}");
+        }
+        let mut scanner = Scanner::new(b',', LineEnds::Lf).with_escape(b'\\');
+        assert_eq!(scanner.end(b"\"C:\\\"\n"), Ok(None));
+        assert!(
+            scanner.finish().unwrap_err().to_string().starts_with("line 1, column 1: this quote is never")
         );
     }
 
