@@ -32,11 +32,12 @@ pub enum Command {
     Demo(demo::Demo),
     /// Serve the HTTP API and the DynamoDB and S3 endpoints over a data folder
     Serve(serve::Serve),
-    /// Import a file of purchases or products: CSV or JSON Lines, gzip or not
+    /// Import files of purchases or products: CSV or JSON Lines, gzip or not
     ///
-    /// Lines that are not purchases (returns, corrections, lines without a customer, products to skip) are counted
-    /// and listed, and the exit code is 0. It is 1 if other lines were rejected, if purchases differ from what is
-    /// stored under their ids, if the file is truncated, or if it has lines and none of them was imported.
+    /// What was understood is printed: what the file was read as, its counts, period and revenue, the first purchases,
+    /// what was rejected and why, what looks wrong. --dry-run prints the same and writes nothing. Lines that are not
+    /// purchases (returns, corrections, lines without a customer, products to skip) are counted and listed, and the exit
+    /// code is 0.
     Import(import::Import),
     /// Train a model on the purchases and make it live
     Train(train::Train),

@@ -30,6 +30,8 @@ pub(crate) const WORKERS: u32 = 8;
 /// Options that are named otherwise than their parameters, of all commands.
 const NAMED: &[(&str, &str)] = &[
     ("table", "TABLE"),
+    ("source", "FILE"),
+    ("sources", "FILE"),
     ("tables", "TABLES"),
     ("from", "FROM"),
     ("dump", "SIDE"),
@@ -47,6 +49,8 @@ const NAMED: &[(&str, &str)] = &[
     ("batchItems", "--batch-size"),
     ("consistentRead", "--consistent"),
     ("split.attribute", "--by"),
+    ("profile", "--as"),
+    ("guests", "--guest"),
     ("readUnits", "--rcu"),
     ("writeUnits", "--wcu"),
 ];
@@ -62,6 +66,8 @@ pub(crate) struct RunOptions {
     pub refused: Option<PathBuf>,
     /// Converts a line of the job's refused files to a line of that file; `None` skips it.
     pub refused_line: fn(&str) -> Option<String>,
+    /// Rejected items are not wanted in a file.
+    pub discard_refused: bool,
     /// Only print the estimate.
     pub dry_run: bool,
     /// Print the estimate on standard error before the job starts.
@@ -83,6 +89,7 @@ impl Default for RunOptions {
             json: false,
             refused: None,
             refused_line: |line| Some(line.to_owned()),
+            discard_refused: false,
             dry_run: false,
             estimate_first: false,
             confirm: None,
@@ -244,7 +251,7 @@ pub(crate) async fn run_on(
         DriveOutcome::Ended(job, stopped_by) => (*job, stopped_by),
         DriveOutcome::Interrupted(by) => return Err(driver.interrupted(&id, by)),
     };
-    let refused = if job.total.refused > 0 {
+    let refused = if job.total.refused > 0 && !options.discard_refused {
         let path = options.refused.clone().unwrap_or_else(|| folder.join(format!("refused/{id}.jsonl")));
         write_refused(engine, &id, &path, options.refused_line).await?;
         if job.state == JobState::Failed {

@@ -91,11 +91,14 @@ fn job(view: &JobView) -> String {
 }
 
 fn counts(progress: &Progress, of: Option<u64>) -> String {
-    let Progress { processed, matched, changed, refused, read_units, write_units } = progress;
+    let Progress { processed, matched, changed, refused, read_units, write_units, bytes } = progress;
     let of = of.map(|of| format!(" / {of}")).unwrap_or_default();
     let mut text = format!("processed {processed}{of}, matched {matched}, changed {changed}");
     if *refused > 0 {
         let _ = write!(text, ", refused {refused}");
+    }
+    if *bytes > 0 {
+        let _ = write!(text, ", {} read", indicatif::HumanBytes(*bytes));
     }
     let _ = write!(text, "; {read_units:.1} read and {write_units:.1} write units");
     text

@@ -59,6 +59,12 @@ pub fn pass_on() -> Counted {
     Counted::new(&PASSED_ON)
 }
 
+/// While the result lives, the first signal does not end the process: the caller has something to remove at its end, and
+/// the parts that it calls look for the signal by [`until_stopped`].
+pub fn stop_in_order() -> Counted {
+    Counted::new(&ORDERLY)
+}
+
 /// Waits for the first signal. While a caller waits, the process is not ended by that signal.
 pub async fn until_stopped() -> TerminationSignal {
     let _counted = Counted::new(&ORDERLY);

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::stdio::errln;
 
@@ -13,11 +13,14 @@ use crate::stdio::errln;
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
 const TEMPLATE: &str = "{prefix:<22} {bar:30} {human_pos}/{human_len} {per_sec} {eta}";
+const BYTES_TEMPLATE: &str =
+    "{prefix:<22} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}, {msg} records";
 
 pub struct StepProgress {
     bar: ProgressBar,
     what: Cow<'static, str>,
     started: Instant,
+    of_bytes: bool,
     /// Without a terminal: when a line was printed last.
     plain: Option<Mutex<Instant>>,
 }
@@ -26,16 +29,27 @@ impl StepProgress {
     /// A step of `total` units.
     #[must_use]
     pub fn new(what: impl Into<Cow<'static, str>>, total: u64) -> Self {
-        let what = what.into();
+        Self::shown_as(TEMPLATE, what.into(), total)
+    }
+
+    /// A step that reads this many bytes.
+    #[must_use]
+    pub fn of_bytes(what: impl Into<Cow<'static, str>>, total: u64) -> Self {
+        let step = Self::shown_as(BYTES_TEMPLATE, what.into(), total);
+        step.bar.set_message("0");
+        Self { of_bytes: true, ..step }
+    }
+
+    fn shown_as(template: &str, what: Cow<'static, str>, total: u64) -> Self {
         let plain = (!std::io::stderr().is_terminal()).then(|| Mutex::new(Instant::now()));
         let target =
             if plain.is_some() { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(Some(total), target).with_prefix(what.clone());
-        if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
+        if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_millis(200));
-        Self { bar, what, started: Instant::now(), plain }
+        Self { bar, what, started: Instant::now(), of_bytes: false, plain }
     }
 
     /// Sets the number of units done. A total that is exceeded was only an estimate.
@@ -45,6 +59,12 @@ impl StepProgress {
         }
         self.bar.set_position(done);
         self.print_now_and_then();
+    }
+
+    /// Sets the number of bytes and of records that were read.
+    pub fn set_bytes(&self, bytes: u64, records: u64) {
+        self.bar.set_message(HumanCount(records).to_string());
+        self.set(bytes);
     }
 
     pub fn set_total(&self, total: u64) {
@@ -62,7 +82,14 @@ impl StepProgress {
         if last.elapsed() >= LINE_INTERVAL {
             *last = Instant::now();
             let (done, all) = (self.bar.position(), self.bar.length().unwrap_or_default());
-            errln!("{}: {done} of {all}{}", self.what, pace(done, all, self.started.elapsed()));
+            let elapsed = self.started.elapsed();
+            if self.of_bytes {
+                let (read, left) = (HumanBytes(done), time_left(done, all, elapsed));
+                let (what, all, records) = (&self.what, HumanBytes(all), self.bar.message());
+                errln!("{what}: {read} of {all}, {records} records{left}");
+            } else {
+                errln!("{}: {done} of {all}{}", self.what, pace(done, all, elapsed));
+            }
         }
     }
 
@@ -80,7 +107,12 @@ impl StepProgress {
     /// Ends the step before it is complete.
     pub fn stop(self, reason: &str) {
         let (done, all) = (self.bar.position(), self.bar.length().unwrap_or_default());
-        self.finish(format!("{reason} at {done} of {all}"));
+        let result = if self.of_bytes {
+            format!("{reason} at {} of {}", HumanBytes(done), HumanBytes(all))
+        } else {
+            format!("{reason} at {done} of {all}")
+        };
+        self.finish(result);
     }
 
     /// Ends the step with its result.
@@ -102,8 +134,18 @@ fn pace(done: u64, all: u64, elapsed: Duration) -> String {
     if done == 0 {
         return String::new();
     }
+    format!(", {rate:.0}/s{}", time_left(done, all, elapsed))
+}
+
+/// Such as `, 2 minutes left`; empty while nothing is done.
+#[allow(clippy::cast_precision_loss, reason = "for people")]
+fn time_left(done: u64, all: u64, elapsed: Duration) -> String {
+    if done == 0 {
+        return String::new();
+    }
+    let rate = done as f64 / elapsed.as_secs_f64().max(0.001);
     let left = Duration::from_secs_f64((all.saturating_sub(done) as f64 / rate).min(1e9));
-    format!(", {rate:.0}/s, {} left", indicatif::HumanDuration(left))
+    format!(", {} left", HumanDuration(left))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The commands on a data folder: what they do, and that it lasts.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
+
 mod command;
 
 use std::fs;
@@ -60,7 +62,7 @@ fn what_a_file_holds_that_is_no_purchase_is_refused_by_line_and_reason() {
     // A line without a user and a cancellation are not purchases; a line with a broken time may be one.
     assert_eq!(output.status.code(), Some(1), "{err}");
     assert!(err.contains("1 malformed lines were rejected: 1 bad_time"), "{err}");
-    let refused = fs::read_to_string(format!("{data}/refused/lines.csv.jsonl")).unwrap();
+    let refused = fs::read_to_string(refused_file(data)).unwrap();
     let refused: Vec<Value> = refused.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let found: Vec<_> =
         refused.iter().map(|r| (r["line"].as_u64().unwrap(), r["reason"].as_str().unwrap())).collect();
@@ -76,14 +78,22 @@ fn what_a_file_holds_that_is_no_purchase_is_refused_by_line_and_reason() {
         "{err}"
     );
     assert!(!out.contains("was there already") && !out.contains("Now there"), "{out}");
-    assert!(
-        fs::read_to_string(format!("{data}/refused/lines.csv.jsonl")).unwrap().contains("purchase_differs")
-    );
+    assert!(fs::read_to_string(refused_file(data)).unwrap().contains("purchase_differs"));
 
     // A file with only returns and lines without a user besides purchases is a success.
     fs::write(csv, lines[..4].join("\n")).unwrap();
     let out = succeed(&["import", csv, "--data", data]);
     assert!(out.contains("Nothing changed"), "{out}");
+}
+
+/// The file with the rejected lines of `lines.csv`.
+fn refused_file(data: &str) -> std::path::PathBuf {
+    let mut found = fs::read_dir(format!("{data}/refused")).unwrap().map(|entry| entry.unwrap().path());
+    let file = found.next().unwrap();
+    let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+    assert!(name.starts_with("lines.csv-") && name.ends_with(".jsonl"), "{name}");
+    assert_eq!(found.next(), None, "one file has one file of rejected lines");
+    file
 }
 
 #[test]
@@ -102,11 +112,12 @@ fn an_import_of_nothing_says_so_and_why() {
         "{err}"
     );
     assert!(!out.contains("already") && !out.contains("Now there"), "{out}");
-    let refused = format!("{data}/refused/lines.csv.jsonl");
+    let refused = refused_file(data);
     assert_eq!(fs::read_to_string(&refused).unwrap().lines().count(), 3);
 
-    // A dry run of an import changes nothing.
-    succeed(&["import", path, "--data", data, "--dry-run"]);
+    // A dry run says the same and changes nothing.
+    let err = fail(&["import", path, "--data", data, "--dry-run"], 1);
+    assert!(err.contains("Nothing would be imported: all 3 lines of "), "{err}");
     assert_eq!(fs::read_to_string(&refused).unwrap().lines().count(), 3);
 
     // A file that has nothing but lines that are not purchases.

@@ -58,6 +58,8 @@ async fn curl(line: &str, api: &ApiClient) -> Value {
 async fn every_command_of_the_readme_works() {
     let folder = tempfile::tempdir().unwrap();
     fs::rename(shop_csv(folder.path()), folder.path().join("purchases.csv")).unwrap();
+    let catalogue = "product_id,name,categories,price\ncoffee-espresso-1kg,Espresso beans 1 kg,coffee|whole beans,19.90\n";
+    fs::write(folder.path().join("catalogue.csv"), catalogue).unwrap();
     let mut demo = nextbasket(&["demo", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines().map(Result::unwrap);
     let serving = lines.find(|line| line.starts_with("Serving at http://")).expect("the demo serves");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use nextbasket_job_engine::engine::Step;
 use nextbasket_job_engine::{Engine, Job, JobId};
+use serde_json::Value;
 
 use crate::job_text::DONE;
 use crate::stdio::errln;
@@ -40,15 +41,26 @@ impl StageProgress {
 
     pub(super) fn show(&mut self, job: &Job) {
         let Some(stage) = job.stage() else { return };
-        let total = stage.of.unwrap_or_else(|| u64::from(stage.batches));
+        // A stage that reads files knows their bytes before it knows their records.
+        let bytes = stage.split.get("bytes").and_then(Value::as_u64).filter(|_| stage.of.is_none());
+        let total = stage.of.or(bytes).unwrap_or_else(|| u64::from(stage.batches));
         if self.stage.as_ref().is_none_or(|(number, _)| *number != stage.number) {
             // The next stage is planned only when all of this one is done.
             self.end(DONE);
-            self.stage = Some((stage.number, StepProgress::new(stage.name.clone(), total)));
+            let name = stage.name.clone();
+            let bar = match bytes {
+                Some(_) => StepProgress::of_bytes(name, total),
+                None => StepProgress::new(name, total),
+            };
+            self.stage = Some((stage.number, bar));
         }
         if let Some((_, bar)) = &self.stage {
             bar.set_total(total);
-            bar.set(if stage.of.is_some() { stage.progress.processed } else { u64::from(stage.done) });
+            match (stage.of, bytes) {
+                (None, Some(_)) => bar.set_bytes(stage.progress.bytes, stage.progress.processed),
+                (None, None) => bar.set(u64::from(stage.done)),
+                (Some(_), _) => bar.set(stage.progress.processed),
+            }
         }
     }
 

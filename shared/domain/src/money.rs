@@ -26,6 +26,9 @@ pub enum MoneyError {
 pub struct Currency([u8; 3]);
 
 impl Currency {
+    /// Euros.
+    pub const EUR: Self = Self(*b"EUR");
+
     /// Takes three capital ASCII letters.
     pub fn parse(text: &str) -> Result<Self, MoneyError> {
         match <[u8; 3]>::try_from(text.as_bytes()) {

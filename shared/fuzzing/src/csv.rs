@@ -1,7 +1,8 @@
 //! Files to import, and data files of dumps: CSV and lines of JSON.
 
 use std::collections::HashSet;
-use std::io::Read;
+use std::io::{self, Read};
+use std::sync::Arc;
 
 use nextbasket_domain::time::DAY_MS;
 use nextbasket_domain::{Currency, Product, Purchase, Timestamp};
@@ -41,6 +42,12 @@ fn options() -> ImportOptions {
     ImportOptions::new(now, Currency::parse("EUR").unwrap())
 }
 
+/// Opens these bytes again and again.
+fn opens(bytes: &[u8]) -> impl FnMut() -> io::Result<Box<dyn Read + Send>> {
+    let bytes: Arc<[u8]> = bytes.into();
+    move || Ok(Box::new(io::Cursor::new(Arc::clone(&bytes))))
+}
+
 /// Every record is accepted or rejected, and each rejection is in the refused lines.
 fn counted(summary: &ImportSummary, refused: &[u8]) {
     assert_eq!(
@@ -65,7 +72,9 @@ fn lines<T: serde::Serialize>(records: &[T]) -> Vec<u8> {
 /// The purchases of a file; `None` if it is not a file of purchases.
 pub(crate) fn purchases(content: &[u8]) -> Option<Vec<Purchase>> {
     let mut refused = Vec::new();
-    let read = |file: &[u8], refused: &mut Vec<u8>| read_purchases(file, &options(), refused, &mut |_| ());
+    let read = |file: &[u8], refused: &mut Vec<u8>| {
+        read_purchases(&mut opens(file), &options(), refused, &mut |_| ())
+    };
     let (read_once, held) = measured(|| read(content, &mut refused));
     let import = read_once.ok()?;
     let taken: usize = import.purchases.iter().map(|purchase| purchase.lines.len()).sum();
@@ -90,7 +99,9 @@ pub(crate) fn purchases(content: &[u8]) -> Option<Vec<Purchase>> {
 /// The products of a file; `None` if it is not a file of products.
 pub(crate) fn products(content: &[u8]) -> Option<Vec<Product>> {
     let mut refused = Vec::new();
-    let read = |file: &[u8], refused: &mut Vec<u8>| read_products(file, &options(), refused, &mut |_| ());
+    let read = |file: &[u8], refused: &mut Vec<u8>| {
+        read_products(&mut opens(file), &options(), refused, &mut |_| ())
+    };
     let (read_once, held) = measured(|| read(content, &mut refused));
     let catalogue = read_once.ok()?;
     let taken = catalogue.products.len();

@@ -3,7 +3,7 @@
 
 use std::error::Error;
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufWriter, Read};
 use std::time::Instant;
 
 use nextbasket_domain::{Clock, Currency};
@@ -11,7 +11,8 @@ use nextbasket_importer::{ImportOptions, read_products, read_purchases};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (flags, names): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|arg| arg.starts_with("--"));
-    let file = File::open(names.first().ok_or("which file?")?)?;
+    let path = names.first().ok_or("which file?")?;
+    let mut open = || Ok(Box::new(File::open(path)?) as Box<dyn Read + Send>);
     let mut options = ImportOptions::new(Clock::system().now(), Currency::parse("EUR")?);
     if let Some(mapping) = names.get(1) {
         options.mapping = mapping.parse()?;
@@ -22,10 +23,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut progress = |_| calls += 1;
     let start = Instant::now();
     if flags.iter().any(|flag| flag == "--products") {
-        let catalogue = read_products(file, &options, &mut refused, &mut progress)?;
+        let catalogue = read_products(&mut open, &options, &mut refused, &mut progress)?;
         print!("{}", catalogue.summary);
     } else {
-        let import = read_purchases(file, &options, &mut refused, &mut progress)?;
+        let import = read_purchases(&mut open, &options, &mut refused, &mut progress)?;
         print!("{}", import.summary);
         let lines = import.purchases.iter().flat_map(|purchase| &purchase.lines);
         let (mut count, mut quantity, mut turnover) = (0_u64, 0_u64, 0_i64);

@@ -1,10 +1,10 @@
 //! Combines records that may be anywhere in a file into purchases or products.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use nextbasket_domain::{Product, ProductId, Purchase, Timestamp, UserId};
+use nextbasket_domain::{Product, ProductId, Purchase};
 
 use crate::baskets::Baskets;
 use crate::columns::RecordKind;
@@ -18,14 +18,16 @@ use crate::record_parser::{LineDetails, ParsedRecord, RecordParser};
 use crate::record_reader::{NextRecord, RecordReader};
 use crate::refusal::RecordFault;
 use crate::tally::ImportTally;
+use crate::user_purchases::{UserCount, UserPurchases};
 
 /// The result of some groups of a file's records.
 #[derive(Debug, Default)]
 pub struct Assembled {
     /// The purchases, oldest first; those of one time by user and id.
     pub purchases: Vec<Purchase>,
-    /// The users of the purchases, sorted. Other groups may have the same users: they are not counted in the tally.
-    pub users: Vec<UserId>,
+    /// The users of the purchases, sorted, with the number of their purchases. Other groups may have the same users: they
+    /// are not counted in the tally.
+    pub users: Vec<UserCount>,
     /// What the purchases' lines say about products, by product. Other groups may have the same products.
     pub mentions: Vec<ProductMention>,
     /// The products of a catalogue, by id.
@@ -52,9 +54,10 @@ impl Assembler {
     /// [`ImportError`] if the layout does not belong to such a file.
     pub fn new(layout: &FileLayout, kind: RecordKind, options: &ImportOptions) -> Result<Self, ImportError> {
         let lines = LineReader::new(Box::new(io::empty()));
+        let records = RecordReader::of(&layout.gathered(), lines, kind, Arc::default())?;
         Ok(Self {
-            records: RecordReader::of(layout, lines, kind, &options.mapping, Arc::default())?,
-            parser: RecordParser::new(kind, options),
+            parser: RecordParser::new(kind, options, Arc::clone(records.rules())),
+            records,
             baskets: Baskets::default(),
             mentions: ProductMentions::default(),
             products: BTreeMap::new(),
@@ -76,8 +79,8 @@ impl Assembler {
             },
         };
         if let Err(fault) = taken {
-            self.records.write_refusal(&fault, refused)?;
-            self.tally.refuse(&fault);
+            self.records.write_refusal(&fault, None, refused)?;
+            self.tally.refuse(&fault, line);
         }
         Ok(())
     }
@@ -86,14 +89,16 @@ impl Assembler {
     #[must_use]
     pub fn finish(self) -> Assembled {
         let Self { baskets, mentions, products, mut tally, .. } = self;
-        let purchases = baskets.into_purchases();
-        let users: BTreeSet<&UserId> = purchases.iter().map(|purchase| &purchase.user_id).collect();
-        let users = users.into_iter().cloned().collect();
-        tally.purchases = count(purchases.len());
-        tally.period = period(&purchases);
+        let (purchases, samples) = baskets.into_purchases();
+        let mut users = UserPurchases::default();
+        for purchase in &purchases {
+            users.add(UserCount { user_id: purchase.user_id.clone(), purchases: 1 });
+        }
+        tally.count_purchases(&purchases);
+        tally.samples = samples;
         tally.products = count(products.len());
         Assembled {
-            users,
+            users: users.into_counts(),
             mentions: mentions.into_mentions(),
             products: products.into_values().collect(),
             purchases,
@@ -114,13 +119,14 @@ fn take(
     match parsed {
         ParsedRecord::Line(loose, shown) => {
             let (product_id, price, at) = (loose.line.product_id.clone(), loose.line.unit_price, loose.at);
-            tally.merged += u64::from(baskets.add_line(loose)?);
+            tally.merged += u64::from(baskets.add_line(loose, shown.name.as_deref())?);
             mentions.note(&product_id, at, at_line, shown.name.as_deref(), price);
             count_price(&shown, tally);
         }
         ParsedRecord::Purchase(purchase, all_shown, left_out) => {
             let (lines, at) = (purchase.lines.clone(), purchase.purchased_at);
-            baskets.add_purchase(purchase)?;
+            let names: Vec<_> = all_shown.iter().map(|shown| shown.name.as_deref()).collect();
+            baskets.add_purchase(purchase, &names)?;
             tally.skipped_lines += left_out;
             for (line, shown) in lines.iter().zip(all_shown) {
                 mentions.note(&line.product_id, at, at_line, shown.name.as_deref(), line.unit_price);
@@ -136,17 +142,13 @@ fn take(
 }
 
 fn count_price(shown: &LineDetails<'_>, tally: &mut ImportTally) {
+    tally.weighed += u64::from(shown.weighed);
     match shown.price {
         Some(Price::Zero(_)) => tally.prices.zero += 1,
         Some(Price::Unreadable) => tally.prices.unreadable += 1,
         Some(Price::Rounded(_)) => tally.prices.rounded += 1,
         Some(Price::Exact(_) | Price::Negative) | None => {}
     }
-}
-
-/// The times of the first and the last of purchases that are sorted by time.
-fn period(purchases: &[Purchase]) -> Option<(Timestamp, Timestamp)> {
-    purchases.first().zip(purchases.last()).map(|(first, last)| (first.purchased_at, last.purchased_at))
 }
 
 fn count(length: usize) -> u64 {

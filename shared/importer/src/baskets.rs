@@ -1,15 +1,20 @@
 //! Lines from anywhere in a file to purchases.
 
+use std::collections::HashSet;
 use std::collections::hash_map::{Entry, HashMap};
+use std::sync::Arc;
 
 use nextbasket_domain::purchase::{MAX_LINES, MAX_PURCHASE_ID_BYTES};
 use nextbasket_domain::{Line, Purchase, PurchaseId, RecommendationId, Timestamp, UserId};
 
 use crate::columns::FileColumn;
 use crate::refusal::{RecordFault, RefusalReason};
+use crate::samples::SamplePurchase;
 
 struct OpenBasket {
     purchase: Purchase,
+    /// The names of its lines' products.
+    names: Vec<Option<Arc<str>>>,
     /// Bytes of its lines' product ids.
     id_bytes: usize,
     /// Whether the file gave it as one record, so that lines are not added.
@@ -29,11 +34,14 @@ pub(crate) struct LooseLine {
 pub(crate) struct Baskets {
     places: HashMap<(UserId, PurchaseId), usize>,
     baskets: Vec<OpenBasket>,
+    /// All names of products, so that equal ones share their text.
+    names: HashSet<Arc<str>>,
 }
 
 impl Baskets {
-    /// Adds a line; whether it went into one that was there.
-    pub(crate) fn add_line(&mut self, loose: LooseLine) -> Result<bool, RecordFault> {
+    /// Adds a line, which may name its product; whether it went into one that was there.
+    pub(crate) fn add_line(&mut self, loose: LooseLine, name: Option<&str>) -> Result<bool, RecordFault> {
+        let name = self.shared_name(name);
         let LooseLine { user_id, purchase_id, at, line, recommendation_id } = loose;
         let id_bytes = line.product_id.as_str().len();
         let place = match self.places.entry((user_id, purchase_id)) {
@@ -42,7 +50,7 @@ impl Baskets {
                 entry.insert(self.baskets.len());
                 let purchase =
                     Purchase { purchase_id, user_id, purchased_at: at, lines: vec![line], recommendation_id };
-                self.baskets.push(OpenBasket { purchase, id_bytes, whole: false });
+                self.baskets.push(OpenBasket { purchase, names: vec![name], id_bytes, whole: false });
                 return Ok(false);
             }
             Entry::Occupied(entry) => *entry.get(),
@@ -51,15 +59,23 @@ impl Baskets {
         if basket.whole {
             return Err(conflict());
         }
-        let same =
-            |other: &&mut Line| other.product_id == line.product_id && other.unit_price == line.unit_price;
-        let merged = match basket.purchase.lines.iter_mut().find(same) {
-            Some(other) => {
+        let same = |other: &Line| other.product_id == line.product_id && other.unit_price == line.unit_price;
+        let merged = match basket
+            .purchase
+            .lines
+            .iter_mut()
+            .zip(&mut basket.names)
+            .find(|(other, _)| same(other))
+        {
+            Some((other, named)) => {
                 let sum = i64::from(other.quantity) + i64::from(line.quantity);
                 other.quantity = Line::quantity(sum).map_err(|error| {
                     let message = format!("the sum of this product's quantities in the purchase {error}");
                     RecordFault::of_cell(RefusalReason::BadQuantity, FileColumn::Quantity, message)
                 })?;
+                if named.is_none() {
+                    *named = name;
+                }
                 true
             }
             None => {
@@ -72,6 +88,7 @@ impl Baskets {
                 }
                 basket.id_bytes += id_bytes;
                 basket.purchase.lines.push(line);
+                basket.names.push(name);
                 false
             }
         };
@@ -82,11 +99,28 @@ impl Baskets {
         Ok(merged)
     }
 
-    pub(crate) fn add_purchase(&mut self, purchase: Purchase) -> Result<(), RecordFault> {
+    /// The name, as one text that all lines with it share.
+    fn shared_name(&mut self, name: Option<&str>) -> Option<Arc<str>> {
+        let name = name?;
+        if let Some(known) = self.names.get(name) {
+            return Some(Arc::clone(known));
+        }
+        let shared: Arc<str> = name.into();
+        self.names.insert(Arc::clone(&shared));
+        Some(shared)
+    }
+
+    /// Adds a whole purchase, with the names of its lines' products.
+    pub(crate) fn add_purchase(
+        &mut self,
+        purchase: Purchase,
+        names: &[Option<&str>],
+    ) -> Result<(), RecordFault> {
+        let names = names.iter().map(|name| self.shared_name(*name)).collect();
         match self.places.entry((purchase.user_id.clone(), purchase.purchase_id.clone())) {
             Entry::Vacant(entry) => {
                 entry.insert(self.baskets.len());
-                self.baskets.push(OpenBasket { purchase, id_bytes: 0, whole: true });
+                self.baskets.push(OpenBasket { purchase, names, id_bytes: 0, whole: true });
                 Ok(())
             }
             Entry::Occupied(entry) => match self.baskets.get(*entry.get()) {
@@ -99,18 +133,20 @@ impl Baskets {
         }
     }
 
-    /// The purchases, oldest first; those of one time by user and id.
-    pub(crate) fn into_purchases(self) -> Vec<Purchase> {
+    /// The purchases, oldest first, those of one time by user and id; and the first of them for people.
+    pub(crate) fn into_purchases(mut self) -> (Vec<Purchase>, Vec<SamplePurchase>) {
         drop(self.places);
+        self.baskets.sort_unstable_by(|a, b| {
+            let (a, b) = (&a.purchase, &b.purchase);
+            (a.purchased_at, &a.user_id, &a.purchase_id).cmp(&(b.purchased_at, &b.user_id, &b.purchase_id))
+        });
+        let named = self.baskets.iter().map(|basket| (&basket.purchase, basket.names.as_slice()));
+        let samples = SamplePurchase::first(named);
         let shrunk = |mut basket: OpenBasket| {
             basket.purchase.lines.shrink_to_fit();
             basket.purchase
         };
-        let mut purchases: Vec<_> = self.baskets.into_iter().map(shrunk).collect();
-        purchases.sort_unstable_by(|a, b| {
-            (a.purchased_at, &a.user_id, &a.purchase_id).cmp(&(b.purchased_at, &b.user_id, &b.purchase_id))
-        });
-        purchases
+        (self.baskets.into_iter().map(shrunk).collect(), samples)
     }
 }
 

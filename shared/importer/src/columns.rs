@@ -16,15 +16,20 @@ pub enum RecordKind {
 }
 
 /// What a column can hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FileColumn {
     UserId,
     ProductId,
     Timestamp,
+    /// The time of day, where the file has it beside the date.
+    TimeOfDay,
     /// How many; negative for a cancellation.
     Quantity,
     /// The price of one, in major units.
     Price,
+    /// The price of the whole line, in major units.
+    LineTotal,
     /// The price's currency, where it is not the same for the whole file.
     Currency,
     ProductName,
@@ -40,12 +45,14 @@ pub enum FileColumn {
 }
 
 impl FileColumn {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::UserId,
         Self::ProductId,
         Self::Timestamp,
+        Self::TimeOfDay,
         Self::Quantity,
         Self::Price,
+        Self::LineTotal,
         Self::Currency,
         Self::ProductName,
         Self::BasketId,
@@ -64,6 +71,8 @@ impl FileColumn {
             Self::Timestamp => "timestamp",
             Self::Quantity => "quantity",
             Self::Price => "price",
+            Self::TimeOfDay => "time_of_day",
+            Self::LineTotal => "line_total",
             Self::Currency => "currency",
             Self::ProductName => "product_name",
             Self::BasketId => "basket_id",
@@ -82,6 +91,8 @@ impl FileColumn {
             (Self::Timestamp, _) => &["timestamp", "purchasedat"],
             (Self::Quantity, _) => &["quantity"],
             (Self::Price, _) => &["price", "unitprice"],
+            (Self::TimeOfDay, _) => &["timeofday"],
+            (Self::LineTotal, _) => &["linetotal"],
             (Self::Currency, _) => &["currency"],
             (Self::ProductName, RecordKind::Products) => &["productname", "name"],
             (Self::ProductName, RecordKind::Purchases) => &["productname"],
@@ -93,23 +104,154 @@ impl FileColumn {
         }
     }
 
-    /// Parts of other shops' names for it: only ever suggested, since `date` may be one of delivery.
+    /// Parts of other shops' names for it, without case and punctuation, the likeliest first: only ever suggested.
     pub(crate) fn akin(self) -> &'static [&'static str] {
         match self {
-            Self::UserId => {
-                &["customer", "user", "client", "buyer", "member", "shopper", "visitor", "account"]
-            }
-            Self::ProductId => &["product", "stockcode", "sku", "item", "article", "asin"],
-            Self::Timestamp => &["timestamp", "date", "time", "createdat", "purchased", "ordered"],
-            Self::Quantity => &["quantity", "qty", "count", "units"],
-            Self::Price => &["price", "amount", "cost"],
+            Self::UserId => &[
+                "customerid",
+                "userid",
+                "visitorid",
+                "memberid",
+                "clientid",
+                "shopperid",
+                "buyerid",
+                "householdid",
+                "householdkey",
+                "customeruniqueid",
+                "email",
+                "custcode",
+                "customer",
+                "user",
+                "client",
+                "buyer",
+                "member",
+                "shopper",
+                "visitor",
+                "household",
+                "account",
+                "kunde",
+            ],
+            Self::ProductId => &[
+                "productid",
+                "sku",
+                "stockcode",
+                "itemid",
+                "articleid",
+                "asin",
+                "prodcode",
+                "product",
+                "item",
+                "article",
+                "artikel",
+            ],
+            Self::Timestamp => &[
+                "timestamp",
+                "purchasedat",
+                "purchasedate",
+                "orderdate",
+                "invoicedate",
+                "createdat",
+                "purchased",
+                "ordered",
+                "eventtime",
+                "datetime",
+                "date",
+                "datum",
+                "time",
+            ],
+            Self::Quantity => &["quantity", "qty", "anzahl", "menge", "units"],
+            Self::Price => &["unitprice", "itemprice", "itemcost", "price", "preis"],
+            Self::LineTotal => &["linetotal", "rowtotal", "salesvalue", "grosssales"],
             Self::Currency => &["currency"],
-            Self::ProductName => &["name", "description", "title"],
-            Self::BasketId => &["basket", "invoice", "order", "transaction", "receipt", "purchase"],
+            Self::ProductName => &[
+                "productname",
+                "itemname",
+                "lineitemname",
+                "description",
+                "producttitle",
+                "title",
+                "artikelname",
+            ],
+            Self::BasketId => &[
+                "basketid",
+                "invoiceno",
+                "orderid",
+                "ordernumber",
+                "transactionid",
+                "receipt",
+                "invoice",
+                "basket",
+                "order",
+                "transaction",
+            ],
             Self::RecommendationId => &["recommendation"],
             Self::Categories => &["categor", "department"],
-            Self::Available => &["available", "stock"],
+            Self::Available => &["available", "availability", "instock"],
             Self::Attributes => &["attribute"],
+            Self::TimeOfDay => &[],
+        }
+    }
+
+    /// Parts of names that show that a column is something else.
+    pub(crate) fn alien(self) -> &'static [&'static str] {
+        match self {
+            Self::UserId => &[
+                "name", "note", "phone", "address", "city", "zip", "state", "country", "agent", "type",
+                "segment", "age", "comment",
+            ],
+            Self::Timestamp => &[
+                "reorder",
+                "ship",
+                "deliver",
+                "limit",
+                "approved",
+                "estimated",
+                "updat",
+                "birth",
+                "since",
+                "zone",
+                "week",
+                "card",
+                "paid",
+                "cancel",
+                "refund",
+                "expir",
+                "number",
+                "status",
+                "timeofday",
+            ],
+            Self::ProductId => &[
+                "name",
+                "title",
+                "description",
+                "price",
+                "cost",
+                "quantity",
+                "qty",
+                "count",
+                "date",
+                "total",
+                "category",
+                "type",
+                "discount",
+                "#",
+                "sold",
+                "amount",
+                "weight",
+            ],
+            Self::Quantity => &["discount", "refund", "total", "price"],
+            Self::Price => {
+                &["total", "shipping", "freight", "tax", "discount", "list", "compare", "sensitiv", "range"]
+            }
+            Self::LineTotal => &["tax", "discount", "order"],
+            Self::ProductName => {
+                &["customer", "billing", "shipping", "first", "last", "user", "file", "store", "job"]
+            }
+            Self::BasketId => &[
+                "date", "time", "status", "total", "amount", "verified", "reorder", "cart", "note", "item",
+                "dow", "hour", "type", "tax", "refund", "currency", "price", "count", "size", "by",
+            ],
+            _ => &[],
         }
     }
 

@@ -3,26 +3,39 @@
 use std::ops::Range;
 
 use csv::ByteRecord;
-use nextbasket_csv::{CsvError, LineEnds, Scanner, fields};
+use nextbasket_csv::{CsvError, LineEnds, Scanner, escaped_fields, fields};
 
-/// The delimiters that are looked for, the likeliest first.
-const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
+use crate::dialect::Dialect;
 
 /// Splits lines into fields. A record goes on over the end of a line while a quote is open.
 pub(crate) struct CsvRecord {
     delimiter: u8,
+    escape: Option<u8>,
+    /// The number of columns, and of the empty fields that a record may have behind the last one.
+    width: Option<(usize, usize)>,
     scanner: Scanner,
     fields: ByteRecord,
 }
 
 impl CsvRecord {
     pub(crate) fn new(delimiter: u8) -> Self {
-        Self { delimiter, scanner: Scanner::new(delimiter, LineEnds::Lf), fields: ByteRecord::new() }
+        let scanner = Scanner::new(delimiter, LineEnds::Lf);
+        Self { delimiter, escape: None, width: None, scanner, fields: ByteRecord::new() }
+    }
+
+    /// Reads records of this dialect.
+    pub(crate) fn of(dialect: &Dialect) -> Self {
+        let (escape, width) = (dialect.quoting.escape(), Some((dialect.columns, dialect.trailing)));
+        Self { escape, width, ..Self::new(dialect.delimiter_byte()) }
     }
 
     /// Begins a record on this line.
     pub(crate) fn start(&mut self, line: u64) {
-        self.scanner = Scanner::new(self.delimiter, LineEnds::Lf).at_line(line);
+        let scanner = Scanner::new(self.delimiter, LineEnds::Lf).at_line(line);
+        self.scanner = match self.escape {
+            Some(escape) => scanner.with_escape(escape),
+            None => scanner,
+        };
         self.fields.clear();
     }
 
@@ -36,9 +49,18 @@ impl CsvRecord {
         self.scanner.finish().err()
     }
 
-    /// Takes the fields of a record that has ended.
+    /// Takes the fields of a record that has ended, without the empty ones that the dialect has behind its columns.
     pub(crate) fn take(&mut self, record: &[u8]) {
-        fields(record, self.delimiter, &mut self.fields);
+        match self.escape {
+            Some(escape) => escaped_fields(record, self.delimiter, escape, &mut self.fields),
+            None => fields(record, self.delimiter, &mut self.fields),
+        }
+        if let Some((columns, trailing)) = self.width
+            && (columns + 1..=columns + trailing).contains(&self.fields.len())
+            && self.fields.iter().skip(columns).all(|field| field.trim_ascii().is_empty())
+        {
+            self.fields.truncate(columns);
+        }
     }
 
     pub(crate) fn field_count(&self) -> usize {
@@ -54,27 +76,6 @@ impl CsvRecord {
     pub(crate) fn range(&self, field: usize) -> Range<usize> {
         self.fields.range(field).unwrap_or_default()
     }
-}
-
-/// The most frequent delimiter in the first line, outside of quotes.
-pub(crate) fn delimiter_of(line: &[u8]) -> u8 {
-    let mut counts = [0_u32; DELIMITERS.len()];
-    let mut quoted = false;
-    for byte in line {
-        quoted ^= *byte == b'"';
-        if let Some(count) = DELIMITERS.iter().position(|d| d == byte).and_then(|at| counts.get_mut(at))
-            && !quoted
-        {
-            *count += 1;
-        }
-    }
-    // The first of equals is wanted, max_by_key gives the last.
-    DELIMITERS
-        .iter()
-        .zip(counts)
-        .rev()
-        .max_by_key(|(_, count)| *count)
-        .map_or(b',', |(delimiter, _)| *delimiter)
 }
 
 #[cfg(test)]
@@ -98,17 +99,24 @@ mod tests {
     }
 
     #[test]
-    fn the_delimiter_is_the_most_frequent_outside_quotes() {
-        for (line, is) in [
-            ("a,b,c", b','),
-            ("a;b;c", b';'),
-            ("a\tb,c\td", b'\t'),
-            ("\"a,b,c,d\";e;f", b';'),
-            ("a|b", b'|'),
-            ("a", b','),
-            ("a;b,c", b','),
-        ] {
-            assert_eq!(char::from(delimiter_of(line.as_bytes())), char::from(is), "{line}");
+    fn empty_fields_behind_the_columns_of_a_dialect_go_and_others_stay() {
+        let dialect = |text: &str| crate::dialect::detect(text.as_bytes(), true);
+        let count = |dialect: &Dialect, record: &str| {
+            let mut csv = CsvRecord::of(dialect);
+            csv.start(1);
+            assert_eq!(csv.feed(record.as_bytes()), Ok(true));
+            csv.take(record.as_bytes());
+            csv.field_count()
+        };
+        let trailing = dialect("a,b,c\n1,2,3,\n4,5,6,\n");
+        for (record, fields) in
+            [("1,2,3\n", 3), ("1,2,3,\n", 3), ("1,,,\n", 3), ("1,2,3,4\n", 4), ("1,2,3,,\n", 5)]
+        {
+            assert_eq!(count(&trailing, record), fields, "{record}");
         }
+        let exact = dialect("a,b,c\n1,2,3\n4,5,6\n");
+        assert_eq!(count(&exact, "p1,Cup, large,\n"), 4);
+        let escaped = dialect("id,name\n1,\"Espresso \\\"Nera\\\", 1 kg\"\n");
+        assert_eq!(count(&escaped, "2,\"\\\"x\\\", y\"\n"), 2);
     }
 }

@@ -17,6 +17,12 @@ pub enum ImportError {
         is: &'static str,
         advice: &'static str,
     },
+    /// The file is an archive of several ones.
+    #[error(
+        "the file is a zip archive with several files: {}. Unpack it, and import those with purchases or products",
+        listed(.names)
+    )]
+    SeveralFiles { names: Vec<String> },
     /// The quotes of the record that names the columns are wrong.
     #[error("the columns' names cannot be read: {0}")]
     Header(String),
@@ -44,6 +50,44 @@ pub enum ImportError {
         has: Vec<String>,
         nearest: Option<String>,
     },
+    /// A file of an export is not there.
+    #[error(
+        "the file is of the export {title}, which has the columns of an order in a file of its own: name that file too, the one with the columns {}",
+        .header.join(", ")
+    )]
+    MissingFile { title: String, header: Vec<String> },
+    /// An option names a column that is not there.
+    #[error(
+        "{option}: column \"{name}\" not found in the file{}. Its columns are {}",
+        .nearest.as_ref().map(|name| format!(" (did you mean \"{name}\"?)")).unwrap_or_default(), listed(.has)
+    )]
+    NoSuchOptionColumn { option: &'static str, name: String, has: Vec<String>, nearest: Option<String> },
+    /// A number can be read in two ways, and the other numbers do not decide.
+    #[error(
+        "column \"{column}\": \"{text}\" in line {line} may have a decimal sign or separate thousands, and {why}. Say which: --decimal point or --decimal comma"
+    )]
+    AmbiguousNumber { column: String, line: u64, text: String, why: String },
+    /// No date of the file shows whether the day or the month comes first.
+    #[error(
+        "column \"{column}\": \"{text}\" in line {line} may begin with the day or the month, and no date of the file shows which. Say it: --date-order day-first or --date-order month-first"
+    )]
+    AmbiguousDate { column: String, line: u64, text: String },
+    /// Some dates begin with the day, others with the month.
+    #[error(
+        "column \"{column}\": \"{}\" in line {} begins with the day, \"{}\" in line {} with the month. Export the dates as YYYY-MM-DD, or say which lines are right: --date-order day-first or --date-order month-first; the others are rejected",
+        .day.1, .day.0, .month.1, .month.0
+    )]
+    MixedDates {
+        column: String,
+        /// The line and text of the first date of each kind.
+        day: (u64, String),
+        month: (u64, String),
+    },
+    /// The pattern of times exchanges day and month.
+    #[error(
+        "column \"{column}\": \"{text}\" in line {line} is not of the form {pattern}. Did you mean --time-format \"{other}\"?"
+    )]
+    WrongTimeFormat { column: String, pattern: String, line: u64, text: String, other: String },
     /// Two columns of the file would be the same one of ours.
     #[error("columns \"{first}\" and \"{second}\" both mean {column}. Choose one: --map {column}={first}")]
     AmbiguousColumn { column: FileColumn, first: String, second: String },

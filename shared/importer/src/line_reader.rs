@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::io::{self, BufRead, Read as _};
 
+use crate::file_layout::FilePosition;
+
 /// The longest line and the longest record, in bytes.
 pub(crate) const MAX_RECORD_BYTES: usize = 1_000_000;
 
@@ -63,6 +65,16 @@ impl<'r> LineReader<'r> {
         }
     }
 
+    /// Skips the bytes before a position, from the beginning of the file.
+    pub(crate) fn skip_to(&mut self, position: &FilePosition) -> io::Result<()> {
+        let skipped = io::copy(&mut (&mut self.reader).take(position.offset), &mut io::sink())?;
+        if skipped < position.offset {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        (self.offset, self.number) = (position.offset, position.tally.lines);
+        Ok(())
+    }
+
     /// The number of the line that was read last, from one.
     pub(crate) fn number(&self) -> u64 {
         self.number
@@ -97,9 +109,12 @@ impl<'r> LineReader<'r> {
             }
             None => self.read_on(into),
         };
-        if !matches!(line, FileLine::End) {
-            self.number += 1;
-        }
+        let is_line = match line {
+            FileLine::Whole | FileLine::TooLong => true,
+            FileLine::Broken(_) => bytes > 0,
+            FileLine::End => false,
+        };
+        self.number += u64::from(is_line);
         self.passed(bytes);
         line
     }
@@ -114,7 +129,8 @@ impl<'r> LineReader<'r> {
         const LIMIT: u64 = 1_000_001;
         let start = into.len();
         let read = match (&mut self.reader).take(LIMIT).read_until(b'\n', into) {
-            Err(error) => return (FileLine::Broken(error), 0),
+            // Reading on from behind these bytes meets the same break, and no line.
+            Err(error) => return (FileLine::Broken(error), count(into.len() - start)),
             Ok(0) => return (FileLine::End, 0),
             Ok(read) => count(read),
         };

@@ -2,7 +2,9 @@
 
 use std::str::FromStr;
 
-use crate::column_names::{akin, folded, nearest, shown};
+use serde::{Deserialize, Serialize};
+
+use crate::column_names::{akin, folded, nearest, shell_word, shown};
 use crate::columns::{FileColumn, RecordKind};
 use crate::error::ImportError;
 
@@ -35,15 +37,16 @@ fn listed(names: impl IntoIterator<Item = &'static str>) -> String {
 /// Which of a file's columns are which of ours: `user_id=CustomerID,product_id=StockCode`.
 ///
 /// A column that is mapped is found under that name alone, written exactly so. The others are found under
-/// their own names, whatever the case and the punctuation (`User ID`, `userId`), and under the API's.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Mapping(Vec<(FileColumn, String)>);
+/// their own names, whatever the case and the punctuation (`User ID`, `userId`), and under the API's. A profile may give
+/// several names: the first one with a value counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mapping(Vec<(FileColumn, Vec<String>)>);
 
 impl FromStr for Mapping {
     type Err = MappingError;
 
     fn from_str(text: &str) -> Result<Self, MappingError> {
-        let mut pairs: Vec<(FileColumn, String)> = Vec::new();
+        let mut pairs: Vec<(FileColumn, Vec<String>)> = Vec::new();
         for part in text.split(',').filter(|part| !part.trim().is_empty()) {
             let (ours, theirs) =
                 part.split_once('=').ok_or_else(|| MappingError::Form(part.trim().to_owned()))?;
@@ -60,7 +63,7 @@ impl FromStr for Mapping {
             if pairs.iter().any(|(other, _)| *other == column) {
                 return Err(MappingError::Twice(column.name()));
             }
-            pairs.push((column, theirs.to_owned()));
+            pairs.push((column, vec![theirs.to_owned()]));
         }
         Ok(Self(pairs))
     }
@@ -78,20 +81,28 @@ impl Mapping {
         }
     }
 
-    /// Our columns for a file's column called `name`: more than one if they are mapped so.
-    pub(crate) fn columns_of(&self, name: &str, kind: RecordKind) -> Vec<FileColumn> {
+    /// Our columns for a file's column called `name`, each with its rank: of several that stand for one of ours, the one
+    /// with the lowest rank and a value counts.
+    pub(crate) fn columns_of(&self, name: &str, kind: RecordKind) -> Vec<(FileColumn, u8)> {
         let folded = folded(name);
-        FileColumn::of(kind)
-            .filter(|column| match self.theirs(*column) {
-                Some(theirs) => theirs == name,
-                None => column.understood(kind).contains(&folded.as_str()),
-            })
-            .collect()
+        let rank = |column: FileColumn| match self.theirs(column) {
+            Some(theirs) => theirs.iter().position(|own| own == name),
+            None => column.understood(kind).contains(&folded.as_str()).then_some(0),
+        };
+        let ranked = |column| Some((column, u8::try_from(rank(column)?).unwrap_or(u8::MAX)));
+        FileColumn::of(kind).filter_map(ranked).collect()
     }
 
-    /// The file's name for a column of ours, if it is mapped.
-    pub(crate) fn theirs(&self, column: FileColumn) -> Option<&str> {
-        self.0.iter().find(|(ours, _)| *ours == column).map(|(_, theirs)| theirs.as_str())
+    /// The file's names for a column of ours, if it is mapped.
+    pub(crate) fn theirs(&self, column: FileColumn) -> Option<&[String]> {
+        self.0.iter().find(|(ours, _)| *ours == column).map(|(_, theirs)| theirs.as_slice())
+    }
+
+    /// Adds names for a column that is not mapped; with none it is not found under any name.
+    pub(crate) fn add(&mut self, column: FileColumn, theirs: Vec<String>) {
+        if self.theirs(column).is_none() {
+            self.0.push((column, theirs));
+        }
     }
 
     /// Refuses a file that lacks a mapped column or a required one.
@@ -103,7 +114,9 @@ impl Mapping {
     ) -> Result<(), ImportError> {
         let has = || names.iter().map(|name| shown(name)).collect::<Vec<_>>();
         for (column, theirs) in &self.0 {
-            if !present(*column) {
+            if let Some(theirs) = theirs.first()
+                && !present(*column)
+            {
                 let nearest = nearest(theirs, names).map(shown);
                 return Err(ImportError::NoSuchColumn {
                     column: *column,
@@ -124,10 +137,11 @@ impl Mapping {
     fn guess(&self, kind: RecordKind, present: &impl Fn(FileColumn) -> bool, names: &[String]) -> String {
         let used = |name: &str| !self.columns_of(name, kind).is_empty();
         let mut left: Vec<String> = names.iter().filter(|name| !used(name)).cloned().collect();
-        let mut pairs: Vec<String> =
-            self.0.iter().map(|(column, theirs)| format!("{column}={theirs}")).collect();
+        let pair =
+            |(column, theirs): &(FileColumn, Vec<String>)| Some(format!("{column}={}", theirs.first()?));
+        let mut pairs: Vec<String> = self.0.iter().filter_map(pair).collect();
         for column in FileColumn::of(kind).filter(|column| !present(*column)) {
-            match akin(column.akin(), &left).map(str::to_owned) {
+            match akin(column, &left).map(str::to_owned) {
                 Some(name) => {
                     pairs.push(format!("{column}={}", shown(&name)));
                     left.retain(|other| *other != name);
@@ -136,7 +150,7 @@ impl Mapping {
                 None => {}
             }
         }
-        pairs.join(",")
+        shell_word(&pairs.join(","))
     }
 }
 
@@ -147,11 +161,11 @@ mod tests {
     #[test]
     fn a_mapping_is_ours_and_theirs() {
         let mapping: Mapping = "user_id=CustomerID, product_id = Stock Code".parse().unwrap();
-        assert_eq!(mapping.columns_of("CustomerID", RecordKind::Purchases), [FileColumn::UserId]);
-        assert_eq!(mapping.columns_of("Stock Code", RecordKind::Purchases), [FileColumn::ProductId]);
+        assert_eq!(mapping.columns_of("CustomerID", RecordKind::Purchases), [(FileColumn::UserId, 0)]);
+        assert_eq!(mapping.columns_of("Stock Code", RecordKind::Purchases), [(FileColumn::ProductId, 0)]);
         assert_eq!(mapping.columns_of("user_id", RecordKind::Purchases), []);
         assert_eq!(mapping.columns_of("User ID", RecordKind::Purchases), []);
-        assert_eq!(mapping.columns_of("Unit Price", RecordKind::Purchases), [FileColumn::Price]);
+        assert_eq!(mapping.columns_of("Unit Price", RecordKind::Purchases), [(FileColumn::Price, 0)]);
     }
 
     #[test]
@@ -159,7 +173,7 @@ mod tests {
         let mapping: Mapping = "timestamp=day,basket_id=day".parse().unwrap();
         assert_eq!(
             mapping.columns_of("day", RecordKind::Purchases),
-            [FileColumn::Timestamp, FileColumn::BasketId]
+            [(FileColumn::Timestamp, 0), (FileColumn::BasketId, 0)]
         );
     }
 
@@ -168,7 +182,7 @@ mod tests {
         let wrong = |text: &str| text.parse::<Mapping>().unwrap_err().to_string();
         insta::assert_snapshot!(wrong("user_id"), @r#"invalid mapping "user_id": expected OURS=THEIRS, such as user_id=CustomerID"#);
         insta::assert_snapshot!(wrong("user_id="), @r#"invalid mapping "user_id=": expected OURS=THEIRS, such as user_id=CustomerID"#);
-        insta::assert_snapshot!(wrong("usr_id=x"), @r#"unknown column "usr_id" in the mapping (did you mean user_id?): expected one of user_id, product_id, timestamp, quantity, price, currency, product_name, basket_id, recommendation_id, categories, available, attributes"#);
+        insta::assert_snapshot!(wrong("usr_id=x"), @r#"unknown column "usr_id" in the mapping (did you mean user_id?): expected one of user_id, product_id, timestamp, time_of_day, quantity, price, line_total, currency, product_name, basket_id, recommendation_id, categories, available, attributes"#);
         insta::assert_snapshot!(wrong("price=a,price=b"), @"column price is mapped twice");
     }
 }

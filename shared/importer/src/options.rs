@@ -1,23 +1,41 @@
 //! How a file is to be read.
 
-use std::str::FromStr;
-
-use chrono::format::{Item, StrftimeItems};
-use chrono::{DateTime, NaiveDate, NaiveDateTime};
-use nextbasket_domain::{Currency, Timestamp, TimestampError};
+use chrono_tz::Tz;
+use nextbasket_domain::{Currency, Timestamp};
 
 use crate::mapping::Mapping;
+use crate::number_format::DecimalSign;
+use crate::profile::ProfileChoice;
+use crate::source::TextEncoding;
+use crate::time_format::{DateOrder, TimeFormat};
 
 /// How a file is to be read.
 #[derive(Debug, Clone)]
 pub struct ImportOptions {
     /// The time of the import: purchases more than a day later are refused, products are dated so.
     pub now: Timestamp,
-    /// The currency of prices that name none.
-    pub currency: Currency,
+    /// The currency of prices that name none; otherwise that of the recognised export, or euros.
+    pub currency: Option<Currency>,
     /// Which of the file's columns are which of ours.
     pub mapping: Mapping,
     pub time_format: TimeFormat,
+    /// The encoding of the text, if it is not recognised.
+    pub encoding: Option<TextEncoding>,
+    /// The zone of times that name none; UTC is assumed.
+    pub timezone: Option<Tz>,
+    /// The order of dates such as `03/04/2024`, if the file's dates do not show it.
+    pub date_order: Option<DateOrder>,
+    /// The decimal sign of numbers such as `1.234`, if the file's numbers do not show it.
+    pub decimal: Option<DecimalSign>,
+    /// Rows to keep: a column of the file and one of its values. Of several for a column one is enough.
+    pub only: Vec<(String, String)>,
+    /// Rows to skip: a column of the file and one of its values.
+    pub skip: Vec<(String, String)>,
+    /// Columns of the file whose blank cells take the value of the row above.
+    pub fill_down: Vec<String>,
+    /// Values of the user column that stand for nobody in particular: each basket of them is a visitor of its own.
+    pub guests: Vec<String>,
+    pub profile: ProfileChoice,
     /// Ids that are not products, such as postage.
     pub skip_products: Vec<Pattern>,
 }
@@ -28,79 +46,21 @@ impl ImportOptions {
     pub fn new(now: Timestamp, currency: Currency) -> Self {
         Self {
             now,
-            currency,
+            currency: Some(currency),
             mapping: Mapping::default(),
             time_format: TimeFormat::default(),
+            encoding: None,
+            timezone: None,
+            date_order: None,
+            decimal: None,
+            only: Vec::new(),
+            skip: Vec::new(),
+            fill_down: Vec::new(),
+            guests: Vec::new(),
+            profile: ProfileChoice::default(),
             skip_products: Vec::new(),
         }
     }
-}
-
-/// How a file writes times.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum TimeFormat {
-    /// What [`Timestamp::parse_lenient`] takes, and whole numbers: seconds (up to eleven digits) or
-    /// milliseconds since 1970.
-    #[default]
-    Usual,
-    /// A pattern as `strftime` has them, such as `%d/%m/%Y %H:%M`; UTC unless it holds `%z`.
-    Pattern(String),
-}
-
-/// The text is not a pattern for times.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("invalid time format \"{0}\": expected a pattern such as %d/%m/%Y %H:%M")]
-pub struct TimeFormatError(String);
-
-impl FromStr for TimeFormat {
-    type Err = TimeFormatError;
-
-    fn from_str(text: &str) -> Result<Self, TimeFormatError> {
-        let literal = |item: &Item<'_>| matches!(item, Item::Literal(_) | Item::Space(_));
-        let items: Vec<_> = StrftimeItems::new(text).collect();
-        if items.iter().any(|item| matches!(item, Item::Error)) || items.iter().all(literal) {
-            return Err(TimeFormatError(text.to_owned()));
-        }
-        Ok(Self::Pattern(text.to_owned()))
-    }
-}
-
-impl TimeFormat {
-    pub(crate) fn parse(&self, text: &str) -> Result<Timestamp, TimestampError> {
-        match self {
-            Self::Usual => match whole_number(text) {
-                Some(number) => Timestamp::from_millis(number),
-                None => Timestamp::parse_lenient(text),
-            },
-            Self::Pattern(pattern) => {
-                let millis = DateTime::parse_from_str(text, pattern)
-                    .map(|time| time.timestamp_millis())
-                    .or_else(|_| {
-                        NaiveDateTime::parse_from_str(text, pattern)
-                            .map(|time| time.and_utc().timestamp_millis())
-                    })
-                    .or_else(|_| {
-                        NaiveDate::parse_from_str(text, pattern)
-                            .map(|day| day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis())
-                    })
-                    .map_err(|_| TimestampError::Form)?;
-                Timestamp::from_millis(millis)
-            }
-        }
-    }
-}
-
-/// Milliseconds, from a text that is nothing but digits.
-fn whole_number(text: &str) -> Option<i64> {
-    // Eleven digits of seconds end in the year 5138, twelve of milliseconds in 2001: no shop's data is near.
-    const SECONDS_DIGITS: usize = 11;
-    // Fewer are a year or a day such as 20240131.
-    const FEWEST_DIGITS: usize = 9;
-    if text.len() < FEWEST_DIGITS || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let number: i64 = text.parse().ok()?;
-    if text.len() <= SECONDS_DIGITS { number.checked_mul(1_000) } else { Some(number) }
 }
 
 /// A pattern for product ids: `*` stands for any characters, `?` for one. Case counts.
@@ -175,32 +135,5 @@ mod tests {
             assert_eq!(Pattern::new(pattern).matches(text), is, "{pattern} {text}");
         }
         assert_eq!(Pattern::list("POST, gift_*,").len(), 2);
-    }
-
-    #[test]
-    fn times_are_texts_seconds_or_milliseconds() {
-        for (text, is) in [
-            ("2010-12-01T08:26:00", "2010-12-01T08:26:00.000Z"),
-            ("1291191960", "2010-12-01T08:26:00.000Z"),
-            ("1291191960123", "2010-12-01T08:26:00.123Z"),
-        ] {
-            assert_eq!(TimeFormat::Usual.parse(text).unwrap().to_string(), is);
-        }
-        for text in ["2010", "20101201", "99999999999999999999", "soon", ""] {
-            assert!(TimeFormat::Usual.parse(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_pattern_tells_days_from_months() {
-        let time = |pattern: &str, text: &str| {
-            pattern.parse::<TimeFormat>().unwrap().parse(text).map(|time| time.to_string())
-        };
-        assert_eq!(time("%d/%m/%Y %H:%M", "1/12/2010 8:26").unwrap(), "2010-12-01T08:26:00.000Z");
-        assert_eq!(time("%m/%d/%Y", "12/1/2010").unwrap(), "2010-12-01T00:00:00.000Z");
-        assert_eq!(time("%Y%m%d %H%M %z", "20101201 0826 +0100").unwrap(), "2010-12-01T07:26:00.000Z");
-        assert_eq!(time("%m/%d/%Y", "31/12/2010"), Err(TimestampError::Form));
-        assert!("dd/mm".parse::<TimeFormat>().is_err());
-        assert!("%Y %".parse::<TimeFormat>().is_err());
     }
 }

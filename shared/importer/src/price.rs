@@ -1,6 +1,10 @@
-//! Decimal text to minor units, digit by digit.
+//! Prices as people write them to minor units, exactly.
 
 use nextbasket_domain::{Currency, Money};
+
+#[cfg(test)]
+use crate::number_format::DecimalSign;
+use crate::number_format::{Decimal, NumberReading, read_unsigned};
 
 /// The meaning of a price's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,8 +19,18 @@ pub(crate) enum Price {
     Unreadable,
 }
 
+#[cfg(test)]
+impl Price {
+    pub(crate) fn money(self) -> Option<Money> {
+        match self {
+            Self::Exact(money) | Self::Rounded(money) => Some(money),
+            _ => None,
+        }
+    }
+}
+
 /// Decimals of the currencies that do not have two (ISO 4217, list one).
-fn decimals(currency: Currency) -> usize {
+pub(crate) fn decimals(currency: Currency) -> u32 {
     match currency.as_str() {
         "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI"
         | "VND" | "VUV" | "XAF" | "XOF" | "XPF" => 0,
@@ -25,79 +39,165 @@ fn decimals(currency: Currency) -> usize {
     }
 }
 
-/// Reads a price in major units.
-pub(crate) fn parse(text: &str, currency: Currency) -> Price {
-    let (negative, unsigned) = match text.strip_prefix(['-', '\u{2212}']) {
-        Some(rest) => (true, rest),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
+/// Signs of currencies beside an amount, longer ones first. A sign that several currencies share stands for the first,
+/// unless the prices of the file are in one of the others.
+const SIGNS: [(&str, &[&str]); 26] = [
+    ("US$", &["USD"]),
+    ("CA$", &["CAD"]),
+    ("AU$", &["AUD"]),
+    ("NZ$", &["NZD"]),
+    ("HK$", &["HKD"]),
+    ("R$", &["BRL"]),
+    ("A$", &["AUD"]),
+    ("C$", &["CAD"]),
+    ("S$", &["SGD"]),
+    ("$", &["USD", "CAD", "AUD", "NZD", "SGD", "HKD", "TWD", "MXN", "ARS", "CLP", "COP", "UYU"]),
+    ("£", &["GBP", "EGP", "GIP", "FKP", "SHP", "SYP"]),
+    ("€", &["EUR"]),
+    ("¥", &["JPY", "CNY"]),
+    ("￥", &["JPY", "CNY"]),
+    ("元", &["CNY", "TWD"]),
+    ("円", &["JPY"]),
+    ("₹", &["INR"]),
+    ("₩", &["KRW"]),
+    ("₽", &["RUB"]),
+    ("₺", &["TRY"]),
+    ("₴", &["UAH"]),
+    ("₪", &["ILS"]),
+    ("₫", &["VND"]),
+    ("zł", &["PLN"]),
+    ("Kč", &["CZK"]),
+    ("Ft", &["HUF"]),
+];
+
+/// The codes of ISO 4217 that prices can be in: beside a number, other three letters are no currency.
+const CODES: &str = "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN \
+                     BZD CAD CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS \
+                     GIP GMD GNF GTQ GYD HKD HNL HRK HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW \
+                     KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN \
+                     NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK \
+                     SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS \
+                     VED VES VND VUV WST XAF XCD XOF XPF YER ZAR ZMW ZWG";
+
+/// The signs of Nordic crowns: they are read only if the file's prices are in one of them.
+const CROWNS: [&str; 4] = ["SEK", "NOK", "DKK", "ISK"];
+
+/// A price's text without what stands around the number.
+pub(crate) struct PriceText<'a> {
+    pub(crate) negative: bool,
+    pub(crate) number: &'a str,
+    /// The currency that the text names; `None` inside if it names an unknown one.
+    pub(crate) currency: Option<Option<Currency>>,
+}
+
+/// Takes off signs, brackets and a currency before or behind the number; `usual` is the currency of prices without one.
+pub(crate) fn unwrap_price(text: &str, usual: Currency) -> PriceText<'_> {
+    let mut rest = text.trim();
+    let mut negative = false;
+    if let Some(inner) = rest.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) {
+        (negative, rest) = (true, inner.trim());
+    }
+    let mut currency = None;
+    // A sign may stand before or behind the currency, a currency on either side: `-$5`, `$-5`, `5 €-`.
+    for _ in 0..3 {
+        if let Some(unsigned) = rest.strip_prefix(['-', '\u{2212}']).or_else(|| rest.strip_suffix('-')) {
+            if negative {
+                break;
+            }
+            (negative, rest) = (true, unsigned.trim());
+        } else if let Some(unsigned) = rest.strip_prefix('+') {
+            rest = unsigned.trim_start();
+        } else if currency.is_none()
+            && let Some((named, without)) = strip_currency(rest, usual)
+        {
+            (currency, rest) = (Some(named), without);
+        } else {
+            break;
+        }
+    }
+    PriceText { negative, number: rest, currency }
+}
+
+/// The currency at one of the ends, and the text without it.
+fn strip_currency(text: &str, usual: Currency) -> Option<(Option<Currency>, &str)> {
+    if text.ends_with(|end: char| end.is_ascii_digit())
+        && text.starts_with(|start: char| start.is_ascii_digit())
+    {
+        return None;
+    }
+    for (sign, codes) in SIGNS {
+        if let Some(rest) = text.strip_prefix(sign).or_else(|| text.strip_suffix(sign)) {
+            let shared = codes.iter().find(|code| **code == usual.as_str()).or(codes.first());
+            return Some((shared.and_then(|code| Currency::parse(code).ok()), rest.trim()));
+        }
+    }
+    let is_letter = |letter: char| letter.is_ascii_alphabetic();
+    let (word, rest) = if text.starts_with(is_letter) {
+        text.split_at(text.find(|letter| !is_letter(letter)).unwrap_or(text.len()))
+    } else {
+        let start = text.rfind(|letter| !is_letter(letter)).map_or(0, |at| at + 1);
+        let start = text.ceil_char_boundary(start);
+        (text.get(start..)?, text.get(..start)?)
     };
-    let Some((whole, fraction)) = split(unsigned) else { return Price::Unreadable };
-    let digits = || whole.bytes().chain(fraction.bytes()).filter(u8::is_ascii_digit);
-    if digits().all(|digit| digit == b'0') {
-        return if digits().next().is_some() { Price::Zero(currency) } else { Price::Unreadable };
-    }
-    if negative {
-        return Price::Negative;
-    }
-    let places = decimals(currency);
-    let kept = fraction.bytes().chain(std::iter::repeat(b'0')).take(places);
-    let amount = whole
-        .bytes()
-        .filter(u8::is_ascii_digit)
-        .chain(kept)
-        .try_fold(0_i64, |sum, digit| sum.checked_mul(10)?.checked_add(i64::from(digit - b'0')));
-    let rest = fraction.get(places..).unwrap_or_default();
-    let up = i64::from(rest.as_bytes().first().is_some_and(|digit| *digit >= b'5'));
-    match amount.and_then(|amount| amount.checked_add(up)) {
-        Some(0) => Price::Zero(currency),
-        Some(amount) => match Money::new(amount, currency) {
-            Ok(money) if rest.bytes().any(|digit| digit != b'0') => Price::Rounded(money),
-            Ok(money) => Price::Exact(money),
-            Err(_) => Price::Unreadable,
-        },
+    let named = match word.to_ascii_lowercase().as_str() {
+        "kr" if CROWNS.contains(&usual.as_str()) => Some(usual),
+        "fr" | "sfr" => Currency::parse("CHF").ok(),
+        "rs" => Currency::parse("INR").ok(),
+        code => {
+            let code = code.to_ascii_uppercase();
+            let is_known = code.len() == 3 && CODES.split(' ').any(|known| known == code);
+            if !is_known {
+                return None;
+            }
+            Currency::parse(&code).ok()
+        }
+    };
+    // `Fr. 12.50`, but `USD.50`
+    let is_abbreviation = |after: &&str| !after.starts_with(|next: char| next.is_ascii_digit());
+    Some((named, rest.strip_prefix('.').filter(is_abbreviation).unwrap_or(rest).trim()))
+}
+
+/// Reads a price in major units. `decimal` decides what can be read in two ways.
+#[cfg(test)]
+pub(crate) fn parse(text: &str, usual: Currency, decimal: Option<DecimalSign>) -> Price {
+    match number_of(text, usual) {
+        Some((reading, currency)) => of_amount(reading.decide(decimal), currency),
         None => Price::Unreadable,
     }
 }
 
-/// The part before the decimal sign, with its separators of thousands checked, and the digits after it.
-fn split(text: &str) -> Option<(&str, &str)> {
-    if text.bytes().any(|byte| !matches!(byte, b'0'..=b'9' | b'.' | b',')) {
-        return None;
-    }
-    let decimal = match (text.rfind('.'), text.rfind(',')) {
-        (Some(point), Some(comma)) => Some(point.max(comma)),
-        (Some(at), None) if text.matches('.').count() == 1 => Some(at),
-        (None, Some(at)) if text.matches(',').count() == 1 && !is_thousands(text, at) => Some(at),
-        _ => None,
-    };
-    let (whole, fraction) = match decimal {
-        Some(at) => (text.get(..at)?, text.get(at + 1..)?),
-        None => (text, ""),
-    };
-    let separator = if whole.contains('.') { '.' } else { ',' };
-    let taken_by_decimal =
-        decimal.is_some_and(|at| text.get(at..).is_some_and(|rest| rest.starts_with(separator)));
-    let mut groups = whole.split(separator);
-    let first = groups.next().unwrap_or_default();
-    let mut separated = false;
-    for group in groups {
-        separated = true;
-        if group.len() != 3 || group.bytes().any(|byte| !byte.is_ascii_digit()) {
-            return None;
-        }
-    }
-    if first.bytes().any(|byte| !byte.is_ascii_digit()) {
-        return None;
-    }
-    if separated && (taken_by_decimal || !(1..=3).contains(&first.len())) {
-        return None;
-    }
-    Some((whole, fraction))
+/// The number in a price's text, and its currency.
+pub(crate) fn number_of(text: &str, usual: Currency) -> Option<(NumberReading, Currency)> {
+    let PriceText { negative, number, currency } = unwrap_price(text, usual);
+    Some((read_unsigned(number, negative)?, currency.unwrap_or(Some(usual))?))
 }
 
-/// `1,234` is a thousand, `1,23` and `0,125` are not.
-fn is_thousands(text: &str, comma: usize) -> bool {
-    text.len() - comma == 4 && (1..=3).contains(&comma) && !text.starts_with('0')
+/// The price of an amount in major units.
+pub(crate) fn of_amount(amount: Decimal, currency: Currency) -> Price {
+    of_units(amount, amount.in_units(decimals(currency)), currency)
+}
+
+/// The price of one of `quantity`, of which all together cost this much.
+pub(crate) fn of_total(total: Decimal, quantity: u32, currency: Currency) -> Price {
+    of_units(total, total.divided_in_units(quantity, decimals(currency)), currency)
+}
+
+fn of_units(amount: Decimal, units: Option<(u128, bool)>, currency: Currency) -> Price {
+    if amount.is_zero() {
+        return Price::Zero(currency);
+    }
+    if amount.negative {
+        return Price::Negative;
+    }
+    let Some((units, is_rounded)) = units else { return Price::Unreadable };
+    if units == 0 {
+        return Price::Zero(currency);
+    }
+    match i64::try_from(units).ok().and_then(|units| Money::new(units, currency).ok()) {
+        Some(money) if is_rounded => Price::Rounded(money),
+        Some(money) => Price::Exact(money),
+        None => Price::Unreadable,
+    }
 }
 
 #[cfg(test)]
@@ -106,14 +206,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn euros(text: &str) -> Price {
-        parse(text, Currency::parse("EUR").unwrap())
+        parse(text, Currency::parse("EUR").unwrap(), None)
     }
 
     fn amount(text: &str, currency: &str) -> Option<i64> {
-        match parse(text, Currency::parse(currency).unwrap()) {
-            Price::Exact(money) | Price::Rounded(money) => Some(money.amount()),
-            _ => None,
-        }
+        parse(text, Currency::parse(currency).unwrap(), None).money().map(|money| money.amount())
     }
 
     #[test]
@@ -131,8 +228,6 @@ mod tests {
             ("1,234,567.89", 123_456_789),
             ("1.234.567", 123_456_700),
             ("1,234,567", 123_456_700),
-            ("1,234", 123_400),
-            ("1.234", 123),
             ("2,55", 255),
             ("2,5", 250),
             ("0,125", 13),
@@ -140,10 +235,21 @@ mod tests {
             ("0.29", 29),
             ("1.005", 101),
             ("0.005", 1),
+            ("12.989999999999998", 1_299),
             ("9999999999.99", 999_999_999_999),
         ] {
             assert_eq!(amount(text, "EUR"), Some(is), "{text}");
         }
+    }
+
+    #[test]
+    fn the_decimal_sign_of_the_file_decides_what_can_be_read_in_two_ways() {
+        let euros = Currency::parse("EUR").unwrap();
+        let read = |text, sign| parse(text, euros, Some(sign)).money().map(|money| money.amount());
+        assert_eq!(read("1.000", DecimalSign::Comma), Some(100_000));
+        assert_eq!(read("1,234", DecimalSign::Comma), Some(123));
+        assert_eq!(read("1.000", DecimalSign::Point), Some(100));
+        assert_eq!(read("1,234", DecimalSign::Point), Some(123_400));
     }
 
     #[test]
@@ -154,11 +260,40 @@ mod tests {
     }
 
     #[test]
+    fn a_price_names_its_currency() {
+        for (text, usual, is) in [
+            ("$8.00", "EUR", "800 USD"),
+            ("$8.00", "CAD", "800 CAD"),
+            ("£2.55", "EUR", "255 GBP"),
+            ("12,90 €", "USD", "1290 EUR"),
+            ("12,90\u{a0}€", "USD", "1290 EUR"),
+            ("€12.90", "USD", "1290 EUR"),
+            ("15.00 USD", "EUR", "1500 USD"),
+            ("USD 15.00", "EUR", "1500 USD"),
+            ("chf 1'234.50", "EUR", "123450 CHF"),
+            ("Fr. 12.50", "EUR", "1250 CHF"),
+            ("1 234,56", "EUR", "123456 EUR"),
+            ("¥1500", "EUR", "1500 JPY"),
+            ("¥15.00", "CNY", "1500 CNY"),
+            ("129 kr", "SEK", "12900 SEK"),
+            ("49,99 zł", "EUR", "4999 PLN"),
+            ("R$ 1.234,50", "EUR", "123450 BRL"),
+        ] {
+            let read = parse(text, Currency::parse(usual).unwrap(), None).money();
+            let shown = read.map(|money| format!("{} {}", money.amount(), money.currency().as_str()));
+            assert_eq!(shown.as_deref(), Some(is), "{text}");
+        }
+        for text in ["129 kr", "12 apples", "5 dollars", "12 pcs", "$", "€€5", "$5 €", "15.00 XYZ1"] {
+            assert_eq!(euros(text), Price::Unreadable, "{text}");
+        }
+    }
+
+    #[test]
     fn strange_prices_are_named() {
-        for text in ["0", "0.00", "-0", "0.001", "00", "0,00"] {
+        for text in ["0", "0.00", "-0", "0.001", "00", "0,00", "€0.00"] {
             assert_eq!(euros(text), Price::Zero(Currency::parse("EUR").unwrap()), "{text}");
         }
-        for text in ["-1", "-0.001", "-11,062.06", "−5"] {
+        for text in ["-1", "-0.001", "-11,062.06", "−5", "-$5.00", "$-5.00", "(5.00)", "5.00-", "($5.00)"] {
             assert_eq!(euros(text), Price::Negative, "{text}");
         }
         for text in [
@@ -169,7 +304,6 @@ mod tests {
             "NaN",
             "inf",
             "1e3",
-            "£2.55",
             "2 55",
             "1,23,4.5",
             "1,23.4",
@@ -179,7 +313,6 @@ mod tests {
             "10000000000.01",
             "99999999999999999999",
             "--1",
-            "1-",
             "1.2,3.4",
             "1,234.567.8",
         ] {
@@ -187,16 +320,26 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_line_total_is_divided_by_the_quantity() {
+        let euros = Currency::parse("EUR").unwrap();
+        let total =
+            |text: &str, quantity| of_total(number_of(text, euros).unwrap().0.decide(None), quantity, euros);
+        assert_eq!(total("9.00", 3), Price::Exact(Money::new(300, euros).unwrap()));
+        assert_eq!(total("10.00", 3), Price::Rounded(Money::new(333, euros).unwrap()));
+        assert_eq!(total("-9.00", 3), Price::Negative);
+    }
+
     proptest! {
         #[test]
         fn what_is_written_is_read(amount in 1..=nextbasket_domain::money::MAX_AMOUNT) {
             let money = Money::new(amount, Currency::parse("EUR").unwrap()).unwrap();
             prop_assert_eq!(euros(&format!("{}.{:02}", amount / 100, amount % 100)), Price::Exact(money));
-            prop_assert_eq!(euros(&format!("{},{:02}", amount / 100, amount % 100)), Price::Exact(money));
+            prop_assert_eq!(euros(&format!("{},{:02} €", amount / 100, amount % 100)), Price::Exact(money));
         }
 
         #[test]
-        fn no_text_breaks_it(text in "[-+0-9.,e ]{0,12}|.{0,12}") {
+        fn no_text_breaks_it(text in "[-+0-9.,e $€kr()]{0,12}|.{0,12}") {
             euros(&text);
         }
     }

@@ -1,6 +1,7 @@
 //! Parses a record, as far as that is possible without the others.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use nextbasket_domain::{
     IdError, Line, Product, ProductId, Purchase, PurchaseId, RecommendationId, Timestamp, UserId,
@@ -16,7 +17,8 @@ use crate::product_record::product;
 use crate::record_reader::RecordReader;
 use crate::refusal::{RecordFault, RefusalReason};
 use crate::row::Row;
-use crate::value::{self, Ids, Times};
+use crate::rules::ReadingRules;
+use crate::value::{self, Ids, Quantity, Times};
 
 /// The content of a record.
 pub(crate) enum ParsedRecord<'a> {
@@ -32,6 +34,8 @@ pub(crate) enum ParsedRecord<'a> {
 pub(crate) struct LineDetails<'a> {
     pub(crate) name: Option<Cow<'a, str>>,
     pub(crate) price: Option<Price>,
+    /// The quantity is a weight: the line counts as one piece.
+    pub(crate) weighed: bool,
 }
 
 impl ParsedRecord<'_> {
@@ -51,17 +55,19 @@ impl ParsedRecord<'_> {
 pub(crate) struct RecordParser {
     kind: RecordKind,
     options: ImportOptions,
+    rules: Arc<ReadingRules>,
     times: Times,
     users: Ids<UserId>,
     products: Ids<ProductId>,
 }
 
 impl RecordParser {
-    pub(crate) fn new(kind: RecordKind, options: &ImportOptions) -> Self {
+    pub(crate) fn new(kind: RecordKind, options: &ImportOptions, rules: Arc<ReadingRules>) -> Self {
         Self {
             kind,
             options: options.clone(),
-            times: Times::new(options),
+            times: Times::new(rules.time.clone(), options.now),
+            rules,
             users: Ids::new(),
             products: Ids::new(),
         }
@@ -71,18 +77,32 @@ impl RecordParser {
         &mut self,
         records: &'a RecordReader<'_>,
     ) -> Result<ParsedRecord<'a>, RecordFault> {
+        records.check_rules()?;
         let row = records.row();
         if self.kind == RecordKind::Products {
-            return product(&row, &self.options)
+            return product(&row, &self.options, &self.rules)
                 .map(|(product, rounded)| ParsedRecord::Product(product, rounded));
         }
-        let user = row.required(FileColumn::UserId, RefusalReason::MissingUser, "the user is missing")?;
-        let user_id =
-            self.users.parse(&user, FileColumn::UserId, RefusalReason::BadUser, UserId::parse_new)?;
+        let user_id = self.user(&row)?;
         match row.lines {
             Some(lines) => self.purchase(records, &row, user_id, lines),
             None => self.loose_line(&row, user_id),
         }
+    }
+
+    /// The user; of an order of nobody in particular a visitor of its own.
+    fn user(&mut self, row: &Row<'_>) -> Result<UserId, RecordFault> {
+        const COLUMN: FileColumn = FileColumn::UserId;
+        if row.guest {
+            let message = "an order of a guest needs a basket id, or its lines would not be told apart";
+            let basket = row.required(FileColumn::BasketId, RefusalReason::MissingUser, message)?;
+            let basket = basket.strip_prefix('#').unwrap_or(&basket);
+            let visitor = format!("guest-{}", value::id_text(basket, FileColumn::BasketId)?);
+            return UserId::parse_new(&visitor)
+                .map_err(|error| RecordFault::of_value(RefusalReason::BadUser, COLUMN, error));
+        }
+        let user = row.required(COLUMN, RefusalReason::MissingUser, "the user is missing")?;
+        self.users.parse(&user, COLUMN, RefusalReason::BadUser, UserId::parse_new)
     }
 
     fn loose_line<'a>(&mut self, row: &Row<'a>, user_id: UserId) -> Result<ParsedRecord<'a>, RecordFault> {
@@ -166,13 +186,14 @@ impl RecordParser {
     }
 
     fn line<'a>(&self, row: &Row<'a>, product_id: ProductId) -> Result<(Line, LineDetails<'a>), RecordFault> {
-        let quantity = value::quantity(row)?;
-        let price = value::price(row, self.options.currency)?;
+        let quantity = value::quantity(row, self.rules.decimal)?;
+        let price = value::price(row, self.rules.currency, quantity, self.rules.decimal)?;
         let unit_price = match price {
             Some(Price::Exact(money) | Price::Rounded(money)) => Some(money),
             Some(Price::Negative) => {
                 let message = "a negative price is an adjustment, not a purchase";
-                return Err(RecordFault::of_cell(RefusalReason::NegativePrice, FileColumn::Price, message));
+                let column = value::price_column(row);
+                return Err(RecordFault::of_cell(RefusalReason::NegativePrice, column, message));
             }
             Some(Price::Zero(_) | Price::Unreadable) | None => None,
         };
@@ -181,14 +202,18 @@ impl RecordParser {
             Some(Cow::Owned(number)) => Some(Cow::Owned(number)),
             None => None,
         };
-        Ok((Line { product_id, quantity, unit_price }, LineDetails { name, price }))
+        let weighed = matches!(quantity, Quantity::Weighed(_));
+        let line = Line { product_id, quantity: quantity.pieces(), unit_price };
+        Ok((line, LineDetails { name, price, weighed }))
     }
 }
 
 /// The basket's own id, or its time: ids have to be unique among the purchases of one user only.
 fn purchase_id(row: &Row<'_>, at: Timestamp) -> Result<PurchaseId, RecordFault> {
     let id = row.text(FileColumn::BasketId)?.unwrap_or_else(|| at.to_string().into());
-    PurchaseId::parse_new(&id)
+    // `#1001` is a shop's way to write the number 1001.
+    let id = id.strip_prefix('#').unwrap_or(&id);
+    PurchaseId::parse_new(value::id_text(id, FileColumn::BasketId)?)
         .map_err(|error| RecordFault::of_value(RefusalReason::BadBasket, FileColumn::BasketId, error))
 }
 

@@ -1,7 +1,8 @@
 //! A file's records, one after the other, with their positions.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,15 +10,17 @@ use serde_json::{Map, Value};
 
 use crate::column_names::shown;
 use crate::columns::{FileColumn, RecordKind};
-use crate::csv_record::{CsvRecord, delimiter_of};
+use crate::csv_record::CsvRecord;
+use crate::dialect::{Dialect, header_names};
 use crate::error::ImportError;
-use crate::file_layout::{FileForm, FileLayout};
+use crate::exact_json;
+use crate::file_layout::FileLayout;
 use crate::line_reader::{FileLine, LineReader, Lookahead, MAX_RECORD_BYTES};
 use crate::mapping::Mapping;
 use crate::refusal::{self, RecordFault, RefusalReason};
-use crate::row::Row;
-use crate::source::{self, ReadProgress};
-use crate::unsupported::reject_unsupported;
+use crate::row::{Row, RowCell};
+use crate::rules::{ReadingRules, RowRule};
+use crate::source::ReadProgress;
 
 /// The maximum number of lines of one CSV record: so a quote that is never closed costs that many lines, not the file.
 const MAX_RECORD_LINES: usize = 100;
@@ -48,18 +51,18 @@ impl NextRecord {
 
 struct CsvForm {
     delimited: CsvRecord,
-    /// The first record in its original form.
-    header: String,
     names: Vec<String>,
-    /// Which field is which column.
-    wanted: Vec<(usize, FileColumn)>,
+    /// Which field is which column, and its rank among those of the column.
+    wanted: Vec<(usize, FileColumn, u8)>,
+    /// The field of each rule about rows.
+    ruled: Vec<Option<usize>>,
 }
 
 #[derive(Default)]
 struct JsonForm {
     object: Map<String, Value>,
     /// The columns of each key that was seen.
-    known: HashMap<String, Vec<FileColumn>>,
+    known: HashMap<String, Vec<(FileColumn, u8)>>,
     ignored: BTreeSet<String>,
 }
 
@@ -85,85 +88,33 @@ impl<'r> CurrentRecord<'r> {
 
 pub(crate) struct RecordReader<'r> {
     kind: RecordKind,
-    mapping: Mapping,
+    rules: Arc<ReadingRules>,
     place: CurrentRecord<'r>,
     form: Form,
-    file_form: FileForm,
     bytes_read: Arc<AtomicU64>,
 }
 
 impl<'r> RecordReader<'r> {
-    /// Looks at the first line and says what the file is.
-    pub(crate) fn open(
-        reader: impl Read + Send + 'r,
-        kind: RecordKind,
-        mapping: &Mapping,
-    ) -> Result<Self, ImportError> {
-        mapping.check(kind)?;
-        let source = source::open(reader).map_err(ImportError::Read)?;
-        let mut lines = LineReader::new(source.bytes);
-        let mut first = Vec::new();
-        loop {
-            first.clear();
-            match lines.read(&mut first) {
-                FileLine::Whole if first.trim_ascii().is_empty() => {}
-                FileLine::Whole => break,
-                FileLine::TooLong => {
-                    reject_unsupported(&first)?;
-                    return Err(ImportError::Unsupported {
-                        is: "has a first line longer than a megabyte",
-                        advice: "Use a CSV or JSON Lines file",
-                    });
-                }
-                FileLine::Broken(error) => return Err(ImportError::Read(error)),
-                FileLine::End => return Err(ImportError::Empty),
-            }
-        }
-        reject_unsupported(&first)?;
-        let text = first.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&first);
-        if text.trim_ascii().is_empty() {
-            return Err(ImportError::Empty);
-        }
-        let delimiter = delimiter_of(text);
-        let json = text.trim_ascii_start().starts_with(b"{");
-        let bytes = lines.last_bytes();
-        lines.give_back(text, &[bytes], None);
-        let mut place = CurrentRecord::new(lines);
-        let form = match json {
-            true => Form::JsonForm(Box::default()),
-            false => Form::CsvForm(Box::new(read_header(&mut place, delimiter, kind, mapping)?)),
-        };
-        let file_form = FileForm { gzip: source.gzip, delimiter: (!json).then_some(char::from(delimiter)) };
-        Ok(Self { kind, mapping: mapping.clone(), place, form, file_form, bytes_read: source.bytes_read })
-    }
-
-    /// The records of a file whose beginning was read before, starting at one of its lines.
+    /// The records of a file of this layout, starting at one of its lines.
+    ///
+    /// # Errors
+    /// [`ImportError`] if a column is missing.
     pub(crate) fn of(
         layout: &FileLayout,
         lines: LineReader<'r>,
         kind: RecordKind,
-        mapping: &Mapping,
         bytes_read: Arc<AtomicU64>,
     ) -> Result<Self, ImportError> {
-        mapping.check(kind)?;
-        let form = match (layout.form.delimiter, &layout.header) {
-            (Some(delimiter), Some(header)) => {
-                let delimiter = u8::try_from(delimiter).unwrap_or(b',');
-                let mut place = CurrentRecord::new(LineReader::new(Box::new(header.as_bytes())));
-                Form::CsvForm(Box::new(read_header(&mut place, delimiter, kind, mapping)?))
-            }
-            _ => Form::JsonForm(Box::default()),
+        let rules = Arc::new(layout.rules.clone());
+        let form = match &layout.form.dialect {
+            Some(dialect) => Form::CsvForm(Box::new(CsvForm::new(layout, CsvRecord::of(dialect), kind)?)),
+            None => Form::JsonForm(Box::default()),
         };
-        let place = CurrentRecord::new(lines);
-        Ok(Self { kind, mapping: mapping.clone(), place, form, file_form: layout.form, bytes_read })
+        Ok(Self { kind, rules, place: CurrentRecord::new(lines), form, bytes_read })
     }
 
-    pub(crate) fn layout(&self) -> FileLayout {
-        let header = match &self.form {
-            Form::CsvForm(csv) => Some(csv.header.clone()),
-            Form::JsonForm(_) => None,
-        };
-        FileLayout { form: self.file_form, header }
+    pub(crate) fn rules(&self) -> &Arc<ReadingRules> {
+        &self.rules
     }
 
     /// Loads a record that was read earlier from a file of this layout.
@@ -176,7 +127,7 @@ impl<'r> RecordReader<'r> {
                 csv.delimited.take(record);
                 NextRecord::Record
             }
-            Form::JsonForm(json) => json.parse(&self.place.raw, &self.mapping, self.kind),
+            Form::JsonForm(json) => json.parse(&self.place.raw, &self.rules.mapping, self.kind),
         }
     }
 
@@ -191,7 +142,7 @@ impl<'r> RecordReader<'r> {
     /// Restores keys that were seen earlier.
     pub(crate) fn remember(&mut self, keys: &[String]) {
         if let Form::JsonForm(json) = &mut self.form {
-            keys.iter().for_each(|key| json.remember(key, &self.mapping, self.kind));
+            keys.iter().for_each(|key| json.remember(key, &self.rules.mapping, self.kind));
         }
     }
 
@@ -203,7 +154,7 @@ impl<'r> RecordReader<'r> {
     pub(crate) fn next(&mut self) -> NextRecord {
         match &mut self.form {
             Form::CsvForm(csv) => self.place.next_delimited(&mut csv.delimited, Some(csv.names.len())),
-            Form::JsonForm(json) => json.next(&mut self.place, &self.mapping, self.kind),
+            Form::JsonForm(json) => json.next(&mut self.place, &self.rules.mapping, self.kind),
         }
     }
 
@@ -213,13 +164,54 @@ impl<'r> RecordReader<'r> {
             Form::JsonForm(json) => self.row_of(&json.object),
             Form::CsvForm(csv) => {
                 let mut row = Row::default();
-                let text = std::str::from_utf8(csv.delimited.bytes()).unwrap_or_default();
-                for (field, column) in &csv.wanted {
-                    row.set_text(*column, text.get(csv.delimited.range(*field)).unwrap_or_default());
+                for (field, column, rank) in &csv.wanted {
+                    let text = csv.cell(*field);
+                    if *column == FileColumn::UserId && self.rules.is_guest(text.trim()) {
+                        row.guest = true;
+                    } else {
+                        row.set_text(*column, *rank, text);
+                    }
                 }
-                row
+                self.settle_guest(row)
             }
         }
+    }
+
+    /// A row with another user is not a guest's.
+    fn settle_guest<'a>(&self, mut row: Row<'a>) -> Row<'a> {
+        let is_missing = matches!(row.get(FileColumn::UserId), RowCell::Missing);
+        row.guest = is_missing && (row.guest || self.rules.is_guest(""));
+        row
+    }
+
+    /// The cell of a rule's column as text.
+    fn ruled_cell(&self, at: usize, rule: &RowRule) -> Cow<'_, str> {
+        match &self.form {
+            Form::CsvForm(csv) => {
+                let field = csv.ruled.get(at).copied().flatten();
+                Cow::Borrowed(field.map_or("", |field| csv.cell(field)))
+            }
+            Form::JsonForm(json) => match json.object.get(&rule.column) {
+                None | Some(Value::Null) => Cow::Borrowed(""),
+                Some(Value::String(text)) => Cow::Borrowed(text),
+                Some(value) => Cow::Owned(value.to_string()),
+            },
+        }
+    }
+
+    /// Fails if a rule skips the record.
+    pub(crate) fn check_rules(&self) -> Result<(), RecordFault> {
+        for (at, rule) in self.rules.rows.iter().enumerate() {
+            let cell = self.ruled_cell(at, rule);
+            if rule.skips(&cell) {
+                return Err(RecordFault::skipped_row(
+                    &rule.column,
+                    &cell,
+                    rule.keep.then_some(rule.values.as_slice()),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// The cells of a JSON object within the record: a line of a purchase.
@@ -227,28 +219,38 @@ impl<'r> RecordReader<'r> {
         let mut row = Row::default();
         if let Form::JsonForm(json) = &self.form {
             for (key, value) in object {
-                for column in json.known.get(key).into_iter().flatten() {
-                    row.set_json(*column, value);
+                for (column, rank) in json.known.get(key).into_iter().flatten() {
+                    let guest = *column == FileColumn::UserId
+                        && value.as_str().map_or_else(
+                            || self.rules.is_guest(&value.to_string()),
+                            |text| self.rules.is_guest(text.trim()),
+                        );
+                    if guest {
+                        row.guest = true;
+                    } else {
+                        row.set_json(*column, *rank, value);
+                    }
                 }
             }
             if self.kind == RecordKind::Purchases {
                 row.lines = object.get("lines").and_then(Value::as_array).map(Vec::as_slice);
             }
         }
-        row
+        self.settle_guest(row)
     }
 
     /// The file's own name for a column.
     pub(crate) fn name_of(&self, column: FileColumn) -> &str {
         let own = match &self.form {
             Form::CsvForm(csv) => {
-                let field = csv.wanted.iter().find(|(_, own)| *own == column);
-                field.and_then(|(field, _)| csv.names.get(*field)).map(String::as_str)
+                let field =
+                    csv.wanted.iter().filter(|(_, own, _)| *own == column).min_by_key(|(.., rank)| *rank);
+                field.and_then(|(field, ..)| csv.names.get(*field)).map(String::as_str)
             }
             Form::JsonForm(json) => {
-                let is =
-                    |key: &&String| json.known.get(*key).is_some_and(|columns| columns.contains(&column));
-                keys_of(&json.object).find(is).map(String::as_str).or_else(|| self.mapping.theirs(column))
+                let is = |key: &&String| json.known.get(*key).is_some_and(|columns| has(columns, column));
+                let mapped = || self.rules.mapping.theirs(column).and_then(<[String]>::first);
+                keys_of(&json.object).find(is).or_else(mapped).map(String::as_str)
             }
         };
         own.unwrap_or(column.name())
@@ -259,7 +261,9 @@ impl<'r> RecordReader<'r> {
         match &self.form {
             Form::JsonForm(json) => json.ignored.iter().map(|name| shown(name)).collect(),
             Form::CsvForm(csv) => {
-                let wanted = |field: usize| csv.wanted.iter().any(|(own, _)| *own == field);
+                let wanted = |field: usize| {
+                    csv.wanted.iter().any(|(own, ..)| *own == field) || csv.ruled.contains(&Some(field))
+                };
                 let unwanted = csv.names.iter().enumerate().filter(|(field, _)| !wanted(*field));
                 unwanted.map(|(_, name)| shown(name)).take(MAX_IGNORED).collect()
             }
@@ -276,10 +280,18 @@ impl<'r> RecordReader<'r> {
         let mut names: Vec<String> = json.known.keys().cloned().collect();
         names.extend(json.ignored.iter().cloned());
         names.sort_unstable();
-        let seen = |column| json.known.values().any(|columns| columns.contains(&column));
+        let seen = |column| json.known.values().any(|columns| has(columns, column));
         let present =
-            |column: FileColumn| seen(column) || (taken > 0 && self.mapping.theirs(column).is_none());
-        self.mapping.check_presence(self.kind, present, &names)
+            |column: FileColumn| seen(column) || (taken > 0 && self.rules.mapping.theirs(column).is_none());
+        self.rules.mapping.check_presence(self.kind, present, &names)
+    }
+
+    /// All cells of a CSV record.
+    pub(crate) fn cells(&self) -> Vec<&str> {
+        match &self.form {
+            Form::CsvForm(csv) => (0..csv.names.len()).map(|field| csv.cell(field)).collect(),
+            Form::JsonForm(_) => Vec::new(),
+        }
     }
 
     /// The line in the file that the record starts at, from one.
@@ -288,12 +300,19 @@ impl<'r> RecordReader<'r> {
     }
 
     /// Writes that the record is refused, as one JSON object on a line.
-    pub(crate) fn write_refusal(&self, fault: &RecordFault, into: &mut dyn Write) -> Result<(), ImportError> {
+    ///
+    /// `own_name` is the file's name for the column, if this reader does not know it.
+    pub(crate) fn write_refusal(
+        &self,
+        fault: &RecordFault,
+        own_name: Option<String>,
+        into: &mut dyn Write,
+    ) -> Result<(), ImportError> {
         let name = |(column, line): &(FileColumn, Option<usize>)| match line {
             Some(line) => format!("lines[{line}].{}", self.name_of(*column)),
             None => self.name_of(*column).to_owned(),
         };
-        let field = fault.cell.as_ref().map(name);
+        let field = own_name.or_else(|| fault.cell.as_ref().map(name)).or_else(|| fault.column.clone());
         refusal::write(self.line(), fault, field.as_deref(), self.raw(), into)
     }
 
@@ -307,44 +326,75 @@ impl<'r> RecordReader<'r> {
     }
 }
 
-/// Reads the names of the columns.
-fn read_header(
-    place: &mut CurrentRecord<'_>,
-    delimiter: u8,
-    kind: RecordKind,
-    mapping: &Mapping,
-) -> Result<CsvForm, ImportError> {
-    let unreadable = |advice| ImportError::Unsupported { is: "has no readable first line", advice };
-    let mut delimited = CsvRecord::new(delimiter);
+fn has(columns: &[(FileColumn, u8)], wanted: FileColumn) -> bool {
+    columns.iter().any(|(column, _)| *column == wanted)
+}
+
+/// The records of a CSV file with these columns, as they are.
+pub(crate) fn plain<'r>(lines: LineReader<'r>, names: Vec<String>, dialect: &Dialect) -> RecordReader<'r> {
+    let csv = CsvForm { delimited: CsvRecord::of(dialect), names, wanted: Vec::new(), ruled: Vec::new() };
+    RecordReader {
+        kind: RecordKind::default(),
+        rules: Arc::new(ReadingRules::none()),
+        place: CurrentRecord::new(lines),
+        form: Form::CsvForm(Box::new(csv)),
+        bytes_read: Arc::default(),
+    }
+}
+
+/// Reads the record that names the columns, and gives the lines back, which are behind it then.
+pub(crate) fn read_header<'r>(
+    lines: LineReader<'r>,
+    dialect: &Dialect,
+) -> Result<(Vec<String>, LineReader<'r>), ImportError> {
+    let mut place = CurrentRecord::new(lines);
+    let mut delimited = CsvRecord::of(dialect);
     match place.next_delimited(&mut delimited, None) {
         NextRecord::Record => {}
         NextRecord::Fault(fault) if fault.reason == RefusalReason::UnclosedQuote => {
             return Err(ImportError::Header(fault.message));
         }
-        NextRecord::Fault(_) => return Err(unreadable("The first line must name the columns, in UTF-8")),
+        NextRecord::Fault(_) => {
+            let advice = "The first line must name the columns, in UTF-8";
+            return Err(ImportError::Unsupported { is: "has no readable first line", advice });
+        }
         NextRecord::Broken(error, _) => return Err(ImportError::Read(error)),
         NextRecord::End => return Err(ImportError::Empty),
     }
-    if place.raw.iter().filter(|byte| **byte == b'\r').count() > 1 {
-        return Err(unreadable("Its lines end in carriage returns alone: write it with line feeds"));
-    }
     let text = String::from_utf8_lossy(delimited.bytes()).into_owned();
-    let name = |field| text.get(delimited.range(field)).unwrap_or_default().trim().to_owned();
-    let names: Vec<String> = (0..delimited.field_count()).map(name).collect();
-    let mut wanted: Vec<(usize, FileColumn)> = Vec::new();
-    for (field, name) in names.iter().enumerate() {
-        for column in mapping.columns_of(name, kind) {
-            let other = wanted.iter().find(|(_, taken)| *taken == column);
-            if let Some(other) = other.and_then(|(field, _)| names.get(*field)) {
-                let (first, second) = (shown(other), shown(name));
-                return Err(ImportError::AmbiguousColumn { column, first, second });
+    let fields =
+        (0..delimited.field_count()).map(|field| text.get(delimited.range(field)).unwrap_or_default());
+    Ok((header_names(fields), place.lines))
+}
+
+impl CsvForm {
+    fn new(layout: &FileLayout, delimited: CsvRecord, kind: RecordKind) -> Result<Self, ImportError> {
+        let FileLayout { names, rules, .. } = layout;
+        let mapping = &rules.mapping;
+        mapping.check(kind)?;
+        let mut wanted: Vec<(usize, FileColumn, u8)> = Vec::new();
+        for (field, name) in names.iter().enumerate() {
+            for (column, rank) in mapping.columns_of(name, kind) {
+                let other = wanted.iter().find(|(_, taken, own)| *taken == column && *own == rank);
+                if let Some(other) = other.and_then(|(field, ..)| names.get(*field)) {
+                    let (first, second) = (shown(other), shown(name));
+                    return Err(ImportError::AmbiguousColumn { column, first, second });
+                }
+                wanted.push((field, column, rank));
             }
-            wanted.push((field, column));
         }
+        let is_shaped = |column| layout.name_of(column).is_some();
+        let present = |column| wanted.iter().any(|(_, own, _)| *own == column) || is_shaped(column);
+        mapping.check_presence(kind, present, names)?;
+        let place = |rule: &RowRule| names.iter().position(|name| *name == rule.column);
+        let ruled = rules.rows.iter().map(place).collect();
+        Ok(Self { delimited, names: names.to_vec(), wanted, ruled })
     }
-    mapping.check_presence(kind, |column| wanted.iter().any(|(_, own)| *own == column), &names)?;
-    let header = String::from_utf8_lossy(&place.raw).into_owned();
-    Ok(CsvForm { delimited, header, names, wanted })
+
+    fn cell(&self, field: usize) -> &str {
+        let text = std::str::from_utf8(self.delimited.bytes()).unwrap_or_default();
+        text.get(self.delimited.range(field)).unwrap_or_default()
+    }
 }
 
 impl CurrentRecord<'_> {
@@ -450,7 +500,7 @@ impl JsonForm {
 
     fn parse(&mut self, raw: &[u8], mapping: &Mapping, kind: RecordKind) -> NextRecord {
         let Ok(text) = std::str::from_utf8(raw) else { return NextRecord::invalid_utf8() };
-        match serde_json::from_str(text) {
+        match exact_json::parse(text) {
             Ok(Value::Object(object)) => self.object = object,
             Ok(_) => return NextRecord::fault(RefusalReason::BadJson, "each line must be one JSON object"),
             Err(error) => {

@@ -29,6 +29,12 @@ pub enum RefusalReason {
     BadJson,
     /// A JSON value of another type than its column's.
     WrongType,
+    /// A row whose counterpart is not in the file that it is joined with.
+    UnmatchedRow,
+    /// A row that is not about a purchase, such as a view or a cancelled order, or that was to be skipped.
+    SkippedRow,
+    /// An id that a spreadsheet or a program has rounded, so that it is no longer one: `4.00638E+12`.
+    ImpreciseId,
     MissingUser,
     /// A user beyond the limits of an id, or one that a path of the API cannot carry.
     BadUser,
@@ -71,7 +77,7 @@ pub enum RefusalReason {
 }
 
 impl RefusalReason {
-    /// Whether a record with this reason is well formed but not a purchase, so that its file is acceptable: a return,
+    /// Whether a record with this reason is well formed but not a purchase, so that its file is acceptable: a return, a view,
     /// a correction, a line without a customer or with a product to skip, a purchase that appeared earlier in the
     /// file.
     #[must_use]
@@ -79,6 +85,7 @@ impl RefusalReason {
         matches!(
             self,
             Self::MissingUser
+                | Self::SkippedRow
                 | Self::SkippedProduct
                 | Self::Cancellation
                 | Self::NegativePrice
@@ -98,6 +105,8 @@ impl fmt::Display for RefusalReason {
 #[derive(Debug)]
 pub(crate) struct RecordFault {
     pub(crate) reason: RefusalReason,
+    /// The file's column, if it is not one of ours.
+    pub(crate) column: Option<String>,
     /// Whose cell it is; the number is that of a whole purchase's line.
     pub(crate) cell: Option<(FileColumn, Option<usize>)>,
     pub(crate) message: String,
@@ -105,11 +114,11 @@ pub(crate) struct RecordFault {
 
 impl RecordFault {
     pub(crate) fn of_record(reason: RefusalReason, message: impl Into<String>) -> Self {
-        Self { reason, cell: None, message: message.into() }
+        Self { reason, column: None, cell: None, message: message.into() }
     }
 
     pub(crate) fn of_cell(reason: RefusalReason, column: FileColumn, message: impl Into<String>) -> Self {
-        Self { reason, cell: Some((column, None)), message: message.into() }
+        Self { reason, column: None, cell: Some((column, None)), message: message.into() }
     }
 
     /// The cell's value is not valid, as `error` says.
@@ -120,6 +129,23 @@ impl RecordFault {
     pub(crate) fn skipped_product() -> Self {
         let message = "products with this code are skipped";
         Self::of_cell(RefusalReason::SkippedProduct, FileColumn::ProductId, message)
+    }
+
+    /// A row that a rule about this column of the file skips; `only` are the values of rows that are kept.
+    pub(crate) fn skipped_row(column: &str, value: &str, only: Option<&[String]>) -> Self {
+        let value: String = value.trim().chars().take(60).collect();
+        let message = match only {
+            Some(only) => format!("rows with \"{value}\" are skipped: only {} is kept", only.join(", ")),
+            None => format!("rows with \"{value}\" are skipped"),
+        };
+        Self { column: Some(column.to_owned()), ..Self::of_record(RefusalReason::SkippedRow, message) }
+    }
+
+    /// A row whose value of this column is not in the file that it is joined with.
+    pub(crate) fn unmatched_row(column: &str, value: &str) -> Self {
+        let value: String = value.trim().chars().take(60).collect();
+        let message = format!("\"{value}\" is not in the file that is joined by this column");
+        Self { column: Some(column.to_owned()), ..Self::of_record(RefusalReason::UnmatchedRow, message) }
     }
 
     pub(crate) fn in_line(mut self, index: usize) -> Self {

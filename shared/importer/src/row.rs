@@ -8,7 +8,7 @@ use crate::columns::FileColumn;
 use crate::refusal::{RecordFault, RefusalReason};
 
 /// Texts that exports write for a cell without a value.
-const EMPTY_TEXTS: [&str; 6] = ["NULL", "null", "NaN", "nan", "None", "\\N"];
+pub(crate) const EMPTY_TEXTS: [&str; 6] = ["NULL", "null", "NaN", "nan", "None", "\\N"];
 
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) enum RowCell<'a> {
@@ -22,28 +22,38 @@ pub(crate) enum RowCell<'a> {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Row<'a> {
     cells: [RowCell<'a>; FileColumn::ALL.len()],
+    /// The rank of the column of the file that each cell came from.
+    ranks: [u8; FileColumn::ALL.len()],
+    /// The user is one of the texts that stand for nobody in particular.
+    pub(crate) guest: bool,
     pub(crate) lines: Option<&'a [Value]>,
 }
 
 impl<'a> Row<'a> {
-    /// Puts in a CSV cell: spaces around it do not count, nor do words for nothing.
-    pub(crate) fn set_text(&mut self, column: FileColumn, text: &'a str) {
+    /// Puts in a CSV cell, unless one of a lower rank has a value: spaces around it do not count, nor do words for
+    /// nothing.
+    pub(crate) fn set_text(&mut self, column: FileColumn, rank: u8, text: &'a str) {
         let text = text.trim();
         if !text.is_empty() && !EMPTY_TEXTS.contains(&text) {
-            self.set(column, RowCell::Text(text));
+            self.set(column, rank, RowCell::Text(text));
         }
     }
 
-    /// Puts in a JSON value, unless it is null or an empty text.
-    pub(crate) fn set_json(&mut self, column: FileColumn, value: &'a Value) {
-        if !value.is_null() && value.as_str() != Some("") {
-            self.set(column, RowCell::Json(value));
+    /// Puts in a JSON value, unless it is null or a blank text, or one of a lower rank has a value.
+    pub(crate) fn set_json(&mut self, column: FileColumn, rank: u8, value: &'a Value) {
+        match value {
+            Value::Null => {}
+            Value::String(text) if text.trim().is_empty() => {}
+            value => self.set(column, rank, RowCell::Json(value)),
         }
     }
 
-    fn set(&mut self, column: FileColumn, cell: RowCell<'a>) {
-        if let Some(place) = self.cells.get_mut(column as usize) {
-            *place = cell;
+    fn set(&mut self, column: FileColumn, rank: u8, cell: RowCell<'a>) {
+        let at = column as usize;
+        if let (Some(place), Some(own)) = (self.cells.get_mut(at), self.ranks.get_mut(at))
+            && (matches!(place, RowCell::Missing) || rank < *own)
+        {
+            (*place, *own) = (cell, rank);
         }
     }
 
@@ -56,8 +66,9 @@ impl<'a> Row<'a> {
         match self.get(column) {
             RowCell::Missing => Ok(None),
             RowCell::Text(text) => Ok(Some(Cow::Borrowed(text))),
-            RowCell::Json(Value::String(text)) => Ok(Some(Cow::Borrowed(text))),
+            RowCell::Json(Value::String(text)) => Ok(Some(Cow::Borrowed(text.trim()))),
             RowCell::Json(Value::Number(number)) => Ok(Some(Cow::Owned(number.to_string()))),
+            RowCell::Json(Value::Bool(yes)) => Ok(Some(Cow::Borrowed(if *yes { "true" } else { "false" }))),
             RowCell::Json(_) => Err(RecordFault::of_cell(
                 RefusalReason::WrongType,
                 column,
@@ -74,6 +85,11 @@ impl<'a> Row<'a> {
         message: &str,
     ) -> Result<Cow<'a, str>, RecordFault> {
         self.text(column)?.ok_or_else(|| RecordFault::of_cell(missing, column, message))
+    }
+
+    /// Whether the cell is a JSON number: its point is a decimal sign.
+    pub(crate) fn is_json_number(&self, column: FileColumn) -> bool {
+        matches!(self.get(column), RowCell::Json(Value::Number(_)))
     }
 
     /// The cell as a JSON object, if it is one.

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
-use nextbasket_domain::{ProductId, Timestamp};
+use nextbasket_domain::{Currency, ProductId, Purchase, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::refusal::{RecordFault, RefusalReason};
+use crate::samples::SamplePurchase;
+use crate::user_purchases::UserCount;
 
 /// The maximum number of codes that are reported as possible services.
 const MAX_SERVICE_LIKE: usize = 20;
@@ -43,9 +45,26 @@ pub struct ImportTally {
     pub records: u64,
     /// The numbers of rejected records, by reason.
     pub refused: BTreeMap<RefusalReason, u64>,
+    /// The line of the first rejected record, by reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub first_refused: BTreeMap<RefusalReason, u64>,
     pub purchases: u64,
+    /// The number of the purchases' lines.
+    pub purchase_lines: u64,
+    /// The sum of the lines' quantities times unit prices, in minor units, by currency; lines without a price add
+    /// nothing.
+    pub revenue: BTreeMap<Currency, i64>,
     /// The number of users; each is counted in one part only.
     pub users: u64,
+    /// Those of them with more than one purchase.
+    pub repeat_users: u64,
+    /// The users with the most purchases. An [`ImportSummary`](crate::ImportSummary) has a warning about those with very
+    /// many instead.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub frequent_users: Vec<UserCount>,
+    /// The first purchases, as they were understood.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub samples: Vec<SamplePurchase>,
     /// The number of products; each is counted in one part only.
     pub products: u64,
     /// The time of the first and the last purchase.
@@ -55,6 +74,8 @@ pub struct ImportTally {
     pub merged: u64,
     /// The number of lines that were skipped in whole purchases.
     pub skipped_lines: u64,
+    /// The number of lines whose quantity is a weight, which count as one piece.
+    pub weighed: u64,
     /// The numbers of records whose price was not used as written.
     pub prices: Prices,
     /// The number of products that no line names; their id is used as the name.
@@ -75,8 +96,25 @@ impl ImportTally {
         self.refused.values().sum()
     }
 
-    pub(crate) fn refuse(&mut self, fault: &RecordFault) {
+    /// Counts a record of this line that is rejected.
+    pub(crate) fn refuse(&mut self, fault: &RecordFault, line: u64) {
         *self.refused.entry(fault.reason).or_default() += 1;
+        keep_first(&mut self.first_refused, fault.reason, line);
+    }
+
+    /// Counts purchases that are sorted by time.
+    pub(crate) fn count_purchases(&mut self, purchases: &[Purchase]) {
+        self.period = purchases.first().zip(purchases.last()).map(|(a, z)| (a.purchased_at, z.purchased_at));
+        for purchase in purchases {
+            self.purchases += 1;
+            for line in &purchase.lines {
+                self.purchase_lines += 1;
+                if let Some(price) = &line.unit_price {
+                    let sum = self.revenue.entry(price.currency()).or_default();
+                    *sum = sum.saturating_add(price.amount().saturating_mul(i64::from(line.quantity)));
+                }
+            }
+        }
     }
 
     /// Keeps the most frequent of the products without a digit in their code.
@@ -93,6 +131,10 @@ impl ImportTally {
     }
 }
 
+fn keep_first(lines: &mut BTreeMap<RefusalReason, u64>, reason: RefusalReason, line: u64) {
+    lines.entry(reason).and_modify(|first| *first = line.min(*first)).or_insert(line);
+}
+
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }
@@ -104,8 +146,21 @@ impl AddAssign for ImportTally {
         for (reason, count) in other.refused {
             *self.refused.entry(reason).or_default() += count;
         }
+        for (reason, line) in other.first_refused {
+            keep_first(&mut self.first_refused, reason, line);
+        }
         self.purchases += other.purchases;
+        self.purchase_lines += other.purchase_lines;
+        for (currency, amount) in other.revenue {
+            let sum = self.revenue.entry(currency).or_default();
+            *sum = sum.saturating_add(amount);
+        }
         self.users += other.users;
+        self.repeat_users += other.repeat_users;
+        self.frequent_users.extend(other.frequent_users);
+        UserCount::keep_most_frequent(&mut self.frequent_users);
+        self.samples.extend(other.samples);
+        SamplePurchase::keep_first(&mut self.samples);
         self.products += other.products;
         self.period = match (self.period, other.period) {
             (Some((first, last)), Some((from, to))) => Some((first.min(from), last.max(to))),
@@ -113,6 +168,7 @@ impl AddAssign for ImportTally {
         };
         self.merged += other.merged;
         self.skipped_lines += other.skipped_lines;
+        self.weighed += other.weighed;
         self.prices.zero += other.prices.zero;
         self.prices.unreadable += other.prices.unreadable;
         self.prices.rounded += other.prices.rounded;

@@ -1,6 +1,6 @@
 //! Files read as a whole.
 
-use std::io::{Read, Write};
+use std::io::{self, Read as _, Write};
 
 use nextbasket_domain::{Product, Purchase};
 
@@ -11,8 +11,11 @@ use crate::file_layout::FileLayout;
 use crate::options::ImportOptions;
 use crate::product_mentions::ProductMentions;
 use crate::record_scanner::{RecordScanner, ScanEnd, ScanStep};
+use crate::shape::JoinedFiles;
 use crate::source::ReadProgress;
 use crate::summary::ImportSummary;
+use crate::survey::{OpenFile, survey};
+use crate::user_purchases::UserPurchases;
 
 /// The number of records between two calls of the progress hook.
 const PROGRESS_RECORDS: u64 = 4_096;
@@ -35,17 +38,33 @@ pub struct ImportedPurchases {
 /// [`ImportError`] if the file is of a form that is not read, lacks a column, or the refused records cannot be
 /// written. A file that ends unexpectedly is not an error: see [`ImportSummary::ended_early`].
 pub fn read_purchases(
-    reader: impl Read + Send,
+    open: OpenFile<'_>,
     options: &ImportOptions,
     refused: &mut dyn Write,
     progress: &mut dyn FnMut(ReadProgress),
 ) -> Result<ImportedPurchases, ImportError> {
-    let (assembled, layout, mut end) = read(reader, RecordKind::Purchases, options, refused, progress)?;
+    read_joined_purchases(open, &JoinedFiles::default(), options, refused, progress)
+}
+
+/// Reads a file of purchases with the columns of other files; otherwise as [`read_purchases`].
+///
+/// # Errors
+/// As [`read_purchases`].
+pub fn read_joined_purchases(
+    open: OpenFile<'_>,
+    joined: &JoinedFiles,
+    options: &ImportOptions,
+    refused: &mut dyn Write,
+    progress: &mut dyn FnMut(ReadProgress),
+) -> Result<ImportedPurchases, ImportError> {
+    let (assembled, layout, mut end) = read(open, joined, RecordKind::Purchases, options, refused, progress)?;
     let mut mentions = ProductMentions::default();
     assembled.mentions.into_iter().for_each(|mention| mentions.add(mention));
     let (products, tally) = mentions.into_products();
     end.tally += tally;
-    end.tally.users = u64::try_from(assembled.users.len()).unwrap_or(u64::MAX);
+    let mut users = UserPurchases::default();
+    assembled.users.into_iter().for_each(|user| users.add(user));
+    end.tally += users.tally();
     let summary = ImportSummary::of(RecordKind::Purchases, layout.form, end);
     Ok(ImportedPurchases { purchases: assembled.purchases, products, summary })
 }
@@ -58,32 +77,40 @@ pub struct ImportedProducts {
     pub summary: ImportSummary,
 }
 
-/// Reads a file of products: `product_id`, `name`, `categories` (in CSV with `|` or `;` between them), `price`,
-/// `currency`, `available` (yes if empty), `attributes` (JSON only), or JSON lines as `PUT /products` takes them
-/// and `productId`. Of two records of one product the later counts. Otherwise as
+/// Reads a file of products: `product_id`, `name`, `categories` (in CSV with `|` or `;` between them; the parts of a path
+/// such as `Coffee > Beans` are categories), `price`, `currency`, `available` (yes if empty; a word such as `in stock`,
+/// `out of stock` or `draft`, or the number in stock), `attributes` (JSON only), or JSON lines as `PUT /products` takes
+/// them and `productId`. An XML feed is such lines after [`merchant_feed_lines`](crate::merchant_feed_lines). Of two records of one product the later counts. Otherwise as
 /// [`read_purchases`](crate::read_purchases), but that a catalogue's price has to be right: one that is negative
 /// or no number is refused, and zero is a price.
 pub fn read_products(
-    reader: impl Read + Send,
+    open: OpenFile<'_>,
     options: &ImportOptions,
     refused: &mut dyn Write,
     progress: &mut dyn FnMut(ReadProgress),
 ) -> Result<ImportedProducts, ImportError> {
-    let (assembled, layout, end) = read(reader, RecordKind::Products, options, refused, progress)?;
+    let (assembled, layout, end) =
+        read(open, &JoinedFiles::default(), RecordKind::Products, options, refused, progress)?;
     let summary = ImportSummary::of(RecordKind::Products, layout.form, end);
     Ok(ImportedProducts { products: assembled.products, summary })
 }
 
 /// Reads a file as a whole, with all of its groups at once.
 fn read(
-    reader: impl Read + Send,
+    open: OpenFile<'_>,
+    joined: &JoinedFiles,
     kind: RecordKind,
     options: &ImportOptions,
     refused: &mut dyn Write,
     progress: &mut dyn FnMut(ReadProgress),
 ) -> Result<(Assembled, FileLayout, ScanEnd), ImportError> {
-    let mut scanner = RecordScanner::open(reader, kind, options)?;
-    let layout = scanner.layout();
+    let layout = survey(open, joined, kind, options)?;
+    let mut reader = open().map_err(ImportError::Read)?;
+    let start = layout.start();
+    if layout.form.is_seekable() {
+        io::copy(&mut (&mut reader).take(start.offset), &mut io::sink()).map_err(ImportError::Read)?;
+    }
+    let mut scanner = RecordScanner::resume(reader, kind, options, (&layout, joined), &start)?;
     let mut assembler = Assembler::new(&layout, kind, options)?;
     let mut records = 0_u64;
     loop {

@@ -10,14 +10,13 @@
 
 mod common;
 
-use std::collections::BTreeSet;
 use std::io::{Read, Write};
 
-use common::{HEADER, options, read_with};
+use common::{HEADER, opens, options, read_with};
 use nextbasket_domain::Purchase;
 use nextbasket_importer::{
-    Assembler, FileLayout, FilePosition, ImportSummary, ImportedPurchases, ProductMentions, RecordKind,
-    RecordScanner, ScanStep, read_products,
+    Assembler, FileLayout, FilePosition, ImportSummary, ImportedPurchases, JoinedFiles, ProductMentions,
+    RecordKind, RecordScanner, ScanStep, UserPurchases, read_products, survey,
 };
 use proptest::prelude::*;
 
@@ -33,21 +32,21 @@ fn scanned(
 ) -> (Vec<Record>, FileLayout, ImportSummary) {
     let options = options();
     let mut records = Vec::new();
-    let mut at: Option<(FileLayout, FilePosition)> = None;
+    let layout = survey(&mut opens(bytes), &JoinedFiles::default(), kind, &options).unwrap();
+    let mut at = layout.start();
     loop {
-        let mut scanner = match &at {
-            None => RecordScanner::open(bytes, kind, &options).unwrap(),
-            Some((layout, position)) => {
-                // A position is stored as text.
-                let position: FilePosition =
-                    serde_json::from_str(&serde_json::to_string(position).unwrap()).unwrap();
-                let layout: FileLayout =
-                    serde_json::from_str(&serde_json::to_string(layout).unwrap()).unwrap();
-                let from = if layout.form.gzip { 0 } else { usize::try_from(position.offset).unwrap() };
-                RecordScanner::resume(&bytes[from..], kind, &options, &layout, &position).unwrap()
-            }
-        };
-        let layout = scanner.layout();
+        // Layouts and positions are stored as text.
+        let position: FilePosition = serde_json::from_str(&serde_json::to_string(&at).unwrap()).unwrap();
+        let layout: FileLayout = serde_json::from_str(&serde_json::to_string(&layout).unwrap()).unwrap();
+        let from = if layout.form.is_seekable() { usize::try_from(position.offset).unwrap() } else { 0 };
+        let mut scanner = RecordScanner::resume(
+            &bytes[from..],
+            kind,
+            &options,
+            (&layout, &JoinedFiles::default()),
+            &position,
+        )
+        .unwrap();
         let mut ended = false;
         for _ in 0..every {
             match scanner.step(refused).unwrap() {
@@ -61,10 +60,10 @@ fn scanned(
         }
         if ended {
             let end = scanner.finish().unwrap();
-            let summary = ImportSummary::of(kind, layout.form, end);
+            let summary = ImportSummary::of(kind, layout.form.clone(), end);
             return (records, layout, summary);
         }
-        at = Some((layout, scanner.position()));
+        at = scanner.position();
     }
 }
 
@@ -72,7 +71,8 @@ fn scanned(
 fn in_parts(bytes: &[u8], every: usize, heaps: u64) -> (ImportedPurchases, String) {
     let mut refused = Vec::new();
     let (records, layout, mut summary) = scanned(bytes, RecordKind::Purchases, every, &mut refused);
-    let (mut purchases, mut users, mut mentions) = (Vec::new(), BTreeSet::new(), ProductMentions::default());
+    let (mut purchases, mut users, mut mentions) =
+        (Vec::new(), UserPurchases::default(), ProductMentions::default());
     let mut tally = nextbasket_importer::ImportTally::default();
     for heap in 0..heaps {
         let mut assembler = Assembler::new(&layout, RecordKind::Purchases, &options()).unwrap();
@@ -81,27 +81,33 @@ fn in_parts(bytes: &[u8], every: usize, heaps: u64) -> (ImportedPurchases, Strin
         }
         let assembled = assembler.finish();
         purchases.extend(assembled.purchases);
-        users.extend(assembled.users);
+        assembled.users.into_iter().for_each(|user| users.add(user));
         assembled.mentions.into_iter().for_each(|mention| mentions.add(mention));
         tally += assembled.tally;
     }
     let (products, of_products) = mentions.into_products();
     tally += of_products;
-    tally.users = users.len() as u64;
+    tally += users.tally();
     tally.lines = summary.tally.lines;
     tally.records = summary.tally.records;
     for (reason, count) in &summary.tally.refused {
         *tally.refused.entry(*reason).or_default() += count;
     }
+    for (reason, line) in &summary.tally.first_refused {
+        let first = tally.first_refused.entry(*reason).or_insert(*line);
+        *first = (*first).min(*line);
+    }
     let end = nextbasket_importer::ScanEnd {
         tally,
         ignored_columns: std::mem::take(&mut summary.ignored_columns),
         ended_early: summary.ended_early.take(),
+        notes: std::mem::take(&mut summary.notes),
+        joined_to: None,
     };
     purchases.sort_by(|a: &Purchase, b| {
         (a.purchased_at, &a.user_id, &a.purchase_id).cmp(&(b.purchased_at, &b.user_id, &b.purchase_id))
     });
-    let summary = ImportSummary::of(RecordKind::Purchases, layout.form, end);
+    let summary = ImportSummary::of(RecordKind::Purchases, layout.form.clone(), end);
     (ImportedPurchases { purchases, products, summary }, String::from_utf8(refused).unwrap())
 }
 
@@ -209,9 +215,9 @@ fn a_line_that_is_too_long_has_its_length_in_the_file() {
 
 #[test]
 fn of_a_catalogue_in_parts_the_later_record_of_a_product_counts() {
-    let text = "product_id,name,price\na,First,1\nb,Other,2.005\na,Second,3\n,None,1\nb,Last,-1\n";
+    let text = "product_id,name,price\na,First,1\nb,Other,2.005\na,Second,3.5\n,None,1\nb,Last,-1\n";
     let mut refused = Vec::new();
-    let whole = read_products(text.as_bytes(), &options(), &mut refused, &mut |_| {}).unwrap();
+    let whole = read_products(&mut opens(text.as_bytes()), &options(), &mut refused, &mut |_| {}).unwrap();
     let mut again = Vec::new();
     let (records, layout, summary) = scanned(text.as_bytes(), RecordKind::Products, 1, &mut again);
     assert_eq!(again, refused);

@@ -11,11 +11,12 @@
 mod common;
 
 use common::{options, reasons};
-use nextbasket_importer::{ImportError, ImportedProducts, read_products};
+use nextbasket_importer::{ImportError, ImportedProducts, merchant_feed_lines, read_products};
 
 fn read(text: &str) -> Result<(ImportedProducts, String), ImportError> {
     let mut refused = Vec::new();
-    let catalogue = read_products(text.as_bytes(), &options(), &mut refused, &mut |_| {})?;
+    let catalogue =
+        read_products(&mut common::opens(text.as_bytes()), &options(), &mut refused, &mut |_| {})?;
     let summary = &catalogue.summary;
     assert_eq!(summary.taken + summary.tally.refused_records(), summary.tally.records);
     Ok((catalogue, String::from_utf8(refused).unwrap()))
@@ -72,6 +73,7 @@ fn a_catalogue_is_read_from_csv() {
     "#);
     insta::assert_snapshot!(catalogue.summary, @"
     3 records read (CSV)
+        columns: product_name=name
                3 taken: 3 products
                0 refused
     columns not used: weight
@@ -173,4 +175,49 @@ fn products_beyond_the_limits_are_refused_by_name() {
 #[test]
 fn a_file_of_purchases_is_no_catalogue() {
     insta::assert_snapshot!(read("user_id,sku,timestamp\n").unwrap_err(), @"columns not found in the file: product_id, product_name. Its columns are user_id, sku, timestamp. Say which column is which, for example: --map product_id=sku,product_name=NAME");
+}
+
+#[test]
+fn an_xml_feed_is_a_catalogue_whose_columns_are_its_elements() {
+    let feed = "<?xml version=\"1.0\"?><rss xmlns:g=\"http://base.google.com/ns/1.0\"><channel>
+        <title>Shop</title>
+        <item><g:id>beans</g:id><g:title>Beans &amp; more</g:title><g:availability>in_stock</g:availability>
+            <g:product_type>Coffee &gt; Beans</g:product_type><g:price>12.90</g:price>
+            <g:shipping><g:price>4.90</g:price></g:shipping></item>
+        <item><g:id>cup</g:id><title>Cup</title><g:availability>out of stock</g:availability></item>
+        <item><title>No id</title></item>
+        </channel></rss>";
+    let mut options = options();
+    options.mapping =
+        "product_id=id,product_name=title,categories=product_type,available=availability".parse().unwrap();
+    let mut refused = Vec::new();
+    let mut lines = || Ok(Box::new(merchant_feed_lines(feed.as_bytes())) as Box<dyn std::io::Read + Send>);
+    let catalogue = read_products(&mut lines, &options, &mut refused, &mut |_| {}).unwrap();
+    let shown: Vec<_> = catalogue
+        .products
+        .iter()
+        .map(|product| {
+            let categories: Vec<_> = product.categories.iter().map(|category| category.as_str()).collect();
+            let price = product.price.map(|price| price.amount());
+            format!(
+                "{} {} {categories:?} {price:?} {}",
+                product.product_id.as_str(),
+                product.name,
+                product.available
+            )
+        })
+        .collect();
+    assert_eq!(shown, [r#"beans Beans & more ["Coffee", "Beans"] Some(1290) true"#, "cup Cup [] None false"]);
+    assert_eq!(reasons(&String::from_utf8(refused).unwrap()), ["3 missing_product id"]);
+}
+
+#[test]
+fn a_feed_that_breaks_off_gives_the_products_before_the_break() {
+    let feed = "<rss><item><id>a</id><title>A</title></item><item><id>b</id><title>B</tit";
+    let mut options = options();
+    options.mapping = "product_id=id,product_name=title".parse().unwrap();
+    let mut lines = || Ok(Box::new(merchant_feed_lines(feed.as_bytes())) as Box<dyn std::io::Read + Send>);
+    let catalogue = read_products(&mut lines, &options, &mut Vec::new(), &mut |_| {}).unwrap();
+    assert_eq!(catalogue.products.len(), 1);
+    assert!(catalogue.summary.ended_early.unwrap().starts_with("the feed"));
 }

@@ -10,7 +10,7 @@
 
 mod common;
 
-use common::{HEADER, options};
+use common::{HEADER, opens, options};
 use nextbasket_importer::{ImportSummary, read_products, read_purchases};
 use proptest::prelude::*;
 
@@ -23,7 +23,7 @@ fn check(summary: &ImportSummary, refused: &[u8]) -> Result<(), TestCaseError> {
 
 fn read_both(bytes: &[u8]) -> Result<(), TestCaseError> {
     let mut refused = Vec::new();
-    if let Ok(import) = read_purchases(bytes, &options(), &mut refused, &mut |_| {}) {
+    if let Ok(import) = read_purchases(&mut opens(bytes), &options(), &mut refused, &mut |_| {}) {
         check(&import.summary, &refused)?;
         for purchase in &import.purchases {
             prop_assert!(nextbasket_domain::Purchase::check_lines(&purchase.lines).is_ok());
@@ -33,7 +33,7 @@ fn read_both(bytes: &[u8]) -> Result<(), TestCaseError> {
         }
     }
     refused.clear();
-    if let Ok(catalogue) = read_products(bytes, &options(), &mut refused, &mut |_| {}) {
+    if let Ok(catalogue) = read_products(&mut opens(bytes), &options(), &mut refused, &mut |_| {}) {
         check(&catalogue.summary, &refused)?;
     }
     Ok(())
@@ -123,7 +123,7 @@ proptest! {
         let text = format!(
             "{HEADER}ada,a,2011-01-01,1,,\"{}\",b1\nada,b,2011-01-01,1,,{after},b1\n", name.replace('"', "\"\"")
         );
-        let import = read_purchases(text.as_bytes(), &options(), &mut std::io::sink(), &mut |_| {}).unwrap();
+        let import = read_purchases(&mut opens(text.as_bytes()), &options(), &mut std::io::sink(), &mut |_| {}).unwrap();
         prop_assert_eq!(&import.products[0].name, name.trim());
         prop_assert_eq!(&import.products[1].name, &after);
     }

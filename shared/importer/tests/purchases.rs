@@ -93,13 +93,13 @@ fn every_refused_line_says_where_why_and_what() {
          ,beans,2011-01-01,1,9.90,Beans,b2\n\
          NULL,beans,2011-01-01,1,9.90,Beans,b2\n\
          ada,,2011-01-01,1,9.90,Beans,b3\n\
-         ada,beans,01/02/2011,1,9.90,Beans,b4\n\
+         ada,beans,some day,1,9.90,Beans,b4\n\
          ada,beans,,1,9.90,Beans,b4\n\
          ada,beans,1969-12-31,1,9.90,Beans,b4\n\
          ada,beans,2012-01-04,1,9.90,Beans,b4\n\
          ada,beans,2011-01-01,-1,9.90,Beans,C5\n\
          ada,beans,2011-01-01,0,9.90,Beans,b6\n\
-         ada,beans,2011-01-01,1.5,9.90,Beans,b6\n\
+         ada,beans,2011-01-01,six,9.90,Beans,b6\n\
          ada,beans,2011-01-01,1,-9.90,Beans,b7\n\
          {long},beans,2011-01-01,1,9.90,Beans,b8\n\
          ada,be\u{1}ans,2011-01-01,1,9.90,Beans,b8\n\
@@ -129,7 +129,7 @@ fn every_refused_line_says_where_why_and_what() {
     );
     let line = |number: usize| refused.lines().nth(number - 3).unwrap();
     insta::assert_snapshot!(line(3), @r#"{"line":3,"reason":"missing_user","field":"user_id","message":"the user is missing","record":",beans,2011-01-01,1,9.90,Beans,b2"}"#);
-    insta::assert_snapshot!(line(6), @r#"{"line":6,"reason":"bad_time","field":"timestamp","message":"timestamp must be a date and time as in RFC 3339, such as 2026-05-17T09:30:00Z","record":"ada,beans,01/02/2011,1,9.90,Beans,b4"}"#);
+    insta::assert_snapshot!(line(6), @r#"{"line":6,"reason":"bad_time","field":"timestamp","message":"timestamp must be a time from 1970 on, such as 2026-05-17T09:30:00Z","record":"ada,beans,some day,1,9.90,Beans,b4"}"#);
     insta::assert_snapshot!(line(8), @r#"{"line":8,"reason":"bad_time","field":"timestamp","message":"timestamp must be from 1970 on","record":"ada,beans,1969-12-31,1,9.90,Beans,b4"}"#);
     insta::assert_snapshot!(line(10), @r#"{"line":10,"reason":"cancellation","field":"quantity","message":"a negative quantity is a cancellation or a return, not a purchase","record":"ada,beans,2011-01-01,-1,9.90,Beans,C5"}"#);
     insta::assert_snapshot!(line(15), @r#"{"line":15,"reason":"bad_product","field":"product_id","message":"product_id must not hold control characters","record":"ada,be\u0001ans,2011-01-01,1,9.90,Beans,b8"}"#);
@@ -279,7 +279,8 @@ fn times_are_read_as_the_shop_writes_them() {
     options.time_format = "%d/%m/%Y %H:%M".parse::<TimeFormat>().unwrap();
     let (import, _) = read_with(text.as_bytes(), &options).unwrap();
     assert_eq!(import.purchases[0].purchased_at.to_string(), "2010-12-01T08:26:00.000Z");
-    insta::assert_snapshot!(read(text).1, @r#"{"line":2,"reason":"bad_time","field":"timestamp","message":"timestamp must be a date and time as in RFC 3339, such as 2026-05-17T09:30:00Z","record":"ada,a,1/12/2010 8:26"}"#);
+    let failed = read_with(text.as_bytes(), &common::options()).unwrap_err().to_string();
+    insta::assert_snapshot!(failed, @r#"column "timestamp": "1/12/2010 8:26" in line 2 may begin with the day or the month, and no date of the file shows which. Say it: --date-order day-first or --date-order month-first"#);
 }
 
 #[test]
@@ -296,22 +297,41 @@ fn the_summary_reads_as_a_sentence() {
     );
     insta::assert_snapshot!(import.summary, @"
     7 records read (CSV)
+        times without a zone: UTC, assumed (--timezone ZONE says which)
                4 taken: 3 purchases of 2 users, 3 products, 2011-01-01 to 2011-02-01
+                 in 3 lines, revenue: 2.00 GBP
                3 refused
-                       2 missing_user
-                       1 cancellation
+                       2 missing_user, first in line 7
+                       1 cancellation, first in line 6
                1 added to a line with the same product and price
                1 taken without a price: it is zero
                1 taken without a price: it is not a number
                1 not named in the file: the product's id is used as its name
     columns not used: country
+    the first purchases:
+        2011-01-01T00:00:00.000Z, user ada, purchase b1
+            2 × a1 \"A\", 1.00 GBP each
+        2011-02-01T00:00:00.000Z, user ada, purchase b2
+            1 × a2 \"B\", no price
+        2011-02-01T00:00:00.000Z, user bob, purchase b2
+            1 × a3, no price
     ");
     insta::assert_json_snapshot!(import.summary, @r#"
     {
       "kind": "purchases",
       "form": {
-        "gzip": false,
-        "delimiter": ","
+        "source": {
+          "container": "plain",
+          "encoding": "UTF-8"
+        },
+        "dialect": {
+          "delimiter": ",",
+          "quoting": "doubled",
+          "lineEnd": "feed",
+          "skippedLines": 0,
+          "columns": 8,
+          "trailing": 0
+        }
       },
       "taken": 4,
       "lines": 8,
@@ -320,8 +340,61 @@ fn the_summary_reads_as_a_sentence() {
         "missing_user": 2,
         "cancellation": 1
       },
+      "firstRefused": {
+        "missing_user": 7,
+        "cancellation": 6
+      },
       "purchases": 3,
+      "purchaseLines": 3,
+      "revenue": {
+        "GBP": 200
+      },
       "users": 2,
+      "repeatUsers": 1,
+      "samples": [
+        {
+          "purchasedAt": "2011-01-01T00:00:00.000Z",
+          "userId": "ada",
+          "purchaseId": "b1",
+          "lines": [
+            {
+              "productId": "a1",
+              "name": "A",
+              "quantity": 2,
+              "unitPrice": {
+                "amount": 100,
+                "currency": "GBP"
+              }
+            }
+          ],
+          "moreLines": 0
+        },
+        {
+          "purchasedAt": "2011-02-01T00:00:00.000Z",
+          "userId": "ada",
+          "purchaseId": "b2",
+          "lines": [
+            {
+              "productId": "a2",
+              "name": "B",
+              "quantity": 1
+            }
+          ],
+          "moreLines": 0
+        },
+        {
+          "purchasedAt": "2011-02-01T00:00:00.000Z",
+          "userId": "bob",
+          "purchaseId": "b2",
+          "lines": [
+            {
+              "productId": "a3",
+              "quantity": 1
+            }
+          ],
+          "moreLines": 0
+        }
+      ],
       "products": 3,
       "period": [
         "2011-01-01T00:00:00.000Z",
@@ -329,6 +402,7 @@ fn the_summary_reads_as_a_sentence() {
       ],
       "merged": 1,
       "skippedLines": 0,
+      "weighed": 0,
       "prices": {
         "zero": 1,
         "unreadable": 1,
@@ -339,7 +413,11 @@ fn the_summary_reads_as_a_sentence() {
         "country"
       ],
       "serviceLike": [],
-      "endedEarly": null
+      "warnings": [],
+      "endedEarly": null,
+      "notes": [
+        "times without a zone: UTC, assumed (--timezone ZONE says which)"
+      ]
     }
     "#);
 }

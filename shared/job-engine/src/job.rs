@@ -133,6 +133,13 @@ pub struct Progress {
     pub read_units: f64,
     /// Write units consumed.
     pub write_units: f64,
+    /// Bytes of files that were read, by kinds that say how many there are.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub bytes: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A stage of a job, as it is kept and shown.

@@ -82,7 +82,8 @@ async fn a_file_of_this_machine_is_imported_once_and_refusals_keep_their_lines_a
     assert_eq!(
         result(&again)["written"],
         json!({
-            "newPurchases": 0, "knownPurchases": 1, "differingPurchases": 0, "erasedPurchases": 0,
+            "newPurchases": 0, "knownPurchases": 1, "changedPurchases": 0, "differingPurchases": 0,
+            "erasedPurchases": 0,
             "newProducts": 0, "changedProducts": 0, "knownProducts": 2,
         })
     );
@@ -127,7 +128,9 @@ async fn all_files_under_a_prefix_are_imported_gzip_or_not() {
     let job = world.run("import", json!({ "source": prefix, "width": 2, "assign": "random" })).await;
     assert_eq!(result(&job)["files"], 2);
     assert_eq!(result(&job)["written"]["newPurchases"], 2);
-    assert_eq!(job.stages[0].split, json!({ "by": "size", "files": 2 }));
+    assert_eq!(job.stages[0].split["files"], 2);
+    assert_eq!(job.stages[0].split["bytes"], job.stages[0].progress.bytes);
+    assert!(job.stages[0].progress.bytes > 100, "{:?}", job.stages[0]);
     let users: BTreeSet<_> = world
         .items("PURCHASES_TABLE")
         .await
@@ -193,6 +196,10 @@ async fn parameters_that_no_file_can_be_read_with_are_refused_by_name() {
         (json!({ "source": "/a.csv", "assign": "fair" }), "parameters.assign"),
         (json!({ "source": "/a.csv", "writeUnits": -1 }), "parameters.writeUnits"),
         (json!({ "source": "/a.csv", "sourse": "b" }), "parameters.sourse"),
+        (json!({ "source": "/a.csv", "sources": ["/b.csv"] }), "parameters.sources"),
+        (json!({ "sources": ["/a.csv", "b.csv"] }), "parameters.sources"),
+        (json!({ "source": "/a.csv", "onChange": "merge" }), "parameters.onChange"),
+        (json!({ "source": "/a.csv", "kind": "products", "onChange": "add" }), "parameters.onChange"),
     ] {
         match engine.submit(None, "import", parameters.clone()).await {
             Err(JobError::Refused(refusal)) => assert_eq!(refusal.field, field, "{parameters}"),
@@ -312,7 +319,7 @@ async fn a_file_whose_reading_is_killed_at_any_place_is_gone_on_with_there_and_c
         }
         let ended = drive(&engine, &submitted.job_id, 2, &Stop::default()).await.unwrap().unwrap();
         let again = &result(&ended)["read"][0]["summary"];
-        assert_eq!(again.to_string().replace("true", "false"), summary.to_string(), "{name}");
+        assert_eq!(again.to_string().replace("\"gzip\"", "\"plain\""), summary.to_string(), "{name}");
         assert_eq!(refused_lines(&world, &ended).await, refused, "{name}");
         let found = (world.items("PURCHASES_TABLE").await, world.items("PRODUCTS_TABLE").await);
         assert!(found == wanted, "{name}: the tables differ");
@@ -422,5 +429,143 @@ async fn histories_hold_purchases_whose_writing_was_never_confirmed() {
         let folded = fold(purchases.newest(&user).await.unwrap().items);
         assert!(!folded.is_empty(), "{user}");
         assert_eq!(history.baskets(&user).await.unwrap(), folded, "{:#}", result(&job));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_reads_everything_writes_nothing_and_says_what_an_import_says() {
+    let world = World::start().await;
+    let source = world.object("in/orders.csv", scattered(700)).await;
+    let check = json!({ "source": source, "check": true, "histories": true, "report": true });
+    let checked = world.run("import", check).await;
+    assert_eq!(world.items("PURCHASES_TABLE").await.len() + world.items("PRODUCTS_TABLE").await.len(), 0);
+    assert_eq!(world.objects(&checked.job_id, "/stage-").await, [""; 0]);
+    let stages: Vec<_> = checked.stages.iter().map(|stage| stage.name.as_str()).collect();
+    assert_eq!(stages, ["split", "gather", "merge"]);
+    let imported = world.run("import", json!({ "source": source, "report": true })).await;
+    let (checked_result, imported_result) = (result(&checked), result(&imported));
+    for name in ["files", "records", "taken", "refused", "read"] {
+        assert_eq!(checked_result[name], imported_result[name], "{name}");
+    }
+    assert_eq!(checked_result["written"]["newPurchases"], 0);
+    assert_eq!(refused_lines(&world, &checked).await, refused_lines(&world, &imported).await);
+    assert_eq!(report(&world, &checked).await, report(&world, &imported).await);
+}
+
+/// The output with the summaries that name persons.
+async fn report(world: &World, job: &Job) -> Value {
+    let key = result(job)["report"].as_str().unwrap();
+    serde_json::from_slice(&world.engine().site().objects.get(key).await.unwrap()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn persons_are_named_in_the_report_alone_and_it_is_the_same_in_any_number_of_batches() {
+    let world = World::start().await;
+    let mut content = csv(400);
+    for n in 0..90 {
+        writeln!(content, "guest-account,p{n},2025-12-31T10:00:{:02},1,1.00,,g{n}", n % 60).unwrap();
+    }
+    let source = world.object("in/orders.csv", content).await;
+    let one = world.run("import", json!({ "source": source, "report": true })).await;
+    let parameters =
+        json!({ "source": source, "report": true, "readBytes": 4_096, "width": 3, "check": true });
+    let many = world.run("import", parameters).await;
+    assert!(many.stages[1].batches > 3, "{:?}", many.stages);
+    let whole = report(&world, &one).await;
+    assert_eq!(report(&world, &many).await, whole);
+    let summary = &whole[0]["summary"];
+    let first: Vec<_> =
+        summary["samples"].as_array().unwrap().iter().map(|sample| &sample["purchaseId"]).collect();
+    assert_eq!(first, ["g0", "g60", "g1"]);
+    assert_eq!(
+        summary["warnings"],
+        json!([{ "kind": "frequentUser", "userId": "guest-account", "purchases": 90, "of": 490 }])
+    );
+    assert_eq!(summary["revenue"], json!({ "EUR": 400 * (1_990 + 350) + 9_000 }));
+    let text = whole[0]["text"].as_str().unwrap();
+    assert!(
+        text.contains("user guest-account, purchase g0") && text.contains("--guest guest-account"),
+        "{text}"
+    );
+    // The job's record outlives purchases that are erased.
+    for job in [&one, &many] {
+        let kept = serde_json::to_string(&job).unwrap();
+        assert!(!kept.contains("guest-account") && !kept.contains("g60"), "{kept}");
+        assert!(kept.contains("one user has 90 of 490 purchases"), "{kept}");
+    }
+    let silent = world.run("import", json!({ "source": source, "check": true })).await;
+    assert_eq!(world.objects(&silent.job_id, "").await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_sources_are_imported_each_file_once() {
+    let world = World::start().await;
+    let file = |user: &str, id: &str| format!("{HEADER}\n{user},beans,2026-01-01,1,1.00,Beans,{id}\n");
+    let first = world.object("orders/1.csv", file("ada", "b1")).await;
+    world.object("orders/2.csv", file("bob", "b2")).await;
+    let other = world.object("more.csv", file("eve", "b3")).await;
+    let prefix = first.replace("1.csv", "");
+    let job = world.run("import", json!({ "sources": [other, prefix, first] })).await;
+    assert_eq!(result(&job)["files"], 3);
+    assert_eq!(result(&job)["written"]["newPurchases"], 3);
+    let read: Vec<_> =
+        result(&job)["read"].as_array().unwrap().iter().map(|file| file["source"].clone()).collect();
+    assert_eq!(read[0], other);
+    let broken = world.object("broken.csv", "customer,sku\n1,2\n").await;
+    let failed = world.run("import", json!({ "sources": [first, broken] })).await;
+    assert_eq!(failed.state, JobState::Failed);
+    assert!(failed.failure.as_deref().unwrap().contains("broken.csv"), "{failed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_that_have_changed_since_the_last_export_are_changed_once_with_their_histories() {
+    let world = World::start().await;
+    let source = world.object("in/orders.csv", csv(60)).await;
+    let import = |on_change: &str| json!({ "source": source, "histories": true, "onChange": on_change });
+    result(&world.run("import", import("keep")).await);
+    // Each of ten orders has one line more, and one of them another quantity as well.
+    let grown: String = (0..10)
+        .map(|n| format!("u{n},extra,2026-01-{:02}T10:00:00,1,9.00,Extra,b{n}\n", 1 + n % 28))
+        .collect();
+    let changed = csv(60).replace("u3,p3,2026-01-04T10:00:00,1,", "u3,p3,2026-01-04T10:00:00,7,");
+    world.object("in/orders.csv", format!("{changed}{grown}")).await;
+    let written = async |on_change: &str| {
+        let job = world.run("import", import(on_change)).await;
+        let counts = ["newPurchases", "knownPurchases", "changedPurchases", "differingPurchases"];
+        (counts.map(|name| result(&job)["written"][name].as_u64().unwrap()), job)
+    };
+    let (counts, job) = written("keep").await;
+    assert_eq!((counts, job.total.refused), ([0, 50, 0, 10], 10));
+    let (counts, job) = written("add").await;
+    assert_eq!((counts, job.total.refused), ([0, 50, 10, 1], 1));
+    let refused = world.refused(&job.job_id).await;
+    assert_eq!(refused[0]["refused"]["raw"]["purchaseId"], "b3");
+    assert_eq!(result(&job)["histories"]["changed"], 10);
+    assert_eq!(written("add").await.0, [0, 59, 0, 1]);
+    let (counts, job) = written("replace").await;
+    assert_eq!((counts, job.total.refused), ([0, 59, 1, 0], 0));
+    let (counts, job) = written("replace").await;
+    assert_eq!((counts, &result(&job)["histories"]["changed"]), ([0, 60, 0, 0], &json!(0)));
+    let tables = world.tables();
+    let (history, purchases) = (tables.history().unwrap(), tables.purchases().unwrap());
+    for user in (0..50).map(|n| UserId::parse(&format!("u{n}")).unwrap()) {
+        let folded = fold(purchases.newest(&user).await.unwrap().items);
+        assert_eq!(history.baskets(&user).await.unwrap(), folded, "{user}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn purchases_of_an_erased_user_are_neither_replaced_nor_added() {
+    let world = World::start().await;
+    let source = world.object("in/orders.csv", csv(60)).await;
+    let tables = world.tables();
+    let user = UserId::parse("u7").unwrap();
+    let until = nextbasket_domain::Timestamp::parse("2026-02-01T00:00:00Z").unwrap();
+    let random = nextbasket_domain::Random::system().unwrap();
+    tables.erased_users().unwrap().remember(user.as_str(), until, &random, until).await.unwrap();
+    for on_change in ["replace", "add"] {
+        let job = world.run("import", json!({ "source": source, "onChange": on_change })).await;
+        assert_eq!(result(&job)["written"]["erasedPurchases"], 2, "{:#}", result(&job));
+        assert!(tables.purchases().unwrap().newest(&user).await.unwrap().items.is_empty());
     }
 }

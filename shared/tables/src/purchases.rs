@@ -3,6 +3,8 @@
 //! Key `userId` / `purchaseId`, so that writing a purchase twice is one conditional put. The local index `byTime`
 //! on `purchasedAt` gives a user's newest first, strongly consistent.
 
+mod change;
+
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
@@ -16,6 +18,8 @@ use nextbasket_dynamodb::{TableClient, TableError};
 
 use crate::damaged::{self, Damaged, Readable};
 use crate::segment::{self, Segment, SegmentPage, TableSize};
+
+pub use change::{ChangeOutcome, OnChange};
 
 const BY_TIME: &str = "byTime";
 const USER_ID: &str = "userId";

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "not every test file needs all of it")]
 
+use std::io::{self, Read};
+
 use nextbasket_domain::{Currency, Timestamp};
 use nextbasket_importer::{ImportError, ImportOptions, ImportedPurchases, read_purchases};
 
@@ -12,13 +14,19 @@ pub(crate) fn options() -> ImportOptions {
     ImportOptions::new(Timestamp::parse("2012-01-02T00:00:00Z").unwrap(), Currency::parse("GBP").unwrap())
 }
 
+/// Opens these bytes again and again.
+pub(crate) fn opens(bytes: &[u8]) -> impl FnMut() -> io::Result<Box<dyn Read + Send>> {
+    let bytes = bytes.to_vec();
+    move || Ok(Box::new(io::Cursor::new(bytes.clone())))
+}
+
 /// A file's purchases, and what was refused of it.
 pub(crate) fn read_with(
     bytes: &[u8],
     options: &ImportOptions,
 ) -> Result<(ImportedPurchases, String), ImportError> {
     let mut refused = Vec::new();
-    let import = read_purchases(bytes, options, &mut refused, &mut |_| {})?;
+    let import = read_purchases(&mut opens(bytes), options, &mut refused, &mut |_| {})?;
     let summary = &import.summary;
     assert_eq!(summary.taken + summary.tally.refused_records(), summary.tally.records);
     Ok((import, String::from_utf8(refused).unwrap()))

@@ -51,6 +51,7 @@ const CHANGED: &str = "changed";
 const REFUSED: &str = "refused";
 const READ: &str = "readUnits";
 const WRITTEN: &str = "writeUnits";
+const BYTES: &str = "bytes";
 
 impl CountChange {
     /// The amounts to add to the counts, as decimal digits.
@@ -68,6 +69,7 @@ impl CountChange {
             (REFUSED, difference(|progress| progress.refused).to_string()),
             (READ, units(|progress| progress.read_units)),
             (WRITTEN, units(|progress| progress.write_units)),
+            (BYTES, difference(|progress| progress.bytes).to_string()),
         ]
         .into_iter()
         .filter(|(_, added)| added.bytes().any(|byte| (b'1'..=b'9').contains(&byte)))
@@ -107,20 +109,22 @@ impl Store {
 
     /// The progress of the stage: now or, for half the price, a moment ago.
     pub async fn counts(&self, job: &JobId, stage: u32, consistent: bool) -> Result<Counts, TableError> {
-        let mut sums = [0_i128; 6];
+        let mut sums = [0_i128; 7];
         let (mut read_units, mut write_units) = (0.0, 0.0);
         for item in self.query_with(&partition(job), &counts_of(stage), consistent).await? {
             let mut reader = ItemReader { table: &self.table, key: "count".to_owned(), item };
-            for (sum, name) in sums.iter_mut().zip([DONE, FAILED, PROCESSED, MATCHED, CHANGED, REFUSED]) {
+            for (sum, name) in
+                sums.iter_mut().zip([DONE, FAILED, PROCESSED, MATCHED, CHANGED, REFUSED, BYTES])
+            {
                 *sum += reader.optional(name, ItemReader::number::<i128>)?.unwrap_or(0);
             }
             read_units += reader.optional(READ, ItemReader::number::<f64>)?.unwrap_or(0.0);
             write_units += reader.optional(WRITTEN, ItemReader::number::<f64>)?.unwrap_or(0.0);
         }
-        let [done, failed, processed, matched, changed, refused] =
+        let [done, failed, processed, matched, changed, refused, bytes] =
             sums.map(|sum| u64::try_from(sum).unwrap_or(0));
         let small = |count| u32::try_from(count).unwrap_or(u32::MAX);
-        let progress = Progress { processed, matched, changed, refused, read_units, write_units };
+        let progress = Progress { processed, matched, changed, refused, read_units, write_units, bytes };
         Ok(Counts { done: small(done), failed: small(failed), progress })
     }
 }

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use nextbasket_importer::{Assembled, Assembler, FileLayout, ImportError, group_hash};
+use nextbasket_importer::{
+    Assembled, Assembler, FileLayout, ImportError, ProductMention, UserCount, group_hash,
+};
 use nextbasket_job_engine::{Outcome, Progress, Work, WorkError};
 use serde::{Deserialize, Serialize};
 
@@ -39,8 +41,8 @@ pub(super) struct GatherInput {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum PurchaseFact {
-    User(nextbasket_domain::UserId),
-    Product(nextbasket_importer::ProductMention),
+    User(UserCount),
+    Product(ProductMention),
 }
 
 /// Gathers the batch's parts. The work is small: an interrupted attempt starts again, and leaves the same result.
@@ -82,10 +84,12 @@ pub(super) async fn work(work: &mut Work, parameters: &ImportParameters) -> Resu
         Progress { processed: records, matched: records - refused, refused, ..Progress::default() };
     let side = put_side(work, users, mentions).await?;
     let mut chunks = Vec::new();
-    let items = parameters.batch_items(products.len(), input.chunks);
-    chunks.extend(record_chunk::write(work, ChunkContent::Products, products, items).await?);
-    let items = parameters.batch_items(purchases.len(), input.chunks);
-    chunks.extend(record_chunk::write(work, ChunkContent::Purchases, purchases, items).await?);
+    if !parameters.check {
+        let items = parameters.batch_items(products.len(), input.chunks);
+        chunks.extend(record_chunk::write(work, ChunkContent::Products, products, items).await?);
+        let items = parameters.batch_items(purchases.len(), input.chunks);
+        chunks.extend(record_chunk::write(work, ChunkContent::Purchases, purchases, items).await?);
+    }
     Outcome::done(&GatherResult { file: input.file, tally, chunks, side })
 }
 
@@ -102,11 +106,12 @@ fn add(assembler: &mut Assembler, content: &[u8], refused: &mut Refused) -> Resu
 
 async fn put_side(
     work: &Work,
-    users: Vec<nextbasket_domain::UserId>,
-    mentions: Vec<nextbasket_importer::ProductMention>,
+    users: Vec<UserCount>,
+    mentions: Vec<ProductMention>,
 ) -> Result<Option<PartitionedObject>, WorkError> {
     let mut sorter = PartitionSorter::new(FACT_PARTS);
-    let users = users.into_iter().map(|user| (group_hash(&[user.as_str()]), PurchaseFact::User(user)));
+    let users =
+        users.into_iter().map(|user| (group_hash(&[user.user_id.as_str()]), PurchaseFact::User(user)));
     let products = mentions.into_iter().map(|mention| (mention.group(), PurchaseFact::Product(mention)));
     for (group, side) in users.chain(products) {
         sorter.push(group, 0, &serde_json::to_vec(&side)?);

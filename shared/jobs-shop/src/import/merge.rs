@@ -1,10 +1,8 @@
 //! Stage `merge`: combines what a file's purchases say about products and users.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
-use nextbasket_domain::UserId;
-use nextbasket_importer::ProductMentions;
+use nextbasket_importer::{ProductMentions, UserPurchases};
 use nextbasket_job_engine::{Outcome, Progress, Work, WorkError};
 use serde::{Deserialize, Serialize};
 
@@ -30,13 +28,13 @@ pub(super) struct MergeInput {
 pub(super) async fn work(work: &mut Work, parameters: &ImportParameters) -> Result<Outcome, WorkError> {
     let input: MergeInput = work.input()?;
     let sides: Vec<PartitionedObject> = work.read_json(&input.index).await?;
-    let (mut users, mut mentions) = (BTreeSet::<UserId>::new(), ProductMentions::default());
+    let (mut users, mut mentions) = (UserPurchases::default(), ProductMentions::default());
     for side in &sides {
         let content = side.read(work, &input.parts).await?;
         for entry in entries(&content) {
             let said = entry.and_then(|(_, content)| serde_json::from_slice(content).ok());
             match said.ok_or_else(|| damaged(&side.key))? {
-                PurchaseFact::User(user) => drop(users.insert(user)),
+                PurchaseFact::User(user) => users.add(user),
                 PurchaseFact::Product(mention) => mentions.add(mention),
             }
         }
@@ -46,16 +44,17 @@ pub(super) async fn work(work: &mut Work, parameters: &ImportParameters) -> Resu
         tokio::task::yield_now().await;
     }
     let (products, mut tally) = mentions.into_products();
-    tally.users = u64::try_from(users.len()).unwrap_or(u64::MAX);
+    tally += users.tally();
     work.progress = Progress { processed: tally.users + tally.products, ..Progress::default() };
     let mut chunks = Vec::new();
-    let items = parameters.batch_items(products.len(), input.chunks);
-    chunks.extend(record_chunk::write(work, ChunkContent::Products, products, items).await?);
-    if parameters.histories {
+    if !parameters.check {
+        let items = parameters.batch_items(products.len(), input.chunks);
+        chunks.extend(record_chunk::write(work, ChunkContent::Products, products, items).await?);
+    }
+    if parameters.histories && !parameters.check {
+        let users = users.into_users();
         let items = parameters.batch_items(users.len(), input.chunks);
-        chunks.extend(
-            record_chunk::write(work, ChunkContent::Users, users.into_iter().collect(), items).await?,
-        );
+        chunks.extend(record_chunk::write(work, ChunkContent::Users, users, items).await?);
     }
     Outcome::done(&MergeResult { file: input.file, tally, chunks })
 }

@@ -6,9 +6,13 @@
 //!   rejects those that contradict each other, and leaves chunks of whole records as objects
 //! * stage `merge`: a batch for some users and products combines what the purchases say about them
 //! * stage `write`: a batch for each chunk writes its records: a purchase that is there already stays as it is, and is
-//!   refused if it differs
+//!   refused if it differs, unless `onChange` says otherwise
 //! * stage `histories`, if asked for: refreshes the users' histories, as the stream's consumer does by itself where there
 //!   is one
+//!
+//! With `check`, the job ends before `write`: it tells what is in the files, and changes nothing. With `report`, it leaves
+//! the files' summaries as its output [`REPORT`]: they name persons, so the job's result, which is kept with its record,
+//! has them without that.
 //!
 //! Importing the same file again changes nothing. What was written is counted with each checkpoint: of records that
 //! were being written when a worker was killed or an answer was lost, those that had arrived count as known, not as new. So
@@ -24,14 +28,14 @@ mod result;
 mod split;
 pub mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use nextbasket_job_engine::calls::CallError;
 use nextbasket_job_engine::{
-    Assign, BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Refusal, Site, StagePlan, Trust,
-    Work, WorkError,
+    Assign, BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Redaction, Refusal, Site,
+    StagePlan, Trust, Work, WorkError,
 };
-use nextbasket_objects::FoundFile;
+use nextbasket_objects::{Bucket, FoundFile, ObjectError};
 use nextbasket_tables::Tables;
 use serde_json::{Value, json};
 
@@ -40,7 +44,9 @@ use merge::MergeInput;
 use parameters::ImportParameters;
 use partitions::PartitionedObject;
 use record_chunk::RecordChunk;
+pub use result::REPORT;
 use result::{FileResult, GatherResult, MergeResult};
+use split::SplitInput;
 
 use crate::run_settings::{RunSettings, parse};
 
@@ -55,6 +61,8 @@ const LAYOUT: &str = "layout";
 const RUN: &str = "run";
 const INDEX: &str = "index";
 const SIDE: &str = "side";
+/// Files of more than so many belong together in no known export.
+const MAX_EXPORT_FILES: usize = 12;
 /// The number of chunks for each worker: enough that none is left with a large one at the end.
 const ROUNDS: usize = 4;
 
@@ -72,19 +80,28 @@ impl Kind for Import {
     fn task(&self, parameters: &Value, trust: Trust) -> Result<Self::Task, Refusal> {
         let (parameters, settings) = parse::<ImportParameters>(parameters)?;
         parameters.check()?;
-        if !parameters.source.is_absolute() {
-            // Whoever works on the job may be in another folder than who submitted it.
-            return Err(Refusal::parameter("source", "must be an absolute path or s3://BUCKET/KEY"));
-        }
-        if parameters.source.is_local() && trust == Trust::Open {
-            let problem = "must be s3://BUCKET/KEY: jobs submitted here may not read files of this machine";
-            return Err(Refusal::parameter("source", problem));
+        for (name, source) in parameters.sources() {
+            if !source.is_absolute() {
+                // Whoever works on the job may be in another folder than who submitted it.
+                return Err(Refusal::parameter(name, "must be an absolute path or s3://BUCKET/KEY"));
+            }
+            if source.is_local() && trust == Trust::Open {
+                let problem =
+                    "must be s3://BUCKET/KEY: jobs submitted here may not read files of this machine";
+                return Err(Refusal::parameter(name, problem));
+            }
         }
         Ok((parameters, settings))
     }
 
+    fn redact(&self, parameters: &mut Value, redaction: &mut Redaction) {
+        for name in ["only", "skip", "guests"] {
+            redaction.whole(parameters.get_mut(name));
+        }
+    }
+
     async fn estimate(&self, site: &Site, (parameters, settings): &Self::Task) -> Result<Estimate, JobError> {
-        let files = site.objects.files().list(&parameters.source).await?;
+        let files = files(&site.objects, parameters).await?;
         let notes = vec![
             format!("{} files; the number of records is known once they are read.", files.len()),
             "A new purchase takes two write units (item and index) per KB, a known one takes one.".to_owned(),
@@ -99,13 +116,10 @@ impl Kind for Import {
         (parameters, settings): &Self::Task,
     ) -> Result<Next, JobError> {
         let stage = match planning.job.stage().map(|stage| stage.name.as_str()) {
-            None => {
-                let files = planning.objects().files().list(&parameters.source).await?;
-                split_stage(&files)
-            }
+            None => split_stage(&files(planning.objects(), parameters).await?),
             Some(SPLIT) => gather_stage(planning, settings).await?,
             Some(GATHER) => merge_stage(planning, parameters, settings).await?,
-            Some(MERGE) => {
+            Some(MERGE) if !parameters.check => {
                 let mut chunks = merged_chunks(planning).await?;
                 chunks.retain(|chunk| !chunk.holds.is_users());
                 let gathered = result::of_stage::<GatherResult>(planning, GATHER).await?;
@@ -117,7 +131,7 @@ impl Kind for Import {
                 chunks.retain(|chunk| chunk.holds.is_users());
                 chunk_stage(HISTORIES, chunks)
             }
-            _ => return result::of(planning, parameters.kind).await.map(Next::Done),
+            _ => return result::of(planning, parameters).await.map(Next::Done),
         };
         Ok(Next::Stage(settings.apply(stage)))
     }
@@ -127,14 +141,31 @@ impl Kind for Import {
             Some(SPLIT) => split::work(work, &parameters).await,
             Some(GATHER) => gather::work(work, &parameters).await,
             Some(MERGE) => merge::work(work, &parameters).await,
-            _ => write::work(work, &self.0, parameters.kind).await.or_else(CallError::outcome),
+            _ => write::work(work, &self.0, &parameters).await.or_else(CallError::outcome),
         }
     }
 }
 
+/// The files of all sources, each of them once.
+async fn files(objects: &Bucket, parameters: &ImportParameters) -> Result<Vec<FoundFile>, ObjectError> {
+    let (mut files, mut seen) = (Vec::new(), HashSet::new());
+    for (_, source) in parameters.sources() {
+        let found = objects.files().list(source).await?;
+        files.extend(found.into_iter().filter(|file| seen.insert(file.at.normalized())));
+    }
+    Ok(files)
+}
+
 fn split_stage(files: &[FoundFile]) -> StagePlan {
-    let batches = files.iter().map(|file| BatchPlan { weight: file.bytes, ..BatchPlan::new(json!(file)) });
-    let split = json!({ "by": "size", "files": files.len() });
+    let batches = files.iter().map(|file| {
+        let is_small = files.len() <= MAX_EXPORT_FILES;
+        let others = files.iter().filter(|other| is_small && other.at != file.at).cloned().collect();
+        let input = SplitInput { file: file.clone(), others };
+        BatchPlan { weight: file.bytes, ..BatchPlan::new(json!(input)) }
+    });
+    // Each file is surveyed before its records are read.
+    let bytes: u64 = files.iter().map(|file| 2 * file.bytes).sum();
+    let split = json!({ "by": "size", "files": files.len(), "bytes": bytes });
     StagePlan::new(SPLIT, split, batches.collect())
 }
 

@@ -1,22 +1,31 @@
 //! The parameters of an import.
 
+use std::collections::BTreeMap;
+
 use nextbasket_domain::{Currency, Timestamp};
-use nextbasket_importer::{ImportOptions, Mapping, Pattern, RecordKind, TimeFormat};
+use nextbasket_importer::{
+    DateOrder, DecimalSign, EncodingError, ImportOptions, Mapping, Pattern, ProfileChoice, RecordKind,
+    TimeFormat, parse_timezone,
+};
 use nextbasket_job_engine::Refusal;
 use nextbasket_job_engine::kind::check_range;
 use nextbasket_objects::Location;
+use nextbasket_tables::purchases::OnChange;
 use serde::Deserialize;
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ImportParameters {
     /// The file, or the folder or prefix of the files.
-    pub(crate) source: Location,
+    source: Option<Location>,
+    /// Several of them, in place of `source`.
+    #[serde(default)]
+    sources: Vec<Location>,
     #[serde(default)]
     pub(crate) kind: RecordKind,
     /// Which of their columns are ours: `user_id=CustomerID,product_id=StockCode`.
     map: Option<String>,
-    /// Of prices that name none.
+    /// Of prices that name none; otherwise that of the recognised export, or EUR.
     currency: Option<String>,
     /// A pattern as `strftime` has them.
     time_format: Option<String>,
@@ -28,10 +37,40 @@ pub struct ImportParameters {
     read_bytes: Option<u32>,
     #[serde(default)]
     pub(crate) histories: bool,
+    /// The encoding of the text, if it is not recognised.
+    encoding: Option<String>,
+    /// The zone of times that name none, of the IANA database.
+    timezone: Option<String>,
+    /// The order of dates, if the files do not show it.
+    date_order: Option<DateOrder>,
+    /// The decimal sign, if the files do not show it.
+    decimal: Option<DecimalSign>,
+    /// Rows to keep: values by column of the file.
+    #[serde(default)]
+    only: BTreeMap<String, Vec<String>>,
+    /// Rows to skip: values by column of the file.
+    #[serde(default)]
+    skip: BTreeMap<String, Vec<String>>,
+    /// Columns of the file whose blank cells take the value of the row above.
+    #[serde(default)]
+    fill_down: Vec<String>,
+    /// Values of the user column that stand for nobody in particular.
+    #[serde(default)]
+    guests: Vec<String>,
+    /// `auto`, `none`, the name of a known export, or a profile in TOML.
+    profile: Option<String>,
+    /// What happens to stored purchases that the file has with other content.
+    on_change: Option<OnChange>,
+    /// Only read the files, and write nothing into the tables.
+    #[serde(default)]
+    pub(crate) check: bool,
+    /// Write the files' summaries with what names persons, which the job's result has not, as an output of the job.
+    #[serde(default)]
+    pub(crate) report: bool,
 }
 
-/// Of prices that name no currency, if the job does not say.
-const CURRENCY: &str = "EUR";
+/// More would make the job's record too large.
+const MAX_SOURCES: usize = 1_000;
 /// Records of a batch if the job does not say: enough batches for all workers, and no more than is well done in a
 /// minute or so.
 const FEWEST: usize = 200;
@@ -44,6 +83,21 @@ impl ImportParameters {
     pub(crate) fn check(&self) -> Result<(), Refusal> {
         check_range("batchItems", self.batch_items, 1, 100_000)?;
         check_range("readBytes", self.read_bytes, 4_096, 64 << 20)?;
+        match (&self.source, self.sources.as_slice()) {
+            (None, []) => return Err(Refusal::parameter(".", "missing field `source`")),
+            (Some(_), [_, ..]) => {
+                return Err(Refusal::parameter("sources", "not accepted together with source"));
+            }
+            (_, sources) if sources.len() > MAX_SOURCES => {
+                let problem = format!("must be at most {MAX_SOURCES}, not {}", sources.len());
+                return Err(Refusal::parameter("sources", problem));
+            }
+            _ => {}
+        }
+        if self.kind == RecordKind::Products && self.on_change.is_some() {
+            let problem = "not accepted for products: a catalogue always replaces what is stored";
+            return Err(Refusal::parameter("onChange", problem));
+        }
         self.options(Timestamp::EPOCH).map(drop)
     }
 
@@ -52,9 +106,29 @@ impl ImportParameters {
         let wrong = |field: &'static str| {
             move |error: &dyn std::fmt::Display| Refusal::parameter(field, error.to_string())
         };
-        let currency = self.currency.as_deref().unwrap_or(CURRENCY);
-        let currency = Currency::parse(currency).map_err(|error| wrong("currency")(&error))?;
-        let mut options = ImportOptions::new(now, currency);
+        let mut options = ImportOptions { currency: None, ..ImportOptions::new(now, Currency::EUR) };
+        if let Some(currency) = &self.currency {
+            options.currency = Some(Currency::parse(currency).map_err(|error| wrong("currency")(&error))?);
+        }
+        if let Some(encoding) = &self.encoding {
+            options.encoding =
+                Some(encoding.parse().map_err(|error: EncodingError| wrong("encoding")(&error))?);
+        }
+        if let Some(zone) = &self.timezone {
+            options.timezone = Some(parse_timezone(zone).map_err(|error| wrong("timezone")(&error))?);
+        }
+        if let Some(profile) = &self.profile {
+            options.profile = profile.parse::<ProfileChoice>().map_err(|error| wrong("profile")(&error))?;
+        }
+        let pairs = |rules: &BTreeMap<String, Vec<String>>| {
+            let pairs =
+                rules.iter().flat_map(|(column, values)| values.iter().map(move |value| (column, value)));
+            pairs.map(|(column, value)| (column.clone(), value.clone())).collect()
+        };
+        (options.only, options.skip) = (pairs(&self.only), pairs(&self.skip));
+        (options.date_order, options.decimal) = (self.date_order, self.decimal);
+        options.fill_down.clone_from(&self.fill_down);
+        options.guests.clone_from(&self.guests);
         if let Some(map) = &self.map {
             options.mapping = map.parse::<Mapping>().map_err(|error| wrong("map")(&error))?;
         }
@@ -64,6 +138,17 @@ impl ImportParameters {
         }
         options.skip_products = self.skip_products.iter().map(|pattern| Pattern::new(pattern)).collect();
         Ok(options)
+    }
+
+    /// The files, and folders or prefixes of files, each with the name of its parameter.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = (&'static str, &Location)> {
+        let one = self.source.iter().map(|source| ("source", source));
+        one.chain(self.sources.iter().map(|source| ("sources", source)))
+    }
+
+    /// What happens to stored purchases that the file has with other content.
+    pub(crate) fn on_change(&self) -> OnChange {
+        self.on_change.unwrap_or_default()
     }
 
     /// The number of bytes that are read between two checkpoints.

@@ -8,12 +8,16 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::parameters::ImportParameters;
 use super::partitions::PartitionedObject;
 use super::record_chunk::RecordChunk;
 use super::write::WriteCounts;
 use super::{GATHER, HISTORIES, MERGE, SPLIT, WRITE};
 
+/// The number of files whose summaries are in the job's result.
 const NAMED: usize = 20;
+/// The name of the output with the summaries of all files, including what names persons.
+pub const REPORT: &str = "import.json";
 
 /// What a batch of `split` leaves.
 #[derive(Debug, Serialize, Deserialize)]
@@ -83,8 +87,16 @@ async fn files(planning: &Planning<'_>, kind: RecordKind) -> Result<Vec<(String,
 }
 
 /// The job's result: `{"files", "records", "taken", "refused", "written", "brokenOff", …}`.
-pub(super) async fn of(planning: &Planning<'_>, kind: RecordKind) -> Result<Value, JobError> {
-    let files = files(planning, kind).await?;
+pub(super) async fn of(planning: &Planning<'_>, parameters: &ImportParameters) -> Result<Value, JobError> {
+    let mut files = files(planning, parameters.kind).await?;
+    let report = if parameters.report {
+        let summaries: Vec<Value> = files.iter().map(summary_of).collect();
+        Some(planning.put_output(REPORT, &summaries).await?)
+    } else {
+        None
+    };
+    // The job's record outlives the purchases of users who have them erased.
+    files.iter_mut().for_each(|(_, summary)| summary.remove_persons());
     let total =
         |count: fn(&ImportSummary) -> u64| files.iter().map(|(_, summary)| count(summary)).sum::<u64>();
     let broken: Vec<Value> = files
@@ -93,11 +105,7 @@ pub(super) async fn of(planning: &Planning<'_>, kind: RecordKind) -> Result<Valu
             Some(json!({ "source": source, "why": summary.ended_early.as_ref()? }))
         })
         .collect();
-    let named: Vec<Value> = files
-        .iter()
-        .take(NAMED)
-        .map(|(source, summary)| json!({ "source": source, "summary": summary, "text": summary.to_string() }))
-        .collect();
+    let named: Vec<Value> = files.iter().take(NAMED).map(summary_of).collect();
     let histories = planning.job.stages.iter().find(|stage| stage.name == HISTORIES);
     Ok(json!({
         "files": files.len(),
@@ -111,5 +119,10 @@ pub(super) async fn of(planning: &Planning<'_>, kind: RecordKind) -> Result<Valu
             "changed": stage.progress.changed,
         })),
         "read": named,
+        "report": report,
     }))
+}
+
+fn summary_of((source, summary): &(String, ImportSummary)) -> Value {
+    json!({ "source": source, "summary": summary, "text": summary.to_string() })
 }

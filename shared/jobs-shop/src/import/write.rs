@@ -11,10 +11,11 @@ use nextbasket_job_engine::work::Go;
 use nextbasket_job_engine::{Outcome, Work, WorkError};
 use nextbasket_tables::Tables;
 use nextbasket_tables::products::ProductsTable;
-use nextbasket_tables::purchases::{PurchasesTable, Recorded};
+use nextbasket_tables::purchases::{ChangeOutcome, OnChange, PurchasesTable};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::parameters::ImportParameters;
 use super::record_chunk::{self, ChunkContent, ReadProduct, ReadPurchase, RecordChunk};
 use super::result::WriteResult;
 use super::{INDEX, LAYOUT, RUN, SIDE};
@@ -27,12 +28,15 @@ const GROUP: usize = 400;
 const USERS: usize = 200;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Add, Sum, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct WriteCounts {
     pub new_purchases: u64,
     /// Purchases that were there already, with the same content.
     pub known_purchases: u64,
-    /// Purchases whose id was there with other content; they are refused.
+    /// Purchases that were there with other content and were changed, as the job's `onChange` says.
+    pub changed_purchases: u64,
+    /// Purchases that are there with other content than the file has; they are refused. One that got the lines that it
+    /// lacked may still have other lines that differ: it is counted here as well.
     pub differing_purchases: u64,
     /// Purchases that their users have had erased; they are left out.
     pub erased_purchases: u64,
@@ -48,13 +52,27 @@ impl WriteCounts {
         self.changes() == 0
     }
 
-    /// Those that are in the table as the file says.
+    /// Those that the table has from this file, now or from an earlier import.
     pub fn purchases(&self) -> u64 {
-        self.new_purchases + self.known_purchases
+        self.new_purchases + self.changed_purchases + self.known_purchases
+    }
+
+    fn count(&mut self, outcome: &ChangeOutcome) {
+        match outcome {
+            ChangeOutcome::New => self.new_purchases += 1,
+            ChangeOutcome::Same => self.known_purchases += 1,
+            ChangeOutcome::Changed { differs } => {
+                self.changed_purchases += 1;
+                self.differing_purchases += u64::from(*differs);
+            }
+            ChangeOutcome::Differs | ChangeOutcome::Full(_) | ChangeOutcome::Damaged(_) => {
+                self.differing_purchases += 1;
+            }
+        }
     }
 
     fn changes(&self) -> u64 {
-        self.new_purchases + self.new_products + self.changed_products
+        self.new_purchases + self.changed_purchases + self.new_products + self.changed_products
     }
 }
 
@@ -105,15 +123,19 @@ struct Checkpoint {
 /// A chunk's records, and the tables that they go into.
 enum LoadedChunk {
     Products(Vec<Product>, ProductSource),
-    Purchases(Vec<Purchase>),
+    Purchases(Vec<Purchase>, OnChange),
     Users(Vec<UserId>),
 }
 
 impl LoadedChunk {
-    async fn read(work: &Work, chunk: &RecordChunk, kind: RecordKind) -> Result<Self, WorkError> {
+    async fn read(
+        work: &Work,
+        chunk: &RecordChunk,
+        parameters: &ImportParameters,
+    ) -> Result<Self, WorkError> {
         Ok(match chunk.holds {
             ChunkContent::Products => {
-                let catalogue = if kind == RecordKind::Products {
+                let catalogue = if parameters.kind == RecordKind::Products {
                     ProductSource::Catalogue
                 } else {
                     ProductSource::Purchases
@@ -121,7 +143,8 @@ impl LoadedChunk {
                 Self::Products(record_chunk::read::<ReadProduct, _>(work, chunk).await?, catalogue)
             }
             ChunkContent::Purchases => {
-                Self::Purchases(record_chunk::read::<ReadPurchase, _>(work, chunk).await?)
+                let purchases = record_chunk::read::<ReadPurchase, _>(work, chunk).await?;
+                Self::Purchases(purchases, parameters.on_change())
             }
             ChunkContent::Users => Self::Users(record_chunk::read::<UserId, _>(work, chunk).await?),
         })
@@ -141,10 +164,10 @@ impl LoadedChunk {
                 let table = tables.products().map_err(unnamed)?;
                 Ok((write_products(work, &table, group, *catalogue).await?, group.len()))
             }
-            Self::Purchases(purchases) => {
+            Self::Purchases(purchases, on_change) => {
                 let group = group(purchases, from, GROUP);
                 let table = tables.purchases().map_err(unnamed)?;
-                Ok((write_purchases(work, &table, erasures, group).await?, group.len()))
+                Ok((write_purchases(work, &table, erasures, group, *on_change).await?, group.len()))
             }
             Self::Users(users) => {
                 let group = group(users, from, USERS);
@@ -165,7 +188,11 @@ fn group<T>(records: &[T], from: usize, size: usize) -> &[T] {
 }
 
 /// Writes the batch's chunk, with a checkpoint after each group, and then removes it.
-pub(super) async fn work(work: &mut Work, tables: &Tables, kind: RecordKind) -> Result<Outcome, CallError> {
+pub(super) async fn work(
+    work: &mut Work,
+    tables: &Tables,
+    parameters: &ImportParameters,
+) -> Result<Outcome, CallError> {
     let chunk: RecordChunk = work.input()?;
     if work.task().batch == 0 && !chunk.holds.is_users() {
         remove_read(work).await;
@@ -174,9 +201,9 @@ pub(super) async fn work(work: &mut Work, tables: &Tables, kind: RecordKind) -> 
     let all = usize::try_from(chunk.items).unwrap_or(usize::MAX);
     // An attempt that got to the end may have removed the chunk.
     if at.done < all {
-        let records = LoadedChunk::read(work, &chunk, kind).await?;
+        let records = LoadedChunk::read(work, &chunk, parameters).await?;
         let erasures = match &records {
-            LoadedChunk::Purchases(_) => {
+            LoadedChunk::Purchases(..) => {
                 let erased_users = tables.erased_users().map_err(unnamed)?;
                 work.call(Consumes::Reads, || erased_users.load()).await?
             }
@@ -246,30 +273,23 @@ async fn write_purchases(
     table: &PurchasesTable,
     erasures: &Erasures,
     group: &[Purchase],
+    on_change: OnChange,
 ) -> Result<WriteCounts, CallError> {
     let (mut written, mut progress) = (WriteCounts::default(), work.progress);
     let is_erased =
         |purchase: &&Purchase| erasures.covers(purchase.user_id.as_str(), Some(purchase.purchased_at));
     let (erased, taken): (Vec<&Purchase>, Vec<&Purchase>) = group.iter().partition(is_erased);
     written.erased_purchases = count(&erased);
-    let (mut differing, mut damaged) = (Vec::new(), Vec::new());
+    let mut refused = Vec::new();
     let metered = MeteredCalls::new(work);
-    let call = |purchase| metered.call(Consumes::Writes, move || table.record(purchase));
+    let call = |purchase| metered.call(Consumes::Writes, move || table.record_or_change(purchase, on_change));
     let records: Vec<_> = taken.iter().copied().map(call).collect();
     let mut records = futures::stream::iter(records).buffered(WRITERS);
     let mut purchases = taken.iter().copied();
-    while let (Some((recorded, units)), Some(purchase)) = (records.try_next().await?, purchases.next()) {
-        match recorded {
-            Recorded::New => written.new_purchases += 1,
-            Recorded::Before(before) if *before == *purchase => written.known_purchases += 1,
-            Recorded::Before(_) => {
-                written.differing_purchases += 1;
-                differing.push(purchase);
-            }
-            Recorded::Damaged(found) => {
-                written.differing_purchases += 1;
-                damaged.push((purchase, found));
-            }
+    while let (Some((outcome, units)), Some(purchase)) = (records.try_next().await?, purchases.next()) {
+        written.count(&outcome);
+        if let Some((reason, text)) = refusal(outcome) {
+            refused.push((purchase, reason, text));
         }
         progress.write_units += units.write;
     }
@@ -278,15 +298,31 @@ async fn write_purchases(
     progress.matched += count(group);
     progress.changed += written.changes();
     work.progress = progress;
-    for purchase in differing {
-        let text = "the table already has a purchase with this user and id, with other content";
-        work.refuse(&json!({ "text": text, "raw": purchase }), "purchase_differs");
-    }
-    for (purchase, found) in damaged {
-        let text = format!("the table's purchase with this user and id is damaged: {}", found.problem);
-        work.refuse(&json!({ "text": text, "raw": purchase }), "purchase_damaged");
+    for (purchase, reason, text) in refused {
+        work.refuse(&json!({ "text": text, "raw": purchase }), reason);
     }
     Ok(written)
+}
+
+/// Why the file's content of a purchase is not stored, if it is not.
+fn refusal(outcome: ChangeOutcome) -> Option<(&'static str, String)> {
+    const THERE: &str = "the table already has a purchase with this user and id";
+    Some(match outcome {
+        ChangeOutcome::New | ChangeOutcome::Same | ChangeOutcome::Changed { differs: false } => return None,
+        ChangeOutcome::Differs => ("purchase_differs", format!("{THERE}, with other content")),
+        ChangeOutcome::Changed { differs: true } => {
+            let text =
+                format!("{THERE}: it got the lines that it lacked; others have another quantity or price");
+            ("purchase_differs", text)
+        }
+        ChangeOutcome::Full(error) => {
+            ("purchase_full", format!("{THERE}, which cannot get the lines that it lacks: it {error}"))
+        }
+        ChangeOutcome::Damaged(found) => {
+            let text = format!("the table's purchase with this user and id is damaged: {}", found.problem);
+            ("purchase_damaged", text)
+        }
+    })
 }
 
 fn count<T>(items: &[T]) -> u64 {
