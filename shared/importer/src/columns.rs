@@ -96,7 +96,9 @@ impl FileColumn {
             (Self::Currency, _) => &["currency"],
             (Self::ProductName, RecordKind::Products) => &["productname", "name"],
             (Self::ProductName, RecordKind::Purchases) => &["productname"],
-            (Self::BasketId, _) => &["basketid", "purchaseid"],
+            (Self::BasketId, _) => {
+                &["basketid", "bestellnummer", "auftragsnummer", "rechnungsnummer", "bonnummer", "purchaseid"]
+            }
             (Self::RecommendationId, _) => &["recommendationid"],
             (Self::Categories, _) => &["categories", "category"],
             (Self::Available, _) => &["available"],
@@ -171,6 +173,7 @@ impl FileColumn {
                 "producttitle",
                 "title",
                 "artikelname",
+                "bezeichnung",
             ],
             Self::BasketId => &[
                 "basketid",

@@ -56,6 +56,13 @@ pub enum ImportError {
         .header.join(", ")
     )]
     MissingFile { title: String, header: Vec<String> },
+    /// The file is an export of the other kind.
+    #[error("the file looks like {title}: import it with --kind {kind}")]
+    OtherKind {
+        title: String,
+        /// The kind that it is.
+        kind: &'static str,
+    },
     /// An option names a column that is not there.
     #[error(
         "{option}: column \"{name}\" not found in the file{}. Its columns are {}",

@@ -10,6 +10,9 @@ use crate::product_record::CategorySeparators;
 use crate::row::EMPTY_TEXTS;
 use crate::time_format::{ClockDigits, TimeFormat, TimeReader};
 
+/// The number of values of a rule that people are shown.
+const MAX_SHOWN: usize = 4;
+
 /// Which rows count, by the cells of one column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,7 +44,10 @@ impl RowRule {
         let values = match self.filled {
             Some(true) => "not blank".to_owned(),
             Some(false) => "blank".to_owned(),
-            None => self.values.join(", "),
+            None => match self.values.get(..MAX_SHOWN) {
+                Some(first) if self.values.len() > MAX_SHOWN => format!("{} or the like", first.join(", ")),
+                _ => self.values.join(", "),
+            },
         };
         let verb = if self.keep { "kept" } else { "skipped" };
         format!("rows {verb}: \"{}\" is {values}", self.column)

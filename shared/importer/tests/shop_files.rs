@@ -239,6 +239,13 @@ fn an_encoding_that_is_given_is_taken() {
 }
 
 #[test]
+fn an_export_of_the_other_kind_is_named() {
+    let products = "Handle,Title,Option1 Name,Option1 Value,Variant SKU,Variant Price\nmug,Mug,Title,Default Title,M1,9.90\n";
+    let failed = with(products, |_| {}).unwrap_err();
+    assert_eq!(failed, "the file looks like Shopify products: import it with --kind products");
+}
+
+#[test]
 fn blank_cells_take_the_value_of_the_row_above_if_asked_to() {
     let text = "user_id,timestamp,basket_id,product_id\nada,2011-01-01,1,a\n,,,b\nbob,2011-01-02,2,a\n,,,\n";
     let (purchases, refused, _) = with(text, |options| {

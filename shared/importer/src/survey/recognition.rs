@@ -82,6 +82,9 @@ pub(super) fn recognise(
         let (title, header) = (profile.title.clone(), join.header.clone());
         return Err(ImportError::MissingFile { title, header });
     }
+    if profile.is_none() && options.profile == ProfileChoice::Auto {
+        reject_other_kind(own, kind, options)?;
+    }
     let mut mapping = options.mapping.clone();
     let mut rows = Vec::new();
     let mut guests = options.guests.clone();
@@ -136,6 +139,23 @@ pub(super) fn recognise(
     let decimal = options.decimal;
     let rules = ReadingRules { mapping, rows, guests, time, decimal, currency, categories };
     Ok(Recognised { rules, shape, notes })
+}
+
+/// Names a file that is a known export of the other kind, and lacks columns of this one.
+fn reject_other_kind(names: &[String], kind: RecordKind, options: &ImportOptions) -> Result<(), ImportError> {
+    let (other, name) = match kind {
+        RecordKind::Purchases => (RecordKind::Products, "products"),
+        RecordKind::Products => (RecordKind::Purchases, "purchases"),
+    };
+    let has = |required: &FileColumn| {
+        names.iter().any(|name| options.mapping.columns_of(name, kind).iter().any(|(own, _)| own == required))
+    };
+    match Profile::of_header(names, other) {
+        Some(profile) if !FileColumn::required(kind).iter().all(has) => {
+            Err(ImportError::OtherKind { title: profile.title.clone(), kind: name })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What was recognised of a file.
