@@ -191,3 +191,31 @@ async fn a_dump_whose_file_is_gone_or_changed_fails_by_its_name_and_has_no_summa
         world.forward(Duration::from_secs(600));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_attempt_to_finish_a_dump_writes_the_same_manifests() {
+    let world = World::start().await;
+    world.make_table("orders", &ID).await;
+    world.put_all("orders", &items(&ID, 30, 3)).await;
+    let proxy = world.stack.s3_proxy().await;
+    let engine = world.engine_through(world.stack.dynamodb(), proxy.s3());
+    let parameters = json!({ "table": "orders", "to": world.s3("nightly") });
+    let job = engine.submit(None, "dump", parameters).await.unwrap().job_id;
+    // The last file is on its way when the worker dies: it may arrive at any time later.
+    killed_at(&world, &engine, &job, &proxy, "PUT manifest-summary.json", 1).await;
+    let objects = &engine.site().objects;
+    let manifests = async || {
+        let mut contents = Vec::new();
+        for key in objects.list("nightly/").await.unwrap() {
+            if key.ends_with(".md5") {
+                contents.push((objects.get(&key).await.unwrap(), key));
+            }
+        }
+        contents
+    };
+    let first = manifests().await;
+    assert!(first.iter().any(|(_, key)| key.ends_with("/manifest-summary.md5")), "{first:?}");
+    let ended = to_its_end(&engine, &job).await;
+    assert_eq!(ended.state, JobState::Succeeded, "{:?}", ended.failure);
+    assert_eq!(manifests().await, first);
+}
