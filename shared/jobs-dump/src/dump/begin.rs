@@ -7,6 +7,7 @@ use nextbasket_job_engine::{Outcome, Work, WorkError};
 use nextbasket_objects::{Files, Location};
 use serde::{Deserialize, Serialize};
 
+use crate::dump::decided_once;
 use crate::dump::parameters::DumpTask;
 use crate::dump::running::Beat;
 use crate::manifest::settings::TableSettings;
@@ -49,7 +50,8 @@ pub(crate) async fn work(work: &mut Work, files: &Files, task: &DumpTask) -> Res
     let input: BeginInput = work.input()?;
     let client = work.site().dynamodb.clone();
     let table = Table::of_job(&client, &input.table).await?;
-    let settings = TableSettings::read(&client, &input.table).await?;
+    let read = async || Ok(TableSettings::read(&client, &input.table).await?);
+    let Some(settings) = decided_once(work, read).await? else { return Ok(Outcome::Stopped) };
     files.create_folder(&input.folder.join(DATA)).await?;
     Beat::new(&input.folder, task.kind).beat(work, files).await?;
     files.write_with_folder(&input.folder.join(STARTED), Vec::new()).await?;

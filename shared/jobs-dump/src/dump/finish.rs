@@ -1,7 +1,5 @@
 //! The stage `finish`: the manifests of a table's dump, the summary last.
 
-use nextbasket_domain::Timestamp;
-use nextbasket_job_engine::work::Go;
 use nextbasket_job_engine::{Outcome, Work, WorkError};
 use nextbasket_objects::{Files, FoundFile, Location, ObjectError};
 use std::collections::HashMap;
@@ -10,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::ItemsDigest;
 use crate::dump::begin::Begun;
+use crate::dump::decided_once;
 use crate::dump::keep::{self, Kept, Retention};
 use crate::dump::parameters::DumpTask;
 use crate::dump::running::{self, Beat};
@@ -61,18 +60,8 @@ pub(crate) struct Finished {
 pub(crate) async fn work(work: &mut Work, files: &Files, task: &DumpTask) -> Result<Outcome, WorkError> {
     let input: FinishInput = work.input()?;
     let index: DumpIndex = work.read_json(&input.index).await?;
-    let now = match work.checkpoint::<Timestamp>()? {
-        Some(now) => now,
-        None => {
-            // Every attempt writes the same manifests: one that was stopped in its middle, and goes on after another has
-            // ended the batch, changes nothing.
-            let now = work.site().clock.now();
-            if work.save(&now).await? == Go::Stop {
-                return Ok(Outcome::Stopped);
-            }
-            now
-        }
-    };
+    let clock = work.site().clock.clone();
+    let Some(now) = decided_once(work, async || Ok(clock.now())).await? else { return Ok(Outcome::Stopped) };
     let nothing = ReadWindow { from: now, to: now };
     let folder = index.begun.folder.clone();
     let record = record(&index, task, nothing);

@@ -31,11 +31,14 @@ use nextbasket_items::expression::without_constants;
 use nextbasket_items::segment::{Segment, segments};
 use nextbasket_items::table::Table;
 use nextbasket_job_engine::calls::CallError;
+use nextbasket_job_engine::work::Go;
 use nextbasket_job_engine::{
     BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Redaction, Refusal, Site, StagePlan, Trust,
     Work, WorkError,
 };
 use nextbasket_objects::Location;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::manifest::record::Filter;
@@ -188,6 +191,19 @@ fn scans(planning: &Planning<'_>, task: &DumpTask, begun: &Begun) -> Vec<BatchPl
             now: planning.job.created_at,
         })
     })
+}
+
+/// What the batch's first attempt decides and every later one takes, so that all attempts write the same files: one that
+/// was stopped in its middle may go on after another has ended the batch. `None` if the batch has to stop.
+async fn decided_once<T: Serialize + DeserializeOwned>(
+    work: &mut Work,
+    decide: impl AsyncFnOnce() -> Result<T, WorkError>,
+) -> Result<Option<T>, WorkError> {
+    if let Some(decided) = work.checkpoint()? {
+        return Ok(Some(decided));
+    }
+    let decided = decide().await?;
+    Ok((work.save(&decided).await? == Go::On).then_some(decided))
 }
 
 pub(crate) async fn work(work: &mut Work, task: &DumpTask) -> Result<Outcome, WorkError> {
