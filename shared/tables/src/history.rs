@@ -1,9 +1,10 @@
 //! The history table: each user's newest baskets, folded from the purchases.
 //!
 //! A history is never added to. It is computed from the newest purchases and put if the stored item is still what was
-//! read before them, so that a purchase that is delivered twice, late or out of order leads to the same item, byte
-//! for byte: the item holds nothing that does not follow from the purchases. Its `version` is a digest of the
-//! baskets. [`refresh`](crate::refresh) explains when a refresh may end.
+//! read before them, so that a purchase that is delivered twice, late or out of order leads to the same baskets, byte
+//! for byte. The item's `version` is a digest of the baskets and the number of the write, so that no version comes back:
+//! a put whose answer was lost, and which was sent again, may arrive at any time later, when the baskets are once more
+//! what it was conditional on. [`refresh`](crate::refresh) explains when a refresh may end.
 
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Put, TransactWriteItem};
 use nextbasket_domain::history::fold;
@@ -12,7 +13,7 @@ use nextbasket_domain::{Basket, PurchaseId, UserId, digest};
 use crate::damaged::Damaged;
 use crate::history_codec::{pack, unpack};
 use crate::purchases::{self, PurchasesTable};
-use crate::refresh::{Packed, Refresh, RefreshStep};
+use crate::refresh::{Refresh, RefreshStep};
 use crate::segment::{self, Segment, SegmentPage, TableSize};
 use nextbasket_dynamodb::item::{Item, bytes, hashed, text};
 use nextbasket_dynamodb::{TableClient, TableError};
@@ -23,6 +24,9 @@ const BASKETS: &str = "baskets";
 
 /// How much of the SHA-256 of the packed baskets is their version.
 const VERSION_BYTES: usize = 16;
+
+/// Stands in a version between the digest and the number of the write.
+const WRITE_SIGN: char = '.';
 
 /// The maximum number of writes of one refresh, if purchases or other consumers change the history meanwhile.
 const WRITES: usize = 20;
@@ -52,9 +56,22 @@ enum HistoryGuard {
 }
 
 impl HistoryGuard {
-    /// The guard for what was written.
-    fn of(packed: &Packed) -> Self {
-        packed.as_deref().map_or(Self::Absent, |baskets| Self::Version(version(baskets)))
+    /// Whether the stored item is a history with these baskets.
+    fn fits(&self, baskets: &[u8]) -> bool {
+        let Self::Version(AttributeValue::S(stored)) = self else { return false };
+        // Items of earlier versions of the program have the digest alone.
+        let (digest, _) = stored.split_once(WRITE_SIGN).unwrap_or((stored, ""));
+        digest == digest_of(baskets)
+    }
+
+    /// The version of these baskets, if they are written over what is stored.
+    fn next_version(&self, baskets: &[u8]) -> AttributeValue {
+        let stored = match self {
+            Self::Version(AttributeValue::S(stored)) => stored.split_once(WRITE_SIGN),
+            _ => None,
+        };
+        let writes = stored.and_then(|(_, writes)| writes.parse::<u64>().ok()).unwrap_or(0);
+        text(format!("{}{WRITE_SIGN}{}", digest_of(baskets), writes.saturating_add(1)))
     }
 
     fn condition(&self) -> (&'static str, Option<Item>) {
@@ -68,9 +85,8 @@ impl HistoryGuard {
     }
 }
 
-/// The version of packed baskets: their digest.
-fn version(baskets: &[u8]) -> AttributeValue {
-    text(digest(baskets, VERSION_BYTES))
+fn digest_of(baskets: &[u8]) -> String {
+    digest(baskets, VERSION_BYTES)
 }
 
 /// The user whose history an item is, whatever else it holds.
@@ -78,10 +94,10 @@ pub(crate) fn user_in(item: &Item) -> Option<&str> {
     Some(item.get(USER_ID)?.as_s().ok()?)
 }
 
-fn to_item(user: &UserId, baskets: Vec<u8>) -> Item {
+fn to_item(user: &UserId, baskets: Vec<u8>, guard: &HistoryGuard) -> Item {
     Item::from([
         (USER_ID.to_owned(), text(user.as_str())),
-        (VERSION.to_owned(), version(&baskets)),
+        (VERSION.to_owned(), guard.next_version(&baskets)),
         (BASKETS.to_owned(), bytes(baskets)),
     ])
 }
@@ -130,7 +146,7 @@ impl HistoryTable {
                     // An item without baskets, or whose version does not match its baskets, is damaged.
                     let sound = match &packed {
                         None => true,
-                        Some(baskets) => baskets.is_some() && guard == HistoryGuard::of(baskets),
+                        Some(baskets) => baskets.as_deref().is_some_and(|baskets| guard.fits(baskets)),
                     };
                     refresh.history(sound.then(|| packed.flatten()));
                 }
@@ -142,7 +158,10 @@ impl HistoryTable {
                     refresh.purchases((!baskets.is_empty()).then(|| pack(&baskets)));
                 }
                 RefreshStep::Write(packed) => {
-                    let after = HistoryGuard::of(&packed);
+                    let after = match &packed {
+                        Some(baskets) => HistoryGuard::Version(guard.next_version(baskets)),
+                        None => HistoryGuard::Absent,
+                    };
                     let made = match (packed, &newest_read) {
                         (Some(baskets), Some(newest)) if guard == HistoryGuard::Absent => {
                             self.put_first(user, baskets, newest, purchases).await?
@@ -195,7 +214,7 @@ impl HistoryTable {
             .build();
         let put = Put::builder()
             .table_name(self.table.name())
-            .set_item(Some(to_item(user, baskets)))
+            .set_item(Some(to_item(user, baskets, &HistoryGuard::Absent)))
             .condition_expression(HistoryGuard::Absent.condition().0)
             .build();
         let writes = vec![
@@ -208,7 +227,7 @@ impl HistoryTable {
     /// Puts the baskets if what is stored is still what was read; tells whether it did.
     async fn put(&self, user: &UserId, baskets: Vec<u8>, guard: &HistoryGuard) -> Result<bool, TableError> {
         let (condition, values) = guard.condition();
-        let put = self.table.put(to_item(user, baskets)).condition_expression(condition);
+        let put = self.table.put(to_item(user, baskets, guard)).condition_expression(condition);
         let put = put.set_expression_attribute_values(values);
         Ok(self.table.write_if(put.send().await)?.is_some())
     }

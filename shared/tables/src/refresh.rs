@@ -18,8 +18,8 @@
 //! the write, the refresh that follows the change read the history after the write and the purchases after the
 //! change, and ended because they were equal. If the change came before the write, the refresh that made the write
 //! read the purchases after both (rules 3 and 4), and ended because they were equal, since there was no later change.
-//! This also holds for versions that recur: a history that changed and changed back may let an old fold pass the
-//! condition, but not the read that follows. A refresh that is interrupted is repeated by whoever needed it.
+//! It needs versions that never recur: a put whose answer was lost is sent again, and its first copy may arrive after the
+//! refresh has ended, when nobody reads the purchases any more. A refresh that is interrupted is repeated by whoever needed it.
 
 /// The packed baskets; `None` if there are no purchases, and so no history.
 pub(crate) type Packed = Option<Vec<u8>>;
