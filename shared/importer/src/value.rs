@@ -144,7 +144,7 @@ impl Quantity {
     }
 }
 
-/// The quantity of a line; one piece if there is none.
+/// The quantity of a line; one piece if the cell is empty.
 pub(crate) fn quantity(row: &Row<'_>, decimal: Option<DecimalSign>) -> Result<Quantity, RecordFault> {
     const COLUMN: FileColumn = FileColumn::Quantity;
     let Some(text) = row.text(COLUMN)? else { return Ok(Quantity::Pieces(1)) };

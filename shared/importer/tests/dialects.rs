@@ -154,7 +154,7 @@ impl Written {
     }
 
     fn file(&self, orders: &[Order]) -> Vec<u8> {
-        // An encoding without a mark is told from words as people write them.
+        // An encoding without a byte order mark is detected from natural words.
         const NAMES: [&str; 4] = [
             "Größe M, für Müller",
             "Crème brûlée à l'ancienne",

@@ -101,7 +101,7 @@ async fn a_purchase_with_other_content_is_kept_replaced_or_gets_the_lines_that_i
     stored.lines.push(grown.lines[2].clone());
     assert_eq!(now().await, [stored.clone()]);
 
-    // A line that differs stays, and is told.
+    // A line that differs stays, and is reported.
     grown.lines[0].quantity = 5;
     grown.lines.push(purchase("ada", "p1", 0, &["d"]).lines[0].clone());
     assert_eq!(record(&grown, OnChange::Add).await, ChangeOutcome::Changed { differs: true });

@@ -7,7 +7,7 @@ use encoding_rs::{Decoder, DecoderResult};
 use super::BUFFER_BYTES;
 use super::text_encoding::TextEncoding;
 
-/// Stands for bytes that are no character in the encoding. It is none in UTF-8 either, so their line is refused like any
+/// Replaces bytes that are not valid in the encoding. It is not valid in UTF-8 either, so their line is refused like any
 /// other line of invalid text.
 const INVALID: u8 = 0xff;
 

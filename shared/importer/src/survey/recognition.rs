@@ -13,7 +13,7 @@ use crate::rules::{FillDown, ReadingRules, RowRule};
 use crate::shape::{JoinedFiles, Shape, Sources, names_with};
 use crate::time_format::{TimeFormat, TimeReader};
 
-/// Names, without case and punctuation, of columns that say what became of an order.
+/// Names, without case and punctuation, of columns with the state of an order.
 const STATUS_NAMES: [&str; 8] = [
     "status",
     "orderstatus",

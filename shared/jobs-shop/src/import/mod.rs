@@ -61,7 +61,7 @@ const LAYOUT: &str = "layout";
 const RUN: &str = "run";
 const INDEX: &str = "index";
 const SIDE: &str = "side";
-/// Files of more than so many belong together in no known export.
+/// The maximum number of files of one known export; more files are read each on its own.
 const MAX_EXPORT_FILES: usize = 12;
 /// The number of chunks for each worker: enough that none is left with a large one at the end.
 const ROUNDS: usize = 4;
