@@ -17,6 +17,16 @@ pub enum ImportError {
         is: &'static str,
         advice: &'static str,
     },
+    /// Columns of a typed table have no text form.
+    #[error(
+        "the columns {} of the Parquet file cannot be read. Write each element of a list in a row of its own, and \
+         values of other types as text; or leave these columns out",
+        listed(.columns)
+    )]
+    UnsupportedColumns {
+        /// Their names and types.
+        columns: Vec<String>,
+    },
     /// The file is an archive of several ones.
     #[error(
         "the file is a zip archive with several files: {}. Unpack it, and import those with purchases or products",

@@ -46,6 +46,7 @@ impl fmt::Display for FileForm {
             None if self.source.json_values => "JSON",
             None => "JSON Lines",
             Some(_) if self.source.container == Container::Workbook => "table",
+            Some(_) if self.source.container == Container::Parquet => "Parquet table",
             Some(';') => "CSV with semicolons",
             Some('\t') => "CSV with tabs",
             Some('|') => "CSV with bars",
@@ -55,7 +56,7 @@ impl fmt::Display for FileForm {
             f.write_str(" and backslashes before quotes")?;
         }
         match (self.source.container, &self.source.part) {
-            (Container::Plain, _) => {}
+            (Container::Plain | Container::Parquet, _) => {}
             (Container::Workbook, Some(sheet)) => write!(f, ", sheet \"{sheet}\" of an Excel workbook")?,
             (container, Some(part)) => write!(f, ", {part} in {container}")?,
             (container, None) => write!(f, ", {container}")?,

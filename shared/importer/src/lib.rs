@@ -8,14 +8,16 @@
 //! and [`read_products`] do all of it for a file that fits into memory.
 //!
 //! The form of a file is detected from its content, never from its name: gzip, zip or plain; a sheet of an Excel workbook,
-//! an XML product feed, JSON Lines or a JSON array, or a CSV in any encoding and dialect.
+//! a Parquet file (with the feature `parquet`), an XML product feed, JSON Lines or a JSON array, or a CSV in any encoding
+//! and dialect.
 //!
 //! * `options`: [`ImportOptions`]: what a person says about the file
 //! * `survey`: the first pass: `recognition` from the columns' names, `evidence` from the values
 //! * `profile`: the exports that are known, as data in the folder `profiles`; `rules`: how the rows of one file are read
 //! * `columns`, `mapping`, `column_names`: which column of a file is which [`FileColumn`], and what to suggest if one is
 //!   missing
-//! * `source`: files to text: gzip, zip, sheets of workbooks, encodings; `merchant_feed`: XML product feeds to JSON Lines
+//! * `source`: files to text: gzip, zip, sheets of workbooks, Parquet files, encodings; `merchant_feed`: XML product feeds
+//!   to JSON Lines
 //! * `dialect`: the delimiter of a CSV file, how it writes quotes, where its table begins
 //! * `unsupported`, `line_reader`, `record_reader`, `csv_record`, `exact_json`, `row`: text to records to cells
 //! * `shape`: rows of an export to rows of our own columns: cells that are filled down, lines in one cell, joined files

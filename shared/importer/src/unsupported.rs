@@ -2,6 +2,14 @@
 
 use crate::error::ImportError;
 
+pub(crate) const PARQUET_MAGIC: &[u8] = b"PAR1";
+
+/// A Parquet file, where the reader for them is not part of the program.
+pub(crate) const PARQUET: ImportError = ImportError::Unsupported {
+    is: "is a Parquet file, which this program is built without a reader for",
+    advice: "Import it with the command `nextbasket import`, or export it as CSV or JSON Lines",
+};
+
 fn is_any(start: &[u8], magics: &[&[u8]]) -> bool {
     magics.iter().any(|magic| start.starts_with(magic))
 }
@@ -23,7 +31,16 @@ pub(crate) fn reject_binary(start: &[u8]) -> Result<(), ImportError> {
         )
     } else if is_any(start, &[b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!"]) {
         unsupported("has an unsupported compression", "Unpack it first, or use gzip")
-    } else if is_any(start, &[b"PAR1", b"ORC", b"Obj\x01"]) {
+    } else if start.starts_with(PARQUET_MAGIC) {
+        // With a reader for them, those that are not packed do not come here.
+        if cfg!(feature = "parquet") {
+            unsupported("is a packed Parquet file", "Unpack it")
+        } else {
+            Err(PARQUET)
+        }
+    } else if is_any(start, &[b"PARE"]) {
+        unsupported("is an encrypted Parquet file", "Decrypt it, or export it as CSV")
+    } else if is_any(start, &[b"ORC", b"Obj\x01"]) {
         unsupported("is a table in a binary format", "Export it as CSV or JSON Lines")
     } else if is_any(start, &[b"\xff\xfe\0\0", b"\0\0\xfe\xff"]) {
         unsupported("is in UTF-32", "Save it in UTF-8")

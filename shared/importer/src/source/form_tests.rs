@@ -260,7 +260,10 @@ fn forms_that_are_not_read_are_named_with_what_helps() {
     insta::assert_snapshot!(error(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0"), @"the file is an old Excel workbook (.xls), or one with a password. Save it as .xlsx without a password, or as CSV in UTF-8.");
     insta::assert_snapshot!(error(b"\xff\xfe\0\0a\0\0\0"), @"the file is in UTF-32. Save it in UTF-8.");
     insta::assert_snapshot!(error(b"\x28\xb5\x2f\xfd\x04\x00"), @"the file has an unsupported compression. Unpack it first, or use gzip.");
-    insta::assert_snapshot!(error(b"PAR1\x15\x04"), @"the file is a table in a binary format. Export it as CSV or JSON Lines.");
+    if !cfg!(feature = "parquet") {
+        insta::assert_snapshot!(error(b"PAR1\x15\x04"), @"the file is a Parquet file, which this program is built without a reader for. Import it with the command `nextbasket import`, or export it as CSV or JSON Lines.");
+    }
+    insta::assert_snapshot!(error(b"ORC\x08"), @"the file is a table in a binary format. Export it as CSV or JSON Lines.");
     let tar = [&b"orders.csv"[..], &[0; 247], b"ustar\x0000"].concat();
     insta::assert_snapshot!(error(&tar), @"the file is a tar archive. Unpack it.");
     insta::assert_snapshot!(error(&gzip(&tar)), @"the file is a tar archive. Unpack it.");

@@ -1,6 +1,8 @@
 //! A JSON array, or JSON objects over several lines, as JSON Lines.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead};
+
+use super::piece_reader::{PieceReader, TextPieces};
 
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
@@ -66,13 +68,11 @@ impl Nesting {
 pub(super) struct JsonValues<R> {
     reader: R,
     lines: ValueLines,
-    /// What has been read of the lines.
-    start: usize,
 }
 
 impl<R: BufRead> JsonValues<R> {
-    pub(super) fn new(reader: R) -> Self {
-        Self { reader, lines: ValueLines::default(), start: 0 }
+    pub(super) fn read(reader: R) -> PieceReader<Self> {
+        PieceReader::of(Self { reader, lines: ValueLines::default() })
     }
 }
 
@@ -132,33 +132,21 @@ impl ValueLines {
     }
 }
 
-impl<R: BufRead> BufRead for JsonValues<R> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+impl<R: BufRead> TextPieces for JsonValues<R> {
+    fn next_piece(&mut self, text: &mut Vec<u8>) -> io::Result<()> {
+        std::mem::swap(text, &mut self.lines.text);
         // A piece may have nothing but blanks.
-        while self.start == self.lines.text.len() {
+        while self.lines.text.is_empty() {
             let bytes = self.reader.fill_buf()?;
             if bytes.is_empty() {
                 break;
             }
-            self.lines.text.clear();
-            self.start = 0;
             bytes.iter().for_each(|byte| self.lines.push(*byte));
             let length = bytes.len();
             self.reader.consume(length);
         }
-        Ok(self.lines.text.get(self.start..).unwrap_or_default())
-    }
-
-    fn consume(&mut self, amount: usize) {
-        self.start = (self.start + amount).min(self.lines.text.len());
-    }
-}
-
-impl<R: BufRead> Read for JsonValues<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let read = self.fill_buf()?.read(into)?;
-        self.consume(read);
-        Ok(read)
+        std::mem::swap(text, &mut self.lines.text);
+        Ok(())
     }
 }
 
@@ -167,11 +155,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use serde_json::{Value, json};
+    use std::io::Read as _;
 
     fn lines(text: &str, piece: usize) -> String {
         let mut lines = String::new();
         let reader = io::BufReader::with_capacity(piece, text.as_bytes());
-        JsonValues::new(reader).read_to_string(&mut lines).unwrap();
+        JsonValues::read(reader).read_to_string(&mut lines).unwrap();
         lines
     }
 

@@ -4,13 +4,18 @@
 //! form. A position in a file is an offset in this text.
 
 mod carriage_returns;
+mod cell_text;
 mod encoding_detector;
 mod json_values;
 mod legacy_words;
+#[cfg(feature = "parquet")]
+mod parquet_rows;
+mod piece_reader;
 mod sheet_text;
 mod text_encoding;
 mod transcoder;
 mod workbook;
+mod written_text;
 mod zip_stream;
 
 #[cfg(test)]
@@ -64,6 +69,8 @@ pub enum Container {
     Zip,
     /// An Excel workbook (`.xlsx`): a sheet of it.
     Workbook,
+    /// A Parquet file: its rows.
+    Parquet,
 }
 
 impl fmt::Display for Container {
@@ -73,6 +80,7 @@ impl fmt::Display for Container {
             Self::Gzip => "gzip",
             Self::Zip => "zip",
             Self::Workbook => "Excel workbook",
+            Self::Parquet => "Parquet",
         })
     }
 }
@@ -93,6 +101,13 @@ pub struct SourceForm {
     /// the file, and the number of a line is that of the value.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub json_values: bool,
+}
+
+impl Container {
+    /// Whether the file is a table of typed cells, whose text this program writes.
+    pub(crate) fn is_typed(self) -> bool {
+        matches!(self, Self::Workbook | Self::Parquet)
+    }
 }
 
 impl SourceForm {
@@ -132,6 +147,10 @@ pub fn detect(reader: impl Read + Send) -> Result<SourceForm, ImportError> {
     if head.starts_with(zip_stream::LOCAL_MAGIC) {
         return detect_archive(&head, file);
     }
+    if cfg!(feature = "parquet") && head.starts_with(unsupported::PARQUET_MAGIC) {
+        let text = DetectedText { encoding: TextEncoding::UTF_8, json_values: false };
+        return Ok(text.into_form(Container::Parquet, None));
+    }
     let (container, text) = if head.starts_with(&GZIP_MAGIC) {
         (Container::Gzip, detect_text(&mut gunzip(file))?)
     } else {
@@ -149,9 +168,12 @@ pub(crate) fn open<'r>(
     form: &SourceForm,
 ) -> Result<ByteSource<'r>, ImportError> {
     let bytes_read: Arc<AtomicU64> = Arc::default();
+    if form.container == Container::Parquet {
+        return Ok(ByteSource { bytes: open_parquet(reader, &bytes_read)?, bytes_read });
+    }
     let counted = CountedReader { inner: reader, bytes_read: Arc::clone(&bytes_read) };
     let bytes: Box<dyn BufRead + Send + 'r> = match form.container {
-        Container::Plain => Box::new(buffered(counted)),
+        Container::Plain | Container::Parquet => Box::new(buffered(counted)),
         Container::Gzip => gunzip(buffered(counted)),
         Container::Zip => {
             let mut archive = ZipStream::new(buffered(counted));
@@ -169,23 +191,39 @@ pub(crate) fn open<'r>(
     };
     let bytes = match form.encoding.is_utf_8() {
         true => bytes,
-        false => Box::new(Transcoder::new(bytes, form.encoding)),
+        false => Box::new(Transcoder::read(bytes, form.encoding)),
     };
     let bytes = match form.feed {
         true => Box::new(buffered(merchant_feed_lines(bytes))),
         false => bytes,
     };
     let bytes = match form.json_values {
-        true => Box::new(JsonValues::new(bytes)),
+        true => Box::new(JsonValues::read(bytes)),
         false => bytes,
     };
     Ok(ByteSource { bytes, bytes_read })
 }
 
+#[cfg(feature = "parquet")]
+fn open_parquet(
+    reader: impl Read + Send,
+    bytes_read: &Arc<AtomicU64>,
+) -> Result<Box<dyn BufRead + Send>, ImportError> {
+    parquet_rows::open(reader, Arc::clone(bytes_read))
+}
+
+#[cfg(not(feature = "parquet"))]
+fn open_parquet(
+    _reader: impl Read + Send,
+    _bytes_read: &Arc<AtomicU64>,
+) -> Result<Box<dyn BufRead + Send>, ImportError> {
+    Err(unsupported::PARQUET)
+}
+
 /// The text with line feeds, if its lines end in carriage returns alone.
 pub(crate) fn lines<'r>(text: Box<dyn BufRead + Send + 'r>, form: &FileForm) -> Box<dyn BufRead + Send + 'r> {
     match &form.dialect {
-        Some(Dialect { line_end: LineEnd::Return, .. }) => Box::new(CarriageReturns::new(text)),
+        Some(Dialect { line_end: LineEnd::Return, .. }) => Box::new(CarriageReturns::read(text)),
         _ => text,
     }
 }

@@ -1,8 +1,10 @@
 //! The cells of a sheet as CSV.
 
-use std::fmt::Write;
+use std::io::Write;
 
 use calamine::{DataRef, ExcelDateTime};
+
+use super::cell_text::{push_text, whole_number};
 
 /// The limits of a sheet in Excel.
 const MAX_ROWS: u32 = 1 << 20;
@@ -18,13 +20,13 @@ const MEASURED_BYTES: usize = 1 << 20;
 /// the line of the file, as long as no cell has several lines.
 #[derive(Default)]
 pub(super) struct SheetText {
-    text: String,
+    text: Vec<u8>,
     /// The row that is being written: its index, its fields so far, the number of them.
     row: u32,
-    fields: String,
+    fields: Vec<u8>,
     columns: u32,
     /// The first rows, until the width is known.
-    measured: Vec<(String, u32)>,
+    measured: Vec<(Vec<u8>, u32)>,
     measured_bytes: usize,
     /// The number of columns that each row has at least.
     width: Option<u32>,
@@ -48,7 +50,7 @@ impl SheetText {
         }
         // One delimiter before each field but the first.
         let missing = if self.columns == 0 { column } else { column - self.columns + 1 };
-        self.fields.extend(std::iter::repeat_n(',', usize::try_from(missing).unwrap_or_default()));
+        self.fields.extend(std::iter::repeat_n(b',', usize::try_from(missing).unwrap_or_default()));
         self.columns = column + 1;
         write_field(value, &mut self.fields);
         Ok(())
@@ -60,7 +62,7 @@ impl SheetText {
     }
 
     pub(super) fn take(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.text).into_bytes()
+        std::mem::take(&mut self.text)
     }
 
     /// The last text.
@@ -96,41 +98,33 @@ impl SheetText {
         }
     }
 
-    fn write_row(&mut self, fields: &str, columns: u32, width: u32) {
-        self.text.push_str(fields);
+    fn write_row(&mut self, fields: &[u8], columns: u32, width: u32) {
+        self.text.extend_from_slice(fields);
         if columns > 0 {
             let missing = width.saturating_sub(columns);
-            self.text.extend(std::iter::repeat_n(',', usize::try_from(missing).unwrap_or_default()));
+            self.text.extend(std::iter::repeat_n(b',', usize::try_from(missing).unwrap_or_default()));
         }
-        self.text.push('\n');
+        self.text.push(b'\n');
     }
 }
 
-fn write_field(value: &DataRef<'_>, into: &mut String) {
+fn write_field(value: &DataRef<'_>, into: &mut Vec<u8>) {
     match value {
         DataRef::Int(number) => push_display(number, into),
-        DataRef::Float(number) => into.push_str(&decimal(*number)),
+        DataRef::Float(number) => into.extend_from_slice(decimal(*number).as_bytes()),
         DataRef::Bool(is) => push_display(is, into),
-        DataRef::DateTime(time) => into.push_str(&date_time(time)),
-        DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => quote(text, into),
-        DataRef::SharedString(text) => quote(text, into),
+        DataRef::DateTime(time) => into.extend_from_slice(date_time(time).as_bytes()),
+        DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => {
+            push_text(text.as_bytes(), into);
+        }
+        DataRef::SharedString(text) => push_text(text.as_bytes(), into),
         DataRef::Error(_) | DataRef::Empty => {}
     }
 }
 
-fn push_display(value: impl std::fmt::Display, into: &mut String) {
-    // Writing to a string does not fail.
+fn push_display(value: impl std::fmt::Display, into: &mut Vec<u8>) {
+    // Writing to memory does not fail.
     let _ = write!(into, "{value}");
-}
-
-fn quote(text: &str, into: &mut String) {
-    if text.contains(['"', ',', ';', '\t', '|', '\n', '\r']) || text != text.trim() {
-        into.push('"');
-        into.push_str(&text.replace('"', "\"\""));
-        into.push('"');
-    } else {
-        into.push_str(text);
-    }
 }
 
 /// The shortest decimal that means the number. Excel keeps 15 digits: what is behind them is the error of a
@@ -139,8 +133,8 @@ fn quote(text: &str, into: &mut String) {
 fn decimal(number: f64) -> String {
     const FIRST_INEXACT: f64 = 9_007_199_254_740_992.0;
     const DIGITS: usize = 15;
-    if number.fract() == 0.0 {
-        return if number.abs() < FIRST_INEXACT { format!("{number:.0}") } else { format!("{number:E}") };
+    if let Some(whole) = whole_number(number, FIRST_INEXACT) {
+        return whole;
     }
     let shortest = number.to_string();
     let digits = shortest.trim_start_matches(['-', '0', '.']).bytes().filter(u8::is_ascii_digit).count();
@@ -222,7 +216,7 @@ mod tests {
             (2.55 * 3.0, "7.65"),
             (123_456_789_012_345.0, "123456789012345"),
             (9_007_199_254_740_991.0, "9007199254740991"),
-            (1.234_567_890_123_456_8e16, "1.2345678901234568E16"),
+            (1.234_567_890_123_456_8e16, "1.2345678901234568E+16"),
             (0.000_01, "0.00001"),
             (1e-7, "0.0000001"),
         ] {

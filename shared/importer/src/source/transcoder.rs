@@ -1,10 +1,11 @@
 //! A text in another encoding, read as UTF-8.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead};
 
 use encoding_rs::{Decoder, DecoderResult};
 
 use super::BUFFER_BYTES;
+use super::piece_reader::{PieceReader, TextPieces};
 use super::text_encoding::TextEncoding;
 
 /// Replaces bytes that are not valid in the encoding. It is not valid in UTF-8 either, so their line is refused like any
@@ -15,65 +16,42 @@ const INVALID: u8 = 0xff;
 pub(super) struct Transcoder<R> {
     reader: R,
     decoder: Decoder,
-    text: Vec<u8>,
-    /// What has been read of `text`.
-    start: usize,
-    /// What has been decoded into `text`.
-    end: usize,
     is_done: bool,
 }
 
 impl<R: BufRead> Transcoder<R> {
     /// The text without its byte order mark.
-    pub(super) fn new(reader: R, encoding: TextEncoding) -> Self {
+    pub(super) fn read(reader: R, encoding: TextEncoding) -> PieceReader<Self> {
         let decoder = encoding.encoding().new_decoder_with_bom_removal();
-        Self { reader, decoder, text: vec![0; BUFFER_BYTES], start: 0, end: 0, is_done: false }
+        PieceReader::of(Self { reader, decoder, is_done: false })
     }
 
-    fn decode(&mut self) -> io::Result<()> {
+    /// Decodes what is read at once; of an interrupted read, and of a part of a character, nothing.
+    fn decode(&mut self, text: &mut Vec<u8>) -> io::Result<()> {
         let input = match self.reader.fill_buf() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             input => input?,
         };
         let is_last = input.is_empty();
-        // A place is left for the mark of an invalid character.
-        let room = self.text.len() - 1;
-        let into = self.text.get_mut(..room).unwrap_or_default();
-        let (result, read, written) = self.decoder.decode_to_utf8_without_replacement(input, into, is_last);
+        text.resize(BUFFER_BYTES, 0);
+        let (result, read, written) = self.decoder.decode_to_utf8_without_replacement(input, text, is_last);
         self.reader.consume(read);
-        (self.start, self.end) = (0, written);
+        text.truncate(written);
         match result {
             DecoderResult::InputEmpty => self.is_done = is_last,
             DecoderResult::OutputFull => {}
-            DecoderResult::Malformed(..) => {
-                if let Some(byte) = self.text.get_mut(written) {
-                    *byte = INVALID;
-                    self.end += 1;
-                }
-            }
+            DecoderResult::Malformed(..) => text.push(INVALID),
         }
         Ok(())
     }
 }
 
-impl<R: BufRead> BufRead for Transcoder<R> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        while self.start == self.end && !self.is_done {
-            self.decode()?;
+impl<R: BufRead> TextPieces for Transcoder<R> {
+    fn next_piece(&mut self, text: &mut Vec<u8>) -> io::Result<()> {
+        while text.is_empty() && !self.is_done {
+            self.decode(text)?;
         }
-        Ok(self.text.get(self.start..self.end).unwrap_or_default())
-    }
-
-    fn consume(&mut self, amount: usize) {
-        self.start = (self.start + amount).min(self.end);
-    }
-}
-
-impl<R: BufRead> Read for Transcoder<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let read = self.fill_buf()?.read(into)?;
-        self.consume(read);
-        Ok(read)
+        Ok(())
     }
 }
 
@@ -82,11 +60,12 @@ mod tests {
     use super::*;
     use encoding_rs::{SHIFT_JIS, UTF_16LE, WINDOWS_1252};
     use proptest::prelude::*;
+    use std::io::Read;
 
     fn decoded(bytes: &[u8], encoding: &'static encoding_rs::Encoding, piece: usize) -> Vec<u8> {
         let reader = io::BufReader::with_capacity(piece, bytes);
         let mut text = Vec::new();
-        Transcoder::new(reader, TextEncoding::new(encoding)).read_to_end(&mut text).unwrap();
+        Transcoder::read(reader, TextEncoding::new(encoding)).read_to_end(&mut text).unwrap();
         text
     }
 
@@ -111,7 +90,7 @@ mod tests {
             }
         }
         let mut text = Vec::new();
-        let mut reader = Transcoder::new(io::BufReader::new(Failing(0)), TextEncoding::new(WINDOWS_1252));
+        let mut reader = Transcoder::read(io::BufReader::new(Failing(0)), TextEncoding::new(WINDOWS_1252));
         assert_eq!(reader.read_to_end(&mut text).unwrap_err().to_string(), "the disk is on fire");
         assert_eq!(text, "Käse".as_bytes());
     }

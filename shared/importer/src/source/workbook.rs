@@ -1,24 +1,21 @@
 //! A sheet of an Excel workbook, as the text of a CSV file.
 //!
 //! The workbook is kept in memory as it is packed, with its table of texts; the sheet is written row by row, on a thread
-//! of its own, since what reads its cells borrows the workbook. The thread ends when nobody reads.
+//! of its own, since what reads its cells borrows the workbook.
 
 use std::io::{self, BufRead, Cursor, Read};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
 
 use calamine::{DataRef, Reader, SheetType, SheetVisible, Xlsx, XlsxCellReader};
 use zip::ZipArchive;
 
 use super::sheet_text::SheetText;
+use super::written_text::{CHUNK_BYTES, TextSender, write_text};
 use crate::error::ImportError;
 
 /// The largest workbook, packed.
 const MAX_BYTES: u64 = 256 << 20;
 /// What a workbook may hold besides its sheets, unpacked: texts and styles, which are kept in memory.
 const MAX_KEPT_BYTES: u64 = 256 << 20;
-/// The text that is written at once, about.
-const CHUNK_BYTES: usize = 1 << 16;
 
 const TOO_LARGE: ImportError = ImportError::Unsupported {
     is: "is a workbook of more than 256 megabytes",
@@ -32,73 +29,13 @@ pub(super) fn is_office_document(first_file: &str) -> bool {
 }
 
 /// The text of the first sheet that has rows, and its name.
-pub(super) fn open(reader: impl Read) -> Result<(SheetReader, String), ImportError> {
+pub(super) fn open(reader: impl Read) -> Result<(impl BufRead + Send, String), ImportError> {
     let mut bytes = Vec::new();
     reader.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(ImportError::Read)?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_BYTES {
         return Err(TOO_LARGE);
     }
-    let (sender, chunks) = sync_channel(2);
-    // A panic within the library ends the thread, and with it the text: an error like any other.
-    thread::Builder::new()
-        .name("workbook".to_owned())
-        .spawn(move || {
-            if let Err(error) = write_first_sheet(bytes, &sender) {
-                // If the receiver is gone, nobody needs it.
-                let _ = sender.send(Message::Failed(error));
-            }
-        })
-        .map_err(ImportError::Read)?;
-    match chunks.recv() {
-        Ok(Message::Sheet(name)) => {
-            Ok((SheetReader { chunks, chunk: Vec::new(), at: 0, ended: false }, name))
-        }
-        Ok(Message::Failed(error)) => Err(error),
-        Ok(Message::Text(_) | Message::End) | Err(_) => Err(damaged("it cannot be read")),
-    }
-}
-
-enum Message {
-    /// The name of the sheet whose text follows.
-    Sheet(String),
-    Text(Vec<u8>),
-    End,
-    Failed(ImportError),
-}
-
-/// Reads what the thread writes.
-pub(super) struct SheetReader {
-    chunks: Receiver<Message>,
-    chunk: Vec<u8>,
-    at: usize,
-    ended: bool,
-}
-
-impl BufRead for SheetReader {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        while self.at == self.chunk.len() && !self.ended {
-            match self.chunks.recv() {
-                Ok(Message::Text(text)) => (self.chunk, self.at) = (text, 0),
-                Ok(Message::End) => self.ended = true,
-                Ok(Message::Failed(ImportError::Read(error))) => return Err(error),
-                Ok(Message::Failed(error)) => return Err(io::Error::other(error.to_string())),
-                Ok(Message::Sheet(_)) | Err(_) => return Err(unreadable("it cannot be read")),
-            }
-        }
-        Ok(self.chunk.get(self.at..).unwrap_or_default())
-    }
-
-    fn consume(&mut self, amount: usize) {
-        self.at = (self.at + amount).min(self.chunk.len());
-    }
-}
-
-impl Read for SheetReader {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let read = self.fill_buf()?.read(into)?;
-        self.consume(read);
-        Ok(read)
-    }
+    write_text("workbook", || unreadable("it cannot be read"), |sender| write_first_sheet(bytes, sender))
 }
 
 fn unreadable(why: impl std::fmt::Display) -> io::Error {
@@ -109,11 +46,11 @@ fn damaged(why: impl std::fmt::Display) -> ImportError {
     ImportError::Read(unreadable(why))
 }
 
-fn write_first_sheet(bytes: Vec<u8>, sender: &SyncSender<Message>) -> Result<(), ImportError> {
+fn write_first_sheet(bytes: Vec<u8>, sender: &TextSender<String>) -> Result<(), ImportError> {
     check(&bytes)?;
     let mut workbook: Xlsx<_> = Xlsx::new(Cursor::new(bytes)).map_err(damaged)?;
     let Some(sheet) = first_sheet_with_rows(&mut workbook)? else { return Err(ImportError::Empty) };
-    if sender.send(Message::Sheet(sheet.clone())).is_err() {
+    if !sender.start(sheet.clone()) {
         return Ok(());
     }
     let mut cells = workbook.worksheet_cells_reader(&sheet).map_err(damaged)?;
@@ -121,13 +58,11 @@ fn write_first_sheet(bytes: Vec<u8>, sender: &SyncSender<Message>) -> Result<(),
     while let Some(cell) = next_filled(&mut cells)? {
         let (row, column) = cell.get_position();
         text.push(row, column, cell.get_value()).map_err(damaged)?;
-        if text.ready() >= CHUNK_BYTES && sender.send(Message::Text(text.take())).is_err() {
+        if text.ready() >= CHUNK_BYTES && !sender.text(text.take()) {
             return Ok(());
         }
     }
-    // If the receiver is gone, nobody needs it.
-    let _ = sender.send(Message::Text(text.finish()));
-    let _ = sender.send(Message::End);
+    sender.text(text.finish());
     Ok(())
 }
 

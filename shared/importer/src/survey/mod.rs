@@ -12,7 +12,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use crate::columns::RecordKind;
-use crate::dialect::{self, BYTE_ORDER_MARK, MAX_HEAD_BYTES};
+use crate::dialect::{self, BYTE_ORDER_MARK, Dialect, MAX_HEAD_BYTES};
 use crate::error::ImportError;
 use crate::exact_json;
 use crate::file_layout::{FileForm, FileLayout};
@@ -21,7 +21,7 @@ use crate::merchant_feed::is_merchant_feed;
 use crate::options::ImportOptions;
 use crate::record_reader::{self, NextRecord, RecordReader};
 use crate::shape::{JoinedFiles, ShapedRows};
-use crate::source::{self, SourceForm, TextEncoding};
+use crate::source::{self, Container, SourceForm, TextEncoding};
 
 use evidence::Evidence;
 use recognition::{Recognised, recognise};
@@ -141,7 +141,12 @@ impl Opened {
         open: OpenFile<'_>,
         encoding: Option<TextEncoding>,
     ) -> Result<Self, ImportError> {
-        source.encoding = encoding.unwrap_or(source.encoding);
+        if source.container == Container::Parquet {
+            return Self::csv(source, &Dialect::own(0), open);
+        }
+        if !source.container.is_typed() {
+            source.encoding = encoding.unwrap_or(source.encoding);
+        }
         let mut head = head(open, &source)?;
         if is_merchant_feed(&head) {
             source.feed = true;
@@ -152,8 +157,11 @@ impl Opened {
         if text.trim_ascii_start().starts_with(b"{") {
             return Self::json(FileForm { source, dialect: None }, open);
         }
-        let dialect = dialect::detect(&head, is_whole);
-        let form = FileForm { source, dialect: Some(dialect.clone()) };
+        Self::csv(source, &dialect::detect(&head, is_whole), open)
+    }
+
+    fn csv(source: SourceForm, dialect: &Dialect, open: OpenFile<'_>) -> Result<Self, ImportError> {
+        let mut form = FileForm { source, dialect: Some(dialect.clone()) };
         let mut lines = Self::lines(open, &form)?;
         let mut skipped = Vec::new();
         for _ in 0..dialect.skipped_lines {
@@ -163,7 +171,9 @@ impl Opened {
         let text = first.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&first);
         let bytes = lines.last_bytes();
         lines.give_back(text, &[bytes], None);
-        let (names, lines) = record_reader::read_header(lines, &dialect)?;
+        let (names, lines) = record_reader::read_header(lines, dialect)?;
+        // Of a file whose text this program writes, only its header says how many columns it has.
+        form.dialect = Some(Dialect { columns: names.len().max(dialect.columns), ..dialect.clone() });
         Ok(Self { form, names, start: (lines.offset(), lines.number()), lines })
     }
 
