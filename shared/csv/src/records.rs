@@ -97,27 +97,17 @@ impl<R: BufRead> Records<R> {
 
 /// Puts the fields of one record, as a [`Scanner`] found it, into `into`, without their quotes.
 pub fn fields(record: &[u8], delimiter: u8, into: &mut ByteRecord) {
-    into.clear();
-    let blank = record.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-    let mut rest = record.get(blank..).unwrap_or_default();
-    rest = rest.strip_suffix(b"\n").unwrap_or(rest);
-    rest = rest.strip_suffix(b"\r").unwrap_or(rest);
-    if rest.is_empty() {
-        return;
-    }
-    let mut unquoted = Vec::new();
-    loop {
+    split(record, into, |rest, text, into| {
         let after = if let Some(mut inside) = rest.strip_prefix(b"\"") {
-            unquoted.clear();
             while let Some(at) = inside.iter().position(|byte| *byte == b'"') {
-                let (text, quote) = inside.split_at(at);
-                unquoted.extend_from_slice(text);
+                let (before, quote) = inside.split_at(at);
+                text.extend_from_slice(before);
                 inside = quote.get(1..).unwrap_or_default();
                 let Some(next) = inside.strip_prefix(b"\"") else { break };
-                unquoted.push(b'"');
+                text.push(b'"');
                 inside = next;
             }
-            into.push_field(&unquoted);
+            into.push_field(text);
             inside
         } else {
             let end = rest.iter().position(|byte| *byte == delimiter).unwrap_or(rest.len());
@@ -125,28 +115,15 @@ pub fn fields(record: &[u8], delimiter: u8, into: &mut ByteRecord) {
             into.push_field(field);
             after
         };
-        match after.split_first() {
-            Some((_, next)) => rest = next,
-            None => return,
-        }
-    }
+        after.split_first().map(|(_, next)| next)
+    });
 }
 
 /// Puts the fields of one record, as a [`Scanner`] with this escape character found it, into `into`, without their
 /// quotes and escapes. An escaped letter is what MySQL writes for a control character (`\n` is a line feed); a field
 /// that is nothing but an escaped `N`, its word for no value, stays as it is.
 pub fn escaped_fields(record: &[u8], delimiter: u8, escape: u8, into: &mut ByteRecord) {
-    into.clear();
-    let blank = record.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-    let mut rest = record.get(blank..).unwrap_or_default();
-    rest = rest.strip_suffix(b"\n").unwrap_or(rest);
-    rest = rest.strip_suffix(b"\r").unwrap_or(rest);
-    if rest.is_empty() {
-        return;
-    }
-    let mut text = Vec::new();
-    loop {
-        text.clear();
+    split(record, into, |rest, text, into| {
         let inside = rest.strip_prefix(b"\"");
         let quoted = inside.is_some();
         let mut bytes = inside.unwrap_or(rest).iter();
@@ -175,13 +152,30 @@ pub fn escaped_fields(record: &[u8], delimiter: u8, escape: u8, into: &mut ByteR
             text.push(byte);
         }
         if no_value && text == b"N" {
-            text = vec![escape, b'N'];
+            text.insert(0, escape);
         }
-        into.push_field(&text);
-        if ended {
-            return;
-        }
-        rest = bytes.as_slice();
+        into.push_field(text);
+        (!ended).then_some(bytes.as_slice())
+    });
+}
+
+/// Puts the fields of a record into `into`, which `next` does for the first one of a text; it returns what is behind
+/// it, if there is a further one. It may use the empty buffer.
+fn split(
+    record: &[u8],
+    into: &mut ByteRecord,
+    next: impl for<'r> Fn(&'r [u8], &mut Vec<u8>, &mut ByteRecord) -> Option<&'r [u8]>,
+) {
+    into.clear();
+    let blank = record.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let text = record.get(blank..).unwrap_or_default();
+    let text = text.strip_suffix(b"\n").unwrap_or(text);
+    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    let mut buffer = Vec::new();
+    let mut rest = (!text.is_empty()).then_some(text);
+    while let Some(text) = rest {
+        buffer.clear();
+        rest = next(text, &mut buffer, into);
     }
 }
 

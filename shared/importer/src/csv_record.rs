@@ -14,13 +14,15 @@ pub(crate) struct CsvRecord {
     /// The number of columns, and of the empty fields that a record may have behind the last one.
     width: Option<(usize, usize)>,
     scanner: Scanner,
+    /// Whether no line of the record was fed yet.
+    is_new: bool,
     fields: ByteRecord,
 }
 
 impl CsvRecord {
     pub(crate) fn new(delimiter: u8) -> Self {
         let scanner = Scanner::new(delimiter, LineEnds::Lf);
-        Self { delimiter, escape: None, width: None, scanner, fields: ByteRecord::new() }
+        Self { delimiter, escape: None, width: None, scanner, is_new: true, fields: ByteRecord::new() }
     }
 
     /// Reads records of this dialect.
@@ -36,11 +38,17 @@ impl CsvRecord {
             Some(escape) => scanner.with_escape(escape),
             None => scanner,
         };
+        self.is_new = true;
         self.fields.clear();
     }
 
     /// Feeds one line with its `\n`; whether the record ends with it.
     pub(crate) fn feed(&mut self, line: &[u8]) -> Result<bool, CsvError> {
+        // Without quotes and escapes, the end of a line is that of the record.
+        let has = |sign: u8| line.contains(&sign);
+        if std::mem::take(&mut self.is_new) && !has(b'"') && !self.escape.is_some_and(has) {
+            return Ok(true);
+        }
         Ok(self.scanner.end(line)?.is_some())
     }
 

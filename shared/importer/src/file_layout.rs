@@ -9,7 +9,7 @@ use crate::columns::{FileColumn, RecordKind};
 use crate::dialect::{Dialect, Quoting};
 use crate::mapping::Mapping;
 use crate::number_format::DecimalSign;
-use crate::rules::ReadingRules;
+use crate::rules::{Guests, ReadingRules};
 use crate::shape::{GUEST, RowAbove, Shape};
 use crate::source::{Container, SourceForm};
 use crate::tally::ImportTally;
@@ -109,7 +109,7 @@ impl FileLayout {
         let rules = ReadingRules {
             mapping: Mapping::default(),
             rows: Vec::new(),
-            guests: vec![GUEST.to_owned()],
+            guests: Guests::new(vec![GUEST.to_owned()]),
             ..self.rules.clone()
         };
         Cow::Owned(Self {

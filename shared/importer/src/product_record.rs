@@ -161,6 +161,7 @@ fn attributes(row: &Row<'_>) -> Result<BTreeMap<String, String>, RecordFault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::Guests;
 
     fn split(text: &str) -> Vec<String> {
         CategorySeparators::default().split(text)
@@ -193,7 +194,7 @@ mod tests {
     fn a_text_of_json_is_a_path_and_a_list_is_taken_as_it_is() {
         let read = |value: Value| {
             let mut row = Row::default();
-            row.set_json(FileColumn::Categories, 0, &value);
+            row.set_json(FileColumn::Categories, 0, &value, &Guests::default());
             let names = categories(&row, &CategorySeparators::default()).unwrap();
             names.iter().map(|category| category.as_str().to_owned()).collect::<Vec<_>>()
         };

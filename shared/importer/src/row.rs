@@ -6,9 +6,20 @@ use serde_json::{Map, Value};
 
 use crate::columns::FileColumn;
 use crate::refusal::{RecordFault, RefusalReason};
+use crate::rules::Guests;
 
 /// Texts that exports write for a cell without a value.
-pub(crate) const EMPTY_TEXTS: [&str; 6] = ["NULL", "null", "NaN", "nan", "None", "\\N"];
+const EMPTY_TEXTS: [&str; 6] = ["NULL", "null", "NaN", "nan", "None", "\\N"];
+
+/// Whether a trimmed cell has no value, or a word for none.
+pub(crate) fn is_blank(text: &str) -> bool {
+    // The first byte alone tells nearly every value from these words.
+    match text.as_bytes().first() {
+        None => true,
+        Some(b'N' | b'n' | b'\\') => EMPTY_TEXTS.contains(&text),
+        Some(_) => false,
+    }
+}
 
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) enum RowCell<'a> {
@@ -31,16 +42,40 @@ pub(crate) struct Row<'a> {
 
 impl<'a> Row<'a> {
     /// Puts in a CSV cell, unless one of a lower rank has a value: spaces around it do not count, nor do words for
-    /// nothing.
-    pub(crate) fn set_text(&mut self, column: FileColumn, rank: u8, text: &'a str) {
+    /// nothing, nor users that stand for nobody in particular.
+    pub(crate) fn set_cell(&mut self, column: FileColumn, rank: u8, text: &'a str, guests: &Guests) {
+        if column == FileColumn::UserId && guests.include(text.trim()) {
+            self.guest = true;
+        } else {
+            self.set_text(column, rank, text);
+        }
+    }
+
+    /// Decides, when all cells are there, whether the order is one of nobody in particular: one with a user is not.
+    pub(crate) fn settle_guest(&mut self, guests: &Guests) {
+        let is_missing = matches!(self.get(FileColumn::UserId), RowCell::Missing);
+        self.guest = is_missing && (self.guest || guests.include(""));
+    }
+
+    /// As [`set_cell`](Self::set_cell), of whatever column.
+    fn set_text(&mut self, column: FileColumn, rank: u8, text: &'a str) {
         let text = text.trim();
-        if !text.is_empty() && !EMPTY_TEXTS.contains(&text) {
+        if !is_blank(text) {
             self.set(column, rank, RowCell::Text(text));
         }
     }
 
-    /// Puts in a JSON value, unless it is null or a blank text, or one of a lower rank has a value.
-    pub(crate) fn set_json(&mut self, column: FileColumn, rank: u8, value: &'a Value) {
+    /// Puts in a JSON value, unless it is null or a blank text, stands for nobody in particular, or one of a lower rank
+    /// has a value.
+    pub(crate) fn set_json(&mut self, column: FileColumn, rank: u8, value: &'a Value, guests: &Guests) {
+        if column == FileColumn::UserId
+            && value
+                .as_str()
+                .map_or_else(|| guests.include(&value.to_string()), |text| guests.include(text.trim()))
+        {
+            self.guest = true;
+            return;
+        }
         match value {
             Value::Null => {}
             Value::String(text) if text.trim().is_empty() => {}

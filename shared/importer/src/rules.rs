@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::mapping::Mapping;
 use crate::number_format::DecimalSign;
 use crate::product_record::CategorySeparators;
-use crate::row::EMPTY_TEXTS;
+use crate::row::is_blank;
 use crate::time_format::{ClockDigits, TimeFormat, TimeReader};
 
 /// The number of values of a rule that people are shown.
@@ -33,7 +33,7 @@ pub(crate) struct RowRule {
 impl RowRule {
     /// Whether a row with this cell is skipped.
     pub(crate) fn skips(&self, cell: &str) -> bool {
-        let cell = Some(cell.trim()).filter(|cell| !EMPTY_TEXTS.contains(cell)).unwrap_or_default();
+        let cell = Some(cell.trim()).filter(|cell| !is_blank(cell)).unwrap_or_default();
         let is_named = self.values.iter().any(|value| same(value, cell))
             || self.filled.is_some_and(|filled| filled != cell.is_empty());
         is_named != self.keep
@@ -75,8 +75,7 @@ pub(crate) struct FillDown {
 pub(crate) struct ReadingRules {
     pub(crate) mapping: Mapping,
     pub(crate) rows: Vec<RowRule>,
-    /// Values of the user column that stand for nobody in particular.
-    pub(crate) guests: Vec<String>,
+    pub(crate) guests: Guests,
     pub(crate) time: TimeReader,
     /// The sign of numbers that can be read with either.
     pub(crate) decimal: Option<DecimalSign>,
@@ -91,7 +90,7 @@ impl ReadingRules {
         Self {
             mapping: Mapping::default(),
             rows: Vec::new(),
-            guests: Vec::new(),
+            guests: Guests::default(),
             time: TimeReader {
                 format: TimeFormat::Usual,
                 zone: Tz::UTC,
@@ -103,10 +102,21 @@ impl ReadingRules {
             categories: CategorySeparators::default(),
         }
     }
+}
 
-    /// Whether a user's text stands for nobody in particular.
-    pub(crate) fn is_guest(&self, user: &str) -> bool {
-        self.guests.iter().any(|guest| same(guest, user))
+/// Values of the user column that stand for nobody in particular.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Guests(Vec<String>);
+
+impl Guests {
+    pub(crate) fn new(values: Vec<String>) -> Self {
+        Self(values)
+    }
+
+    /// Whether this is one of the values; a blank one may be.
+    pub(crate) fn include(&self, user: &str) -> bool {
+        self.0.iter().any(|guest| same(guest, user))
     }
 }
 

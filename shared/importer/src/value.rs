@@ -20,11 +20,15 @@ const MAX_IDS: usize = 100_000;
 
 /// Recently seen ids, so that many lines of one product share one string and are validated once.
 #[derive(Debug)]
-pub(crate) struct Ids<T>(HashSet<T>);
+pub(crate) struct Ids<T> {
+    seen: HashSet<T>,
+    /// The id that was parsed last: lines that follow each other often have the same user.
+    last: Option<T>,
+}
 
 impl<T: Clone + Eq + Hash + Borrow<str>> Ids<T> {
     pub(crate) fn new() -> Self {
-        Self(HashSet::new())
+        Self { seen: HashSet::new(), last: None }
     }
 
     /// The id of the cell, `bad` if it is invalid.
@@ -35,15 +39,19 @@ impl<T: Clone + Eq + Hash + Borrow<str>> Ids<T> {
         bad: RefusalReason,
         parse: impl Fn(&str) -> Result<T, IdError>,
     ) -> Result<T, RecordFault> {
-        if let Some(known) = self.0.get(text) {
+        if let Some(last) = self.last.as_ref().filter(|last| Borrow::<str>::borrow(*last) == text) {
+            return Ok(last.clone());
+        }
+        if let Some(known) = self.seen.get(text) {
+            self.last = Some(known.clone());
             return Ok(known.clone());
         }
         let id = parse(id_text(text, column)?).map_err(|error| RecordFault::of_value(bad, column, error))?;
-        if self.0.len() >= MAX_IDS {
-            self.0.clear();
+        if self.seen.len() >= MAX_IDS {
+            self.seen.clear();
         }
         if id.borrow() == text {
-            self.0.insert(id.clone());
+            self.seen.insert(id.clone());
         }
         Ok(id)
     }
@@ -241,6 +249,7 @@ pub(crate) fn tidy_name(text: &str) -> Option<Cow<'_, str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::Guests;
 
     #[test]
     fn a_name_is_brought_within_its_limits() {
@@ -256,7 +265,7 @@ mod tests {
     fn a_quantity_is_a_number_of_pieces_or_a_weight() {
         let read = |text: &str, decimal| {
             let mut row = Row::default();
-            row.set_text(FileColumn::Quantity, 0, text);
+            row.set_cell(FileColumn::Quantity, 0, text, &Guests::default());
             quantity(&row, decimal).map_err(|fault| fault.reason)
         };
         for (text, is) in

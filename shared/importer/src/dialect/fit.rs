@@ -1,5 +1,6 @@
 //! How well records fit together as a table.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::sample::{MAX_HEADER_RECORDS, SampledRecord};
@@ -63,8 +64,10 @@ impl Fit {
         }
     }
 
+    /// Of equals the one with fewer titles is better: a header that is taken for one costs the whole file.
     pub(super) fn is_better_than(&self, other: &Self) -> bool {
-        (self.clear, self.score) > (other.clear, other.score)
+        let rank = |fit: &Self| (fit.clear, fit.score, Reverse(fit.header_line));
+        rank(self) > rank(other)
     }
 }
 

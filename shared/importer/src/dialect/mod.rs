@@ -225,6 +225,12 @@ mod tests {
     }
 
     #[test]
+    fn of_two_delimiters_that_fit_the_one_without_the_header_among_the_titles_counts() {
+        let dialect = of("Sales report\nOrder;Customer\n1;\",\\\"\n1;0,00\n");
+        assert_eq!((dialect.delimiter, dialect.skipped_lines), (';', 1));
+    }
+
+    #[test]
     fn some_broken_records_do_not_change_the_delimiter() {
         let rows: String = (0..50).map(|i| format!("{i};\"Cup {i}\";{i},50\n")).collect();
         let text = format!("id;name;price\n1;\"broken;2,50\n{rows}7;8\n\"x\"y;1;2\n");

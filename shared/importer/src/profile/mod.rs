@@ -16,7 +16,7 @@ use serde::Deserialize;
 use crate::column_names::nearest;
 use crate::columns::{FileColumn, RecordKind};
 use crate::product_record::CategorySeparators;
-use crate::rules::{FillDown, RowRule};
+use crate::rules::{FillDown, Guests, RowRule};
 use crate::shape::{Items, MADE_DATE, Shape, Variant};
 use crate::time_format::{ClockDigits, TimeFormat};
 
@@ -330,7 +330,7 @@ impl Profile {
             sources: Vec::new(),
             rows: Vec::new(),
             fill_down: self.fill_down_in(names),
-            guests: self.guests.clone(),
+            guests: Guests::new(self.guests.clone()),
             variant: self.variant.as_ref().map(|variant| Variant {
                 columns: all_in(&variant.columns, names),
                 except: variant.except.clone(),

@@ -8,14 +8,15 @@ mod items;
 mod joins;
 mod rows;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
 use crate::availability::is_available;
 use crate::columns::FileColumn;
 use crate::refusal::RecordFault;
-use crate::rules::{FillDown, RowRule, same};
+use crate::row::{Row, RowCell, is_blank};
+use crate::rules::{FillDown, Guests, RowRule, same};
 
 pub(crate) use items::Items;
 pub use joins::{FileOpener, FileRole, JoinedFiles};
@@ -55,7 +56,7 @@ pub(crate) struct Shape {
     pub(crate) sources: Vec<Sources>,
     pub(crate) rows: Vec<RowRule>,
     pub(crate) fill_down: Option<FillDown>,
-    pub(crate) guests: Vec<String>,
+    pub(crate) guests: Guests,
     pub(crate) variant: Option<Variant>,
     /// Columns that together are the date and time, joined by a blank.
     pub(crate) time_columns: Vec<String>,
@@ -119,6 +120,8 @@ pub(crate) struct Shaper {
     shape: Shape,
     /// The names of the file's columns, and of those that are joined.
     names: Vec<String>,
+    /// The fields by their names.
+    fields: HashMap<String, usize>,
     joined: JoinedFiles,
     pub(crate) above: RowAbove,
 }
@@ -126,7 +129,9 @@ pub(crate) struct Shaper {
 impl Shaper {
     /// For a file with these columns.
     pub(crate) fn new(shape: Shape, names: &[String], joined: JoinedFiles, above: RowAbove) -> Self {
-        Self { shape, names: names_with(names, &joined), joined, above }
+        let names = names_with(names, &joined);
+        let fields = names.iter().enumerate().rev().map(|(field, name)| (name.clone(), field)).collect();
+        Self { shape, names, fields, joined, above }
     }
 
     /// Whether a column of the file takes part in what its rows become, besides being one of ours.
@@ -139,7 +144,7 @@ impl Shaper {
     }
 
     fn field(&self, name: &str) -> Option<usize> {
-        self.names.iter().position(|own| own == name)
+        self.fields.get(name).copied()
     }
 
     /// The rows of our own columns that a row of the file stands for.
@@ -176,64 +181,55 @@ impl Shaper {
     }
 
     fn row<'a>(&'a self, cell: &impl Fn(&str) -> &'a str, item: &'a BTreeMap<String, String>) -> ShapedRow {
-        let mut row = ShapedRow::default();
         let value = |name: &str| match name.strip_prefix("item.") {
             Some(part) => item.get(part).map_or("", String::as_str),
             None => cell(name),
         };
-        let mut name = String::new();
-        if let Some(sources) =
-            self.shape.sources.iter().find(|sources| sources.column == FileColumn::ProductName)
-        {
-            name = sources
-                .names
-                .iter()
-                .map(|name| value(name))
-                .find(|text| !is_blank(text))
-                .unwrap_or("")
-                .to_owned();
-            if let Some(variant) = &self.shape.variant {
-                let parts = variant.columns.iter().map(|column| value(column));
-                let named =
-                    |part: &&str| !part.is_empty() && !variant.except.iter().any(|except| same(except, part));
-                let parts: Vec<&str> = parts.filter(named).collect();
-                if !parts.is_empty() && !name.is_empty() {
-                    name = format!("{name} - {}", parts.join(" / "));
+        let (name, guests) = (self.product_name(&value), &self.shape.guests);
+        let mut found = Row::default();
+        let mut row = ShapedRow::default();
+        for Sources { column, names } in &self.shape.sources {
+            if *column == FileColumn::ProductName {
+                found.set_cell(*column, 0, &name, guests);
+            } else {
+                for (rank, source) in (0..=u8::MAX).zip(names) {
+                    let text = if source == OWN_NAME { name.as_str() } else { value(source) };
+                    found.set_cell(*column, rank, text, guests);
                 }
             }
-        }
-        for sources in &self.shape.sources {
-            let mut guest = false;
-            let unavailable = || {
-                let mut texts = sources.names.iter().map(|name| value(name));
-                texts.find(|text| is_available(text) == Some(false))
-            };
-            let mut texts = sources
-                .names
-                .iter()
-                .map(|source| if source == OWN_NAME { name.as_str() } else { value(source) });
-            let is_guest = |text: &str| {
-                sources.column == FileColumn::UserId
-                    && self.shape.guests.iter().any(|guest| same(guest, text))
-            };
-            let found = texts.find(|text| {
-                let of_guest = is_guest(text);
-                guest |= of_guest;
-                !of_guest && !is_blank(text)
-            });
-            let text = match (sources.column, found) {
-                (FileColumn::ProductName, _) => name.clone(),
+            let text = match (*column, found.get(*column)) {
                 // Each column that says something must say yes.
-                (FileColumn::Available, found) => unavailable().or(found).unwrap_or_default().to_owned(),
-                (FileColumn::UserId, None) if guest => GUEST.to_owned(),
-                (_, found) => found.unwrap_or_default().to_owned(),
+                (FileColumn::Available, RowCell::Text(text)) => {
+                    let mut texts = names.iter().map(|name| value(name));
+                    texts.find(|text| is_available(text) == Some(false)).unwrap_or(text)
+                }
+                (_, RowCell::Text(text)) => text,
+                (FileColumn::UserId, _) => {
+                    found.settle_guest(guests);
+                    if found.guest { GUEST } else { "" }
+                }
+                _ => "",
             };
-            if let Some(place) = row.get_mut(sources.column as usize) {
-                *place = text;
+            if let Some(place) = row.get_mut(*column as usize) {
+                text.clone_into(place);
             }
         }
         self.set_time(&mut row, cell);
         row
+    }
+
+    /// The name of a row's product, with its variant.
+    fn product_name<'a>(&self, value: &impl Fn(&str) -> &'a str) -> String {
+        let is_name = |sources: &&Sources| sources.column == FileColumn::ProductName;
+        let Some(sources) = self.shape.sources.iter().find(is_name) else { return String::new() };
+        let name =
+            sources.names.iter().map(|name| value(name)).find(|text| !is_blank(text)).unwrap_or_default();
+        let Some(variant) = self.shape.variant.as_ref().filter(|_| !name.is_empty()) else {
+            return name.to_owned();
+        };
+        let named = |part: &&str| !part.is_empty() && !variant.except.iter().any(|except| same(except, part));
+        let parts: Vec<&str> = variant.columns.iter().map(|column| value(column)).filter(named).collect();
+        if parts.is_empty() { name.to_owned() } else { format!("{name} - {}", parts.join(" / ")) }
     }
 
     fn set_time<'a>(&self, row: &mut ShapedRow, cell: &impl Fn(&str) -> &'a str) {
@@ -275,15 +271,12 @@ impl Shaper {
     }
 }
 
-/// Whether a cell has no value, or a word for none.
-fn is_blank(text: &str) -> bool {
-    text.is_empty() || crate::row::EMPTY_TEXTS.contains(&text)
-}
-
 /// A row of our own columns as a line of CSV.
 pub(crate) fn line(row: &ShapedRow) -> Vec<u8> {
+    /// Enough for most lines: a buffer is made for each.
+    const LINE_BYTES: usize = 256;
     let mut writer =
-        csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Necessary).from_writer(Vec::new());
+        csv::WriterBuilder::new().buffer_capacity(LINE_BYTES).from_writer(Vec::with_capacity(LINE_BYTES));
     // Writing to memory does not fail.
     let _ = writer.write_record(row);
     writer.into_inner().unwrap_or_default()
@@ -298,7 +291,7 @@ mod tests {
             sources: Vec::new(),
             rows: Vec::new(),
             fill_down: None,
-            guests: Vec::new(),
+            guests: Guests::default(),
             variant: None,
             time_columns: Vec::new(),
             zone_column: None,
@@ -344,7 +337,7 @@ mod tests {
                 sources(FileColumn::ProductId, &["sku", "=product_name"]),
                 sources(FileColumn::ProductName, &["title"]),
             ],
-            guests: names(&["0", ""]),
+            guests: Guests::new(names(&["0", ""])),
             variant: Some(Variant { columns: names(&["size"]), except: names(&["Default Title"]) }),
             ..shape()
         };

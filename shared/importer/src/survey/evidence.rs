@@ -13,6 +13,10 @@ use crate::row::{Row, RowCell};
 use crate::rules::ReadingRules;
 use crate::time_format::{self, DateEvidence, DateOrderError, TimeFormat};
 
+/// The columns whose values are looked at.
+pub(super) const COLUMNS: [FileColumn; 4] =
+    [FileColumn::Quantity, FileColumn::Price, FileColumn::LineTotal, FileColumn::Timestamp];
+
 /// The longest text that can be a number or a date.
 const MAX_BYTES: usize = 64;
 

@@ -59,6 +59,10 @@ pub fn survey(
     lines.skip_to(&layout.start()).map_err(ImportError::Read)?;
     let mut records = RecordReader::of(&layout, lines, kind, Arc::default())?;
     let mut shaped = ShapedRows::new(&layout, joined, kind, &layout.start())?;
+    records.limit_to(&evidence::COLUMNS);
+    if let Some(shaped) = &mut shaped {
+        shaped.records.limit_to(&evidence::COLUMNS);
+    }
     let mut evidence = Evidence::new(&layout.rules, kind, options);
     let name_of = |records: &RecordReader<'_>, column| {
         layout.name_of(column).unwrap_or_else(|| records.name_of(column).to_owned())

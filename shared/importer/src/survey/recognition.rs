@@ -9,7 +9,7 @@ use crate::error::ImportError;
 use crate::mapping::Mapping;
 use crate::options::ImportOptions;
 use crate::profile::{Profile, ProfileChoice};
-use crate::rules::{FillDown, ReadingRules, RowRule};
+use crate::rules::{FillDown, Guests, ReadingRules, RowRule};
 use crate::shape::{JoinedFiles, Shape, Sources, names_with};
 use crate::time_format::{TimeFormat, TimeReader};
 
@@ -133,6 +133,7 @@ pub(super) fn recognise(
     let currency = options.currency.or_else(|| profile.and_then(Profile::currency));
     let currency = currency.unwrap_or(Currency::EUR);
     shape.sources = FileColumn::of(kind).map(|column| sources(&mapping, column, names, kind)).collect();
+    let guests = Guests::new(guests);
     (shape.rows, shape.guests) = (rows.clone(), guests.clone());
     let shape = (!own.is_empty() && (!joined.is_empty() || !shape.is_needless())).then_some(shape);
     let categories = profile.and_then(|profile| profile.categories.clone()).unwrap_or_default();
