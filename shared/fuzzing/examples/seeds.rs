@@ -39,6 +39,7 @@ fn main() {
     bodies(&corpus, &root);
     cursors(&corpus);
     files(&corpus);
+    exports(&corpus, &root.join("shared/importer/tests/exports"));
     manifests(&corpus);
     rows(&corpus);
     expressions(&corpus);
@@ -169,6 +170,22 @@ fn files(corpus: &Corpus) {
         encoder.write_all(&vec![b'a'; megabytes << 20]).unwrap();
         corpus.put("gzip", &format!("bomb-{name}"), &[choice, 0], encoder.finish().unwrap());
     }
+}
+
+/// The exports that the importer is tested with; those of several files as one input.
+fn exports(corpus: &Corpus, folder: &Path) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let folder = entry.unwrap().path();
+        let name = folder.file_name().unwrap().to_str().unwrap();
+        let expected = fs::read(folder.join("expected.json")).unwrap();
+        let expected: Value = serde_json::from_slice(&expected).unwrap();
+        let names = expected["files"].as_array().unwrap().iter().map(|file| file.as_str().unwrap());
+        let files: Vec<Vec<u8>> = names.map(|name| fs::read(folder.join(name)).unwrap()).collect();
+        let choice = u8::from(expected["kind"] == "products");
+        corpus.put("exports", name, &[choice], files.join(&b"--\n"[..]));
+    }
+    let rows = "user_id,product_id,timestamp,quantity,price,basket_id\nada,p1,3/4/2026,1,\"1.234\",1\n,p2,,2,x,1\nguest,p3,5/4/2026,,,2\n";
+    corpus.put("exports", "filled-down", &[14], rows);
 }
 
 fn manifests(corpus: &Corpus) {

@@ -10,7 +10,8 @@
 //! | [`cursors`] | cursors of every list | an end of the list, or one error |
 //! | [`manifests`] | the files beside a dump's data files | round trips, no file outside of the dump's folder |
 //! | [`csv`] | files to import and data files of dumps | counts, limits, every format's round trip, the fast reader |
-//! | [`gzip`] | the same, compressed in any way and truncated anywhere | the same as for the unpacked file, memory |
+//! | [`exports`] | files of shop systems, alone or together | the same records however often reading is interrupted, counts, memory |
+//! | [`gzip`] | files of `csv`, compressed in any way and truncated anywhere | the same as for the unpacked file, memory |
 //! | [`rows`] | packed values of the model and history tables | round trips, limits, answers, memory |
 //! | [`expressions`] | `where` and `set` of jobs | the same expression with names and values put back, the items that match it |
 
@@ -26,6 +27,7 @@
 pub mod bodies;
 pub mod csv;
 pub mod cursors;
+pub mod exports;
 pub mod expressions;
 pub mod gzip;
 pub mod manifests;
@@ -39,10 +41,11 @@ mod world;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which its program and its corpus share.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("bodies", bodies::check),
     ("cursors", cursors::check),
     ("csv", csv::check),
+    ("exports", exports::check),
     ("expressions", expressions::check),
     ("gzip", gzip::check),
     ("manifests", manifests::check),

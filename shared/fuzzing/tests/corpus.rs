@@ -153,4 +153,4 @@ macro_rules! replayed {
     };
 }
 
-replayed! { bodies cursors csv expressions gzip manifests rows stream }
+replayed! { bodies cursors csv exports expressions gzip manifests rows stream }

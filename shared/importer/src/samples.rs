@@ -35,7 +35,7 @@ pub struct SamplePurchase {
     pub purchased_at: Timestamp,
     pub user_id: UserId,
     pub purchase_id: PurchaseId,
-    /// The first lines.
+    /// As many lines as a person looks at.
     pub lines: Vec<SampleLine>,
     /// The number of lines after those.
     pub more_lines: usize,

@@ -12,7 +12,6 @@ use super::inputs::Inputs;
 use crate::Failure;
 use crate::stdio::outln;
 
-/// The job's result.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Imported {
@@ -84,7 +83,6 @@ impl Report<'_> {
         Ok(())
     }
 
-    /// Prints it for people.
     pub(super) fn print(&self) {
         let Imported { records, taken, read, .. } = self.imported;
         for file in read {

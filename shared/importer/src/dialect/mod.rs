@@ -64,7 +64,6 @@ pub struct Dialect {
     pub line_end: LineEnd,
     /// The lines before the one that names the columns: a declared delimiter (`sep=;`), titles, blank lines.
     pub skipped_lines: u64,
-    /// The number of columns.
     pub columns: usize,
     /// The number of empty fields that a record may have behind its last column.
     pub trailing: usize,
@@ -83,7 +82,6 @@ impl Dialect {
         }
     }
 
-    /// The delimiter's byte.
     pub(crate) fn delimiter_byte(&self) -> u8 {
         u8::try_from(self.delimiter).unwrap_or(b',')
     }

@@ -178,7 +178,6 @@ pub enum ProfileChoice {
     Auto,
     /// None, and nothing is recognised.
     None,
-    /// This one.
     Given(Box<Profile>),
 }
 

@@ -16,7 +16,7 @@ use super::{JoinedFiles, RowAbove, Shaper, line};
 /// A queue of shaped rows, and a reader for them.
 pub(crate) struct ShapedRows {
     shaper: Shaper,
-    /// Reads the shaped rows.
+    /// Has the row that was loaded last: rows of our own columns are read as those of any file.
     pub(crate) records: RecordReader<'static>,
     /// Each with the line that it comes from.
     pub(crate) queue: VecDeque<(u64, Vec<u8>)>,

@@ -65,7 +65,7 @@ impl SheetText {
         std::mem::take(&mut self.text)
     }
 
-    /// The last text.
+    /// What was not taken yet, with the row that is being written.
     pub(super) fn finish(mut self) -> Vec<u8> {
         if self.columns > 0 {
             self.end_row();

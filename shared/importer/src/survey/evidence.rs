@@ -53,7 +53,7 @@ impl<'o> Evidence<'o> {
         }
     }
 
-    /// Looks at a record.
+    /// Looks at the numbers and times of a record, and of the lines within it.
     pub(super) fn add(
         &mut self,
         records: &RecordReader<'_>,
