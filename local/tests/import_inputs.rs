@@ -103,6 +103,22 @@ fn a_dry_run_prints_what_the_import_prints_and_leaves_no_trace() {
 }
 
 #[test]
+fn a_parquet_file_is_imported_and_no_copy_of_it_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let temporary = folder.path().join("tmp");
+    fs::create_dir(&temporary).unwrap();
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/importer/tests/files/pandas.parquet");
+    let data = folder.path().join("data");
+    let output = with_temporary(&temporary, &["import", file, "--data", data.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let printed = text(&output.stdout);
+    for part in ["Parquet table", "missing_user, first in line 4", "Now there: "] {
+        assert!(printed.contains(part), "{part}: {printed}");
+    }
+    assert_eq!(names(&temporary), [""; 0]);
+}
+
+#[test]
 fn a_dry_run_has_the_exit_codes_of_an_import() {
     let folder = tempfile::tempdir().unwrap();
     let good = "ada,beans,2026-01-01T10:00:00,1,1.00,Beans,b1\n";
