@@ -17,18 +17,30 @@ impl Dataset {
     /// Takes away the newest basket of every chosen user with at least `least` baskets (2 at the least, so that
     /// a history remains). Users and products keep their numbers.
     pub fn hold_out_newest(&self, least: usize, chosen: impl Fn(&str) -> bool) -> (Self, Vec<HeldOut>) {
+        self.hold_out(|id, times| {
+            let newest = times.len().saturating_sub(1);
+            (times.len() >= least.max(2) && chosen(id)).then_some(newest)
+        })
+    }
+
+    /// Takes away each user's baskets from the one on whose number `first` answers, by the user's id and the times of
+    /// all their baskets, oldest first; of those that are taken away the first is the held-out one, and the others are
+    /// dropped. Users and products keep their numbers, also where no basket is left.
+    pub fn hold_out(&self, first: impl Fn(&str, &[i64]) -> Option<usize>) -> (Self, Vec<HeldOut>) {
         let mut rest = self.same_size();
         let mut held = Vec::new();
         for (user, id) in (0u32..).zip(&self.users) {
             rest.user(id.clone());
-            let mut baskets = self.baskets_of(user);
-            if baskets.len() >= least.max(2)
-                && chosen(id)
-                && let Some((time_ms, products)) = baskets.next_back()
-            {
-                held.push(HeldOut { user, time_ms, products: products.to_vec() });
+            let numbers = self.baskets_in(user..user.saturating_add(1));
+            let times = self.times.get(numbers.start as usize..numbers.end as usize).unwrap_or(&[]);
+            let from = first(id, times).unwrap_or(times.len());
+            for (nth, (time_ms, products)) in self.baskets_of(user).enumerate().take(from.saturating_add(1)) {
+                if nth < from {
+                    rest.basket(time_ms, products);
+                } else {
+                    held.push(HeldOut { user, time_ms, products: products.to_vec() });
+                }
             }
-            baskets.for_each(|(time_ms, products)| rest.basket(time_ms, products));
         }
         (rest.finish(), held)
     }
@@ -72,6 +84,15 @@ mod tests {
         assert_eq!((rest.user_count(), rest.basket_count(), rest.line_count()), (3, 4, 4));
         assert_eq!(rest.baskets_of(0).map(|(t, _)| t).collect::<Vec<_>>(), [1]);
         assert_eq!(rest.baskets_of(2).map(|(t, _)| t).collect::<Vec<_>>(), [4, 5]);
+    }
+
+    #[test]
+    fn baskets_after_the_held_out_one_are_dropped() {
+        let (rest, held) = shop().hold_out(|_, times| times.iter().position(|&time| time >= 2));
+        let held: Vec<(u32, i64)> = held.iter().map(|held| (held.user, held.time_ms)).collect();
+        assert_eq!(held, [(0, 2), (1, 3), (2, 4)]);
+        assert_eq!((rest.user_count(), rest.basket_count(), rest.catalogue().len()), (3, 1, 3));
+        assert_eq!(rest.baskets_of(2).count(), 0);
     }
 
     #[test]

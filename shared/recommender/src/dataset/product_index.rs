@@ -45,6 +45,9 @@ impl ProductIndex {
         for user in 0..data.user_count() {
             self.multiple_starts.push(narrow(self.multiples.len()));
             let baskets = data.baskets_in(user..user + 1);
+            if baskets.is_empty() {
+                continue;
+            }
             let lines = data.line_range(baskets.start).start..data.line_range(baskets.end.max(1) - 1).end;
             for &product in &data.lines()[lines.clone()] {
                 times_bought[product as usize] += 1;

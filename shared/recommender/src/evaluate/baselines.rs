@@ -33,6 +33,18 @@ pub fn global_personal_top(priors: &Priors, history: &History, limit: usize) -> 
     list
 }
 
+/// The products in most baskets of those that share a category with one of the cart's, which are not among them; all
+/// products where the cart's have no category.
+pub fn category_top(priors: &Priors, cart: &[ProductIx], limit: usize) -> Vec<ProductIx> {
+    let wanted: BTreeSet<u32> =
+        cart.iter().flat_map(|&product| priors.category_codes(product)).copied().collect();
+    let fits = |product: ProductIx| {
+        wanted.is_empty() || priors.category_codes(product).iter().any(|code| wanted.contains(code))
+    };
+    let others = priors.popular(Window::AllTime).iter().copied().filter(|product| !cart.contains(product));
+    others.filter(|&product| fits(product)).take(limit).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,5 +71,29 @@ mod tests {
         assert_eq!(ids(global_top(&model.priors, 2)), ["jam", "rye"]);
         assert_eq!(ids(global_personal_top(&model.priors, &history, 4)), ["tea", "oil", "jam", "rye"]);
         assert_eq!(ids(global_personal_top(&model.priors, &history, 1)), ["tea"]);
+    }
+
+    #[test]
+    fn a_cart_is_offered_what_sells_best_in_its_categories() {
+        let mut builder = DatasetBuilder::new();
+        for (purchase, products) in
+            [("1", vec!["ale", "gin"]), ("2", vec!["ale", "pen"]), ("3", vec!["ink", "gin"])]
+        {
+            builder.push("u", purchase, 1, products).unwrap();
+        }
+        let categories = |id: &str| match id {
+            "ale" | "gin" => vec!["drinks".to_owned()],
+            "ink" => Vec::new(),
+            _ => vec!["paper".to_owned()],
+        };
+        let data = builder.build().unwrap();
+        let priors = train(&data, &Params::default(), NonZero::<usize>::MIN, &categories).unwrap().priors;
+        let top = |cart: &[&str]| {
+            let cart: Vec<ProductIx> = cart.iter().map(|id| priors.index_of(id).unwrap()).collect();
+            category_top(&priors, &cart, 5).into_iter().map(|p| priors.id(p).to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(top(&["gin"]), ["ale"]);
+        assert_eq!(top(&["gin", "pen"]), ["ale"]);
+        assert_eq!(top(&["ink"]), ["ale", "gin", "pen"], "without a category all of them");
     }
 }

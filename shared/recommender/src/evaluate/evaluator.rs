@@ -90,12 +90,24 @@ impl<'m> ListEvaluator<'m> {
         anchors: &[Anchor],
         next_row: impl Fn(ProductIx) -> Option<&'r NeighbourRow>,
     ) -> Vec<ProductIx> {
+        self.cart_list(history, anchors, next_row, &[], |_| None)
+    }
+
+    /// The model's list for a cart, whose products are not in it.
+    pub fn cart_list<'r>(
+        &mut self,
+        history: &History,
+        anchors: &[Anchor],
+        next_row: impl Fn(ProductIx) -> Option<&'r NeighbourRow>,
+        cart: &[ProductIx],
+        together_row: impl Fn(ProductIx) -> Option<&'r NeighbourRow>,
+    ) -> Vec<ProductIx> {
         let request = ScoreRequest {
             history,
             anchors,
             next_row: &|product| next_row(product),
-            cart: &[],
-            together_row: &|_| None,
+            cart,
+            together_row: &|product| together_row(product),
             exclude: &[],
             filter: None,
             limit: LONGEST,

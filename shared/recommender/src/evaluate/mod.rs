@@ -1,10 +1,29 @@
 //! How good a list of recommendations is, measured by what was bought next.
+//!
+//! * [`ListMeasures`]: one list of one user; [`Evaluation`]: means over users, as a training keeps them
+//! * [`BootstrapMean`]: means, and differences of two methods, with their intervals
+//! * [`global_top`] and others, [`ItemCosine`]: what a model has to beat
+//! * [`ListEvaluator`]: lists as an answer makes them
+//! * [`Method`], [`ComparedModels`]: the methods by their names; [`compare_methods`]: all of them on the same hidden
+//!   baskets, to a [`ComparisonReport`]
 
 mod baselines;
+mod bootstrap;
+mod comparison;
 mod evaluator;
+mod item_cosine;
+mod measures;
+mod methods;
+mod report;
 
-pub use baselines::{global_personal_top, global_top, personal_top};
+pub use baselines::{category_top, global_personal_top, global_top, personal_top};
+pub use bootstrap::{BootstrapMean, Estimate, MIN_USERS, REPLICATES, ResampleWeights, user_hash};
+pub use comparison::{ComparisonOptions, HoldOut, compare_methods};
 pub use evaluator::{ListEvaluator, Methods};
+pub use item_cosine::{COSINE_NEIGHBOURS, ItemCosine};
+pub use measures::ListMeasures;
+pub use methods::{ComparedModels, Method, Question};
+pub use report::{Advantage, ComparisonReport, GroupReport, MeasuresAt, MethodReport, PurchaseSummary};
 
 use crate::catalogue::ProductIx;
 use crate::counts::MergeError;
@@ -85,9 +104,9 @@ struct Mean {
 }
 
 impl Mean {
-    fn add(&mut self, hits: usize, of: usize) {
-        if of > 0 {
-            self.sum += to_fixed(hits as f64 / of as f64);
+    fn add(&mut self, share: Option<f64>) {
+        if let Some(share) = share {
+            self.sum += to_fixed(share);
             self.count += 1;
         }
     }
@@ -126,18 +145,13 @@ impl Evaluation {
             return;
         }
         self.users += 1;
-        let repeats = bought.iter().filter(|&&product| known(product)).count();
         for (sums, k) in self.sums.iter_mut().zip(CUTOFFS) {
-            let hits = || list.iter().take(k).zip(1u32..).filter(|(product, _)| bought.contains(product));
-            let count = hits().count();
-            let repeated = hits().filter(|&(&product, _)| known(product)).count();
-            let gain: f64 = hits().map(|(_, place)| gain(place)).sum();
-            let ideal: f64 = (1u32..).take(k.min(bought.len())).map(self::gain).sum();
-            sums.recall += to_fixed(count as f64 / bought.len() as f64);
-            sums.ndcg += to_fixed(gain / ideal);
-            sums.hits += u64::from(count > 0);
-            sums.repeat.add(repeated, repeats);
-            sums.explore.add(count - repeated, bought.len() - repeats);
+            let Some(measures) = ListMeasures::of(list, bought, &known, k) else { return };
+            sums.recall += to_fixed(measures.recall);
+            sums.ndcg += to_fixed(measures.ndcg);
+            sums.hits += u64::from(measures.hit);
+            sums.repeat.add(measures.repeat_recall);
+            sums.explore.add(measures.explore_recall);
         }
         self.recommended.extend(list.iter().take(LONGEST));
     }
@@ -185,10 +199,6 @@ impl Evaluation {
             coverage: self.recommended.len(),
         }
     }
-}
-
-fn gain(place: u32) -> f64 {
-    1.0 / f64::from(place + 1).log2()
 }
 
 #[cfg(test)]

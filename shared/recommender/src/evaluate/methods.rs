@@ -1,0 +1,176 @@
+//! The methods that are compared: each makes lists for users, or for carts.
+
+use super::evaluator::ListEvaluator;
+use super::item_cosine::{COSINE_NEIGHBOURS, ItemCosine};
+use super::{LONGEST, category_top, global_personal_top, global_top, personal_top};
+use crate::catalogue::ProductIx;
+use crate::dataset::Dataset;
+use crate::params::Params;
+use crate::row::ProductRows;
+use crate::score::{ANCHORS, History};
+use crate::train::{TrainError, TrainedModel, train};
+use std::fmt;
+use std::num::NonZero;
+
+/// How many of a cart's products an answer reads the neighbours of.
+const CART_ROWS: usize = 8;
+
+/// What a method is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'q> {
+    /// What the user had bought; empty for a visitor.
+    pub history: &'q History,
+    /// The products in the cart, which are not answered.
+    pub cart: &'q [ProductIx],
+    /// When it is asked, in milliseconds since 1970: the time of the basket that is to be predicted.
+    pub at_ms: i64,
+}
+
+/// A method by its names.
+pub struct Method<'m> {
+    /// In JSON.
+    pub key: &'static str,
+    /// For people.
+    pub name: &'static str,
+    /// What it does, in a sentence.
+    pub about: &'static str,
+    list: Box<ListMaker<'m>>,
+}
+
+type ListMaker<'m> = dyn FnMut(&Question<'_>) -> Vec<ProductIx> + 'm;
+
+impl fmt::Debug for Method<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Method").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+impl<'m> Method<'m> {
+    /// A method that makes lists of up to [`LONGEST`] products, best first and without repetitions.
+    pub fn new(
+        key: &'static str,
+        name: &'static str,
+        about: &'static str,
+        list: impl FnMut(&Question<'_>) -> Vec<ProductIx> + 'm,
+    ) -> Self {
+        Self { key, name, about, list: Box::new(list) }
+    }
+
+    /// The list.
+    pub fn list(&mut self, question: &Question<'_>) -> Vec<ProductIx> {
+        (self.list)(question)
+    }
+}
+
+/// What the methods are made of, counted over the same purchases.
+#[derive(Debug)]
+pub struct ComparedModels {
+    model: TrainedModel,
+    by_users: ItemCosine,
+    by_baskets: ItemCosine,
+}
+
+impl ComparedModels {
+    /// Counts everything. `categories` names the categories of a product id, in any order.
+    ///
+    /// # Errors
+    /// [`TrainError`] as [`train`] has it.
+    pub fn new(
+        data: &Dataset,
+        params: &Params,
+        threads: NonZero<usize>,
+        categories: &dyn Fn(&str) -> Vec<String>,
+    ) -> Result<Self, TrainError> {
+        Ok(Self {
+            model: train(data, params, threads, categories)?,
+            by_users: ItemCosine::of_users(data, COSINE_NEIGHBOURS, threads),
+            by_baskets: ItemCosine::of_baskets(data, COSINE_NEIGHBOURS, threads),
+        })
+    }
+
+    /// The product's own model.
+    pub fn model(&self) -> &TrainedModel {
+        &self.model
+    }
+
+    /// The methods for users. The last one is the product's own, which the others are compared with.
+    pub fn for_users(&self) -> Vec<Method<'_>> {
+        let priors = &self.model.priors;
+        vec![
+            Method::new("gTopFreq", "G-TopFreq", "the products in most baskets of all users", |_| {
+                global_top(priors, LONGEST)
+            }),
+            Method::new("pTopFreq", "P-TopFreq", "the products in most baskets of the user", |question| {
+                personal_top(question.history, LONGEST)
+            }),
+            Method::new(
+                "gpTopFreq",
+                "GP-TopFreq",
+                "the user's own by P-TopFreq, filled up by G-TopFreq",
+                |question| global_personal_top(priors, question.history, LONGEST),
+            ),
+            Method::new(
+                "itemCosine",
+                "item-item cosine",
+                "the sum of the cosines, over users, to the products of the user",
+                |question| self.by_users.list(question.history.products(), &[], LONGEST),
+            ),
+            self.formula("handFormula", "hand formula", "the score with fixed weights"),
+        ]
+    }
+
+    /// The methods for carts, as [`ComparedModels::for_users`].
+    pub fn for_carts(&self) -> Vec<Method<'_>> {
+        let priors = &self.model.priors;
+        vec![
+            Method::new(
+                "categoryTop",
+                "popular in the category",
+                "the products in most baskets of those in a category of the cart; without categories, of all",
+                |question| category_top(priors, question.cart, LONGEST),
+            ),
+            Method::new(
+                "itemCosine",
+                "item-item cosine, users",
+                "the sum of the cosines, over users, to the products of the cart",
+                |question| self.by_users.list(question.cart.iter().copied(), question.cart, LONGEST),
+            ),
+            Method::new(
+                "basketCosine",
+                "item-item cosine, baskets",
+                "the sum of the cosines, over baskets, to the products of the cart",
+                |question| self.by_baskets.list(question.cart.iter().copied(), question.cart, LONGEST),
+            ),
+            self.without_history(
+                "visitorFormula",
+                "hand formula, cart alone",
+                "of a visitor without a history",
+            ),
+            self.formula("handFormula", "hand formula", "of the cart and the user's history"),
+        ]
+    }
+
+    /// The list of an answer, with the rows that an answer reads.
+    fn formula(&self, key: &'static str, name: &'static str, about: &'static str) -> Method<'_> {
+        let mut lists = ListEvaluator::new(&self.model.priors);
+        let rows = |product: ProductIx| self.model.rows.get(product.at());
+        Method::new(key, name, about, move |question| {
+            let read = question.cart.len().min(CART_ROWS);
+            let of_cart = question.cart.get(question.cart.len() - read..).unwrap_or_default();
+            let mut anchors = lists.anchors(question.history);
+            anchors.truncate(ANCHORS - read);
+            let next = |product| rows(product).map(|rows: &ProductRows| &rows.next);
+            let together =
+                |product| rows(product).filter(|_| of_cart.contains(&product)).map(|rows| &rows.together);
+            lists.cart_list(question.history, &anchors, next, question.cart, together)
+        })
+    }
+
+    fn without_history(&self, key: &'static str, name: &'static str, about: &'static str) -> Method<'_> {
+        let mut formula = self.formula(key, name, about);
+        let nothing = History::default();
+        Method::new(key, name, about, move |question| {
+            formula.list(&Question { history: &nothing, ..*question })
+        })
+    }
+}
