@@ -4,14 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use nextbasket_domain::HISTORY_BASKETS;
-use nextbasket_recommender::evaluate::{Evaluation, ListEvaluator, Methods};
+use nextbasket_recommender::evaluate::{
+    BootstrapMean, Evaluation, ListEvaluator, ListMeasures, Methods, ResampleWeights, user_hash,
+};
 use nextbasket_recommender::{
     Dataset, DecodeError, History, MergeError, NeighbourRow, Priors, ProductIx, ProductRows,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::count::Cohort;
+use crate::gate::K;
 use crate::rank::unpack;
+
+/// Of the samples of users that the gate's intervals come from: the same in every training, so that a training of the
+/// same purchases ends in the same way.
+const SEED: u64 = 0;
 
 /// Neighbour rows that lists are made of, by product.
 #[derive(Debug, Default)]
@@ -48,10 +55,12 @@ impl NextRows {
 pub struct EvaluationResult {
     /// By the trial and by plain counts, for all evaluated users.
     pub methods: Methods<Evaluation>,
-    /// By the trial, for baskets that are newer than all that the live model has seen.
-    pub new: Evaluation,
+    /// nDCG@10 by the trial, for all evaluated users.
+    pub own: BootstrapMean,
+    /// The same for baskets that are newer than all that the live model has seen.
+    pub new: BootstrapMean,
     /// By the live model, for the same baskets.
-    pub live: Evaluation,
+    pub live: BootstrapMean,
 }
 
 impl EvaluationResult {
@@ -62,6 +71,7 @@ impl EvaluationResult {
     pub fn merge(self, other: &Self) -> Result<Self, MergeError> {
         Ok(Self {
             methods: self.methods.merge(&other.methods)?,
+            own: self.own.merge(&other.own)?,
             new: self.new.merge(&other.new)?,
             live: self.live.merge(&other.live)?,
         })
@@ -101,23 +111,30 @@ pub fn evaluate(
     let mut result = EvaluationResult::default();
     let mut evaluator = ListEvaluator::new(trial);
     let mut live = live.map(|(priors, rows)| (priors, ListEvaluator::new(priors), rows));
+    let mut weights = ResampleWeights::new();
     for held in cohort.held() {
         let bought: BTreeSet<ProductIx> = Dataset::typed(&held.products).collect();
         let history = History::of_user(cohort.before(), held.user, HISTORY_BASKETS);
         let list = evaluator.evaluate(&mut result.methods, &history, &bought, |product| rows.0.get(&product));
+        weights.draw(SEED, user_hash(cohort.before().user_id(held.user).unwrap_or_default()));
+        let add = |mean: &mut BootstrapMean, list: &[ProductIx]| {
+            if let Some(measures) = ListMeasures::of(list, &bought, |_| true, K) {
+                mean.add(measures.ndcg, &weights);
+            }
+        };
+        add(&mut result.own, &list);
         let Some((priors, live_evaluator, live_rows)) =
             live.as_mut().filter(|(priors, ..)| held.time_ms > priors.now_ms())
         else {
             continue;
         };
-        let known: BTreeSet<ProductIx> = history.products().collect();
-        result.new.add(&list, &bought, |product| known.contains(&product));
+        add(&mut result.new, &list);
         let history = to_live(cohort.before(), held.user, priors);
         let anchors = live_evaluator.anchors(&history);
         let list = live_evaluator.list(&history, &anchors, |product| live_rows.0.get(&product));
         let list: Vec<ProductIx> =
             list.into_iter().map(|product| to_trial(product, priors, cohort.before())).collect();
-        result.live.add(&list, &bought, |product| known.contains(&product));
+        add(&mut result.live, &list);
     }
     result
 }

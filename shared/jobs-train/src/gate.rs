@@ -2,15 +2,15 @@
 
 use std::fmt;
 
-use nextbasket_recommender::evaluate::{Evaluation, EvaluationReport, Methods};
+use nextbasket_recommender::evaluate::{Estimate, EvaluationReport, Methods};
 use serde::{Deserialize, Serialize};
 
 use crate::evaluate::EvaluationResult;
 
 /// The length of the lists that the gate looks at.
-const K: usize = 10;
+pub(crate) const K: usize = 10;
 
-/// Fewer baskets say too little about which model is better.
+/// With so many baskets since the live model, those are compared alone.
 const MIN_BASKETS: u64 = 100;
 
 /// How good a model is, as it is stored with it: means over held-out baskets, beside plain counts.
@@ -29,6 +29,9 @@ pub struct LiveMetrics {
 pub struct Comparison {
     pub new: f64,
     pub live: f64,
+    /// The 95 % interval of the difference, new minus live; none if the baskets are too few for one.
+    #[serde(default)]
+    pub difference: Option<(f64, f64)>,
     pub live_version: u64,
     pub by: ComparedBy,
     /// The number of baskets that the new model was evaluated on.
@@ -47,9 +50,11 @@ pub enum ComparedBy {
 }
 
 impl Comparison {
-    /// Whether the new model is worse by more than the gate.
+    /// Whether there is evidence that the new model is worse by more than the gate: the whole interval of the difference
+    /// lies below it. A mean of few baskets is below the live one's by chance half of the time, and a model that is
+    /// refused by chance leaves a shop with an old one.
     pub fn is_worse(&self) -> bool {
-        self.new < self.live * (1.0 - self.gate)
+        self.difference.is_some_and(|(_, high)| high < -self.gate * self.live)
     }
 }
 
@@ -61,6 +66,10 @@ impl fmt::Display for Comparison {
             f,
             "the new model {word} than model {live_version}{stays}: nDCG@{K} {new:.4} against {live:.4} "
         )?;
+        match self.difference {
+            Some((low, high)) => write!(f, "(difference {low:.4} to {high:.4} with 95 % confidence) ")?,
+            None => f.write_str("(too few baskets for a difference) ")?,
+        }
         let on = match self.by {
             ComparedBy::BasketsSinceLive => format!("baskets bought since model {live_version} was trained"),
             ComparedBy::OwnHeldOut => "baskets held out now and those held out then".to_owned(),
@@ -69,8 +78,8 @@ impl fmt::Display for Comparison {
     }
 }
 
-/// Compares a new model with the live one. `None` if there is nothing to compare with: the first model always passes,
-/// and so does one that follows a model that was not evaluated.
+/// Compares a new model with the live one. `None` if there is nothing to compare: the first model always passes, and so
+/// does one that follows a model that was not evaluated, or one for which no basket could be held out.
 ///
 /// The question is whether the shop would be worse off with the new model than with the live one. Two simple figures do
 /// not answer it:
@@ -83,92 +92,154 @@ impl fmt::Display for Comparison {
 /// So both are evaluated on the held-out baskets that are newer than all that the live model has seen. Neither was
 /// trained on those, and they are what the live model has to serve. The new model's trial knows other shoppers'
 /// purchases of the same days, which the live model does not; that favours the new model a little, as it does in
-/// production. If fewer than 100 such baskets were held out, that comparison says nothing, but then the baskets held out
-/// now are almost those held out then, and the stored figure is fair.
+/// production. The interval of the difference is that of a paired bootstrap over the users
+/// ([`nextbasket_recommender::evaluate::BootstrapMean`]).
+///
+/// If those baskets are fewer than 100, and fewer than half of all that were held out, they say little, but then most of
+/// the baskets held out now are those held out then, and the stored figure is fair. Which user contributed what to it is
+/// not known, so the two figures count as independent, which makes the interval wider than it had to be.
 pub fn compare(evaluation: &EvaluationResult, live: Option<&LiveMetrics>, gate: f64) -> Option<Comparison> {
     let live = live?;
-    let ndcg = |report: &EvaluationReport| report.at(K).map_or(0.0, |quality| quality.ndcg);
-    let compared = |new: &Evaluation, live_ndcg, by| Comparison {
-        new: ndcg(&new.report()),
+    let EvaluationResult { own, new, live: since, .. } = evaluation;
+    let compared = |new: f64, live_ndcg: f64, difference, by, baskets| Comparison {
+        new,
         live: live_ndcg,
+        difference,
         live_version: live.version,
         by,
-        baskets: new.users(),
+        baskets,
         gate,
     };
-    if evaluation.live.users() >= MIN_BASKETS {
-        return Some(compared(
-            &evaluation.new,
-            ndcg(&evaluation.live.report()),
-            ComparedBy::BasketsSinceLive,
-        ));
+    if since.users() > 0 && (since.users() >= MIN_BASKETS || 2 * since.users() >= own.users()) {
+        let difference = new.paired(since, |new, live| new - live)?.interval;
+        let (new, live) = (new.estimate()?.mean, since.estimate()?.mean);
+        return Some(compared(new, live, difference, ComparedBy::BasketsSinceLive, since.users()));
     }
     let metrics = live.metrics.as_ref()?;
-    Some(compared(&evaluation.methods.model, ndcg(&metrics.model), ComparedBy::OwnHeldOut))
+    let (users, ndcg) = (metrics.model.users, metrics.model.at(K)?.ndcg);
+    let Estimate { mean, interval } = own.estimate()?;
+    // Of two independent means of a kind, one over n and one over m users, the difference varies √(1 + n/m) times as
+    // much as the first.
+    let wider = (1.0 + own.users() as f64 / users.max(1) as f64).sqrt();
+    let spread = |end: f64| mean - ndcg + (end - mean) * wider;
+    let difference = interval.map(|(low, high)| (spread(low), spread(high)));
+    Some(compared(mean, ndcg, difference, ComparedBy::OwnHeldOut, own.users()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use nextbasket_recommender::ProductIx;
+    use nextbasket_recommender::evaluate::{BootstrapMean, Evaluation, ResampleWeights};
 
-    /// So many users, whose one product stands at this place of their lists.
-    fn evaluation(users: u32, place: u32) -> Evaluation {
+    /// The nDCG@10 of users whose one product stands at this place of their lists.
+    fn gain(place: u32) -> f64 {
+        1.0 / f64::from(place + 1).log2()
+    }
+
+    /// So many users with their nDCG@10.
+    fn mean(users: impl IntoIterator<Item = f64>) -> BootstrapMean {
+        let (mut mean, mut weights) = (BootstrapMean::new(), ResampleWeights::new());
+        for (user, ndcg) in (0..).zip(users) {
+            weights.draw(0, user);
+            mean.add(ndcg, &weights);
+        }
+        mean
+    }
+
+    fn same(users: usize, place: u32) -> BootstrapMean {
+        mean(std::iter::repeat_n(gain(place), users))
+    }
+
+    fn judged(own: BootstrapMean) -> EvaluationResult {
+        EvaluationResult { own, ..EvaluationResult::default() }
+    }
+
+    /// A live model of whose users each had the one product at this place.
+    fn live(users: u32, place: u32) -> LiveMetrics {
         let mut evaluation = Evaluation::new();
         for _ in 0..users {
             let list: Vec<ProductIx> = (1..=20).map(ProductIx::new).collect();
             evaluation.add(&list, &[ProductIx::new(place)].into(), |_| true);
         }
-        evaluation
-    }
-
-    fn judged(model: Evaluation) -> EvaluationResult {
-        EvaluationResult { methods: Methods { model, ..Methods::default() }, ..EvaluationResult::default() }
-    }
-
-    fn live(model: &Evaluation) -> LiveMetrics {
-        let metrics = Methods { model: model.report(), ..Methods::<Evaluation>::default().report() };
+        let metrics = Methods { model: evaluation.report(), ..Methods::<Evaluation>::default().report() };
         LiveMetrics { version: 7, metrics: Some(metrics) }
     }
 
     #[test]
     fn the_first_model_and_the_one_after_an_unjudged_one_have_nothing_to_be_compared_with() {
-        assert_eq!(compare(&judged(evaluation(9, 9)), None, 0.05), None);
+        assert_eq!(compare(&judged(same(30, 9)), None, 0.05), None);
         let unjudged = LiveMetrics { version: 1, metrics: None };
-        assert_eq!(compare(&judged(evaluation(9, 9)), Some(&unjudged), 0.05), None);
+        assert_eq!(compare(&judged(same(30, 9)), Some(&unjudged), 0.05), None);
+    }
+
+    #[test]
+    fn a_shop_that_has_no_repeat_customer_left_has_nothing_to_compare() {
+        assert_eq!(compare(&EvaluationResult::default(), Some(&live(1, 1)), 0.05), None);
     }
 
     #[test]
     fn without_new_baskets_each_is_judged_by_those_held_out_of_its_own_training() {
-        let compared = compare(&judged(evaluation(9, 2)), Some(&live(&evaluation(9, 1))), 0.05).unwrap();
+        let compared = compare(&judged(same(30, 2)), Some(&live(30, 1)), 0.05).unwrap();
         assert!(compared.is_worse());
         assert_eq!(
             compared.to_string(),
-            "the new model is worse than model 7, which stays: nDCG@10 0.6309 against 1.0000 on 9 baskets held out \
-             now and those held out then, with a gate of 5.0 %"
+            "the new model is worse than model 7, which stays: nDCG@10 0.6309 against 1.0000 (difference -0.3691 to \
+             -0.3691 with 95 % confidence) on 30 baskets held out now and those held out then, with a gate of 5.0 %"
         );
-        let compared = compare(&judged(evaluation(9, 2)), Some(&live(&evaluation(5, 2))), 0.0).unwrap();
+        let compared = compare(&judged(same(30, 2)), Some(&live(5, 2)), 0.0).unwrap();
         assert!(!compared.is_worse(), "as good is not worse");
     }
 
     #[test]
     fn with_enough_new_baskets_both_are_judged_by_them_alone() {
-        let mut since = judged(evaluation(500, 3));
-        (since.new, since.live) = (evaluation(100, 2), evaluation(100, 2));
-        let compared = compare(&since, Some(&live(&evaluation(500, 1))), 0.0).unwrap();
+        let mut since = judged(same(500, 3));
+        (since.new, since.live) = (same(100, 2), same(100, 2));
+        let live = live(500, 1);
+        let compared = compare(&since, Some(&live), 0.0).unwrap();
         assert_eq!(
             (compared.by, compared.is_worse(), compared.baskets),
             (ComparedBy::BasketsSinceLive, false, 100)
         );
-        (since.new, since.live) = (evaluation(99, 2), evaluation(99, 2));
-        let compared = compare(&since, Some(&live(&evaluation(500, 1))), 0.0).unwrap();
+        (since.new, since.live) = (same(99, 2), same(99, 2));
+        let compared = compare(&since, Some(&live), 0.0).unwrap();
         assert_eq!((compared.by, compared.is_worse(), compared.baskets), (ComparedBy::OwnHeldOut, true, 500));
+        since.own = same(198, 3);
+        let compared = compare(&since, Some(&live), 0.0).unwrap();
+        assert_eq!(compared.by, ComparedBy::BasketsSinceLive, "half of all baskets are new");
+    }
+
+    #[test]
+    fn a_difference_that_may_be_chance_is_no_evidence() {
+        // Of 40 users, 6 are predicted worse than before and 4 better: a tenth less on the whole.
+        let before = |user: u32| if user < 20 { gain(3) } else { 0.0 };
+        let now = |user: u32| match user {
+            0..6 => 0.0,
+            20..24 => gain(3),
+            user => before(user),
+        };
+        let with = |share: u32| {
+            let users = 40 * share;
+            let mut result = judged(mean((0..users).map(|user| now(user / share))));
+            result.live = mean((0..users).map(|user| before(user / share)));
+            result.new = result.own.clone();
+            compare(&result, Some(&live(40, 3)), 0.05).unwrap()
+        };
+        let few = with(1);
+        assert!(few.new < few.live * 0.95 && !few.is_worse(), "{few}");
+        // The same of fifty times as many users is none.
+        assert!(with(50).is_worse(), "{}", with(50));
+        // And of fewer than ten nothing is.
+        let mut two = judged(same(2, 10));
+        (two.new, two.live) = (same(2, 10), same(2, 1));
+        let two = compare(&two, Some(&live(2, 1)), 0.05).unwrap();
+        assert!(!two.is_worse() && two.to_string().contains("too few baskets"), "{two}");
     }
 
     #[test]
     fn a_model_that_is_worse_by_less_than_the_gate_is_not_worse() {
-        let judged = judged(evaluation(9, 2));
-        let with = |gate| compare(&judged, Some(&live(&evaluation(9, 1))), gate).unwrap().is_worse();
+        let judged = judged(same(30, 2));
+        let with = |gate| compare(&judged, Some(&live(30, 1)), gate).unwrap().is_worse();
         assert!(with(0.36) && !with(0.38));
     }
 }

@@ -22,7 +22,8 @@ pub struct TrainParameters {
     pub evaluate: bool,
     /// The approximate maximum number of evaluated users: each is chosen by a hash of their id.
     pub max_evaluated_users: u32,
-    /// The fraction by which a model's nDCG@10 may be below the live one's and still be published. [0, 1]
+    /// The fraction by which a model's nDCG@10 may be below the live one's and still be published; beyond it, it is
+    /// refused if the difference is no chance. [0, 1]
     pub gate: f64,
     /// The maximum number of batches that are worked on at a time, 1 to 10,000.
     pub width: u32,

@@ -236,6 +236,28 @@ async fn a_model_that_is_worse_than_the_live_one_is_not_published_unless_the_gat
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shop_whose_only_repeat_customer_was_erased_still_trains() {
+    let ids = |ids: &[&str]| ids.iter().map(|&id| id.to_owned()).collect::<Vec<_>>();
+    let mut purchases = vec![
+        purchase("ada", "1", DAY_MS, &ids(&["tea", "jam"])),
+        purchase("ada", "2", 2 * DAY_MS, &ids(&["tea"])),
+    ];
+    for user in 0..12 {
+        purchases.push(purchase(&format!("once {user}"), "1", DAY_MS, &ids(&["jam", "oil"])));
+    }
+    let world = World::new(&purchases).await;
+    let first = world.train(json!({})).await.result.unwrap();
+    assert_eq!(first["metrics"]["model"]["users"], 1, "{first}");
+    world.tables.purchases().unwrap().remove_all(&purchases[0].user_id).await.unwrap();
+    for version in 2..4 {
+        let job = world.train(json!({})).await;
+        let result = job.result.unwrap_or_else(|| panic!("{:?}", job.failure));
+        assert_eq!((&result["modelVersion"], &result["compared"]), (&json!(version), &Value::Null));
+        assert_eq!(result["users"], 12);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_live_model_is_judged_by_what_was_bought_since() {
     let purchases = shop(9, 400, 60);
     let old: Vec<Purchase> =
@@ -249,6 +271,9 @@ async fn the_live_model_is_judged_by_what_was_bought_since() {
     assert_eq!((&compared["by"], &compared["liveVersion"]), (&json!("basketsSinceLive"), &json!(1)));
     assert!(compared["baskets"].as_u64().unwrap() >= 100, "{compared}");
     assert!(compared["live"].as_f64().unwrap() > 0.1, "the live model's rows were read: {compared}");
+    let [low, high] = [0, 1].map(|end| compared["difference"][end].as_f64().unwrap());
+    let difference = compared["new"].as_f64().unwrap() - compared["live"].as_f64().unwrap();
+    assert!(low < difference && difference < high, "{compared}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
