@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::Failure;
 use crate::commands::{
-    archive, copy, count, delete, demo, diff, dump, fill, find, import, jobs, lock, map, models,
+    archive, copy, count, delete, demo, diff, dump, evaluate, fill, find, import, jobs, lock, map, models,
     rebuild_history, recommend, refresh_popular, related, restore, revert, rotate_secret, serve, setup,
     train, update, upload, verify,
 };
@@ -41,6 +41,11 @@ pub enum Command {
     Import(import::Import),
     /// Train a model on the purchases and make it live
     Train(train::Train),
+    /// Measure how well the next purchases are predicted, beside plain counts and other methods
+    ///
+    /// Purchases are hidden, the rest is counted, and each method recommends; a product that was bought is a hit. Nothing is
+    /// written, and the live model is not touched: the model that is measured is counted without the hidden purchases.
+    Evaluate(evaluate::Evaluate),
     /// Show a user's recommendations
     Recommend(recommend::Recommend),
     /// Show products that go with a product
@@ -104,6 +109,7 @@ impl Command {
             Self::Serve(options) => serve::run(options).await,
             Self::Import(options) => import::run(&options).await,
             Self::Train(options) => train::run(&options).await,
+            Self::Evaluate(options) => evaluate::run(&options).await,
             Self::Recommend(options) => recommend::run(&options).await,
             Self::Related(options) => related::run(&options).await,
             Self::Map(options) => map::run(&options).await,

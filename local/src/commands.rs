@@ -7,6 +7,7 @@ pub mod delete;
 pub mod demo;
 pub mod diff;
 pub mod dump;
+pub mod evaluate;
 pub mod fill;
 pub mod find;
 pub mod import;

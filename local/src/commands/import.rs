@@ -1,6 +1,7 @@
 //! `import`: files of purchases or products.
 
 mod inputs;
+pub(super) mod purchase_files;
 mod reading;
 mod report;
 

@@ -81,7 +81,7 @@ pub(crate) async fn run(options: &Train) -> Result<(), Failure> {
 }
 
 /// The content of a file, as it is: missing parameters have their defaults.
-fn read_params(path: &Path) -> Result<Value, Failure> {
+pub(super) fn read_params(path: &Path) -> Result<Value, Failure> {
     let text = std::fs::read_to_string(path).map_err(Failure::of_file(path))?;
     let invalid =
         |error: &dyn std::fmt::Display| Failure::Usage(format!("--params: {}: {error}", path.display()));

@@ -30,6 +30,8 @@ pub mod write;
 
 use std::collections::{BTreeMap, HashSet};
 
+use nextbasket_domain::Timestamp;
+use nextbasket_importer::ImportOptions;
 use nextbasket_job_engine::calls::CallError;
 use nextbasket_job_engine::{
     Assign, BatchPlan, Estimate, JobError, Kind, Next, Outcome, Planning, Redaction, Refusal, Site,
@@ -65,6 +67,15 @@ const SIDE: &str = "side";
 const MAX_EXPORT_FILES: usize = 12;
 /// The number of chunks for each worker: enough that none is left with a large one at the end.
 const ROUNDS: usize = 4;
+
+/// How files are read with these parameters of the job, for whoever reads them in another way.
+///
+/// # Errors
+/// The first parameter that is invalid.
+pub fn import_options(parameters: &Value, now: Timestamp) -> Result<ImportOptions, Refusal> {
+    let (parameters, _) = parse::<ImportParameters>(parameters)?;
+    parameters.options(now)
+}
 
 /// The kind `import`, into these tables: products, purchases and, for `histories`, histories.
 #[derive(Debug, Clone)]

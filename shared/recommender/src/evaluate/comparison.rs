@@ -402,7 +402,7 @@ mod tests {
         let advantage = users.methods[0].at(5).unwrap().own_advantage.unwrap().recall.unwrap();
         assert!((advantage.mean - (recall("handFormula") - recall("gTopFreq"))).abs() < 1e-12);
         assert!(advantage.is_above(0.2), "{advantage:?}");
-        assert_eq!(users.methods.iter().map(|method| method.at.len()).collect::<Vec<_>>(), [3; 5]);
+        assert_eq!(users.methods.iter().map(|method| method.at.len()).collect::<Vec<_>>(), [3; 6]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::num::NonZero;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
-/// The neighbours kept per product, as in the comparisons that this one stands beside.
+/// The neighbours kept per product. How many of them a list is made of is said when it is made.
 pub const COSINE_NEIGHBOURS: usize = 50;
 
 /// The nearest products of each product by the cosine of their columns in a table of counts: row by row a user, with in
@@ -162,11 +162,13 @@ impl ItemCosine {
         row.iter().map(|&(other, cosine)| (ProductIx::new(other), cosine))
     }
 
-    /// The best products for somebody with these products, as often as they come: by the sum of the similarities to them;
-    /// of equal ones the smaller number. As short as the list of all their neighbours.
+    /// The best products for somebody with these products, as often as they come: by the sum of the similarities to those
+    /// that they are among the `nearest` neighbours of; of equal ones the smaller number. As short as the list of all
+    /// these neighbours.
     pub fn list(
         &self,
         products: impl IntoIterator<Item = ProductIx>,
+        nearest: usize,
         exclude: &[ProductIx],
         limit: usize,
     ) -> Vec<ProductIx> {
@@ -174,7 +176,7 @@ impl ItemCosine {
         products.into_iter().for_each(|product| *counts.entry(product).or_default() += 1);
         let mut scores: BTreeMap<ProductIx, f64> = BTreeMap::new();
         for (product, count) in counts {
-            for (other, cosine) in self.neighbours(product) {
+            for (other, cosine) in self.neighbours(product).take(nearest) {
                 *scores.entry(other).or_default() += f64::from(count) * f64::from(cosine);
             }
         }
@@ -220,11 +222,16 @@ mod tests {
         assert_eq!(of(1), [(1, 10_000.0), (0, 8944.0)]);
         // Tea twice and jam once: tea 2.89, jam 2.79, oil 0.89.
         let bought = || [0, 0, 1].map(ProductIx::new);
-        let list = |exclude: &[ProductIx], limit| {
-            cosine.list(bought(), exclude, limit).iter().map(|product| product.get()).collect::<Vec<_>>()
+        let list = |nearest, exclude: &[ProductIx], limit| {
+            cosine
+                .list(bought(), nearest, exclude, limit)
+                .iter()
+                .map(|product| product.get())
+                .collect::<Vec<_>>()
         };
-        assert_eq!(list(&[], 20), [0, 1, 2]);
-        assert_eq!(list(&[ProductIx::new(0)], 1), [1]);
+        assert_eq!(list(50, &[], 20), [0, 1, 2]);
+        assert_eq!(list(50, &[ProductIx::new(0)], 1), [1]);
+        assert_eq!(list(2, &[], 20), [0, 1], "oil is the third neighbour of tea");
         let cosine = ItemCosine::of_baskets(&data, 1, NonZero::<usize>::MIN);
         assert_eq!(cosine.neighbours(ProductIx::new(2)).count(), 1);
     }

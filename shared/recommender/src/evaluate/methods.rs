@@ -109,11 +109,18 @@ impl ComparedModels {
                 "the user's own by P-TopFreq, filled up by G-TopFreq",
                 |question| global_personal_top(priors, question.history, LONGEST),
             ),
+            // The fewer neighbours a product has beside itself, the more a list repeats what the user has bought.
             Method::new(
-                "itemCosine",
-                "item-item cosine",
-                "the sum of the cosines, over users, to the products of the user",
-                |question| self.by_users.list(question.history.products(), &[], LONGEST),
+                "itemCosine5",
+                "item-item cosine, 5",
+                "the sum of the cosines, over users, to the products of the user; 5 neighbours a product",
+                |question| self.by_users.list(question.history.products(), 5, &[], LONGEST),
+            ),
+            Method::new(
+                "itemCosine20",
+                "item-item cosine, 20",
+                "the same with 20 neighbours a product, the default of the library implicit",
+                |question| self.by_users.list(question.history.products(), 20, &[], LONGEST),
             ),
             self.formula("handFormula", "hand formula", "the score with fixed weights"),
         ]
@@ -122,6 +129,9 @@ impl ComparedModels {
     /// The methods for carts, as [`ComparedModels::for_users`].
     pub fn for_carts(&self) -> Vec<Method<'_>> {
         let priors = &self.model.priors;
+        let cosine = |cosine: &ItemCosine, question: &Question<'_>| {
+            cosine.list(question.cart.iter().copied(), COSINE_NEIGHBOURS, question.cart, LONGEST)
+        };
         vec![
             Method::new(
                 "categoryTop",
@@ -133,13 +143,13 @@ impl ComparedModels {
                 "itemCosine",
                 "item-item cosine, users",
                 "the sum of the cosines, over users, to the products of the cart",
-                |question| self.by_users.list(question.cart.iter().copied(), question.cart, LONGEST),
+                move |question| cosine(&self.by_users, question),
             ),
             Method::new(
                 "basketCosine",
                 "item-item cosine, baskets",
                 "the sum of the cosines, over baskets, to the products of the cart",
-                |question| self.by_baskets.list(question.cart.iter().copied(), question.cart, LONGEST),
+                move |question| cosine(&self.by_baskets, question),
             ),
             self.without_history(
                 "visitorFormula",
