@@ -15,11 +15,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+use std::process::Stdio;
 
-use command::{Server, fail, run, shop_csv, succeed};
+use command::{Server, fail, nextbasket, run, shop_csv, succeed};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use serde_json::Value;
+use nextbasket_domain::Timestamp;
+use serde_json::{Value, json};
+
+/// A file of the exports that the importer's own tests read.
+fn export(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/importer/tests/exports");
+    text(&folder.join(name)).to_owned()
+}
 
 /// The baskets of each user, oldest first, in the order of a model: by time, then id.
 fn baskets(csv: &Path) -> BTreeMap<String, Vec<BTreeSet<String>>> {
@@ -130,6 +138,68 @@ fn a_file_and_the_data_folder_that_it_was_imported_into_have_the_same_figures() 
         again["source"] = of_file["source"].clone();
         assert_eq!(again, of_file, "{files}");
     }
+}
+
+#[test]
+fn categories_of_the_catalogue_are_known_to_the_carts() {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = shop_csv(folder.path());
+    let data = folder.path().join("shop");
+    let end = Timestamp::parse("2026-03-10T00:00:00Z").unwrap();
+    let shop = nextbasket_shop::generate(1, end, nextbasket_shop::ShopSize::SMALL);
+    let mut catalogue = "product_id,name,categories\n".to_owned();
+    for product in &shop.products {
+        let categories: Vec<String> = product.categories.iter().map(ToString::to_string).collect();
+        catalogue.push_str(&format!("{},x,{}\n", product.product_id, categories.join("|")));
+    }
+    let path = folder.path().join("catalogue.csv");
+    fs::write(&path, catalogue).unwrap();
+    succeed(&["import", text(&csv), "--data", text(&data)]);
+    succeed(&["import", text(&path), "--kind", "products", "--data", text(&data)]);
+    let (with, without) = (report(&["--data", text(&data)]), report(&[text(&csv)]));
+    let different = |name: &str| {
+        let of = |report| method(report, "carts", name)["at"][1]["coverage"].as_u64().unwrap();
+        (of(&with), of(&without))
+    };
+    let (with_categories, without_categories) = different("categoryTop");
+    assert!(with_categories > 2 * without_categories, "{with_categories} {without_categories}");
+    let (one, other) = different("basketCosine");
+    assert_eq!(one, other);
+}
+
+#[test]
+fn whatever_an_import_reads_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = shop_csv(folder.path());
+    let content = fs::read_to_string(&csv).unwrap();
+    let mut of_file = report(&[text(&csv)]);
+    // JSON Lines.
+    let lines = content.lines().skip(1).map(|line| {
+        let (start, basket) = line.rsplit_once(',').unwrap();
+        let [user, product, time] = start.splitn(4, ',').take(3).collect::<Vec<_>>()[..] else { panic!() };
+        let record =
+            json!({ "user_id": user, "product_id": product, "timestamp": time, "basket_id": basket });
+        format!("{record}\n")
+    });
+    let json_lines = folder.path().join("shop.jsonl");
+    fs::write(&json_lines, lines.collect::<String>()).unwrap();
+    let mut of_lines = report(&[text(&json_lines)]);
+    of_lines["source"] = of_file["source"].clone();
+    assert_eq!(of_lines, of_file);
+    // Other names of columns, through a pipe.
+    let mut command = nextbasket(&["evaluate", "-", "--json", "--map", "user_id=who,product_id=what"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let renamed = content.replacen("user_id,product_id", "who,what", 1);
+    child.stdin.take().unwrap().write_all(renamed.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let of_pipe: Value = serde_json::from_slice(&output.stdout).unwrap();
+    of_file["source"] = json!("standard input");
+    assert_eq!(of_pipe, of_file);
+    // The files of an export that belong together.
+    let names = ["orders_dataset", "customers_dataset", "order_items_dataset"];
+    let files = names.map(|name| export(&format!("olist/olist_{name}.csv")));
+    let joined = report(&[&files[0], &files[1], &files[2]]);
+    assert_eq!((&joined["source"], &joined["purchases"]["purchases"]), (&json!("3 files"), &json!(2)));
 }
 
 #[test]

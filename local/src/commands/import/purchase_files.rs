@@ -146,7 +146,9 @@ impl<'f> PurchaseFile<'f> {
             }
             records += 1;
             if records.is_multiple_of(PROGRESS_RECORDS) {
-                progress.set_bytes(scanner.progress().bytes_read.min(self.bytes), records);
+                let is_packed = !self.layout.form.is_seekable();
+                let read = if is_packed { scanner.progress().bytes_read } else { scanner.position().offset };
+                progress.set_bytes(read.min(self.bytes), records);
             }
         }
         progress.clear();

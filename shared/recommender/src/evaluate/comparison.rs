@@ -1,9 +1,9 @@
 //! Methods compared on baskets that none of them has seen.
 
-use super::bootstrap::{BootstrapMean, ResampleWeights, drawn, user_hash, user_state};
+use super::bootstrap::{ResampleWeights, drawn, user_hash, user_state};
+use super::method_scores::{Asked, Audience, MethodScores};
 use super::methods::{ComparedModels, Method, Question};
 use super::report::{ComparisonReport, GroupReport, PurchaseSummary};
-use super::{CUTOFFS, LONGEST, ListMeasures};
 use crate::catalogue::ProductIx;
 use crate::counts::MergeError;
 use crate::dataset::{Dataset, HeldOut};
@@ -63,7 +63,8 @@ pub fn compare_methods(
     let (before, held) = hold_out(&data, options);
     drop(data);
     let models = ComparedModels::new(&before, &options.params, options.threads, categories)?;
-    let context = Context { before: &before, options, audience: Audience::new(&before, &models) };
+    let context =
+        Context { before: &before, options, audience: Audience::new(&before, &models.model().priors) };
     let (new, returning): (Vec<_>, Vec<_>) =
         held.iter().partition(|held| before.baskets_of(held.user).len() == 0);
     let questions =
@@ -111,30 +112,6 @@ fn hold_out(data: &Dataset, options: &ComparisonOptions) -> (Dataset, Vec<HeldOu
             });
             (before, held)
         }
-    }
-}
-
-/// Who had bought what, for the novelty of a list.
-struct Audience {
-    users: f64,
-    products: usize,
-    buyers: Vec<u32>,
-}
-
-impl Audience {
-    fn new(before: &Dataset, models: &ComparedModels) -> Self {
-        let users = (0..before.user_count()).filter(|&user| before.baskets_of(user).len() > 0).count();
-        let priors = &models.model().priors;
-        let buyers: Vec<u32> =
-            before.catalogue().ids().filter_map(|id| Some(priors.buyers(priors.index_of(id)?))).collect();
-        let products = buyers.iter().filter(|&&buyers| buyers > 0).count();
-        Self { users: users.max(1) as f64, products, buyers }
-    }
-
-    /// The self-information of a product, in bits: that of an event as rare as its buyers are among the users.
-    fn surprise(&self, product: ProductIx) -> f64 {
-        let buyers = self.buyers.get(product.at()).copied().unwrap_or(0).max(1);
-        (self.users / f64::from(buyers)).log2().max(0.0)
     }
 }
 
@@ -190,7 +167,8 @@ impl Context<'_> {
                 weights.draw(self.options.seed, case.hash);
                 let question = Question { history: &history, cart: &case.cart, at_ms: case.at_ms };
                 for (method, scores) in &mut methods {
-                    scores.add(&method.list(&question), case, &known, &self.audience, &weights);
+                    let asked = Asked { bought: &case.bought, known: &known, weights: &weights };
+                    scores.add(&method.list(&question), &asked, &self.audience);
                 }
             }
             methods.into_iter().map(|(_, scores)| scores).collect::<Vec<_>>()
@@ -204,101 +182,8 @@ impl Context<'_> {
                 sum.into_iter().zip(part).map(|(sum, part)| sum.merge(&part)).collect::<Result<Vec<_>, _>>()
             })
         })?;
-        let products = self.audience.products;
+        let products = self.audience.products();
         Ok(GroupReport::new(cases.len() as u64, products as u64, &methods(), &scores))
-    }
-}
-
-/// What is measured of a list of one length.
-#[derive(Debug, Clone, Default)]
-pub(super) struct MeasureMeans {
-    pub(super) recall: BootstrapMean,
-    pub(super) ndcg: BootstrapMean,
-    pub(super) hit_rate: BootstrapMean,
-    pub(super) repeat_recall: BootstrapMean,
-    pub(super) explore_recall: BootstrapMean,
-    pub(super) novelty: BootstrapMean,
-    pub(super) bought_before: BootstrapMean,
-}
-
-impl MeasureMeans {
-    fn merge(self, other: &Self) -> Result<Self, MergeError> {
-        Ok(Self {
-            recall: self.recall.merge(&other.recall)?,
-            ndcg: self.ndcg.merge(&other.ndcg)?,
-            hit_rate: self.hit_rate.merge(&other.hit_rate)?,
-            repeat_recall: self.repeat_recall.merge(&other.repeat_recall)?,
-            explore_recall: self.explore_recall.merge(&other.explore_recall)?,
-            novelty: self.novelty.merge(&other.novelty)?,
-            bought_before: self.bought_before.merge(&other.bought_before)?,
-        })
-    }
-}
-
-/// What is measured of a method's lists.
-#[derive(Debug, Clone)]
-pub(super) struct MethodScores {
-    pub(super) at: [MeasureMeans; CUTOFFS.len()],
-    /// The best place that each product had in a list, from 1; 0 if it was in none.
-    best_places: Vec<u8>,
-}
-
-impl MethodScores {
-    fn new(data: &Dataset) -> Self {
-        Self { at: Default::default(), best_places: vec![0; data.catalogue().len()] }
-    }
-
-    fn add(
-        &mut self,
-        list: &[ProductIx],
-        case: &Case,
-        known: &BTreeSet<ProductIx>,
-        audience: &Audience,
-        weights: &ResampleWeights,
-    ) {
-        let is_known = |product| known.contains(&product);
-        for (means, k) in self.at.iter_mut().zip(CUTOFFS) {
-            let Some(measures) = ListMeasures::of(list, &case.bought, is_known, k) else { return };
-            means.recall.add(measures.recall, weights);
-            means.ndcg.add(measures.ndcg, weights);
-            means.hit_rate.add(f64::from(u8::from(measures.hit)), weights);
-            let shown = list.get(..k).unwrap_or(list);
-            let share = |sum: f64| (!shown.is_empty()).then(|| sum / shown.len() as f64);
-            let optional = [
-                (&mut means.repeat_recall, measures.repeat_recall),
-                (&mut means.explore_recall, measures.explore_recall),
-                (&mut means.novelty, share(shown.iter().map(|&product| audience.surprise(product)).sum())),
-                (
-                    &mut means.bought_before,
-                    share(shown.iter().filter(|&&product| is_known(product)).count() as f64),
-                ),
-            ];
-            for (mean, measure) in optional {
-                if let Some(measure) = measure {
-                    mean.add(measure, weights);
-                }
-            }
-        }
-        for (&product, place) in list.iter().take(LONGEST).zip(1u8..) {
-            if let Some(best) = self.best_places.get_mut(product.at()) {
-                *best = if *best == 0 { place } else { place.min(*best) };
-            }
-        }
-    }
-
-    fn merge(mut self, other: &Self) -> Result<Self, MergeError> {
-        let [a, b, c] = self.at;
-        let [d, e, f] = &other.at;
-        self.at = [a.merge(d)?, b.merge(e)?, c.merge(f)?];
-        for (best, &place) in self.best_places.iter_mut().zip(&other.best_places) {
-            *best = if *best == 0 || place == 0 { (*best).max(place) } else { place.min(*best) };
-        }
-        Ok(self)
-    }
-
-    /// Different products in the first k places of all lists.
-    pub(super) fn coverage(&self, k: usize) -> u64 {
-        self.best_places.iter().filter(|&&place| place > 0 && usize::from(place) <= k).count() as u64
     }
 }
 
@@ -452,7 +337,11 @@ mod tests {
         let all = options(HoldOut::NewestBasket);
         let (before, held) = hold_out(&shop(), &all);
         let models = ComparedModels::new(&before, &all.params, all.threads, &bundle_of).unwrap();
-        let context = Context { before: &before, options: &all, audience: Audience::new(&before, &models) };
+        let context = Context {
+            before: &before,
+            options: &all,
+            audience: Audience::new(&before, &models.model().priors),
+        };
         for held in &held {
             let case = context.cart_case(held).unwrap();
             let mut both: Vec<u32> =

@@ -13,6 +13,7 @@ mod comparison;
 mod evaluator;
 mod item_cosine;
 mod measures;
+mod method_scores;
 mod methods;
 mod report;
 

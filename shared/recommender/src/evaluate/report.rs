@@ -2,7 +2,8 @@
 
 use super::CUTOFFS;
 use super::bootstrap::{BootstrapMean, Estimate, REPLICATES};
-use super::comparison::{HoldOut, MeasureMeans, MethodScores};
+use super::comparison::HoldOut;
+use super::method_scores::{MeasureMeans, MethodScores};
 use super::methods::Method;
 use crate::dataset::Dataset;
 use serde::Serialize;
