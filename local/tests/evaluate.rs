@@ -269,9 +269,12 @@ fn the_table_names_every_method_and_every_measure() {
     ] {
         assert!(out.contains(words), "{words:?} is not in\n{out}");
     }
-    assert!(out.lines().all(|line| line.chars().count() <= 220), "{out}");
-    let products = report(&[text(&csv)])["carts"]["methods"][0]["at"][0]["coverage"].as_u64().unwrap();
-    assert!(products > 0);
+    // Each of the figures is the one in JSON.
+    let recall = method(&report(&[text(&csv)]), "returningUsers", "pTopFreq")["at"][0]["recall"].clone();
+    let [mean, low, high] = [&recall["mean"], &recall["interval"][0], &recall["interval"][1]]
+        .map(|number| number.as_f64().unwrap());
+    let shown = format!("{mean:.3} ({low:.3}-{high:.3})");
+    assert!(out.lines().any(|line| line.contains(" P-TopFreq") && line.contains(&shown)), "{shown}\n{out}");
 }
 
 #[test]
@@ -343,6 +346,11 @@ fn few_purchases_have_a_report_that_says_so() {
     let report = report(&[text(&csv)]);
     assert_eq!(method(&report, "returningUsers", "pTopFreq")["at"][0]["recall"]["mean"], 1.0);
     assert_eq!(method(&report, "returningUsers", "pTopFreq")["at"][0]["recall"]["interval"], Value::Null);
+    // Nothing is left to learn from, or to predict.
+    let out = succeed(&["evaluate", text(&csv), "--since", "1971-01-01"]);
+    assert!(out.contains("Returning users: none to ask.") && out.contains("New users (2 asked)"), "{out}");
+    let out = succeed(&["evaluate", text(&csv), "--since", "2027-01-01"]);
+    assert_eq!(out.matches("none to ask.").count(), 3, "{out}");
 }
 
 #[test]

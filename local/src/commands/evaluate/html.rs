@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use nextbasket_recommender::evaluate::{CUTOFFS, Estimate, MeasuresAt};
+use nextbasket_recommender::evaluate::{CUTOFFS, Estimate, MeasuresAt, MethodReport};
 
 use super::Evaluated;
 use super::plots::{Bar, Curve, bars, curves};
-use super::text::{Group, K, mark, marks, other_measures, with_interval};
+use super::text::{Group, K, MARKS, mark, other_measures, with_interval};
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;--back:#fff;--text:#1b1f24;--faint:#59636e;--edge:#d1d9e0;--own:#0969da;--other:#8c959f}\
@@ -61,7 +61,7 @@ pub(super) fn page(evaluated: &Evaluated) -> String {
     for group in evaluated.groups() {
         section(&mut page, &group);
     }
-    let _ = write!(page, "<p class=\"faint\">{}</p>\n</body>\n</html>\n", escaped(marks()));
+    let _ = write!(page, "<p class=\"faint\">{}</p>\n</body>\n</html>\n", escaped(MARKS));
     page
 }
 
@@ -83,7 +83,7 @@ fn section(page: &mut String, group: &Group<'_>) {
         figure(page, &title, &bars(&title, &bars_of(group, measure.of)));
     }
     let title = "nDCG by the length of the list";
-    let curve = |(number, method): (usize, &nextbasket_recommender::evaluate::MethodReport)| {
+    let curve = |(number, method): (usize, &MethodReport)| {
         (number, method.name, method.at.iter().map(|at| Some(at.ndcg?.mean)).collect())
     };
     let own = group.report.methods.len().saturating_sub(1);
@@ -108,7 +108,7 @@ fn section(page: &mut String, group: &Group<'_>) {
 
 fn bars_of<'g>(group: &Group<'g>, of: fn(&MeasuresAt) -> Option<Estimate>) -> Vec<Bar<'g>> {
     let own = group.report.methods.len().saturating_sub(1);
-    let bar = |(number, method): (usize, &'g nextbasket_recommender::evaluate::MethodReport)| Bar {
+    let bar = |(number, method): (usize, &'g MethodReport)| Bar {
         name: method.name,
         value: method.at(K).and_then(of),
         is_own: number == own,

@@ -46,7 +46,7 @@ pub(super) struct Group<'r> {
     pub(super) has_history: bool,
 }
 
-const MARKS: &str = "* worse than the product's own method, the last one, and + better: the 95 % interval of the \
+pub(super) const MARKS: &str = "* worse than the product's own method, the last one, and + better: the 95 % interval of the \
      difference on the same users leaves no doubt.";
 
 impl Evaluated {
@@ -167,8 +167,4 @@ pub(super) fn mark(advantage: Option<Estimate>) -> &'static str {
         Some(advantage) if advantage.is_below(0.0) => "+",
         _ => " ",
     }
-}
-
-pub(super) const fn marks() -> &'static str {
-    MARKS
 }
