@@ -22,6 +22,7 @@ use nextbasket_machine::{
 use nextbasket_objects::Bucket;
 use nextbasket_tables::{TableNames, Tables};
 use nextbasket_telemetry::Metrics;
+use recommendations::reason_texts::ReasonTexts;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -52,6 +53,8 @@ pub struct DeploymentOptions {
     pub s3_listen: SocketAddr,
     /// How many batches of jobs it works on at the same time; 0 leaves them to others.
     pub workers: u32,
+    /// A folder with the shop's own texts of reasons.
+    pub reason_texts: Option<PathBuf>,
 }
 
 impl DeploymentOptions {
@@ -66,6 +69,7 @@ impl DeploymentOptions {
             dynamodb_listen: any,
             s3_listen: any,
             workers: SERVER_WORKERS,
+            reason_texts: None,
         }
     }
 }
@@ -108,6 +112,11 @@ impl LocalDeployment {
     /// As [`start`](Self::start), but the streams wait until [`start_mappings`](Self::start_mappings), and other commands do not find
     /// it before [`announce`](Self::announce).
     pub async fn start_without_mappings(options: DeploymentOptions) -> Result<Self, Failure> {
+        let texts = match &options.reason_texts {
+            Some(folder) => ReasonTexts::with_folder(folder),
+            None => ReasonTexts::built_in(),
+        };
+        let texts = texts.map_err(|error| Failure::other(format!("--reason-texts: {error}")))?;
         let mut machine = Machine::start(MachineOptions {
             template: TEMPLATE.to_owned(),
             stack_name: STACK.to_owned(),
@@ -123,7 +132,7 @@ impl LocalDeployment {
         let submitted = Arc::new(Notify::new());
         // Jobs over HTTP may come from anybody, so no process vouches for them.
         let engine = Engine::new(job_site(&machine)?, nextbasket_job_kinds::kinds(&tables, None));
-        let functions = http_functions(&tables, engine, submitted.clone())?;
+        let functions = http_functions(&tables, engine, submitted.clone(), texts)?;
         let address = machine.gateway(options.listen, &functions).await?;
         Ok(Self { machine, address, mappings: Vec::new(), tables, submitted, pool: None })
     }
@@ -299,6 +308,7 @@ fn http_functions(
     tables: &Tables,
     engine: Engine,
     submitted: Arc<Notify>,
+    texts: ReasonTexts,
 ) -> Result<HashMap<String, HttpFunction>, Failure> {
     let service = Service { auth: AuthMode::Iam, metrics: Metrics::off() };
     let clock = Clock::system();
@@ -306,7 +316,8 @@ fn http_functions(
         .map_err(|error| Failure::other(format!("the system has no random numbers: {error}")))?;
     let purchases = purchases::State::new(service.clone(), tables, clock.clone(), random.clone())?;
     let products = products::State::new(service.clone(), tables, clock.clone())?;
-    let recommendations = recommendations::State::new(service.clone(), tables, clock, random)?;
+    let recommendations =
+        recommendations::State::new(service.clone(), tables, clock, random)?.with_texts(texts);
     let jobs = jobs_api::State::new(service, engine, tables, jobs_api::Driver::Workers(submitted))?;
     let functions: [(&str, HttpFunction); 4] = [
         ("jobs-api", served!(jobs, jobs_api::handle)),

@@ -5,6 +5,7 @@
 mod command;
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use command::{Server, fail, run, shop_csv, succeed};
@@ -39,7 +40,7 @@ fn a_shop_is_imported_trained_and_asked_over_restarts() {
     let table = succeed(&["recommend", "ada", "--data", data, "--limit", "3"]);
     assert!(table.contains("You bought it in"), "{table}");
     let related = succeed(&["related", "coffee-espresso-1kg", "--data", data, "--kind", "similar"]);
-    assert!(related.contains(" shoppers bought “"), "{related}");
+    assert!(related.contains(" shoppers who bought “"), "{related}");
     assert!(succeed(&["train", "--data", data]).starts_with("Model 2 is live: "));
 }
 
@@ -191,6 +192,27 @@ async fn what_was_acknowledged_outlives_a_kill_and_reaches_the_history() {
     let server = Server::start(&["--data", data]);
     let purchases = server.api().get("/users/ada/purchases?limit=100").await.unwrap();
     assert_eq!(purchases["items"].as_array().unwrap().len(), 20);
+}
+
+#[tokio::test]
+async fn a_server_gives_reasons_in_the_shops_own_words_or_says_what_is_wrong_with_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, texts) = (folder.path().join("data"), folder.path().join("texts"));
+    let (data, texts) = (data.to_str().unwrap(), texts.to_str().unwrap());
+    let serve = ["serve", "--data", data, "--listen", "127.0.0.1:0", "--reason-texts", texts];
+    assert!(fail(&serve, 1).contains("--reason-texts: texts of reasons: folder"));
+    fs::create_dir(texts).unwrap();
+    let english = include_str!("../../functions/recommendations/texts/en.ftl");
+    let file = Path::new(texts).join("en.ftl");
+    fs::write(&file, english.replace("catalogue =", "catalog =")).unwrap();
+    let said = fail(&serve, 1);
+    assert!(said.contains("en.ftl: message \"catalogue\" is missing. Copy it"), "{said}");
+    fs::write(&file, english.replace("From the catalogue", "From our shelf")).unwrap();
+    let server = Server::start(&["--data", data, "--reason-texts", texts]);
+    let api = server.api();
+    api.call(Method::PUT, "/products/beans", Some(&json!({ "name": "Beans" }))).await.unwrap();
+    let answer = api.get("/products/popular").await.unwrap();
+    assert_eq!(answer["items"][0]["reasons"][0]["text"], "From our shelf", "{answer}");
 }
 
 /// How long until a purchase shows in its user's recommendations, over HTTP and through the stream.

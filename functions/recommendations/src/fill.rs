@@ -36,7 +36,7 @@ pub(crate) trait Ranking {
     /// The best `n`, fewer only if there are no more; a larger `n` gives the same beginning.
     fn best(&self, n: usize) -> Vec<Ranked<Self::Why>>;
 
-    /// Why the product is where it is, the strongest reason first.
+    /// Why the product is where it is, the strongest reason first; nothing if no reason has enough support.
     fn reasons(&self, why: &Self::Why) -> Vec<Reason>;
 }
 

@@ -4,26 +4,33 @@
 //! * what a request asks for (`list_options.rs`)
 //! * the live model and its cached rows (`live_model.rs`), the cached product cards (`cards.rs`)
 //! * one user's or cart's ranking (`ranking.rs`), products the model has not seen (`unmodelled.rs`)
-//! * from a ranking to an answer: filter, fill, explain (`fill.rs`, `reason.rs`, `recommendation_list.rs`), without
-//!   showing anything twice (`shown.rs`) or reading too much (`read_budget.rs`)
+//! * from a ranking to an answer: filter and fill (`fill.rs`, `recommendation_list.rs`), without showing anything twice
+//!   (`shown.rs`) or reading too much (`read_budget.rs`)
+//! * why: facts about other shoppers (`reason.rs`, `own_purchases.rs`), in the words of the language that the request
+//!   accepts (`reason_texts.rs`, `accept_language.rs`)
 //! * lists of one product or of none (`related.rs`, `popular.rs`)
 //!
 //! An answer is never empty while the catalogue has an available product that the request does not rule out: the
 //! model's ranking is followed by its most popular products, and those by whatever stands on the shelves.
 
+mod accept_language;
 mod cards;
 mod fill;
 mod list_options;
 mod live_model;
+mod own_purchases;
 mod popular;
 mod ranking;
 mod read_budget;
 mod reason;
+pub mod reason_texts;
 mod recommendation_list;
 mod related;
 mod shown;
 mod unmodelled;
 
+use http::HeaderValue;
+use http::header::{ACCEPT_LANGUAGE, CONTENT_LANGUAGE, VARY};
 use nextbasket_domain::{Clock, ProductId, Random, UserId};
 use nextbasket_http::{ApiError, ApiEvent, ApiResponse, Request, Service, json, service};
 use nextbasket_tables::Tables;
@@ -34,6 +41,7 @@ use crate::cards::Cards;
 use crate::list_options::{CartBody, ListOptions};
 use crate::live_model::LiveModelCache;
 use crate::popular::PopularListCache;
+use crate::reason_texts::ReasonTexts;
 use crate::recommendation_list::RecommendationList;
 
 /// What the function keeps between invocations.
@@ -45,6 +53,7 @@ pub struct State {
     popular: PopularListCache,
     cards: Cards,
     answer_keys: AnswerKeys,
+    texts: ReasonTexts,
     clock: Clock,
     random: Random,
 }
@@ -63,9 +72,16 @@ impl State {
             popular: PopularListCache::new(tables.popular()?, clock.clone()),
             cards: Cards::new(tables.products()?, clock.clone()),
             answer_keys: tables.answer_keys()?,
+            texts: ReasonTexts::built_in()?,
             clock,
             random,
         })
+    }
+
+    /// With these texts of reasons instead of the built-in ones.
+    #[must_use]
+    pub fn with_texts(self, texts: ReasonTexts) -> Self {
+        Self { texts, ..self }
     }
 
     /// Opens the connection, and reads the model and the key of answers' ids before the first request, while the
@@ -95,7 +111,7 @@ async fn for_user(state: &State, request: &Request<'_>) -> Result<ApiResponse, A
     request.caller.act_for(&user)?;
     let query = request.query(&["limit", "category", "exclude*", "scenario", "cursor"])?;
     let options = ListOptions { user: Some(user), ..ListOptions::of_query(&query)? };
-    answered(state, request, &options, &ranking::answer(state, &[], &options).await?)
+    answered(state, request, &options, ranking::answer(state, &[], &options).await?)
 }
 
 async fn for_cart(state: &State, request: &Request<'_>) -> Result<ApiResponse, ApiError> {
@@ -105,7 +121,7 @@ async fn for_cart(state: &State, request: &Request<'_>) -> Result<ApiResponse, A
         request.caller.act_for(user)?;
     }
     let (cart, options) = body.into_options()?;
-    answered(state, request, &options, &ranking::answer(state, &cart, &options).await?)
+    answered(state, request, &options, ranking::answer(state, &cart, &options).await?)
 }
 
 async fn related_to(state: &State, request: &Request<'_>) -> Result<ApiResponse, ApiError> {
@@ -116,22 +132,35 @@ async fn related_to(state: &State, request: &Request<'_>) -> Result<ApiResponse,
     )?;
     let relation = query.get("kind", related::Relation::parse)?.unwrap_or_default();
     let options = ListOptions::of_query(&query)?;
-    answered(state, request, &options, &related::answer(state, &product, relation, &options).await?)
+    answered(state, request, &options, related::answer(state, &product, relation, &options).await?)
 }
 
 async fn popular_now(state: &State, request: &Request<'_>) -> Result<ApiResponse, ApiError> {
     let query = request.query(&["window", "limit", "category", "exclude*", "scenario", "cursor"])?;
     let window = query.get("window", popular::parse_window)?.unwrap_or(popular::DEFAULT_WINDOW);
     let options = ListOptions::of_query(&query)?;
-    answered(state, request, &options, &popular::answer(state, window, &options).await?)
+    answered(state, request, &options, popular::answer(state, window, &options).await?)
 }
 
 fn answered(
     state: &State,
     request: &Request<'_>,
     options: &ListOptions,
-    answer: &RecommendationList,
+    mut answer: RecommendationList,
 ) -> Result<ApiResponse, ApiError> {
     answer.report(&state.service.metrics, request.route(), options.scenario.as_str());
-    json(200, answer)
+    let accepted: Vec<&str> = request
+        .event
+        .headers
+        .get_all(ACCEPT_LANGUAGE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .collect();
+    let texts = state.texts.preferred(&accepted.join(","));
+    answer.put_into_words(texts);
+    let mut response = json(200, &answer)?;
+    response.headers.insert(VARY, HeaderValue::from_static("Accept-Language"));
+    let language = HeaderValue::from_str(&texts.tag).map_err(ApiError::internal)?;
+    response.headers.insert(CONTENT_LANGUAGE, language);
+    Ok(response)
 }

@@ -12,8 +12,9 @@ use crate::State;
 use crate::fill::{Ranked, Ranking, fill};
 use crate::list_options::ListOptions;
 use crate::live_model::{LiveModel, POINTER_HALF_UNITS};
+use crate::own_purchases::OwnPurchases;
 use crate::ranking::{category_codes, in_categories};
-use crate::reason::Reason;
+use crate::reason::{MIN_SUPPORT, Reason};
 use crate::recommendation_list::RecommendationList;
 
 /// The window of a request that names none.
@@ -121,11 +122,12 @@ pub(crate) async fn answer(
     };
     let list = format!("popular/{window:?}");
     let version = model.as_ref().map(|model| model.pointer.version);
+    let now = state.clock.now();
     let mut budget = options.read_budget();
     budget
         .spend(POINTER_HALF_UNITS + MADE_AT_HALF_UNITS + if counted.is_some() { LIST_HALF_UNITS } else { 0 });
-    fill(state, options, &list, version, &[], &PopularRanking { model, counted, window, options }, budget)
-        .await
+    let ranking = PopularRanking { model, counted, window, now, options };
+    fill(state, options, &list, version, &[], &ranking, budget).await
 }
 
 struct PopularRanking<'a> {
@@ -134,7 +136,17 @@ struct PopularRanking<'a> {
     /// `None` unless it is newer than the model.
     counted: Option<Arc<PopularList>>,
     window: Window,
+    now: Timestamp,
     options: &'a ListOptions,
+}
+
+/// Why a product is in the list.
+struct PopularWhy {
+    /// `None` if the model does not know it.
+    product: Option<ProductIx>,
+    /// How many purchases of the window hold it; `None` if it is not in the list that was counted since the training, or
+    /// there by one shopper.
+    listed: Option<u32>,
 }
 
 impl PopularRanking<'_> {
@@ -149,15 +161,21 @@ impl PopularRanking<'_> {
 }
 
 impl Ranking for PopularRanking<'_> {
-    type Why = f64;
+    type Why = PopularWhy;
 
-    fn best(&self, n: usize) -> Vec<Ranked<f64>> {
+    fn best(&self, n: usize) -> Vec<Ranked<PopularWhy>> {
         let of_list = |counted: &CountedProduct| Ranked {
             id: counted.product_id.clone(),
             score: counted.share,
-            why: counted.share,
+            why: PopularWhy {
+                product: self
+                    .model
+                    .as_ref()
+                    .and_then(|model| model.priors.index_of(counted.product_id.as_str())),
+                listed: (counted.shoppers >= MIN_SUPPORT).then_some(counted.baskets),
+            },
         };
-        let mut best: Vec<Ranked<f64>> = self.counted().take(n).map(of_list).collect();
+        let mut best: Vec<Ranked<PopularWhy>> = self.counted().take(n).map(of_list).collect();
         let Some(model) = self.model.as_ref().filter(|_| best.len() < n) else { return best };
         // What the list has no room for follows in the model's order, and is not more popular than the list's last.
         let listed: HashSet<&str> = self.counted().map(|counted| counted.product_id.as_str()).collect();
@@ -167,20 +185,28 @@ impl Ranking for PopularRanking<'_> {
         let rest = popular
             .filter(|&product| in_categories(&model.priors, wanted.as_deref(), product))
             .filter(|&product| !listed.contains(model.priors.id(product)))
-            .filter_map(|product| ranked(&model.priors, self.window, product))
-            .map(|ranked| Ranked { score: ranked.score.min(most), why: ranked.why.min(most), ..ranked });
+            .filter_map(|product| {
+                let id = ProductId::parse(model.priors.id(product)).ok()?;
+                let score = model.priors.popularity(product, self.window).min(most);
+                Some(Ranked { id, score, why: PopularWhy { product: Some(product), listed: None } })
+            });
         let missing = n - best.len();
         best.extend(rest.take(missing));
         best
     }
 
-    fn reasons(&self, popularity: &f64) -> Vec<Reason> {
-        vec![Reason::popular(*popularity, self.window)]
+    /// By the purchases of the window; a model, or a window with too few, has those of all time.
+    fn reasons(&self, why: &PopularWhy) -> Vec<Reason> {
+        let lately = || {
+            let (baskets, list) = why.listed.zip(self.counted.as_ref())?;
+            Reason::popular_lately(baskets, list.purchases, self.window, list.newest, self.now)
+        };
+        let ever = || reason(&self.model.as_ref()?.priors, why.product?);
+        lately().or_else(ever).into_iter().collect()
     }
 }
 
-/// The product, by the share of baskets that hold it.
-pub(crate) fn ranked(priors: &Priors, window: Window, product: ProductIx) -> Option<Ranked<f64>> {
-    let score = priors.popularity(product, window);
-    Some(Ranked { id: ProductId::parse(priors.id(product)).ok()?, score, why: score })
+/// That the product was bought by many, whoever asks.
+pub(crate) fn reason(priors: &Priors, product: ProductIx) -> Option<Reason> {
+    OwnPurchases::default().popular(priors, product)
 }

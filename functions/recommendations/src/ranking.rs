@@ -4,19 +4,21 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use nextbasket_domain::{Basket, ProductId, Timestamp, UserId};
+use nextbasket_domain::{ProductId, Timestamp, UserId};
 use nextbasket_http::ApiError;
 use nextbasket_recommender::{
-    ANCHORS, Anchor, History, Priors, ProductIx, Recommendation, ScoreRequest, Scorer, ScratchBuffers, Window,
+    ANCHORS, Anchor, History, Priors, ProductIx, Recommendation, ScoreRequest, Scorer, ScratchBuffers,
 };
 use nextbasket_tables::TableError;
+use nextbasket_tables::history::StoredHistory;
 
 use crate::State;
 use crate::fill::{Ranked, Ranking, fill};
 use crate::list_options::{BoostTarget, ListOptions};
 use crate::live_model::{LiveModel, NamedRows, POINTER_HALF_UNITS};
+use crate::own_purchases::OwnPurchases;
 use crate::read_budget::ReadBudget;
-use crate::reason::{Evidence, Reason};
+use crate::reason::{Evidence, Reason, SureCount};
 use crate::recommendation_list::RecommendationList;
 use crate::unmodelled::{self, BoughtUnmodelled};
 
@@ -39,27 +41,27 @@ pub(crate) async fn answer(
     let user = options.user.as_ref();
     let history = async {
         match user {
-            Some(user) => match state.history.baskets_and_size(user).await {
+            Some(user) => match state.history.stored(user).await {
                 // An answer without the user's own part is better than none.
                 Err(error @ TableError::Corrupt { .. }) => {
                     tracing::error!(%error, "a history cannot be read");
-                    Ok((Vec::new(), 0))
+                    Ok(StoredHistory { baskets: Vec::new(), bytes: 0, is_complete: false })
                 }
                 history => history.map_err(ApiError::from),
             },
-            None => Ok((Vec::new(), 0)),
+            None => Ok(StoredHistory { baskets: Vec::new(), bytes: 0, is_complete: true }),
         }
     };
-    let ((baskets, bytes), model) = tokio::try_join!(history, state.models.live())?;
+    let (stored, model) = tokio::try_join!(history, state.models.live())?;
     let mut budget = options.read_budget();
-    budget.spend(POINTER_HALF_UNITS + ReadBudget::of_item(bytes));
+    budget.spend(POINTER_HALF_UNITS + ReadBudget::of_item(stored.bytes));
     let list = format!("recommendations/{}", user.map_or("", UserId::as_str));
-    let unmodelled = unmodelled::rank(&baskets, model.as_ref().map(|model| &model.priors));
+    let unmodelled = unmodelled::rank(&stored.baskets, model.as_ref().map(|model| &model.priors));
     let Some(model) = model else {
         let ranking = UnmodelledRanking { unmodelled, options };
         return fill(state, options, &list, None, cart, &ranking, budget).await;
     };
-    let ranking = ModelRanking::new(state, &model, &baskets, cart, unmodelled, options, &mut budget).await?;
+    let ranking = ModelRanking::new(state, &model, &stored, cart, unmodelled, options, &mut budget).await?;
     fill(state, options, &list, Some(model.pointer.version), cart, &ranking, budget).await
 }
 
@@ -94,6 +96,7 @@ struct ModelRanking<'a> {
     options: &'a ListOptions,
     unmodelled: Vec<Ranked<BoughtUnmodelled>>,
     history: History,
+    own: OwnPurchases,
     anchors: Vec<Anchor>,
     cart: Vec<ProductIx>,
     rows: HashMap<ProductIx, Arc<NamedRows>>,
@@ -106,7 +109,7 @@ impl<'a> ModelRanking<'a> {
     async fn new(
         state: &State,
         model: &'a LiveModel,
-        baskets: &[Basket],
+        stored: &StoredHistory,
         cart: &[ProductId],
         unmodelled: Vec<Ranked<BoughtUnmodelled>>,
         options: &'a ListOptions,
@@ -124,10 +127,14 @@ impl<'a> ModelRanking<'a> {
         let cart_rows = cart.get(cart.len().saturating_sub(CART_ROWS)..).unwrap_or_default();
         let history = History::new(
             priors,
-            baskets.iter().map(|basket| {
+            stored.baskets.iter().map(|basket| {
                 (basket.purchased_at.as_millis(), basket.products.iter().map(ProductId::as_str))
             }),
         );
+        let own = match options.user {
+            Some(_) => OwnPurchases::new(priors, &history, stored.is_complete),
+            None => OwnPurchases::default(),
+        };
         let anchors = SCRATCH.with_borrow_mut(|scratch| {
             Scorer::new(priors).anchors(scratch, &history, ANCHORS - cart_rows.len())
         });
@@ -139,6 +146,7 @@ impl<'a> ModelRanking<'a> {
             options,
             unmodelled,
             history,
+            own,
             anchors,
             cart,
             rows,
@@ -168,25 +176,24 @@ impl<'a> ModelRanking<'a> {
         })
     }
 
-    /// What makes up the score, the largest part first.
+    /// What makes up the score, the largest part first, as far as it has enough support.
     fn parts(&self, recommendation: &Recommendation) -> Vec<Reason> {
         let parts = &recommendation.parts;
-        let popularity = || self.model.priors.popularity(recommendation.product, Window::Scoring);
+        let (own, product) = (&self.own, recommendation.product);
         let mut reasons = Vec::new();
         if let Some(bought) = recommendation.bought {
             let last = Timestamp::EPOCH.plus_millis(bought.time_ms);
             reasons.push((parts.personal, Reason::bought_again(bought.times, bought.of_baskets, last)));
         }
-        if !recommendation.next_reasons.is_empty() {
-            reasons.push((parts.next, Reason::bought_next(self.evidence(&recommendation.next_reasons))));
-        }
-        if !recommendation.together_reasons.is_empty() {
-            reasons.push((
-                parts.together,
-                Reason::bought_together(self.evidence(&recommendation.together_reasons)),
-            ));
-        }
-        reasons.push((parts.popular, Reason::popular(popularity(), Window::Scoring)));
+        let next = self.evidence(&recommendation.next_reasons, |earlier, shoppers| {
+            Some(own.others_next(earlier, product, shoppers))
+        });
+        reasons.extend(Reason::bought_next(next, own.of()).map(|reason| (parts.next, reason)));
+        let together = self.evidence(&recommendation.together_reasons, |other, baskets| {
+            own.others_together(other, product, baskets)
+        });
+        reasons.extend(Reason::bought_together(together, own.of()).map(|reason| (parts.together, reason)));
+        reasons.extend(own.popular(&self.model.priors, product).map(|reason| (parts.popular, reason)));
         reasons.sort_by(|(a, _), (b, _)| b.total_cmp(a));
         let total = recommendation.total.max(f64::MIN_POSITIVE);
         let shares = reasons.into_iter().map(|(part, reason)| reason.with_share(part / total));
@@ -197,14 +204,19 @@ impl<'a> ModelRanking<'a> {
         kept
     }
 
-    fn evidence(&self, reasons: &[nextbasket_recommender::NeighbourReason]) -> Vec<Evidence> {
+    /// `others`: how many of the counted ones are surely not of the shopper.
+    fn evidence(
+        &self,
+        reasons: &[nextbasket_recommender::NeighbourReason],
+        others: impl Fn(ProductIx, u32) -> Option<SureCount>,
+    ) -> Vec<Evidence> {
         reasons
             .iter()
             .filter_map(|reason| {
                 let product_id = ProductId::parse(self.model.priors.id(reason.product)).ok()?;
                 let name = self.rows.get(&reason.product).and_then(|row| row.name.clone());
                 let name = name.unwrap_or_else(|| product_id.to_string());
-                Some(Evidence { product_id, name, count: reason.evidence })
+                Some(Evidence::new(product_id, name, others(reason.product, reason.evidence)?))
             })
             .collect()
     }

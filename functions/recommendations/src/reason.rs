@@ -1,8 +1,17 @@
-//! Where a product in an answer comes from, with the evidence.
+//! Where a product in an answer comes from, as a fact that a person can recount from the purchases.
+//!
+//! Counts are of the model's training, or of the refresh of the popular lists. They are of other shoppers than the one
+//! whom the answer is for, if the request names a user ([`OwnPurchases`](crate::own_purchases::OwnPurchases)), and
+//! there is no reason from a single basket or shopper. A reason has no text before
+//! [`ReasonTexts`](crate::reason_texts::ReasonTexts) puts it into words.
 
+use nextbasket_domain::time::DAY_MS;
 use nextbasket_domain::{ProductId, Timestamp};
 use nextbasket_recommender::Window;
 use serde::Serialize;
+
+/// The fewest shoppers or baskets that a reason may be made of.
+pub(crate) const MIN_SUPPORT: u32 = 2;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -15,11 +24,11 @@ pub(crate) enum ReasonKind {
     BoughtTogether,
     /// The shoppers of the product asked about bought it too, at another time.
     BoughtBySameShoppers,
-    /// Many buy it these days.
+    /// Many buy it.
     Popular,
     /// The request asked for it.
     Pinned,
-    /// The catalogue has it; the model knows nothing that speaks for it.
+    /// The catalogue has it; there is no other reason with enough support.
     Catalogue,
 }
 
@@ -36,6 +45,33 @@ impl ReasonKind {
     ];
 }
 
+/// How many did something, as far as it is sure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SureCount {
+    pub count: u32,
+    /// Whether it may be more.
+    pub at_least: bool,
+}
+
+impl SureCount {
+    pub(crate) fn exactly(count: u32) -> Self {
+        Self { count, at_least: false }
+    }
+
+    fn has_support(self) -> bool {
+        self.count >= MIN_SUPPORT
+    }
+}
+
+/// Whose purchases are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CountedShoppers {
+    /// All, since it is not known whom the answer is for.
+    All,
+    /// All but the one whom the answer is for.
+    Others,
+}
+
 /// A product that speaks for another one.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -44,91 +80,157 @@ pub(crate) struct Evidence {
     pub name: String,
     /// Shoppers, or baskets, as the reason's own count says.
     pub count: u32,
+    #[serde(skip_serializing_if = "is_false")]
+    pub at_least: bool,
 }
 
-/// One reason of an item. Its parts beside `kind`, `share` and `text` depend on the kind.
+impl Evidence {
+    pub(crate) fn new(product_id: ProductId, name: String, count: SureCount) -> Self {
+        Self { product_id, name, count: count.count, at_least: count.at_least }
+    }
+
+    pub(crate) fn sure_count(&self) -> SureCount {
+        SureCount { count: self.count, at_least: self.at_least }
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// One reason of an item.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Reason {
     pub kind: ReasonKind,
     /// The part of the score that it explains, 0 to 1.
     pub share: f64,
-    /// The same in English.
+    /// The fact in the language of the answer.
     pub text: String,
-    /// In how many of `purchases` purchases the user bought it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub times: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub purchases: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_purchased_at: Option<Timestamp>,
-    /// The products that speak for it most, best first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub because: Vec<Evidence>,
-    /// At least so many shoppers did the same: the most that a single product in `because` stands for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub shoppers: Option<u32>,
-    /// At least so many baskets hold both.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub baskets: Option<u32>,
+    #[serde(flatten)]
+    pub fact: ReasonFact,
+    #[serde(skip)]
+    pub of: CountedShoppers,
+}
+
+/// What a reason says.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged, rename_all_fields = "camelCase")]
+pub(crate) enum ReasonFact {
+    BoughtAgain {
+        /// In how many of `purchases` purchases the user bought it.
+        times: u32,
+        purchases: u32,
+        last_purchased_at: Timestamp,
+    },
+    BoughtNext {
+        /// The products that speak for it most, best first: each with its own count.
+        because: Vec<Evidence>,
+        /// The largest count of them.
+        shoppers: u32,
+    },
+    BoughtTogether {
+        because: Vec<Evidence>,
+        baskets: u32,
+    },
+    BoughtBySameShoppers {
+        because: [Evidence; 1],
+        shoppers: u32,
+    },
+    PopularLately {
+        baskets: u32,
+        /// All purchases that were made after `since`, and not after `until`.
+        purchases: u64,
+        since: Timestamp,
+        until: Timestamp,
+        #[serde(skip)]
+        window: Window,
+        /// Whether `until` is so close to now that nobody minds.
+        #[serde(skip)]
+        recent: bool,
+    },
+    PopularEver {
+        baskets: u32,
+        purchases: u64,
+    },
+    PopularWithShoppers {
+        shoppers: u32,
+        #[serde(skip_serializing_if = "is_false")]
+        at_least: bool,
+    },
+    Pinned {},
+    Catalogue {},
 }
 
 impl Reason {
-    fn new(kind: ReasonKind, text: String) -> Self {
-        Self {
-            kind,
-            share: 1.0,
-            text,
-            times: None,
-            purchases: None,
-            last_purchased_at: None,
-            because: Vec::new(),
-            shoppers: None,
-            baskets: None,
-        }
+    fn new(kind: ReasonKind, fact: ReasonFact, of: CountedShoppers) -> Self {
+        Self { kind, share: 1.0, text: String::new(), fact, of }
     }
 
     pub(crate) fn pinned() -> Self {
-        Self::new(ReasonKind::Pinned, "Placed here by the shop".to_owned())
+        Self::new(ReasonKind::Pinned, ReasonFact::Pinned {}, CountedShoppers::All)
     }
 
     pub(crate) fn catalogue() -> Self {
-        Self::new(ReasonKind::Catalogue, "From the catalogue".to_owned())
-    }
-
-    /// `popularity`: the share of the window's baskets that hold it.
-    pub(crate) fn popular(popularity: f64, window: Window) -> Self {
-        let percent = popularity * 100.0;
-        let percent = if percent < 0.1 { "under 0.1".to_owned() } else { format!("{percent:.1}") };
-        let which = if window == Window::AllTime { "all" } else { "recent" };
-        Self::new(ReasonKind::Popular, format!("In {percent} % of {which} purchases"))
+        Self::new(ReasonKind::Catalogue, ReasonFact::Catalogue {}, CountedShoppers::All)
     }
 
     pub(crate) fn bought_again(times: u32, purchases: u32, last: Timestamp) -> Self {
-        let text = match (times, purchases) {
-            (1, 1) => "You bought it in your last purchase".to_owned(),
-            _ => format!("You bought it in {times} of your last {purchases} purchases"),
+        let fact = ReasonFact::BoughtAgain { times, purchases, last_purchased_at: last };
+        Self::new(ReasonKind::BoughtAgain, fact, CountedShoppers::All)
+    }
+
+    /// Of those products that enough shoppers support; `None` if there are none.
+    pub(crate) fn bought_next(because: Vec<Evidence>, of: CountedShoppers) -> Option<Self> {
+        let (because, shoppers) = supported(because)?;
+        Some(Self::new(ReasonKind::BoughtNext, ReasonFact::BoughtNext { because, shoppers }, of))
+    }
+
+    /// Of those products that enough baskets support; `None` if there are none.
+    pub(crate) fn bought_together(because: Vec<Evidence>, of: CountedShoppers) -> Option<Self> {
+        let (because, baskets) = supported(because)?;
+        Some(Self::new(ReasonKind::BoughtTogether, ReasonFact::BoughtTogether { because, baskets }, of))
+    }
+
+    pub(crate) fn bought_by_same_shoppers(because: Evidence) -> Option<Self> {
+        let shoppers = because.count;
+        because.sure_count().has_support().then(|| {
+            let fact = ReasonFact::BoughtBySameShoppers { because: [because], shoppers };
+            Self::new(ReasonKind::BoughtBySameShoppers, fact, CountedShoppers::All)
+        })
+    }
+
+    /// `baskets` of the `purchases` of the window up to `until`; of all purchases for the window of all time.
+    pub(crate) fn popular_lately(
+        baskets: u32,
+        purchases: u64,
+        window: Window,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Option<Self> {
+        if !SureCount::exactly(baskets).has_support() {
+            return None;
+        }
+        let Some(days) = window_days(window) else {
+            let fact = ReasonFact::PopularEver { baskets, purchases };
+            return Some(Self::new(ReasonKind::Popular, fact, CountedShoppers::All));
         };
-        let reason = Self::new(ReasonKind::BoughtAgain, text);
-        Self { times: Some(times), purchases: Some(purchases), last_purchased_at: Some(last), ..reason }
+        let since = until.plus_millis(-days * DAY_MS);
+        // "The last 7 days" is said of days that ended up to one day ago, and in proportion of other windows.
+        let recent = now.as_millis() - until.as_millis() < days * DAY_MS / 7;
+        let fact = ReasonFact::PopularLately { baskets, purchases, since, until, window, recent };
+        Some(Self::new(ReasonKind::Popular, fact, CountedShoppers::All))
     }
 
-    pub(crate) fn bought_next(because: Vec<Evidence>) -> Self {
-        let shoppers = max_count(&because);
-        let text = format!("You bought {}; {} then bought this", names(&because), count(shoppers, "shopper"));
-        Self { because, shoppers: Some(shoppers), ..Self::new(ReasonKind::BoughtNext, text) }
+    pub(crate) fn popular_ever(baskets: u32, purchases: u64, of: CountedShoppers) -> Option<Self> {
+        let fact = ReasonFact::PopularEver { baskets, purchases };
+        SureCount::exactly(baskets).has_support().then(|| Self::new(ReasonKind::Popular, fact, of))
     }
 
-    pub(crate) fn bought_together(because: Vec<Evidence>) -> Self {
-        let baskets = max_count(&because);
-        let text = format!("With {} in {}", names(&because), count(baskets, "basket"));
-        Self { because, baskets: Some(baskets), ..Self::new(ReasonKind::BoughtTogether, text) }
-    }
-
-    pub(crate) fn bought_by_same_shoppers(because: Vec<Evidence>) -> Self {
-        let shoppers = max_count(&because);
-        let text = format!("{} bought {} too, at another time", count(shoppers, "shopper"), names(&because));
-        Self { because, shoppers: Some(shoppers), ..Self::new(ReasonKind::BoughtBySameShoppers, text) }
+    pub(crate) fn popular_with_shoppers(shoppers: SureCount, of: CountedShoppers) -> Option<Self> {
+        let fact = ReasonFact::PopularWithShoppers { shoppers: shoppers.count, at_least: shoppers.at_least };
+        shoppers.has_support().then(|| Self::new(ReasonKind::Popular, fact, of))
     }
 
     /// With the part of the score that it explains, to two decimals.
@@ -137,55 +239,60 @@ impl Reason {
     }
 }
 
-fn max_count(because: &[Evidence]) -> u32 {
-    because.iter().map(|evidence| evidence.count).max().unwrap_or(0)
-}
-
-/// In quotation marks, since names hold commas.
-fn names(because: &[Evidence]) -> String {
-    let names: Vec<String> = because.iter().map(|evidence| format!("“{}”", evidence.name)).collect();
-    match names.split_last() {
-        Some((last, others)) if !others.is_empty() => format!("{} and {last}", others.join(", ")),
-        Some((last, _)) => last.clone(),
-        None => String::new(),
+/// How many days are counted back for a window; `None` for all.
+fn window_days(window: Window) -> Option<i64> {
+    match window {
+        Window::Day => Some(1),
+        Window::Week => Some(7),
+        Window::Month => Some(30),
+        Window::AllTime | Window::Scoring => None,
     }
 }
 
-fn count(number: u32, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+/// Those with enough support, and the largest count of them.
+fn supported(mut because: Vec<Evidence>) -> Option<(Vec<Evidence>, u32)> {
+    because.retain(|evidence| evidence.sure_count().has_support());
+    let most = because.iter().map(|evidence| evidence.count).max()?;
+    Some((because, most))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn evidence(name: &str, count: u32) -> Evidence {
-        Evidence { product_id: ProductId::parse("p").unwrap(), name: name.to_owned(), count }
+    fn evidence(count: u32) -> Evidence {
+        Evidence::new(ProductId::parse("p").unwrap(), "P".to_owned(), SureCount::exactly(count))
     }
 
     #[test]
-    fn reasons_read_as_sentences() {
-        let at = Timestamp::EPOCH;
-        for (reason, text) in [
-            (Reason::bought_again(6, 14, at), "You bought it in 6 of your last 14 purchases"),
-            (Reason::bought_again(1, 1, at), "You bought it in your last purchase"),
-            (
-                Reason::bought_next(vec![evidence("Beans", 41), evidence("Tamper", 9), evidence("Mug", 2)]),
-                "You bought “Beans”, “Tamper” and “Mug”; 41 shoppers then bought this",
-            ),
-            (
-                Reason::bought_next(vec![evidence("Beans", 1)]),
-                "You bought “Beans”; 1 shopper then bought this",
-            ),
-            (Reason::bought_together(vec![evidence("Beans", 3)]), "With “Beans” in 3 baskets"),
-            (
-                Reason::bought_by_same_shoppers(vec![evidence("Beans", 3)]),
-                "3 shoppers bought “Beans” too, at another time",
-            ),
-            (Reason::popular(0.0314, Window::Week), "In 3.1 % of recent purchases"),
-            (Reason::popular(0.0003, Window::AllTime), "In under 0.1 % of all purchases"),
-        ] {
-            assert_eq!(reason.text, text);
-        }
+    fn nothing_is_explained_by_a_single_basket_or_shopper() {
+        let (all, at) = (CountedShoppers::All, Timestamp::EPOCH);
+        assert_eq!(Reason::bought_next(vec![evidence(1), evidence(0)], all), None);
+        assert_eq!(Reason::bought_together(vec![evidence(1)], all), None);
+        assert_eq!(Reason::bought_by_same_shoppers(evidence(1)), None);
+        assert_eq!(Reason::popular_lately(1, 9, Window::Week, at, at), None);
+        assert_eq!(Reason::popular_ever(1, 9, all), None);
+        assert_eq!(Reason::popular_with_shoppers(SureCount { count: 1, at_least: true }, all), None);
+        let kept = Reason::bought_next(vec![evidence(1), evidence(3), evidence(2)], all).unwrap();
+        let ReasonFact::BoughtNext { because, shoppers } = kept.fact else { panic!("{kept:?}") };
+        assert_eq!((because.len(), shoppers), (2, 3));
+    }
+
+    #[test]
+    fn a_window_that_ended_long_ago_is_not_the_last_days() {
+        let until = Timestamp::EPOCH.plus_millis(100 * DAY_MS);
+        let recent = |window, hours: i64| {
+            let now = until.plus_millis(hours * 3_600_000);
+            match Reason::popular_lately(2, 3, window, until, now).unwrap().fact {
+                ReasonFact::PopularLately { since, recent, .. } => {
+                    (recent, (until.as_millis() - since.as_millis()) / DAY_MS)
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(recent(Window::Week, 23), (true, 7));
+        assert_eq!(recent(Window::Week, 25), (false, 7));
+        assert_eq!(recent(Window::Day, 5), (false, 1));
+        assert_eq!(recent(Window::Month, 72), (true, 30));
     }
 }

@@ -7,6 +7,7 @@ use nextbasket_telemetry::{Metrics, Unit};
 use serde::Serialize;
 
 use crate::reason::{Reason, ReasonKind};
+use crate::reason_texts::LanguageTexts;
 
 /// A list of products with reasons.
 #[derive(Debug, Serialize)]
@@ -23,6 +24,13 @@ pub(crate) struct RecommendationList {
 }
 
 impl RecommendationList {
+    /// Gives the reasons their texts.
+    pub(crate) fn put_into_words(&mut self, texts: &LanguageTexts) {
+        for reason in self.items.iter_mut().flat_map(|item| &mut item.reasons) {
+            reason.text = texts.phrase(reason);
+        }
+    }
+
     /// Counts the answer for its route, and its items by their strongest reason. The scenario is a property, for
     /// searches.
     pub(crate) fn report(&self, metrics: &Metrics, route: &str, scenario: &str) {
@@ -54,7 +62,10 @@ pub(crate) struct RecommendedItem {
 }
 
 impl RecommendedItem {
-    pub(crate) fn new(card: &Arc<Product>, score: f64, reasons: Vec<Reason>) -> Self {
+    pub(crate) fn new(card: &Arc<Product>, score: f64, mut reasons: Vec<Reason>) -> Self {
+        if reasons.is_empty() {
+            reasons.push(Reason::catalogue());
+        }
         Self {
             product_id: card.product_id.clone(),
             name: card.name.clone(),

@@ -14,7 +14,7 @@ use crate::list_options::ListOptions;
 use crate::live_model::{LiveModel, NamedRows, POINTER_HALF_UNITS};
 use crate::popular;
 use crate::ranking::{category_codes, in_categories};
-use crate::reason::{Evidence, Reason};
+use crate::reason::{CountedShoppers, Evidence, Reason, SureCount};
 use crate::recommendation_list::RecommendationList;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,10 +49,10 @@ impl Relation {
         }
     }
 
-    fn reason(self, evidence: Evidence) -> Reason {
+    fn reason(self, evidence: Evidence) -> Option<Reason> {
         match self {
-            Self::Together => Reason::bought_together(vec![evidence]),
-            Self::Similar => Reason::bought_by_same_shoppers(vec![evidence]),
+            Self::Together => Reason::bought_together(vec![evidence], CountedShoppers::All),
+            Self::Similar => Reason::bought_by_same_shoppers(evidence),
         }
     }
 }
@@ -99,11 +99,10 @@ struct RelatedRanking<'a> {
 }
 
 /// Why a product is in the list.
-enum RelatedWhy {
-    /// A neighbour of this relation, with the number of baskets or shoppers.
-    Neighbour(Relation, u32),
-    /// In this share of baskets.
-    Popular(f64),
+struct RelatedWhy {
+    product: ProductIx,
+    /// The relation that it is a neighbour of, with the number of baskets or shoppers; `None` if it is just popular.
+    neighbour: Option<(Relation, u32)>,
 }
 
 impl Ranking for RelatedRanking<'_> {
@@ -117,38 +116,66 @@ impl Ranking for RelatedRanking<'_> {
         let mut seen: HashSet<ProductIx> = priors.index_of(self.product.as_str()).into_iter().collect();
         let mut ranked = Vec::new();
         for relation in [self.relation, self.relation.other()] {
+            let mut scale = Scale::after(&ranked);
             for neighbour in self.row.iter().flat_map(|row| relation.row(row).iter()) {
                 if seen.insert(neighbour.product)
                     && fits(neighbour.product)
                     && let Ok(id) = ProductId::parse(priors.id(neighbour.product))
                 {
-                    let why = RelatedWhy::Neighbour(relation, neighbour.evidence);
-                    ranked.push(Ranked { id, score: f64::from(neighbour.score), why });
+                    let why = RelatedWhy {
+                        product: neighbour.product,
+                        neighbour: Some((relation, neighbour.evidence)),
+                    };
+                    let score = scale.apply(f64::from(neighbour.score));
+                    ranked.push(Ranked { id, score, why });
                 }
             }
         }
+        ranked.truncate(n);
+        let mut scale = Scale::after(&ranked);
         let popular = priors.popular(Window::Scoring).iter().copied();
         let others = popular.filter(|product| !seen.contains(product) && fits(*product));
-        let others = others.filter_map(|product| popular::ranked(priors, Window::Scoring, product));
-        ranked.truncate(n);
+        let others = others.filter_map(|product| {
+            let id = ProductId::parse(priors.id(product)).ok()?;
+            let score = scale.apply(priors.popularity(product, Window::Scoring));
+            Some(Ranked { id, score, why: RelatedWhy { product, neighbour: None } })
+        });
         let missing = n - ranked.len();
-        let popular = |other: Ranked<f64>| Ranked {
-            id: other.id,
-            score: other.score,
-            why: RelatedWhy::Popular(other.why),
-        };
-        ranked.extend(others.take(missing).map(popular));
+        ranked.extend(others.take(missing));
         ranked
     }
 
+    /// A neighbour in too few baskets or of too few shoppers may still be popular.
     fn reasons(&self, why: &RelatedWhy) -> Vec<Reason> {
-        match why {
-            RelatedWhy::Neighbour(relation, count) => {
-                let name = self.row.as_ref().and_then(|row| row.name.clone());
-                let name = name.unwrap_or_else(|| self.product.to_string());
-                vec![relation.reason(Evidence { product_id: self.product.clone(), name, count: *count })]
-            }
-            RelatedWhy::Popular(popularity) => vec![Reason::popular(*popularity, Window::Scoring)],
-        }
+        let related = why.neighbour.and_then(|(relation, count)| {
+            let name = self.row.as_ref().and_then(|row| row.name.clone());
+            let name = name.unwrap_or_else(|| self.product.to_string());
+            relation.reason(Evidence::new(self.product.clone(), name, SureCount::exactly(count)))
+        });
+        let popular = || self.model.as_ref().and_then(|model| popular::reason(&model.priors, why.product));
+        related.or_else(popular).into_iter().collect()
+    }
+}
+
+/// Brings the scores of a group of products under those of the groups before it, which are of another kind: a list is
+/// in the order of its scores.
+struct Scale {
+    /// The last score of the groups before.
+    most: Option<f64>,
+    factor: Option<f64>,
+}
+
+impl Scale {
+    fn after<W>(ranked: &[Ranked<W>]) -> Self {
+        Self { most: ranked.last().map(|last| last.score), factor: None }
+    }
+
+    /// The scores come in falling order.
+    fn apply(&mut self, score: f64) -> f64 {
+        let factor = *self.factor.get_or_insert_with(|| match self.most {
+            Some(most) if score > most => most / score,
+            _ => 1.0,
+        });
+        score * factor
     }
 }

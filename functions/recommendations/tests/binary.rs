@@ -143,6 +143,19 @@ async fn without_a_table_or_its_mode_it_ends_and_says_why() {
 }
 
 #[tokio::test]
+async fn with_wrong_texts_of_reasons_it_ends_and_names_the_message() {
+    let stack = TestStack::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let texts = include_str!("../texts/de.ftl").replace("pinned =", "pined =");
+    std::fs::write(folder.path().join("de.ftl"), texts).unwrap();
+    let mut environment = stack.environment("recommendations");
+    assert_eq!(environment.get("REASON_TEXTS").map(String::as_str), Some(""), "none but the built-in ones");
+    environment.insert("REASON_TEXTS".to_owned(), folder.path().to_str().unwrap().to_owned());
+    let function = FunctionProcess::spawn(env!("CARGO_BIN_EXE_recommendations"), &environment).await;
+    ends_and_says(&function, &event("popular"), r#"de.ftl: message \"pinned\" is missing. Copy it"#).await;
+}
+
+#[tokio::test]
 async fn every_event_of_this_function_is_used_here() {
     let stack = TestStack::start().await;
     assert_eq!(unused_events(&stack, "recommendations", include_str!("binary.rs")), BTreeSet::new());

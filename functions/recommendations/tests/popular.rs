@@ -16,7 +16,7 @@ use lambda_runtime::{Context, LambdaEvent};
 use nextbasket_domain::{Category, Clock, Line, Product, ProductId, Purchase, Random, Timestamp};
 use nextbasket_http::{AuthMode, Service};
 use nextbasket_job_engine::Site;
-use nextbasket_tables::popular::{Made, Popular};
+use nextbasket_tables::popular::{Made, Popular, PopularWindow};
 use nextbasket_tables::{TableNames, Tables};
 use nextbasket_telemetry::Metrics;
 use nextbasket_testkit::TestStack;
@@ -86,9 +86,12 @@ impl World {
         let popular = |(place, &n): (usize, &usize)| Popular {
             product_id: id(n),
             share: share(place),
+            baskets: 90 - u32::try_from(place).unwrap(),
+            shoppers: 20,
             categories: vec![category(n)],
         };
-        let list: Vec<Popular> = products.iter().enumerate().map(popular).collect();
+        let products = products.iter().enumerate().map(popular).collect();
+        let list = PopularWindow { purchases: 120, products };
         self.tables.popular().unwrap().put(&made, &[("week", list)]).await.unwrap();
         self.now.fetch_add(2_000, Ordering::Relaxed);
     }
@@ -141,7 +144,16 @@ async fn lists_counted_after_the_training_come_first_and_the_model_follows() {
     let items = answer["items"].as_array().unwrap();
     let scores: Vec<f64> = items.iter().map(|item| item["score"].as_f64().unwrap()).collect();
     assert!(scores.is_sorted_by(|a, b| a >= b), "{scores:?}");
-    assert_eq!(items[0]["reasons"][0]["text"], "In 90.0 % of recent purchases");
+    assert_eq!(
+        items[0]["reasons"],
+        json!([{
+            "kind": "popular", "share": 1.0, "text": "In 90 of the 120 purchases of the last 7 days",
+            "baskets": 90, "purchases": 120,
+            "since": "2023-11-07T22:13:20.000Z", "until": "2023-11-14T22:13:20.000Z",
+        }])
+    );
+    // Ada alone bought what only the model knows.
+    assert_eq!(items[3]["reasons"][0]["kind"], "catalogue");
     // Other windows have no list, and so the model's order.
     assert_eq!(world.ids("limit=2&window=day").await, ["p00", "p01"]);
 }

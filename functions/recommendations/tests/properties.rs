@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use lambda_runtime::{Context, LambdaEvent};
 use nextbasket_domain::{Category, Clock, Line, Product, ProductId, Purchase, Random, Timestamp, UserId};
 use nextbasket_http::{AuthMode, Service};
-use nextbasket_tables::popular::{Made, Popular};
+use nextbasket_tables::popular::{Made, Popular, PopularWindow};
 use nextbasket_tables::{TableNames, Tables};
 use nextbasket_telemetry::Metrics;
 use nextbasket_testkit::jobs::train;
@@ -244,9 +244,16 @@ impl Shop {
         products.dedup();
         let popular = |product_id: ProductId| {
             let categories = self.products.get(&product_id).map(|known| known.categories.clone());
-            Popular { product_id, share: 0.1, categories: categories.unwrap_or_default() }
+            Popular {
+                product_id,
+                share: 0.1,
+                baskets: 2,
+                shoppers: 2,
+                categories: categories.unwrap_or_default(),
+            }
         };
-        let list: Vec<Popular> = products.into_iter().map(popular).collect();
+        let products = products.into_iter().map(popular).collect();
+        let list = PopularWindow { purchases: 9, products };
         self.tables.popular().unwrap().put(&made, &[("week", list)]).await.unwrap();
     }
 

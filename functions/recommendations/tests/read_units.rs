@@ -16,7 +16,7 @@ use lambda_runtime::{Context, LambdaEvent};
 use nextbasket_domain::{Category, Clock, Line, Product, ProductId, Purchase, Random, Timestamp, UserId};
 use nextbasket_http::{AuthMode, Service};
 use nextbasket_shop::{Shop, ShopSize};
-use nextbasket_tables::popular::{MAX_BYTES, Made, Popular};
+use nextbasket_tables::popular::{MAX_BYTES, Made, Popular, PopularWindow};
 use nextbasket_tables::{TableNames, Tables};
 use nextbasket_telemetry::Metrics;
 use nextbasket_testkit::jobs::train;
@@ -185,11 +185,22 @@ async fn lists_counted_since_the_training_keep_within_the_same_limits() {
     let others = (0..1_000).map(|n| format!("{n:0100}").parse().unwrap());
     let products: Vec<Popular> = sold
         .chain(others)
-        .map(|product_id| Popular { product_id, share: 0.01, categories: Vec::new() })
+        .map(|product_id| Popular {
+            product_id,
+            share: 0.01,
+            baskets: 7,
+            shoppers: 5,
+            categories: Vec::new(),
+        })
         .collect();
     let now = Clock::system().now().plus_millis(1_000);
     let made = Made { at: now, newest: now, purchases: 1 };
-    let written = tables.popular().unwrap().put(&made, &[("week", products.clone())]).await.unwrap();
+    let written = tables
+        .popular()
+        .unwrap()
+        .put(&made, &[("week", PopularWindow { purchases: 700, products })])
+        .await
+        .unwrap();
     assert!(written[0] > 50 && written[0] * 112 > MAX_BYTES - 3_000, "{written:?}");
     let function = measured.function().await;
     let route = "GET /products/popular";

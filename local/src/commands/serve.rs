@@ -30,6 +30,9 @@ pub struct Serve {
     /// How many batches of jobs it works on at the same time; 0 leaves jobs and schedules to other processes
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub workers: u32,
+    /// A folder with texts of reasons of your own, one file a language, such as de.ftl (docs/REASONS.md)
+    #[arg(long, value_name = "DIR")]
+    pub reason_texts: Option<PathBuf>,
 }
 
 pub(crate) async fn run(options: Serve) -> Result<(), Failure> {
@@ -39,6 +42,7 @@ pub(crate) async fn run(options: Serve) -> Result<(), Failure> {
         listen: options.listen,
         dynamodb_listen: options.dynamodb_listen,
         workers: options.workers,
+        reason_texts: options.reason_texts,
         ..DeploymentOptions::on_any_port(None)
     };
     // A command that has the folder open may end soon.

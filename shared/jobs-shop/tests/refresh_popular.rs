@@ -9,12 +9,14 @@
 
 mod common;
 
+use std::collections::BTreeSet;
+
 use common::{World, purchase, result};
 use nextbasket_domain::Timestamp;
 use nextbasket_recommender::{Priors, Window};
 use nextbasket_shop::{Shop, ShopSize};
 use nextbasket_tables::Tables;
-use nextbasket_tables::popular::{Made, Popular, PopularList};
+use nextbasket_tables::popular::{Made, Popular, PopularList, PopularWindow};
 use nextbasket_testkit::jobs::train;
 use serde_json::json;
 
@@ -80,6 +82,30 @@ async fn the_lists_are_those_of_a_training_and_carry_the_categories() {
             let mut known: Vec<&str> = priors.categories(product).collect();
             known.sort_by_key(|name| categories.iter().position(|category| category == name));
             assert_eq!(categories, known, "{name}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_plain_counts_are_those_of_the_windows_days() {
+    let world = shop().await;
+    let end = Timestamp::parse("2026-06-01T00:00:00Z").unwrap();
+    let Shop { purchases, .. } = nextbasket_shop::generate(7, end, ShopSize::SMALL);
+    result(&world.run("refresh-popular", json!({ "segments": 3 })).await);
+    let newest = purchases.iter().map(|purchase| purchase.purchased_at).max().unwrap();
+    for (list, days) in lists(&world.tables()).await.into_iter().zip([1, 7, 30, 100_000]) {
+        let since = newest.as_millis() - days * 86_400_000;
+        let window: Vec<_> =
+            purchases.iter().filter(|purchase| purchase.purchased_at.as_millis() > since).collect();
+        assert_eq!((list.newest, list.purchases), (newest, window.len() as u64), "{days} days");
+        for popular in &list.products {
+            let holds = |purchase: &&nextbasket_domain::Purchase| {
+                purchase.lines.iter().any(|line| line.product_id == popular.product_id)
+            };
+            let baskets = window.iter().filter(|purchase| holds(purchase));
+            let shoppers: BTreeSet<_> = baskets.clone().map(|purchase| &purchase.user_id).collect();
+            let counts = (baskets.count(), shoppers.len());
+            assert_eq!((popular.baskets as usize, popular.shoppers as usize), counts, "{days}: {popular:?}");
         }
     }
 }
@@ -167,7 +193,10 @@ async fn lists_that_are_newer_stay() {
         purchases,
     };
     let list = |id: &str| {
-        vec![("week", vec![Popular { product_id: id.parse().unwrap(), share: 0.5, categories: Vec::new() }])]
+        let product_id = id.parse().unwrap();
+        let products =
+            vec![Popular { product_id, share: 0.5, baskets: 1, shoppers: 1, categories: Vec::new() }];
+        vec![("week", PopularWindow { purchases: 2, products })]
     };
     popular.put(&made(2_000, 2), &list("new")).await.unwrap();
     popular.put(&made(1_000, 1), &list("old")).await.unwrap();

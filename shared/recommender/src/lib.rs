@@ -9,7 +9,7 @@
 //! | [`train()`] | all of that in one process, without ever holding the pairs |
 //! | [`NeighbourRow`], [`ProductRows`], [`Priors`] | the model, and its bytes |
 //! | [`History`], [`Scorer`] | an answer, with its parts and reasons |
-//! | [`window_weights`] | popularity alone, counted without a training |
+//! | [`window_weights`], [`in_windows`] | popularity alone, counted without a training |
 //! | [`evaluate`] | how good lists are, beside plain counts |
 //!
 //! **Guarantees.** Equal purchases give equal bytes, whatever order they came in, however the users were split and
@@ -26,7 +26,7 @@ pub use catalogue::{Catalogue, ProductIx};
 pub use counts::{Counting, MergeError, PairCounts, ProductTotals, Totals};
 pub use dataset::{Dataset, DatasetBuilder, DatasetError, HeldOut};
 pub use params::{Params, ParamsError};
-pub use popularity::window_weights;
+pub use popularity::{in_windows, window_weights};
 pub use priors::{PieceTooSmall, Priors, Window};
 pub use row::{Neighbour, NeighbourRow, ProductRows};
 pub use score::{

@@ -7,11 +7,11 @@
 //! what it was conditional on. [`refresh`](crate::refresh) explains when a refresh may end.
 
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Put, TransactWriteItem};
-use nextbasket_domain::history::fold;
+use nextbasket_domain::history::{HISTORY_BASKETS, fold};
 use nextbasket_domain::{Basket, PurchaseId, UserId, digest};
 
 use crate::damaged::Damaged;
-use crate::history_codec::{pack, unpack};
+use crate::history_codec::{is_without_older, pack, unpack};
 use crate::purchases::{self, PurchasesTable};
 use crate::refresh::{Refresh, RefreshStep};
 use crate::segment::{self, Segment, SegmentPage, TableSize};
@@ -38,6 +38,17 @@ pub struct Refreshed {
     pub changed: bool,
     /// Damaged items among the user's newest purchases: the history was folded without them.
     pub damaged: Vec<Damaged>,
+}
+
+/// A user's history as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredHistory {
+    /// Newest first.
+    pub baskets: Vec<Basket>,
+    /// How many bytes they took.
+    pub bytes: usize,
+    /// Whether the user surely has no older purchases.
+    pub is_complete: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -108,18 +119,21 @@ impl HistoryTable {
     /// # Errors
     /// [`TableError`] if DynamoDB does not answer or the item is not a history.
     pub async fn baskets(&self, user: &UserId) -> Result<Vec<Basket>, TableError> {
-        Ok(self.baskets_and_size(user).await?.0)
+        Ok(self.stored(user).await?.baskets)
     }
 
-    /// As [`HistoryTable::baskets`], and how many bytes they took.
-    pub async fn baskets_and_size(&self, user: &UserId) -> Result<(Vec<Basket>, usize), TableError> {
-        let Some(item) = self.table.get(key(user), false).await? else { return Ok((Vec::new(), 0)) };
+    /// As [`HistoryTable::baskets`], with what else is known of them.
+    pub async fn stored(&self, user: &UserId) -> Result<StoredHistory, TableError> {
+        let Some(item) = self.table.get(key(user), false).await? else {
+            return Ok(StoredHistory { baskets: Vec::new(), bytes: 0, is_complete: true });
+        };
         let mut reader = self.table.reader(hashed(user.as_str()), item);
         let packed = reader.bytes(BASKETS)?;
         let baskets = unpack(&packed).ok_or_else(|| {
             reader.corrupt(BASKETS, "is not a packed history of this version of the program")
         })?;
-        Ok((baskets, packed.len()))
+        let is_complete = baskets.len() < HISTORY_BASKETS && !is_without_older(&packed);
+        Ok(StoredHistory { baskets, bytes: packed.len(), is_complete })
     }
 
     /// Updates the user's history, even a damaged one, from the purchases that were made before this call. A user

@@ -1,6 +1,6 @@
 //! A history in few bytes: most users' fit in half a read unit.
 //!
-//! Layout: format (1) · number of products · per product, sorted: length shared with the one before, length of
+//! Layout: format (1; 2 if older baskets were dropped for their size) · number of products · per product, sorted: length shared with the one before, length of
 //! the rest, the rest · number of baskets · per basket, newest first: milliseconds before the one before (the
 //! first: since 1970), number of products, their places in the list as differences. All numbers are LEB128.
 
@@ -8,6 +8,7 @@ use nextbasket_domain::history::HISTORY_BASKETS;
 use nextbasket_domain::{Basket, ProductId, Timestamp};
 
 const FORMAT: u8 = 1;
+const FORMAT_WITHOUT_OLDER: u8 = 2;
 
 /// The maximum size of a packed history of more than one basket: an answer reads all of it, which costs half a read
 /// unit for each 4 KB.
@@ -17,21 +18,29 @@ pub const MAX_BYTES: usize = 28_000;
 /// purchase's ids are at most 100,000 bytes.
 #[must_use]
 pub fn pack(mut baskets: &[Basket]) -> Vec<u8> {
+    let mut format = FORMAT;
     loop {
-        let bytes = pack_all(baskets);
+        let bytes = pack_all(format, baskets);
         if bytes.len() <= MAX_BYTES || baskets.len() <= 1 {
             return bytes;
         }
         let keep = (baskets.len().saturating_mul(MAX_BYTES) / bytes.len()).clamp(1, baskets.len() - 1);
         baskets = baskets.get(..keep).unwrap_or_default();
+        format = FORMAT_WITHOUT_OLDER;
     }
 }
 
-fn pack_all(baskets: &[Basket]) -> Vec<u8> {
+/// Whether [`pack`] dropped older baskets.
+#[must_use]
+pub fn is_without_older(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&FORMAT_WITHOUT_OLDER)
+}
+
+fn pack_all(format: u8, baskets: &[Basket]) -> Vec<u8> {
     let mut products: Vec<&ProductId> = baskets.iter().flat_map(|basket| &basket.products).collect();
     products.sort_unstable();
     products.dedup();
-    let mut bytes = vec![FORMAT];
+    let mut bytes = vec![format];
     put(&mut bytes, products.len());
     let mut before: &[u8] = b"";
     for product in &products {
@@ -65,7 +74,7 @@ fn pack_all(baskets: &[Basket]) -> Vec<u8> {
 #[must_use]
 pub fn unpack(bytes: &[u8]) -> Option<Vec<Basket>> {
     let (&format, mut rest) = bytes.split_first()?;
-    if format != FORMAT {
+    if ![FORMAT, FORMAT_WITHOUT_OLDER].contains(&format) {
         return None;
     }
     let rest = &mut rest;
@@ -171,8 +180,11 @@ mod tests {
             .collect();
         let kept = unpack(&pack(&baskets)).unwrap();
         assert!((2..100).contains(&kept.len()), "{}", kept.len());
-        assert!(pack(&kept).len() <= MAX_BYTES && pack(&baskets[..kept.len() + 1]) == pack(&kept));
+        assert!(pack(&kept).len() <= MAX_BYTES);
+        let one_more = pack(&baskets[..kept.len() + 1]);
+        assert_eq!(unpack(&one_more).as_ref(), Some(&kept));
         assert_eq!(kept[..], baskets[..kept.len()]);
+        assert!(is_without_older(&one_more) && !is_without_older(&pack(&kept)));
     }
 
     proptest! {

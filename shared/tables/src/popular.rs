@@ -22,7 +22,7 @@ const NEWEST: &str = "newest";
 const PURCHASES: &str = "purchases";
 const LIST: &str = "list";
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// The maximum size of a packed list.
 pub const MAX_BYTES: usize = 48_000;
@@ -43,14 +43,31 @@ pub struct Popular {
     pub product_id: ProductId,
     /// The share of the window's purchases that hold it, by weight.
     pub share: f64,
+    /// How many purchases of the window's days hold it, each counted as one.
+    pub baskets: u32,
+    /// At least so many shoppers made these purchases.
+    pub shoppers: u32,
     /// Its categories when the list was made.
     pub categories: Vec<Category>,
+}
+
+/// A window's counts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PopularWindow {
+    /// How many purchases were made in the window's days.
+    pub purchases: u64,
+    /// The products, the most popular first.
+    pub products: Vec<Popular>,
 }
 
 /// The list of a window.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PopularList {
     pub made_at: Timestamp,
+    /// The newest purchase that was counted: the window's days end with it.
+    pub newest: Timestamp,
+    /// How many purchases were made in the window's days.
+    pub purchases: u64,
     /// The products, the most popular first.
     pub products: Vec<Popular>,
 }
@@ -82,25 +99,28 @@ impl PopularTable {
     pub async fn list(&self, window: &str) -> Result<Option<PopularList>, TableError> {
         let Some(mut reader) = self.get(window).await? else { return Ok(None) };
         let made_at = reader.parsed(MADE_AT, Timestamp::parse)?;
+        let newest = reader.parsed(NEWEST, Timestamp::parse)?;
+        let purchases = reader.number(PURCHASES)?;
         let packed = reader.bytes(LIST)?;
         let products = unpack(&packed)
             .ok_or_else(|| reader.corrupt(LIST, "is not a packed list of this version of the program"))?;
-        Ok(Some(PopularList { made_at, products }))
+        Ok(Some(PopularList { made_at, newest, purchases, products }))
     }
 
     /// Writes the lists by window, each cut to what fits, and then that they are there. Lists that are newer stay.
     /// Gives how many products of each were written.
-    pub async fn put(&self, made: &Made, lists: &[(&str, Vec<Popular>)]) -> Result<Vec<usize>, TableError> {
+    pub async fn put(&self, made: &Made, lists: &[(&str, PopularWindow)]) -> Result<Vec<usize>, TableError> {
         let mut written = Vec::with_capacity(lists.len());
-        for (window, products) in lists {
-            let (packed, count) = pack(products);
-            self.put_item(window, made, Item::from([(LIST.to_owned(), bytes(packed))])).await?;
+        for (window, counted) in lists {
+            let (packed, count) = pack(&counted.products);
+            let list = Item::from([
+                (PURCHASES.to_owned(), number(counted.purchases)),
+                (LIST.to_owned(), bytes(packed)),
+            ]);
+            self.put_item(window, made, list).await?;
             written.push(count);
         }
-        let head = Item::from([
-            (NEWEST.to_owned(), text(made.newest.to_string())),
-            (PURCHASES.to_owned(), number(made.purchases)),
-        ]);
+        let head = Item::from([(PURCHASES.to_owned(), number(made.purchases))]);
         self.put_item(CURRENT, made, head).await?;
         Ok(written)
     }
@@ -108,6 +128,7 @@ impl PopularTable {
     async fn put_item(&self, slot: &str, made: &Made, mut item: Item) -> Result<(), TableError> {
         item.extend(key(POPULAR, slot));
         item.insert(MADE_AT.to_owned(), text(made.at.to_string()));
+        item.insert(NEWEST.to_owned(), text(made.newest.to_string()));
         let put = self
             .table
             .put(item)
@@ -128,8 +149,9 @@ impl PopularTable {
 
 /// As many of the products, from the first on, as fit, and how many that are.
 ///
-/// Layout: format (1) · number of categories · per category: length, name · per product: length of its id, the id,
-/// its share (8 bytes, little endian), number of its categories, their numbers. All numbers but the share are LEB128.
+/// Layout: format (2) · number of categories · per category: length, name · per product: length of its id, the id,
+/// its share (8 bytes, little endian), its baskets and shoppers, number of its categories, their numbers. All numbers but the share
+/// are LEB128.
 fn pack(products: &[Popular]) -> (Vec<u8>, usize) {
     let mut numbers: HashMap<&str, usize> = HashMap::new();
     let (mut names, mut body, mut count) = (Vec::new(), Vec::new(), 0);
@@ -139,6 +161,8 @@ fn pack(products: &[Popular]) -> (Vec<u8>, usize) {
         let (mut fresh, mut entry): (Vec<&str>, _) = (Vec::new(), Vec::new());
         put_text(&mut entry, product.product_id.as_str());
         entry.extend_from_slice(&product.share.to_le_bytes());
+        put(&mut entry, usize::try_from(product.baskets).unwrap_or(usize::MAX));
+        put(&mut entry, usize::try_from(product.shoppers).unwrap_or(usize::MAX));
         put(&mut entry, product.categories.len());
         for category in &product.categories {
             let name = category.as_str();
@@ -197,11 +221,19 @@ fn unpack(bytes: &[u8]) -> Option<Vec<Popular>> {
         let product_id = ProductId::parse(take_text(rest)?).ok()?;
         let (share, after) = rest.split_first_chunk::<8>()?;
         *rest = after;
+        let baskets = u32::try_from(take(rest)?).ok()?;
+        let shoppers = u32::try_from(take(rest)?).ok()?;
         let mut categories = Vec::new();
         for _ in 0..take(rest)? {
             categories.push(names.get(take(rest)?)?.clone());
         }
-        products.push(Popular { product_id, share: f64::from_le_bytes(*share), categories });
+        products.push(Popular {
+            product_id,
+            share: f64::from_le_bytes(*share),
+            baskets,
+            shoppers,
+            categories,
+        });
     }
     Some(products)
 }
@@ -211,10 +243,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn popular(id: &str, share: f64, categories: &[&str]) -> Popular {
+    fn popular(id: &str, share: f64, baskets: u32, categories: &[&str]) -> Popular {
         Popular {
             product_id: ProductId::parse(id).unwrap(),
             share,
+            baskets,
+            shoppers: baskets / 2,
             categories: categories.iter().map(|name| Category::parse(name).unwrap()).collect(),
         }
     }
@@ -222,18 +256,18 @@ mod tests {
     #[test]
     fn a_thousand_products_with_usual_ids_fit() {
         let products: Vec<_> = (0..1_000)
-            .map(|n| popular(&format!("coffee-{n:06}"), 1.0 / f64::from(n + 1), &["coffee"]))
+            .map(|n| popular(&format!("coffee-{n:06}"), 1.0 / f64::from(n + 1), 10_000, &["coffee"]))
             .collect();
         let (packed, count) = pack(&products);
         assert_eq!(count, 1_000);
-        assert!(packed.len() < 26_000, "{}", packed.len());
+        assert!(packed.len() < 30_000, "{}", packed.len());
         assert_eq!(unpack(&packed), Some(products));
     }
 
     #[test]
     fn what_does_not_fit_is_the_least_popular() {
         let products: Vec<_> = (0..1_000)
-            .map(|n| popular(&format!("{n:0200}"), 0.5, &[&format!("category {n}"), "all of them"]))
+            .map(|n| popular(&format!("{n:0200}"), 0.5, 7, &[&format!("category {n}"), "all of them"]))
             .collect();
         let (packed, count) = pack(&products);
         assert!(packed.len() <= MAX_BYTES && count > 180, "{} bytes, {count} products", packed.len());
@@ -243,11 +277,15 @@ mod tests {
     proptest! {
         #[test]
         fn any_list_is_read_back(
-            products in prop::collection::vec(("[a-zä-ü/ ]{1,9}", 0.0..1.0, prop::collection::vec("[a-c]{1,2}", 0..4)), 0..40),
+            products in prop::collection::vec(
+                ("[a-zä-ü/ ]{1,9}", 0.0..1.0, any::<u32>(), prop::collection::vec("[a-c]{1,2}", 0..4)), 0..40,
+            ),
         ) {
             let products: Vec<_> = products
                 .iter()
-                .map(|(id, share, names)| popular(id, *share, &names.iter().map(String::as_str).collect::<Vec<_>>()))
+                .map(|(id, share, baskets, names)| {
+                    popular(id, *share, *baskets, &names.iter().map(String::as_str).collect::<Vec<_>>())
+                })
                 .collect();
             let (packed, count) = pack(&products);
             prop_assert_eq!(count, products.len());

@@ -19,7 +19,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use common::{product, purchase, tables, user};
 use nextbasket_domain::{Category, Product, Timestamp};
 use nextbasket_tables::model::{ModelInfo, ModelRow};
-use nextbasket_tables::popular::{Made, Popular};
+use nextbasket_tables::popular::{Made, Popular, PopularWindow};
 use nextbasket_tables::purchases::Recorded;
 use nextbasket_tables::{Consistency, Damaged, TableError};
 use nextbasket_testkit::TestStack;
@@ -173,7 +173,9 @@ async fn a_damaged_popular_list_is_counted_anew() {
     let popular = tables(&stack).popular().unwrap();
     let at = |millis| Timestamp::from_millis(millis).unwrap();
     let made = |millis| Made { at: at(millis), newest: at(1), purchases: 1 };
-    let list = vec![Popular { product_id: product("a"), share: 0.5, categories: Vec::new() }];
+    let product_id = product("a");
+    let products = vec![Popular { product_id, share: 0.5, baskets: 1, shoppers: 1, categories: Vec::new() }];
+    let list = PopularWindow { purchases: 2, products };
     popular.put(&made(1), &[("week", list.clone())]).await.unwrap();
     for slot in ["week", "current"] {
         set(&stack, "MODEL_TABLE", &[("productId", "popular"), ("slot", slot)], "madeAt", number(9)).await;

@@ -1,13 +1,15 @@
 //! `refresh-popular`: counts what is popular anew, between two trainings.
 //!
-//! * stage `read`: a batch for each segment of the purchases leaves what was bought when, without users, as objects:
-//!   the table is read once
-//! * stage `count`: a batch for what each of those read sums up the weights of the baskets by window and product, back
-//!   from the newest purchase of all
+//! * stage `read`: a batch for each segment of the purchases leaves what was bought when, and which baskets are of one
+//!   shopper, but not of whom, as objects: the table is read once
+//! * stage `count`: a batch for what each of those read sums up the baskets and their weights by window and product,
+//!   back from the newest purchase of all
 //! * stage `publish`: one batch cuts the lists, adds the products' categories and writes them into the model table
 //!
 //! A product's share is the one of [`Priors::popularity`](nextbasket_recommender::Priors::popularity), but for its
-//! rounding: baskets weigh 0.5^(age / half-life). Sums are of integers, so the lists are the same bytes whatever the
+//! rounding: baskets weigh 0.5^(age / half-life). Beside it stands the plain count of the baskets of the last day,
+//! seven days, thirty days or of all time, which is what an answer says, and of their shoppers: an answer says nothing of
+//! a single one. Sums are of integers, so the lists are the same bytes whatever the
 //! number of segments, their order and how they were merged.
 
 mod count;

@@ -6,12 +6,12 @@ use nextbasket_domain::{Category, ProductId, Timestamp};
 use nextbasket_job_engine::calls::{CallError, Consumes};
 use nextbasket_job_engine::{Outcome, Work};
 use nextbasket_tables::Tables;
-use nextbasket_tables::popular::{Made, Popular};
+use nextbasket_tables::popular::{Made, Popular, PopularWindow};
 use nextbasket_tables::products::ProductsTable;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::popularity_sums::{PopularitySums, WINDOWS};
+use super::popularity_sums::{BestProduct, PopularitySums, WINDOWS};
 use crate::{refuse, unnamed};
 
 /// How many products' cards are read in a call.
@@ -26,21 +26,26 @@ struct Input {
 pub(super) async fn work(work: &mut Work, tables: &Tables) -> Result<Outcome, CallError> {
     let input: Input = work.input()?;
     let sums: PopularitySums = work.read_json(&input.sums).await?;
-    let best: Vec<Vec<(&str, f64)>> =
+    let best: Vec<Vec<BestProduct<'_>>> =
         (0..WINDOWS.len()).map(|window| sums.best(window, input.products)).collect();
-    let ids: BTreeSet<&str> = best.iter().flatten().map(|(id, _)| *id).collect();
+    let ids: BTreeSet<&str> = best.iter().flatten().map(|best| best.product).collect();
     let categories = categories(work, &tables.products().map_err(unnamed)?, &ids).await?;
-    let listed = |(id, share): &(&str, f64)| {
+    let listed = |best: &BestProduct<'_>| {
         Some(Popular {
-            product_id: ProductId::parse(id).ok()?,
-            share: *share,
-            categories: categories.get(*id).cloned().unwrap_or_default(),
+            product_id: ProductId::parse(best.product).ok()?,
+            share: best.share,
+            baskets: u32::try_from(best.baskets).unwrap_or(u32::MAX),
+            shoppers: u32::try_from(best.shoppers).unwrap_or(u32::MAX),
+            categories: categories.get(best.product).cloned().unwrap_or_default(),
         })
     };
-    let lists: Vec<(&str, Vec<Popular>)> = WINDOWS
-        .into_iter()
+    let lists: Vec<(&str, PopularWindow)> = (0..)
+        .zip(WINDOWS)
         .zip(&best)
-        .map(|(window, best)| (window, best.iter().filter_map(listed).collect()))
+        .map(|((at, window), best)| {
+            let products = best.iter().filter_map(listed).collect();
+            (window, PopularWindow { purchases: sums.purchases_in(at), products })
+        })
         .collect();
     let newest = Timestamp::from_millis(sums.newest).unwrap_or(Timestamp::EPOCH);
     // The lists are as old as the reading that they come from.

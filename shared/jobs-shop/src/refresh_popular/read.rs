@@ -1,8 +1,10 @@
 //! Stage `read`: the purchases of a segment to objects that say what was bought when, and not by whom.
+//!
+//! A segment holds all purchases of a user, one after the other, so it is enough to say which are of the same one.
 
 use std::collections::HashMap;
 
-use nextbasket_domain::{Purchase, Timestamp};
+use nextbasket_domain::{Purchase, Timestamp, UserId};
 use nextbasket_job_engine::calls::{CallError, Consumes};
 use nextbasket_job_engine::work::Go;
 use nextbasket_job_engine::{Outcome, Work};
@@ -44,17 +46,30 @@ pub(super) struct SegmentPurchases {
 struct Checkpoint {
     after: SegmentPosition,
     bought: SegmentPurchases,
+    /// Whose purchase was read last; the position has it, too, but in a form of its own.
+    last: Option<UserId>,
 }
 
-/// A page of purchases: the products' ids once, and per basket its time and its products' numbers.
+/// A page of purchases: the products' ids once, and the baskets.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct BasketPage {
     pub products: Vec<String>,
-    pub baskets: Vec<(i64, Vec<u32>)>,
+    pub baskets: Vec<DatedBasket>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct DatedBasket {
+    /// In milliseconds since 1970.
+    pub time: i64,
+    /// The numbers of the products.
+    pub products: Vec<u32>,
+    /// Whether the basket before, of this page or the one before it, is of the same shopper.
+    pub same_shopper: bool,
 }
 
 impl BasketPage {
-    fn of(purchases: &[Purchase]) -> Self {
+    /// `before`: the shopper of the purchase before the first one.
+    fn of<'a>(purchases: &'a [Purchase], mut before: Option<&'a UserId>) -> Self {
         let mut numbers: HashMap<&str, u32> = HashMap::new();
         let mut page = Self::default();
         for purchase in purchases {
@@ -70,7 +85,12 @@ impl BasketPage {
             // A product counts once a basket, however many lines have it.
             basket.sort_unstable();
             basket.dedup();
-            page.baskets.push((purchase.purchased_at.as_millis(), basket));
+            page.baskets.push(DatedBasket {
+                time: purchase.purchased_at.as_millis(),
+                products: basket,
+                same_shopper: before == Some(&purchase.user_id),
+            });
+            before = Some(&purchase.user_id);
         }
         page
     }
@@ -79,9 +99,9 @@ impl BasketPage {
 pub(super) async fn work(work: &mut Work, tables: &Tables) -> Result<Outcome, CallError> {
     let table = tables.purchases().map_err(unnamed)?;
     let segment: Segment = work.input()?;
-    let (mut after, mut bought) = match work.checkpoint::<Checkpoint>()? {
-        Some(Checkpoint { after, bought }) => (Some(after), bought),
-        None => (None, SegmentPurchases::default()),
+    let (mut after, mut bought, mut last) = match work.checkpoint::<Checkpoint>()? {
+        Some(Checkpoint { after, bought, last }) => (Some(after), bought, last),
+        None => (None, SegmentPurchases::default(), None),
     };
     let base = work.own_object(BASKETS);
     loop {
@@ -93,20 +113,21 @@ pub(super) async fn work(work: &mut Work, tables: &Tables) -> Result<Outcome, Ca
             bought.newest = bought.newest.max(newest);
             bought.purchases += count;
             let number = next_of(&mut bought.runs, &base);
-            let content = serde_json::to_vec(&BasketPage::of(&page.items))?;
+            let content = serde_json::to_vec(&BasketPage::of(&page.items, last.as_ref()))?;
             work.site().objects.put(&format!("{base}{number:08}"), content).await?;
         }
+        last = page.items.last().map(|purchase| purchase.user_id.clone()).or(last);
         refuse(work, &page.damaged);
         let skipped = u64::try_from(page.damaged.len()).unwrap_or(u64::MAX);
         bought.damaged += skipped;
         work.progress.processed += count + skipped;
         work.progress.matched += count;
         let Some(end) = page.end else { return Ok(Outcome::done(&bought)?) };
-        let checkpoint = Checkpoint { after: end, bought };
+        let checkpoint = Checkpoint { after: end, bought, last };
         if work.save(&checkpoint).await? == Go::Stop {
             return Ok(Outcome::Stopped);
         }
-        (after, bought) = (Some(checkpoint.after), checkpoint.bought);
+        (after, bought, last) = (Some(checkpoint.after), checkpoint.bought, checkpoint.last);
     }
 }
 
