@@ -343,7 +343,18 @@ fn few_purchases_have_a_report_that_says_so() {
     .unwrap();
     let out = succeed(&["evaluate", text(&csv)]);
     assert!(out.contains("Returning users (1 asked)") && out.contains("Carts: none to ask."), "{out}");
+    let none =
+        "No ranker, the hand formula is used: 0 baskets of repeat customers are too few to learn from.";
+    assert!(out.contains(none), "{out}");
     let report = report(&[text(&csv)]);
+    assert_eq!(
+        (&report["learned"]["rankerUsed"], &report["learned"]["reason"]),
+        (&json!(false), &json!(none))
+    );
+    assert_eq!(
+        report["returningUsers"]["methods"].as_array().unwrap().last().unwrap()["method"],
+        "handFormula"
+    );
     assert_eq!(method(&report, "returningUsers", "pTopFreq")["at"][0]["recall"]["mean"], 1.0);
     assert_eq!(method(&report, "returningUsers", "pTopFreq")["at"][0]["recall"]["interval"], Value::Null);
     // Nothing is left to learn from, or to predict.

@@ -16,6 +16,8 @@ def is_deliberate(case, problem):
         code == "invalid_cursor"
         # What depends on the clock.
         or field == "purchasedAt"
+        # RFC 3339 also has years before 1970.
+        or (field == "at" and "1970" in detail)
         # JSON Schema counts characters, and the limits are of bytes.
         or "bytes" in detail
         # The kinds of job have parameters of their own.

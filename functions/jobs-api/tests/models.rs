@@ -14,7 +14,7 @@ use jobs_api::{Driver, State, handle};
 use lambda_runtime::{Context, LambdaEvent};
 use nextbasket_domain::{ProductId, Timestamp};
 use nextbasket_http::{AuthMode, Service};
-use nextbasket_tables::model::{ModelInfo, ModelRow, ModelTable};
+use nextbasket_tables::model::{ModelInfo, ModelRow, ModelTable, StoredModel};
 use nextbasket_tables::{TableNames, Tables};
 use nextbasket_telemetry::Metrics;
 use nextbasket_testkit::TestStack;
@@ -46,7 +46,8 @@ impl World {
         let info =
             ModelInfo { users, purchases: 9, products: 1, params: "f00d".to_owned(), metrics, seconds: 1.5 };
         let at = Timestamp::from_millis(1_742_209_200_000).unwrap();
-        self.models.publish(&draft, vec![vec![1]], &info, at).await.unwrap().unwrap().version
+        let stored = StoredModel { priors: vec![vec![1]], ranker: None };
+        self.models.publish(&draft, stored, &info, at).await.unwrap().unwrap().version
     }
 
     async fn ask(&self, name: &str, body: Option<Value>) -> (u64, Value) {

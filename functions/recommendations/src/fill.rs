@@ -106,6 +106,7 @@ pub(crate) async fn fill<R: Ranking>(
     Ok(RecommendationList {
         recommendation_id: builder.position.recommendation_id,
         model_version,
+        as_of: None,
         items: builder.items,
         cursor,
     })

@@ -109,7 +109,7 @@ pub async fn handle(state: &State, event: ApiEvent) -> Result<ApiResponse, lambd
 async fn for_user(state: &State, request: &Request<'_>) -> Result<ApiResponse, ApiError> {
     let user = request.path("userId", UserId::parse_new)?;
     request.caller.act_for(&user)?;
-    let query = request.query(&["limit", "category", "exclude*", "scenario", "cursor"])?;
+    let query = request.query(&["limit", "category", "exclude*", "scenario", "cursor", "at"])?;
     let options = ListOptions { user: Some(user), ..ListOptions::of_query(&query)? };
     answered(state, request, &options, ranking::answer(state, &[], &options).await?)
 }
@@ -127,7 +127,7 @@ async fn for_cart(state: &State, request: &Request<'_>) -> Result<ApiResponse, A
 async fn related_to(state: &State, request: &Request<'_>) -> Result<ApiResponse, ApiError> {
     let (product, query) = request.path_or_query(
         "productId",
-        &["kind", "limit", "category", "exclude*", "scenario", "cursor"],
+        &["kind", "limit", "category", "exclude*", "scenario", "cursor", "at"],
         ProductId::parse,
     )?;
     let relation = query.get("kind", related::Relation::parse)?.unwrap_or_default();
@@ -136,7 +136,7 @@ async fn related_to(state: &State, request: &Request<'_>) -> Result<ApiResponse,
 }
 
 async fn popular_now(state: &State, request: &Request<'_>) -> Result<ApiResponse, ApiError> {
-    let query = request.query(&["window", "limit", "category", "exclude*", "scenario", "cursor"])?;
+    let query = request.query(&["window", "limit", "category", "exclude*", "scenario", "cursor", "at"])?;
     let window = query.get("window", popular::parse_window)?.unwrap_or(popular::DEFAULT_WINDOW);
     let options = ListOptions::of_query(&query)?;
     answered(state, request, &options, popular::answer(state, window, &options).await?)

@@ -1,7 +1,7 @@
 //! What a request asks for, parsed.
 
 use nextbasket_domain::recommendation::MAX_SCENARIO_BYTES;
-use nextbasket_domain::{Category, Product, ProductId, UserId, digest, object};
+use nextbasket_domain::{Category, Product, ProductId, Timestamp, UserId, digest, object};
 use nextbasket_http::request::Limit;
 use nextbasket_http::{ApiError, Query};
 use nextbasket_tables::products::shelf::Shelves;
@@ -70,6 +70,8 @@ pub(crate) struct ListOptions {
     pub pinned: Vec<ProductId>,
     pub scenario: Scenario,
     pub cursor: Option<String>,
+    /// The time that the answer is for; now by default.
+    pub at: Option<Timestamp>,
 }
 
 impl ListOptions {
@@ -82,14 +84,15 @@ impl ListOptions {
             exclude,
             scenario: query.get("scenario", Scenario::parse)?.unwrap_or_default(),
             cursor: query.text("cursor").map(str::to_owned),
+            at: query.get("at", Timestamp::parse)?,
             ..Self::default()
         })
     }
 
     /// A digest of what the list depends on beside its name: filters, boosts, pins and the cart.
     pub(crate) fn digest(&self, cart: &[ProductId]) -> String {
-        let Self { categories, exclude, with_unavailable, boosts, pinned, .. } = self;
-        digest(format!("{:?}", (categories, exclude, with_unavailable, boosts, pinned, cart)), 8)
+        let Self { categories, exclude, with_unavailable, boosts, pinned, at, .. } = self;
+        digest(format!("{:?}", (categories, exclude, with_unavailable, boosts, pinned, at, cart)), 8)
     }
 
     /// Where the products are that the list may hold.
@@ -137,6 +140,7 @@ pub(crate) struct CartBody {
     pin: Vec<ProductId>,
     scenario: Option<String>,
     cursor: Option<String>,
+    at: Option<Timestamp>,
 }
 
 #[derive(Deserialize, Default)]
@@ -198,6 +202,7 @@ impl CartBody {
             pinned: self.pin,
             scenario: scenario.map_err(|error| ApiError::invalid("scenario", error))?.unwrap_or_default(),
             cursor: self.cursor,
+            at: self.at,
         };
         Ok((self.basket, options))
     }

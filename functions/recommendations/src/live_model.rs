@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use nextbasket_domain::{Clock, ProductId, Timestamp};
 use nextbasket_http::ApiError;
+use nextbasket_recommender::ranker::Ranker;
 use nextbasket_recommender::{Priors, ProductIx, ProductRows};
 use nextbasket_tables::damaged::log_skipped;
 use nextbasket_tables::model::{ModelTable, Pointer};
@@ -35,6 +36,8 @@ pub(crate) struct NamedRows {
 pub(crate) struct LiveModel {
     pub pointer: Pointer,
     pub priors: Priors,
+    /// None if the hand formula orders the products.
+    pub ranker: Option<Ranker>,
     /// `None`: the product has no readable row; a strongly consistent read has confirmed that.
     rows: Mutex<HashMap<ProductIx, Option<Arc<NamedRows>>>>,
 }
@@ -45,6 +48,15 @@ pub(crate) struct LiveModelCache {
     table: ModelTable,
     clock: Clock,
     seen: Mutex<Option<(Timestamp, Option<Arc<LiveModel>>)>>,
+}
+
+/// An answer by the hand formula is better than none.
+fn ranker(pointer: &Pointer, bytes: Option<&[u8]>) -> Option<Ranker> {
+    Ranker::decode(bytes?)
+        .inspect_err(|error| {
+            tracing::error!(version = pointer.version, %error, "the model's ranker cannot be read: train again");
+        })
+        .ok()
 }
 
 impl LiveModelCache {
@@ -90,10 +102,12 @@ impl LiveModelCache {
             if Some(&pointer) == known_pointer {
                 return Ok(known);
             }
-            if let Some(chunks) = self.table.priors(&pointer).await? {
-                match Priors::decode(&chunks) {
+            if let Some(stored) = self.table.priors(&pointer).await? {
+                match Priors::decode(&stored.priors) {
                     Ok(priors) => {
-                        return Ok(Some(Arc::new(LiveModel { pointer, priors, rows: Mutex::default() })));
+                        let ranker = ranker(&pointer, stored.ranker.as_deref());
+                        let rows = Mutex::default();
+                        return Ok(Some(Arc::new(LiveModel { pointer, priors, ranker, rows })));
                     }
                     Err(error) => {
                         tracing::error!(version = pointer.version, %error, "the model cannot be read: train again");

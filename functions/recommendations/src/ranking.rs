@@ -4,10 +4,12 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use nextbasket_domain::{ProductId, Timestamp, UserId};
+use nextbasket_domain::{ProductId, Timestamp, UserId, time};
 use nextbasket_http::ApiError;
+use nextbasket_recommender::ranker::TimeFeatures;
 use nextbasket_recommender::{
     ANCHORS, Anchor, History, Priors, ProductIx, Recommendation, ScoreRequest, Scorer, ScratchBuffers,
+    cart_rows,
 };
 use nextbasket_tables::TableError;
 use nextbasket_tables::history::StoredHistory;
@@ -22,8 +24,6 @@ use crate::reason::{Evidence, Reason, SureCount};
 use crate::recommendation_list::RecommendationList;
 use crate::unmodelled::{self, BoughtUnmodelled};
 
-/// How many of the cart's newest products are asked for their neighbours.
-const CART_ROWS: usize = 8;
 /// A part of the score that is smaller than this is not worth a reason.
 const LEAST_SHARE: f64 = 0.1;
 
@@ -62,7 +62,22 @@ pub(crate) async fn answer(
         return fill(state, options, &list, None, cart, &ranking, budget).await;
     };
     let ranking = ModelRanking::new(state, &model, &stored, cart, unmodelled, options, &mut budget).await?;
-    fill(state, options, &list, Some(model.pointer.version), cart, &ranking, budget).await
+    let answer = fill(state, options, &list, Some(model.pointer.version), cart, &ranking, budget).await?;
+    Ok(RecommendationList { as_of: ranking.as_of, ..answer })
+}
+
+/// So long after its newest purchase a model is asked about the present; trainings are a day apart as a rule. Data that
+/// is older is historical or has stopped, and nobody's filter papers have run out since.
+const CURRENT_DAYS: i64 = 14;
+
+fn newest_purchase(model: &LiveModel) -> Timestamp {
+    Timestamp::EPOCH.plus_millis(model.priors.now_ms())
+}
+
+/// Whether time stands at the model's newest purchase.
+fn is_stale(model: &LiveModel, now: Timestamp) -> bool {
+    let looks_at_time = model.ranker.as_ref().is_some_and(|ranker| ranker.time() == TimeFeatures::Elapsed);
+    looks_at_time && now.as_millis().saturating_sub(model.priors.now_ms()) > CURRENT_DAYS * time::DAY_MS
 }
 
 /// The ranking before the first training.
@@ -101,6 +116,10 @@ struct ModelRanking<'a> {
     cart: Vec<ProductIx>,
     rows: HashMap<ProductIx, Arc<NamedRows>>,
     exclude: Vec<ProductIx>,
+    /// The time that the answer is for.
+    at: Timestamp,
+    /// The same, where it is neither the present nor what was asked for.
+    as_of: Option<Timestamp>,
     /// The codes of the wanted categories; `None` for any.
     categories: Option<Vec<u32>>,
 }
@@ -124,7 +143,7 @@ impl<'a> ModelRanking<'a> {
         cart.reverse();
         cart.retain(|&product| seen.insert(product));
         cart.reverse();
-        let cart_rows = cart.get(cart.len().saturating_sub(CART_ROWS)..).unwrap_or_default();
+        let cart_rows = cart_rows(&cart);
         let history = History::new(
             priors,
             stored.baskets.iter().map(|basket| {
@@ -141,6 +160,8 @@ impl<'a> ModelRanking<'a> {
         let wanted: Vec<ProductIx> =
             cart_rows.iter().rev().copied().chain(anchors.iter().map(|anchor| anchor.product)).collect();
         let rows = state.models.rows(model, &wanted, budget).await?;
+        let now = state.clock.now();
+        let as_of = (options.at.is_none() && is_stale(model, now)).then(|| newest_purchase(model));
         Ok(Self {
             model,
             options,
@@ -151,6 +172,8 @@ impl<'a> ModelRanking<'a> {
             cart,
             rows,
             exclude: known(&options.exclude),
+            at: options.at.or(as_of).unwrap_or(now),
+            as_of,
             categories: category_codes(priors, options),
         })
     }
@@ -160,7 +183,7 @@ impl<'a> ModelRanking<'a> {
         let row = |product: ProductIx| self.rows.get(&product).map(Arc::as_ref);
         let fits = |product: ProductIx| in_categories(priors, self.categories.as_deref(), product);
         SCRATCH.with_borrow_mut(|scratch| {
-            Scorer::new(priors).score(
+            Scorer::new(priors).with_ranker(self.model.ranker.as_ref()).score(
                 scratch,
                 &ScoreRequest {
                     history: &self.history,
@@ -170,6 +193,7 @@ impl<'a> ModelRanking<'a> {
                     together_row: &|product| row(product).map(|row| &row.rows.together),
                     exclude: &self.exclude,
                     filter: self.categories.is_some().then_some(&fits),
+                    at_ms: self.at.as_millis(),
                     limit: limit.min(priors.len()),
                 },
             )

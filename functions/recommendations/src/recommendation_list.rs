@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nextbasket_domain::{Category, Money, Product, ProductId};
+use nextbasket_domain::{Category, Money, Product, ProductId, Timestamp};
 use nextbasket_telemetry::{Metrics, Unit};
 use serde::Serialize;
 
@@ -17,6 +17,10 @@ pub(crate) struct RecommendationList {
     pub recommendation_id: String,
     /// The model's version; null before the first training.
     pub model_version: Option<u64>,
+    /// The time that the answer is for, where that is not the time of the request: the newest purchase that the model
+    /// has seen, if there has been none for long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<Timestamp>,
     pub items: Vec<RecommendedItem>,
     /// Where the list continues, if it does.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -226,3 +226,12 @@ async fn a_page_is_full_however_many_of_the_best_are_sold_out() {
         assert_eq!((shown.len(), shown[0].as_str()), (20, "p000"));
     }
 }
+
+#[tokio::test]
+async fn an_answer_can_be_for_any_time_and_one_that_is_none_is_named() {
+    let world = World::new(3, 2, |_| true).await;
+    let (status, answer) = world.ask(&json!({ "userId": "u0", "at": "2026-12-04T09:00:00+01:00" })).await;
+    assert_eq!((status, answer.get("asOf")), (200, None), "{answer:#}");
+    let (status, problem) = world.ask(&json!({ "userId": "u0", "at": "next Friday" })).await;
+    assert_eq!((status, &problem["field"]), (400, &json!("at")), "{problem:#}");
+}

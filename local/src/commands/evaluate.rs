@@ -34,7 +34,9 @@ const EXAMPLES: &str = "Examples:\n  \
     higher it stands; hit rate, the share of the lists with a hit; repeat and explore, recall of products that the user \
     had bought before or had not; new, in bits, how rare the buyers of a listed product are; bought before, the share of \
     the list that the user knows; products, how many different ones all lists hold. In brackets the 95 % interval, from \
-    ten users on.";
+    ten users on.\n\n\
+    The ranker and the weight of carts are learned from the purchases that are not hidden. A ranker that is \
+    not better than the hand formula is left out, and the report says so.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -161,7 +163,8 @@ async fn of_files(options: &Evaluate) -> Result<PurchasesRead, Failure> {
 
 impl Evaluated {
     fn json(&self) -> Value {
-        let ComparisonReport { purchases, hold_out, seed, returning_users, new_users, carts } = &self.report;
+        let ComparisonReport { purchases, hold_out, seed, learned, returning_users, new_users, carts } =
+            &self.report;
         json!({
             "source": self.source,
             "purchases": {
@@ -177,15 +180,16 @@ impl Evaluated {
                 HoldOut::Since { time_ms } => json!({ "by": "since", "since": time(Some(*time_ms)) }),
             },
             "seed": seed,
+            "learned": learned,
             "returningUsers": returning_users,
             "newUsers": new_users,
             "carts": carts,
         })
     }
 
-    /// What was read and hidden, in sentences.
+    /// What was read, hidden and learned, in sentences.
     fn summary(&self) -> String {
-        let ComparisonReport { purchases, hold_out, seed, .. } = &self.report;
+        let ComparisonReport { purchases, hold_out, seed, learned, .. } = &self.report;
         let day = |ms| time(ms).map(|time| time.to_string().chars().take(10).collect::<String>());
         let (oldest, newest) = (day(purchases.oldest_ms), day(purchases.newest_ms));
         let hidden = match hold_out {
@@ -196,13 +200,17 @@ impl Evaluated {
             ),
         };
         format!(
-            "{}: {} purchases of {} users, {} products, {} to {}. Hidden: {hidden}. Seed {seed}.",
+            "{}: {} purchases of {} users, {} products, {} to {}. Hidden: {hidden}. Seed {seed}. {} What goes with a cart \
+             weighs {}, by {} products that were hidden of baskets.",
             self.source,
             purchases.purchases,
             purchases.users,
             purchases.products,
             oldest.unwrap_or_default(),
-            newest.unwrap_or_default()
+            newest.unwrap_or_default(),
+            learned.reason,
+            learned.cart_weight,
+            learned.hidden_cart_products
         )
     }
 }

@@ -89,6 +89,6 @@ fn as_table(models: &[ModelRecord]) -> String {
 fn ndcg(info: Option<&ModelInfo>) -> String {
     let metrics = info.and_then(|info| info.metrics.as_ref());
     let metrics: Option<ModelMetrics> = metrics.and_then(|text| serde_json::from_str(text).ok());
-    let quality = metrics.as_ref().and_then(|metrics| metrics.model.at(10));
+    let quality = metrics.as_ref().and_then(|metrics| metrics.methods.model.at(10));
     quality.map_or_else(String::new, |quality| format!("{:.3}", quality.ndcg))
 }

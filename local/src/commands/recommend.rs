@@ -1,7 +1,7 @@
 //! `recommend`: a user's recommendations.
 
 use clap::Args;
-use nextbasket_domain::UserId;
+use nextbasket_domain::{Timestamp, UserId};
 
 use super::api_answer;
 use crate::Failure;
@@ -20,6 +20,9 @@ pub struct Recommend {
     /// Only products of this category
     #[arg(long)]
     pub category: Option<String>,
+    /// The time that the answer is for, such as 2026-12-04T09:00:00Z; by default now
+    #[arg(long, value_parser = Timestamp::parse_lenient)]
+    pub at: Option<Timestamp>,
     /// Print the API's answer as JSON
     #[arg(long)]
     pub json: bool,
@@ -29,6 +32,8 @@ pub(crate) async fn run(options: &Recommend) -> Result<(), Failure> {
     let user = UserId::parse_new(&options.user).map_err(|error| Failure::Usage(format!("USER {error}")))?;
     let category =
         options.category.as_deref().map_or(String::new(), |name| format!("&category={}", escape(name)));
-    let path = format!("/users/{}/recommendations?limit={}{category}", escape(&options.user), options.limit);
+    let at = options.at.map_or(String::new(), |at| format!("&at={}", escape(&at.to_string())));
+    let path =
+        format!("/users/{}/recommendations?limit={}{category}{at}", escape(&options.user), options.limit);
     api_answer::show(&options.folder.data, Some(&user), &path, options.json).await
 }

@@ -6,7 +6,7 @@ use std::thread::available_parallelism;
 
 use clap::Args;
 use nextbasket_job_engine::{Engine, Job};
-use nextbasket_jobs_train::NoPurchases;
+use nextbasket_jobs_train::{ModelMetrics, NoPurchases};
 use nextbasket_recommender::Params;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -45,6 +45,9 @@ pub(crate) struct Trained {
     /// How long groups of its stages took, which the job does not report.
     #[serde(skip_deserializing)]
     seconds: Seconds,
+    /// None if there was no basket to evaluate the model on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    metrics: Option<ModelMetrics>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -136,8 +139,10 @@ fn seconds(job: &Job) -> Seconds {
 }
 
 pub(crate) fn sentence(trained: &Trained) -> String {
+    let ranker = trained.metrics.as_ref().and_then(|metrics| metrics.ranker.as_ref());
+    let ranker = ranker.map_or(String::new(), |ranker| format!("\n{}", ranker.reason));
     format!(
-        "Model {} is live: {} products from {} purchases of {} users.",
+        "Model {} is live: {} products from {} purchases of {} users.{ranker}",
         trained.model_version, trained.products, trained.purchases, trained.users
     )
 }

@@ -304,5 +304,5 @@ async fn train(site: Site, tables: &Tables) {
             purchases.record(&bought).await.expect("a purchase is put");
         }
     }
-    nextbasket_testkit::jobs::train(site, tables).await;
+    nextbasket_testkit::jobs::train_with(site, tables, false).await;
 }

@@ -159,6 +159,7 @@ fn answer(priors: &Priors, row: &NeighbourRow) {
         together_row: &|_| Some(row),
         exclude: &[],
         filter: None,
+        at_ms: priors.now_ms(),
         limit: 10,
     };
     let answer = scorer.score(&mut scratch, &request);

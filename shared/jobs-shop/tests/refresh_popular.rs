@@ -59,7 +59,7 @@ async fn the_lists_are_those_of_a_training_and_carry_the_categories() {
     train(world.stack.site(), &tables).await;
     let model = tables.model().unwrap();
     let pointer = model.pointer().await.unwrap().unwrap();
-    let priors = Priors::decode(&model.priors(&pointer).await.unwrap().unwrap()).unwrap();
+    let priors = Priors::decode(&model.priors(&pointer).await.unwrap().unwrap().priors).unwrap();
     let job = world.run("refresh-popular", json!({ "segments": 3 })).await;
     let result = result(&job);
     assert_eq!(result["purchases"], priors.baskets());

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use nextbasket_recommender::Params;
+use nextbasket_recommender::ranker::{FOLDS, Folds, NewestBaskets};
 use serde::{Deserialize, Serialize};
 
 use crate::parameters::{MAX_PARTS, TrainParameters};
@@ -14,48 +15,25 @@ use crate::training_data::PurchaseStatistics;
 pub struct TrainingContext {
     /// How the model is counted and scored.
     pub params: Params,
-    /// The present: the newest purchase of all. It is the same for the model and for the trial, since a
+    /// The present: the newest purchase of all. It is the same for the model and for the trials, since a
     /// trial with a present of its own would age its counts differently.
     pub now_ms: i64,
-    pub sample: EvaluationSample,
+    /// Whose newest baskets are hidden, to learn from and to evaluate the model on.
+    pub folds: Folds,
 }
 
 impl TrainingContext {
-    pub fn new(parameters: &TrainParameters, statistics: &PurchaseStatistics) -> Self {
-        let sample = if parameters.evaluate {
-            EvaluationSample::at_most(parameters.max_evaluated_users, statistics.repeat_users)
+    pub fn new(
+        parameters: &TrainParameters,
+        statistics: &PurchaseStatistics,
+        newest: &NewestBaskets,
+    ) -> Self {
+        let folds = if parameters.evaluate {
+            Folds::new(newest, parameters.max_evaluated_users.div_ceil(u32::from(FOLDS)))
         } else {
-            EvaluationSample { share: 0 }
+            Folds::none()
         };
-        Self { params: parameters.params.clone(), now_ms: statistics.newest_ms.unwrap_or_default(), sample }
-    }
-}
-
-/// The users who are evaluated on their newest basket: those whose pseudonym is below a bound.
-///
-/// The choice depends on the pseudonym alone and not on how users are split. Pseudonyms are of one job, so each training
-/// of a shop with more such users than are evaluated draws its own; the live model is evaluated on the same ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EvaluationSample {
-    /// Out of 2^32.
-    share: u64,
-}
-
-impl EvaluationSample {
-    /// About `max` of this number of users, or all if they are fewer.
-    pub fn at_most(max: u32, users: u64) -> Self {
-        let share = (u128::from(max) << 32).checked_div(u128::from(users)).unwrap_or(1 << 32);
-        Self { share: u64::try_from(share.min(1 << 32)).unwrap_or(0) }
-    }
-
-    pub fn is_on(self) -> bool {
-        self.share > 0
-    }
-
-    /// Whether this user is evaluated, given a basket that can be held out.
-    pub fn contains(self, pseudonym: &str) -> bool {
-        let place = pseudonym.get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok());
-        place.is_some_and(|place| u64::from(place) < self.share)
+        Self { params: parameters.params.clone(), now_ms: statistics.newest_ms.unwrap_or_default(), folds }
     }
 }
 
@@ -91,31 +69,6 @@ pub fn product_blocks(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nextbasket_job_engine::JobKey;
-
-    fn pseudonym(user: &str) -> String {
-        JobKey::new([7; 32]).pseudonym(user)
-    }
-
-    #[test]
-    fn about_as_many_users_are_evaluated_as_asked_for_and_all_if_they_are_few() {
-        let chosen = |sample: EvaluationSample, users: u32| {
-            (0..users).filter(|user| sample.contains(&pseudonym(&user.to_string()))).count()
-        };
-        assert_eq!(chosen(EvaluationSample::at_most(20_000, 5_000), 5_000), 5_000);
-        let some = chosen(EvaluationSample::at_most(1_000, 10_000), 10_000);
-        assert!((900..1_100).contains(&some), "{some}");
-        assert!(!EvaluationSample::at_most(0, 10).is_on());
-        assert_eq!(chosen(EvaluationSample::at_most(5, 0), 10), 10);
-    }
-
-    #[test]
-    fn whoever_is_evaluated_among_many_is_evaluated_among_fewer() {
-        let (few, many) = (EvaluationSample::at_most(100, 1_000), EvaluationSample::at_most(100, 5_000));
-        let users: Vec<String> = (0..1_000).map(|user: u32| pseudonym(&user.to_string())).collect();
-        assert!(users.iter().all(|user| few.contains(user) || !many.contains(user)));
-    }
-
     #[test]
     fn blocks_hold_every_product_once_and_none_is_empty() {
         for products in [0, 1, 2, 7, 8, 1_000] {

@@ -1,12 +1,14 @@
-//! Counts of a cohort of users, for the model and for the trial that is evaluated in its place.
+//! Counts of a cohort of users, for the model and for the trials that baskets are hidden from.
 //!
-//! A model cannot be evaluated on a basket that it has seen. So a second one, the trial, is counted without the newest
-//! baskets of the evaluated users. Counts are integers that add up in any order, so only those users are counted twice:
-//! the model is `others + evaluated`, the trial `others + before`.
+//! A model can neither learn from a basket nor be evaluated on one that it has seen. So further ones, the trials, are
+//! counted without such baskets, one for each fold of the users and each basket of theirs that is hidden. Counts are
+//! integers that add up in any order, so only the users of a fold are counted more than once: the model is `others` and
+//! `all` of every fold, a trial has `before` in place of `all` of its own fold.
 
 use std::ops::Range;
 
 use nextbasket_recommender::intermediate::encode;
+use nextbasket_recommender::ranker::{FOLDS, Folds};
 use nextbasket_recommender::{
     Catalogue, Counting, Dataset, DatasetError, HeldOut, MergeError, ParamsError, Totals,
 };
@@ -18,13 +20,27 @@ use crate::context::TrainingContext;
 /// all segments.
 #[derive(Debug)]
 pub struct Cohort {
-    /// Users who are not evaluated.
+    /// Users in no fold.
     others: Dataset,
-    /// Users who are, with all their baskets.
-    evaluated: Dataset,
-    /// The same users without their newest baskets.
-    before: Dataset,
-    held: Vec<HeldOut>,
+    folds: Vec<FoldUsers>,
+}
+
+#[derive(Debug)]
+struct FoldUsers {
+    all: Dataset,
+    trials: Vec<TrialUsers>,
+}
+
+/// The users of a fold as one trial sees them.
+#[derive(Debug)]
+pub struct TrialUsers {
+    pub fold: u8,
+    /// How many newer baskets of each were dropped.
+    pub position: u8,
+    /// What they had bought before the hidden baskets.
+    pub before: Dataset,
+    /// The hidden baskets, numbered as in [`TrialUsers::before`].
+    pub held: Vec<HeldOut>,
 }
 
 impl Cohort {
@@ -37,21 +53,26 @@ impl Cohort {
         catalogue: &Catalogue,
         context: &TrainingContext,
     ) -> Result<Self, DatasetError> {
-        let data = data.reindexed(catalogue)?;
-        let (evaluated, others) = data.split(|user, baskets| baskets > 1 && context.sample.contains(user));
-        drop(data);
-        let (before, held) = evaluated.hold_out_newest(2, |_| true);
-        Ok(Self { others, evaluated, before, held })
+        let mut others = data.reindexed(catalogue)?;
+        let mut folds = Vec::new();
+        for fold in context.folds.is_on().then_some(0..FOLDS).into_iter().flatten() {
+            let (all, rest) = others.split(|user, baskets| {
+                let fingerprint = others.user_of(user).map_or(0, |user| others.fingerprint(user));
+                context.folds.of(fingerprint, baskets) == Some(fold)
+            });
+            others = rest;
+            let trials = (0..context.folds.positions()).map(|position| {
+                let (before, held) = context.folds.hide(&all, fold, position);
+                TrialUsers { fold, position, before, held }
+            });
+            folds.push(FoldUsers { trials: trials.collect(), all });
+        }
+        Ok(Self { others, folds })
     }
 
-    /// What evaluated users had bought before their newest baskets.
-    pub fn before(&self) -> &Dataset {
-        &self.before
-    }
-
-    /// The newest baskets of evaluated users, numbered as in [`Cohort::before`].
-    pub fn held(&self) -> &[HeldOut] {
-        &self.held
+    /// The trials, in the order of [`trials`].
+    pub fn trials(&self) -> impl Iterator<Item = &TrialUsers> {
+        self.folds.iter().flat_map(|fold| &fold.trials)
     }
 
     /// Ready to be counted.
@@ -60,22 +81,31 @@ impl Cohort {
     /// [`ParamsError`] if a parameter is out of its range.
     pub fn counting(&self, context: &TrainingContext) -> Result<CohortCounting<'_>, ParamsError> {
         let counting = |data| Counting::new(data, &context.params, context.now_ms);
-        Ok(CohortCounting {
-            others: counting(&self.others)?,
-            trial: if context.sample.is_on() {
-                Some((counting(&self.evaluated)?, counting(&self.before)?))
-            } else {
-                None
-            },
-        })
+        let mut folds = Vec::with_capacity(self.folds.len());
+        for fold in &self.folds {
+            let trials = fold.trials.iter().map(|trial| counting(&trial.before));
+            folds.push(FoldCounts { all: counting(&fold.all)?, trials: trials.collect::<Result<_, _>>()? });
+        }
+        Ok(CohortCounting { others: counting(&self.others)?, folds })
     }
+}
+
+/// The number of trials.
+pub fn trials(folds: Folds) -> usize {
+    if folds.is_on() { usize::from(FOLDS) * usize::from(folds.positions()) } else { 0 }
+}
+
+/// Something of a fold's users: of all their baskets, and of those before the hidden ones of each trial.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FoldCounts<T> {
+    pub(crate) all: T,
+    pub(crate) trials: Vec<T>,
 }
 
 #[derive(Debug)]
 pub struct CohortCounting<'c> {
     others: Counting<'c>,
-    /// `evaluated` and `before`.
-    trial: Option<(Counting<'c>, Counting<'c>)>,
+    folds: Vec<FoldCounts<Counting<'c>>>,
 }
 
 impl CohortCounting<'_> {
@@ -85,26 +115,30 @@ impl CohortCounting<'_> {
     /// [`MergeError`] if a sum does not fit its integer.
     pub fn totals(&self) -> Result<CohortTotals, MergeError> {
         let all = |counting: &Counting<'_>| counting.totals(counting.all_users());
+        let of_folds: Vec<Totals> = self.folds.iter().map(|fold| all(&fold.all)).collect();
+        let with = |sum: Totals, more: &Totals| sum.merge(more);
         let others = all(&self.others);
-        Ok(match &self.trial {
-            Some((evaluated, before)) => CohortTotals {
-                trial: Some(others.clone().merge(&all(before))?),
-                model: others.merge(&all(evaluated))?,
-            },
-            None => CohortTotals { model: others, trial: None },
-        })
+        let mut trials = Vec::new();
+        for (at, fold) in self.folds.iter().enumerate() {
+            let rest = of_folds.iter().enumerate().filter(|&(other, _)| other != at);
+            let rest = rest.map(|(_, totals)| totals).try_fold(others.clone(), with)?;
+            for trial in &fold.trials {
+                trials.push(rest.clone().merge(&all(trial))?);
+            }
+        }
+        Ok(CohortTotals { model: of_folds.iter().try_fold(others, with)?, trials })
     }
 
     /// What the cohort adds to the rows of these products, in bytes: a part for [`crate::rank::block`].
     pub fn part(&self, products: Range<u32>) -> Vec<u8> {
         let pairs = |counting: &Counting<'_>| counting.pairs(counting.all_users(), products.clone()).encode();
-        let evaluated = self.trial.as_ref().map(|(evaluated, before)| {
-            (pairs(evaluated), before.next_pairs(before.all_users(), products.clone()).encode())
+        let lists =
+            |counting: &Counting<'_>| counting.list_pairs(counting.all_users(), products.clone()).encode();
+        let folds = self.folds.iter().map(|fold| FoldCounts {
+            all: pairs(&fold.all),
+            trials: fold.trials.iter().map(lists).collect(),
         });
-        encode(&CohortPairs {
-            others: &pairs(&self.others),
-            evaluated: evaluated.as_ref().map(|(all, before)| (all.as_slice(), before.as_slice())),
-        })
+        encode(&CohortPairs { others: pairs(&self.others), folds: folds.collect() })
     }
 }
 
@@ -113,8 +147,8 @@ impl CohortCounting<'_> {
 pub struct CohortTotals {
     /// Over all baskets.
     pub model: Totals,
-    /// Over all but the held-out ones, if users are evaluated.
-    pub trial: Option<Totals>,
+    /// Of each trial, over all but what is hidden from it.
+    pub trials: Vec<Totals>,
 }
 
 impl CohortTotals {
@@ -123,21 +157,18 @@ impl CohortTotals {
     /// # Errors
     /// [`MergeError`] if the two are of different trainings, or a sum does not fit its integer.
     pub fn merge(self, other: &Self) -> Result<Self, MergeError> {
-        let trial = match (self.trial, &other.trial) {
-            (Some(trial), Some(more)) => Some(trial.merge(more)?),
-            (None, None) => None,
-            _ => return Err(MergeError::OtherRun),
-        };
-        Ok(Self { model: self.model.merge(&other.model)?, trial })
+        if self.trials.len() != other.trials.len() {
+            return Err(MergeError::OtherRun);
+        }
+        let trials = self.trials.into_iter().zip(&other.trials).map(|(trial, more)| trial.merge(more));
+        Ok(Self { trials: trials.collect::<Result<_, _>>()?, model: self.model.merge(&other.model)? })
     }
 }
 
 /// A cohort's counts of pairs for a block of products, each in bytes.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct CohortPairs<'p> {
-    /// Of users who are not evaluated.
-    pub(crate) others: &'p [u8],
-    /// Of users who are, if any are: with all their baskets, and without their newest ones.
-    #[serde(borrow)]
-    pub(crate) evaluated: Option<(&'p [u8], &'p [u8])>,
+pub(crate) struct CohortPairs<T> {
+    /// Of users in no fold.
+    pub(crate) others: T,
+    pub(crate) folds: Vec<FoldCounts<T>>,
 }

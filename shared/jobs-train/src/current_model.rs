@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use nextbasket_domain::ProductId;
+use nextbasket_recommender::ranker::Ranker;
 use nextbasket_recommender::{Priors, ProductIx};
 use nextbasket_tables::model::{ModelTable, Pointer};
 use nextbasket_tables::{Consistency, TableError};
 
-use crate::evaluate::NextRows;
+use crate::evaluate::{EvaluatedModel, ListRows};
 use crate::gate::LiveMetrics;
 
 #[derive(Debug)]
@@ -15,13 +16,21 @@ pub struct CurrentModel {
     pub pointer: Pointer,
     /// None if another version of the program wrote them, or the model was replaced meanwhile.
     pub priors: Option<Priors>,
+    /// None if it has none, or none that this version of the program can read.
+    pub ranker: Option<Ranker>,
 }
 
 impl CurrentModel {
-    /// Reads the priors.
+    /// Reads the priors and the ranker.
     pub async fn read(table: &ModelTable, pointer: Pointer) -> Result<Self, TableError> {
-        let pieces = skip_damaged(table.priors(&pointer).await)?.flatten();
-        Ok(Self { pointer, priors: pieces.and_then(|pieces| Priors::decode(&pieces).ok()) })
+        let stored = skip_damaged(table.priors(&pointer).await)?.flatten();
+        let ranker = stored.as_ref().and_then(|stored| Ranker::decode(stored.ranker.as_deref()?).ok());
+        Ok(Self { pointer, priors: stored.and_then(|stored| Priors::decode(&stored.priors).ok()), ranker })
+    }
+
+    /// As it is evaluated, with the rows that are needed; none without priors.
+    pub fn evaluated<'m>(&'m self, rows: &'m ListRows) -> Option<EvaluatedModel<'m>> {
+        Some(EvaluatedModel { priors: self.priors.as_ref()?, rows, ranker: self.ranker.as_ref() })
     }
 
     /// Reads the rows of these products. Products without a row are omitted, and so are damaged rows and those of
@@ -30,8 +39,8 @@ impl CurrentModel {
         &self,
         table: &ModelTable,
         wanted: &BTreeSet<ProductIx>,
-    ) -> Result<NextRows, TableError> {
-        let mut rows = NextRows::default();
+    ) -> Result<ListRows, TableError> {
+        let mut rows = ListRows::default();
         let Some(priors) = &self.priors else { return Ok(rows) };
         let ids: Vec<ProductId> =
             wanted.iter().filter_map(|&product| ProductId::parse(priors.id(product)).ok()).collect();

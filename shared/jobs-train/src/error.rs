@@ -1,5 +1,6 @@
 //! What can go wrong in a training.
 
+use nextbasket_recommender::ranker::examples::ExamplesError;
 use nextbasket_recommender::{DatasetError, DecodeError, MergeError, ParamsError, PieceTooSmall, RankError};
 
 /// Why a stage cannot work on its input.
@@ -22,6 +23,12 @@ pub enum StageError {
     /// A product's id and categories do not fit in an item.
     #[error("the priors do not fit into the model table: {0}")]
     Priors(#[from] PieceTooSmall),
+    /// Baskets to learn from that are not of this version of the program.
+    #[error(transparent)]
+    Examples(#[from] ExamplesError),
+    /// Outputs of another training.
+    #[error("an earlier stage's output is of another training: submit the job again")]
+    OtherTraining,
     /// JSON that no stage wrote.
     #[error("cannot read an earlier stage's output: {0}. Submit the job again.")]
     Json(#[from] serde_json::Error),

@@ -5,26 +5,27 @@ use std::ops::Range;
 
 use nextbasket_domain::HISTORY_BASKETS;
 use nextbasket_recommender::evaluate::{
-    BootstrapMean, Evaluation, ListEvaluator, ListMeasures, Methods, ResampleWeights, user_hash,
+    BootstrapMean, Evaluation, ListEvaluator, ListMeasures, Methods, ResampleWeights,
 };
+use nextbasket_recommender::ranker::{HiddenBasket, HiddenBasketKey, Ranker};
 use nextbasket_recommender::{
-    Dataset, DecodeError, History, MergeError, NeighbourRow, Priors, ProductIx, ProductRows,
+    ANCHORS, CartTrials, Dataset, DecodeError, History, MergeError, NeighbourRow, Priors, ProductIx,
+    ProductRows, ScoreRequest, Scorer, ScratchBuffers,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::count::Cohort;
+use crate::count::TrialUsers;
 use crate::gate::K;
 use crate::rank::unpack;
 
-/// Of the samples of users that the gate's intervals come from: the same in every training, so that a training of the
-/// same purchases ends in the same way.
-const SEED: u64 = 0;
+/// Decides which users a sample of the bootstrap has; one for all, so that methods are compared on the same samples.
+pub(crate) const SEED: u64 = 0;
 
 /// Neighbour rows that lists are made of, by product.
 #[derive(Debug, Default)]
-pub struct NextRows(BTreeMap<ProductIx, NeighbourRow>);
+pub struct ListRows(BTreeMap<ProductIx, ProductRows>);
 
-impl NextRows {
+impl ListRows {
     /// Takes the rows of the wanted products out of a packed block.
     ///
     /// # Errors
@@ -45,22 +46,74 @@ impl NextRows {
 
     /// Takes a product's rows.
     pub fn add(&mut self, product: ProductIx, rows: &[u8]) -> Result<(), DecodeError> {
-        self.0.insert(product, ProductRows::decode(rows)?.next);
+        self.0.insert(product, ProductRows::decode(rows)?);
         Ok(())
+    }
+
+    fn of(&self, product: ProductIx) -> Option<&ProductRows> {
+        self.0.get(&product)
+    }
+
+    fn next(&self, product: ProductIx) -> Option<&NeighbourRow> {
+        self.0.get(&product).map(|rows| &rows.next)
+    }
+
+    fn together(&self, product: ProductIx) -> Option<&NeighbourRow> {
+        self.0.get(&product).map(|rows| &rows.together)
     }
 }
 
-/// How well held-out baskets were predicted. Merge: associative, commutative, exact.
+/// nDCG@10 of lists. Merge: associative, commutative, exact.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ListQuality {
+    /// For all evaluated users.
+    pub all: BootstrapMean,
+    /// For baskets that are newer than all that the live model has seen.
+    pub since_live: BootstrapMean,
+}
+
+impl ListQuality {
+    /// Adds a user's list; `weights` are drawn for the user.
+    pub fn add_list(
+        &mut self,
+        list: &[ProductIx],
+        bought: &BTreeSet<ProductIx>,
+        since_live: bool,
+        weights: &ResampleWeights,
+    ) {
+        add(&mut self.all, list, bought, weights);
+        if since_live {
+            add(&mut self.since_live, list, bought, weights);
+        }
+    }
+
+    fn merge(self, other: &Self) -> Result<Self, MergeError> {
+        Ok(Self { all: self.all.merge(&other.all)?, since_live: self.since_live.merge(&other.since_live)? })
+    }
+}
+
+fn add(
+    mean: &mut BootstrapMean,
+    list: &[ProductIx],
+    bought: &BTreeSet<ProductIx>,
+    weights: &ResampleWeights,
+) {
+    if let Some(measures) = ListMeasures::of(list, bought, |_| true, K) {
+        mean.add(measures.ndcg, weights);
+    }
+}
+
+/// How well hidden baskets were predicted. Merge: associative, commutative, exact.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct EvaluationResult {
-    /// By the trial and by plain counts, for all evaluated users.
+    /// By the hand formula and by plain counts, for all evaluated users.
     pub methods: Methods<Evaluation>,
-    /// nDCG@10 by the trial, for all evaluated users.
-    pub own: BootstrapMean,
-    /// The same for baskets that are newer than all that the live model has seen.
-    pub new: BootstrapMean,
-    /// By the live model, for the same baskets.
+    /// By the hand formula.
+    pub hand: ListQuality,
+    /// By the live model, for baskets that are newer than all that it has seen.
     pub live: BootstrapMean,
+    /// The carts that the hidden baskets were.
+    pub carts: CartTrials,
 }
 
 impl EvaluationResult {
@@ -71,72 +124,110 @@ impl EvaluationResult {
     pub fn merge(self, other: &Self) -> Result<Self, MergeError> {
         Ok(Self {
             methods: self.methods.merge(&other.methods)?,
-            own: self.own.merge(&other.own)?,
-            new: self.new.merge(&other.new)?,
+            hand: self.hand.merge(&other.hand)?,
             live: self.live.merge(&other.live)?,
+            carts: self.carts.merge(&other.carts),
         })
     }
 }
 
+/// A hidden basket, and whether it is newer than all that the live model has seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvaluatedBasket {
+    pub hidden: HiddenBasket,
+    pub since_live: bool,
+}
+
+/// A model that is evaluated: what is known of the products, the rows that are needed, and the ranker, if it has one.
+#[derive(Debug, Clone, Copy)]
+pub struct EvaluatedModel<'m> {
+    pub priors: &'m Priors,
+    pub rows: &'m ListRows,
+    pub ranker: Option<&'m Ranker>,
+}
+
 /// The products whose rows in the trial [`evaluate`] wants.
-pub fn trial_anchors(cohort: &Cohort, trial: &Priors) -> BTreeSet<ProductIx> {
+pub fn trial_anchors(users: &TrialUsers, trial: &Priors) -> BTreeSet<ProductIx> {
     let mut evaluator = ListEvaluator::new(trial);
     let mut wanted = BTreeSet::new();
-    for held in cohort.held() {
-        let history = History::of_user(cohort.before(), held.user, HISTORY_BASKETS);
+    for held in &users.held {
+        let history = History::of_user(&users.before, held.user, HISTORY_BASKETS);
         wanted.extend(evaluator.anchors(&history).iter().map(|anchor| anchor.product));
+        wanted.extend(Dataset::typed(CartTrials::read(&held.products)));
     }
     wanted
 }
 
 /// The products, in the live model's numbers, whose rows in it [`evaluate`] wants.
-pub fn live_anchors(cohort: &Cohort, live: &Priors) -> BTreeSet<ProductIx> {
+pub fn live_anchors<'u>(
+    trials: impl IntoIterator<Item = &'u TrialUsers>,
+    live: &Priors,
+) -> BTreeSet<ProductIx> {
     let mut evaluator = ListEvaluator::new(live);
     let mut wanted = BTreeSet::new();
-    for held in cohort.held().iter().filter(|held| held.time_ms > live.now_ms()) {
-        let history = to_live(cohort.before(), held.user, live);
-        wanted.extend(evaluator.anchors(&history).iter().map(|anchor| anchor.product));
+    for users in trials.into_iter().filter(|users| users.position == 0) {
+        for held in users.held.iter().filter(|held| held.time_ms > live.now_ms()) {
+            let history = to_live(&users.before, held.user, live);
+            wanted.extend(evaluator.anchors(&history).iter().map(|anchor| anchor.product));
+        }
     }
     wanted
 }
 
-/// Evaluates the trial on all held-out baskets, and the live model beside it on those that are newer than all that the
-/// live model has seen.
+/// Takes the candidates of a trial for all baskets that were hidden from it. On the newest ones of the users it is
+/// evaluated, beside plain counts; and the live model beside it on those that are newer than all that the live model has
+/// seen.
 pub fn evaluate(
-    cohort: &Cohort,
-    trial: &Priors,
-    rows: &NextRows,
-    live: Option<(&Priors, &NextRows)>,
-) -> EvaluationResult {
+    users: &TrialUsers,
+    trial: EvaluatedModel<'_>,
+    live: Option<EvaluatedModel<'_>>,
+) -> (EvaluationResult, Vec<EvaluatedBasket>) {
     let mut result = EvaluationResult::default();
-    let mut evaluator = ListEvaluator::new(trial);
-    let mut live = live.map(|(priors, rows)| (priors, ListEvaluator::new(priors), rows));
+    let mut baskets = Vec::with_capacity(users.held.len());
+    let mut evaluator = ListEvaluator::new(trial.priors);
+    let (scorer, mut scratch) = (Scorer::new(trial.priors), ScratchBuffers::new());
+    let mut live = live.map(|live| (live, ListEvaluator::new(live.priors).with_ranker(live.ranker)));
     let mut weights = ResampleWeights::new();
-    for held in cohort.held() {
+    for held in &users.held {
         let bought: BTreeSet<ProductIx> = Dataset::typed(&held.products).collect();
-        let history = History::of_user(cohort.before(), held.user, HISTORY_BASKETS);
-        let list = evaluator.evaluate(&mut result.methods, &history, &bought, |product| rows.0.get(&product));
-        weights.draw(SEED, user_hash(cohort.before().user_id(held.user).unwrap_or_default()));
-        let add = |mean: &mut BootstrapMean, list: &[ProductIx]| {
-            if let Some(measures) = ListMeasures::of(list, &bought, |_| true, K) {
-                mean.add(measures.ndcg, &weights);
-            }
+        let history = History::of_user(&users.before, held.user, HISTORY_BASKETS);
+        let anchors = scorer.anchors(&mut scratch, &history, ANCHORS);
+        let request = ScoreRequest {
+            history: &history,
+            anchors: &anchors,
+            next_row: &|product| trial.rows.next(product),
+            cart: &[],
+            together_row: &|product| trial.rows.together(product),
+            exclude: &[],
+            filter: None,
+            at_ms: held.time_ms,
+            limit: 0,
         };
-        add(&mut result.own, &list);
-        let Some((priors, live_evaluator, live_rows)) =
-            live.as_mut().filter(|(priors, ..)| held.time_ms > priors.now_ms())
-        else {
-            continue;
-        };
-        add(&mut result.new, &list);
-        let history = to_live(cohort.before(), held.user, priors);
-        let anchors = live_evaluator.anchors(&history);
-        let list = live_evaluator.list(&history, &anchors, |product| live_rows.0.get(&product));
-        let list: Vec<ProductIx> =
-            list.into_iter().map(|product| to_trial(product, priors, cohort.before())).collect();
-        add(&mut result.live, &list);
+        let key = HiddenBasketKey::new(&users.before, held, users.fold, users.position);
+        let user = key.user;
+        let hidden = HiddenBasket::new(&scorer, &mut scratch, &request, bought.clone(), key);
+        let newest = users.position == 0;
+        let live = live.as_mut().filter(|(live, _)| newest && held.time_ms > live.priors.now_ms());
+        let since_live = live.is_some();
+        let basket: Vec<ProductIx> = Dataset::typed(&held.products).collect();
+        result.carts.add(&scorer, &mut scratch, |product| trial.rows.of(product), user, &history, &basket);
+        if newest {
+            weights.draw(SEED, user);
+            evaluator.evaluate(&mut result.methods, &history, &bought, |product| trial.rows.next(product));
+            result.hand.add_list(hidden.hand_list(), &bought, since_live, &weights);
+        }
+        if let Some((live, evaluator)) = live {
+            let history = to_live(&users.before, held.user, live.priors);
+            let anchors = evaluator.anchors(&history);
+            let (next, together) = (|product| live.rows.next(product), |product| live.rows.together(product));
+            let list = evaluator.list_at(held.time_ms, &history, &anchors, next, together);
+            let list: Vec<ProductIx> =
+                list.into_iter().map(|product| to_trial(product, live.priors, &users.before)).collect();
+            add(&mut result.live, &list, &bought, &weights);
+        }
+        baskets.push(EvaluatedBasket { hidden, since_live });
     }
-    result
+    (result, baskets)
 }
 
 /// A user's history in the numbers of another model.

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use nextbasket_recommender::evaluate::{Estimate, EvaluationReport, Methods};
+use nextbasket_recommender::evaluate::{BootstrapMean, Estimate, EvaluationReport, Methods};
 use serde::{Deserialize, Serialize};
 
-use crate::evaluate::EvaluationResult;
+use crate::evaluate::ListQuality;
+use crate::learn::RankerReport;
 
 /// The length of the lists that the gate looks at.
 pub(crate) const K: usize = 10;
@@ -14,7 +15,18 @@ pub(crate) const K: usize = 10;
 const MIN_BASKETS: u64 = 100;
 
 /// How good a model is, as it is stored with it: means over held-out baskets, beside plain counts.
-pub type ModelMetrics = Methods<EvaluationReport>;
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelMetrics {
+    #[serde(flatten)]
+    pub methods: Methods<EvaluationReport>,
+    /// The score with fixed weights; none with models of earlier versions, which had no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hand_formula: Option<EvaluationReport>,
+    /// None if none was to be learned, and with models of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranker: Option<RankerReport>,
+}
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct LiveMetrics {
@@ -98,9 +110,14 @@ impl fmt::Display for Comparison {
 /// If those baskets are fewer than 100, and fewer than half of all that were held out, they say little, but then most of
 /// the baskets held out now are those held out then, and the stored figure is fair. Which user contributed what to it is
 /// not known, so the two figures count as independent, which makes the interval wider than it had to be.
-pub fn compare(evaluation: &EvaluationResult, live: Option<&LiveMetrics>, gate: f64) -> Option<Comparison> {
+pub fn compare(
+    new: &ListQuality,
+    since: &BootstrapMean,
+    live: Option<&LiveMetrics>,
+    gate: f64,
+) -> Option<Comparison> {
     let live = live?;
-    let EvaluationResult { own, new, live: since, .. } = evaluation;
+    let ListQuality { all: own, since_live: new } = new;
     let compared = |new: f64, live_ndcg: f64, difference, by, baskets| Comparison {
         new,
         live: live_ndcg,
@@ -116,7 +133,7 @@ pub fn compare(evaluation: &EvaluationResult, live: Option<&LiveMetrics>, gate: 
         return Some(compared(new, live, difference, ComparedBy::BasketsSinceLive, since.users()));
     }
     let metrics = live.metrics.as_ref()?;
-    let (users, ndcg) = (metrics.model.users, metrics.model.at(K)?.ndcg);
+    let (users, ndcg) = (metrics.methods.model.users, metrics.methods.model.at(K)?.ndcg);
     let Estimate { mean, interval } = own.estimate()?;
     // Of two independent means of a kind, one over n and one over m users, the difference varies √(1 + n/m) times as
     // much as the first.
@@ -130,7 +147,7 @@ pub fn compare(evaluation: &EvaluationResult, live: Option<&LiveMetrics>, gate: 
 mod tests {
     use super::*;
     use nextbasket_recommender::ProductIx;
-    use nextbasket_recommender::evaluate::{BootstrapMean, Evaluation, ResampleWeights};
+    use nextbasket_recommender::evaluate::{Evaluation, ResampleWeights};
 
     /// The nDCG@10 of users whose one product stands at this place of their lists.
     fn gain(place: u32) -> f64 {
@@ -151,8 +168,21 @@ mod tests {
         mean(std::iter::repeat_n(gain(place), users))
     }
 
-    fn judged(own: BootstrapMean) -> EvaluationResult {
-        EvaluationResult { own, ..EvaluationResult::default() }
+    /// What is compared.
+    #[derive(Default)]
+    struct Judged {
+        own: BootstrapMean,
+        new: BootstrapMean,
+        live: BootstrapMean,
+    }
+
+    fn judged(own: BootstrapMean) -> Judged {
+        Judged { own, ..Judged::default() }
+    }
+
+    fn compare(judged: &Judged, live: Option<&LiveMetrics>, gate: f64) -> Option<Comparison> {
+        let quality = ListQuality { all: judged.own.clone(), since_live: judged.new.clone() };
+        super::compare(&quality, &judged.live, live, gate)
     }
 
     /// A live model of whose users each had the one product at this place.
@@ -162,7 +192,8 @@ mod tests {
             let list: Vec<ProductIx> = (1..=20).map(ProductIx::new).collect();
             evaluation.add(&list, &[ProductIx::new(place)].into(), |_| true);
         }
-        let metrics = Methods { model: evaluation.report(), ..Methods::<Evaluation>::default().report() };
+        let methods = Methods { model: evaluation.report(), ..Methods::<Evaluation>::default().report() };
+        let metrics = ModelMetrics { methods, hand_formula: None, ranker: None };
         LiveMetrics { version: 7, metrics: Some(metrics) }
     }
 
@@ -175,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_shop_that_has_no_repeat_customer_left_has_nothing_to_compare() {
-        assert_eq!(compare(&EvaluationResult::default(), Some(&live(1, 1)), 0.05), None);
+        assert_eq!(compare(&Judged::default(), Some(&live(1, 1)), 0.05), None);
     }
 
     #[test]

@@ -6,21 +6,23 @@
 //! | `catalogue` | 1 | the products of all segments, and what all parts agree on |
 //! | `count` | one for each segment | totals, and counts of pairs cut by block of products |
 //! | `priors` | 1 | the totals over all users, and the priors of all products |
-//! | `rank` | one for each block | the model's rows, and the trial's |
-//! | `evaluate` | one for each segment | how well its users' newest baskets were predicted |
+//! | `rank` | one for each block | the model's rows, and the trials' |
+//! | `evaluate` | one for each segment | the hidden baskets of its users, with their candidates; how well they were predicted |
+//! | `learn` | 1 | a ranker, if it is better than the hand formula |
 //! | `draft` | 1 | a version and the idle slot; the model in that slot cannot go live again |
 //! | `publish` | one for each block | rows in the model table |
 //! | `switch` | 1 | the model live; what the job has read of users, removed |
 //!
-//! Between `evaluate` and `draft` is the [gate](crate::gate::compare): a model that is worse than the live one by more
+//! Between `learn` and `draft` is the [gate](crate::gate::compare): a model that is worse than the live one by more
 //! than the gate allows ends the job with both figures, before anything is overwritten. Without evaluation there is no
-//! stage `evaluate` and no gate.
+//! stage `evaluate` or `learn`, no ranker and no gate; if no ranker is wanted there is no stage `learn`.
 //!
 //! A job holds the lock `train` from beginning to end. What it publishes is bound to its version as well, so that a job
 //! that has lost its lock unawares can neither publish nor spoil what another one writes.
 
 mod count;
 mod evaluate;
+mod learn;
 mod merge;
 mod objects;
 mod outputs;
@@ -47,6 +49,7 @@ const COUNT: &str = "count";
 const PRIORS: &str = "priors";
 const RANK: &str = "rank";
 const EVALUATE: &str = "evaluate";
+const LEARN: &str = "learn";
 const DRAFT: &str = "draft";
 const PUBLISH: &str = "publish";
 const SWITCH: &str = "switch";
@@ -89,6 +92,7 @@ impl Kind for Train {
             Some(PRIORS) => merge::priors(work, tables).await.or_else(CallError::outcome),
             Some(RANK) => rank::work(work).await,
             Some(EVALUATE) => evaluate::work(work, tables).await.or_else(CallError::outcome),
+            Some(LEARN) => learn::work(work).await,
             Some(DRAFT) => publish::draft(work, tables).await.or_else(CallError::outcome),
             Some(PUBLISH) => publish::rows(work, tables).await.or_else(CallError::outcome),
             Some(SWITCH) => publish::switch(work, tables).await.or_else(CallError::outcome),

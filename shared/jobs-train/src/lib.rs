@@ -1,6 +1,6 @@
 //! The job `train`: purchases in, the live model out.
 //!
-//! A training is a chain of nine stages, which [`job`] spreads over batches. What a batch computes is a plain function
+//! A training is a chain of ten stages, which [`job`] spreads over batches. What a batch computes is a plain function
 //! of what earlier stages have left, on its share of the users or of the products, so the shares can be worked on
 //! anywhere and in any order:
 //!
@@ -11,6 +11,7 @@
 //! | [`count`] | a segment | its totals, and its counts of pairs cut by block of products |
 //! | [`rank`] | a block of products | their neighbours; and, once, the priors of all products |
 //! | [`evaluate`] | a segment | how well its users' newest baskets were predicted |
+//! | [`learn`] | – | a ranker that orders the candidates, and whether it is better than the hand formula |
 //! | [`gate`] | – | whether the model may go live |
 //! | [`publish`] | a block of products | rows in the model table, then the pointer |
 //!
@@ -25,8 +26,7 @@
 //! * The live model stays whole until the new one is, whatever fails or is killed on the way. Of two trainings at once
 //!   at most the later one is published.
 //!
-//! It does not tune parameters. A stage that learns from the held-out baskets how much each part of the score is worth
-//! would stand between `rank` and `evaluate`: it needs the same cohort, trial and rows as the evaluation.
+//! It does not tune the hand formula's parameters: what each part of the score is worth is what the ranker learns.
 
 pub mod context;
 pub mod count;
@@ -35,6 +35,7 @@ pub mod error;
 pub mod evaluate;
 pub mod gate;
 pub mod job;
+pub mod learn;
 pub mod parameters;
 pub mod product_details;
 pub mod publish;

@@ -20,7 +20,10 @@ pub struct TrainParameters {
     pub product_blocks: Option<u32>,
     /// Whether the model is evaluated on held-out baskets. If not, no gate holds it back.
     pub evaluate: bool,
-    /// The approximate maximum number of evaluated users: each is chosen by a hash of their id.
+    /// Whether a ranker is learned from the hidden baskets, and orders the products if it is better than the hand formula.
+    pub ranker: bool,
+    /// The approximate maximum number of users whose newest baskets are hidden, to learn from and to evaluate the
+    /// model on: each is chosen by a hash of their id.
     pub max_evaluated_users: u32,
     /// The fraction by which a model's nDCG@10 may be below the live one's and still be published; beyond it, it is
     /// refused if the difference is no chance. [0, 1]
@@ -49,7 +52,8 @@ impl Default for TrainParameters {
             segments: None,
             product_blocks: None,
             evaluate: true,
-            max_evaluated_users: 20_000,
+            ranker: true,
+            max_evaluated_users: 8_000,
             gate: 0.05,
             width: 8,
             assign: Assign::default(),

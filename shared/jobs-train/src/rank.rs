@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use nextbasket_recommender::intermediate::{decode, encode};
+use nextbasket_recommender::ranker::FOLDS;
 use nextbasket_recommender::{
     Catalogue, DecodeError, NeighbourModels, PieceTooSmall, Priors, ProductIx, ProductRows, rank,
 };
@@ -13,14 +14,14 @@ use crate::error::StageError;
 use crate::product_details::ProductDetails;
 
 /// The maximum size of one item of priors: DynamoDB accepts 400 KB with key and names.
-const MAX_PRIORS_BYTES: usize = 380_000;
+pub(crate) const MAX_PRIORS_BYTES: usize = 380_000;
 
 /// Rows of a block of products.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RankedRows {
     pub model: Vec<ProductRows>,
-    /// The trial's, which have no neighbours but `next`, if users are evaluated.
-    pub trial: Option<Vec<ProductRows>>,
+    /// Each trial's, without the `similar` ones.
+    pub trials: Vec<Vec<ProductRows>>,
 }
 
 /// Ranks a block of products, from the parts of all segments in any order.
@@ -35,21 +36,36 @@ pub fn block<B: AsRef<[u8]>>(
 ) -> Result<RankedRows, StageError> {
     let parts = parts
         .iter()
-        .map(|part| decode::<CohortPairs<'_>>("pairs", part.as_ref()))
+        .map(|part| decode::<CohortPairs<&[u8]>>("pairs", part.as_ref()))
         .collect::<Result<Vec<_>, _>>()?;
-    let others = || parts.iter().map(|part| part.others);
     let ranked =
         |counts: Vec<&[u8]>, totals, models| rank(products.clone(), &counts, totals, &context.params, models);
-    let model = others().chain(parts.iter().filter_map(|part| Some(part.evaluated?.0))).collect();
-    let model = ranked(model, &totals.model, NeighbourModels::All)?;
-    let trial = match &totals.trial {
-        Some(trial_totals) => {
-            let trial = others().chain(parts.iter().filter_map(|part| Some(part.evaluated?.1))).collect();
-            Some(ranked(trial, trial_totals, NeighbourModels::Next)?)
-        }
-        None => None,
+    // Of each part the users of no fold, and those of the folds but one.
+    let others = |but: Option<usize>| -> Vec<&[u8]> {
+        let folds = |part| all_of_folds(part, but);
+        parts.iter().flat_map(|part| std::iter::once(part.others).chain(folds(part))).collect()
     };
-    Ok(RankedRows { model, trial })
+    let model = ranked(others(None), &totals.model, NeighbourModels::All)?;
+    let positions = totals.trials.len() / usize::from(FOLDS);
+    let mut trials = Vec::with_capacity(totals.trials.len());
+    for (trial, totals) in totals.trials.iter().enumerate() {
+        let (fold, position) = (trial / positions, trial % positions);
+        let before = parts.iter().map(|part| {
+            let trial = part.folds.get(fold).and_then(|fold| fold.trials.get(position));
+            trial.copied().ok_or(DecodeError::Invalid("number of trials"))
+        });
+        let mut counts = others(Some(fold));
+        counts.extend(before.collect::<Result<Vec<_>, _>>()?);
+        trials.push(ranked(counts, totals, NeighbourModels::Lists)?);
+    }
+    Ok(RankedRows { model, trials })
+}
+
+fn all_of_folds<'c, 'p>(
+    part: &'c CohortPairs<&'p [u8]>,
+    but: Option<usize>,
+) -> impl Iterator<Item = &'p [u8]> + use<'c, 'p> {
+    part.folds.iter().enumerate().filter(move |&(fold, _)| Some(fold) != but).map(|(_, fold)| fold.all)
 }
 
 /// Packs the rows of a block, so that each can be taken out as it stands.
@@ -73,8 +89,8 @@ pub fn unpack(products: Range<u32>, bytes: &[u8]) -> Result<Vec<(ProductIx, &[u8
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackedPriors {
     pub model: Vec<Vec<u8>>,
-    /// The trial's, if users are evaluated. They have no categories.
-    pub trial: Option<Vec<Vec<u8>>>,
+    /// Each trial's. They have no categories.
+    pub trials: Vec<Vec<Vec<u8>>>,
 }
 
 /// From the totals over all segments.
@@ -92,6 +108,6 @@ pub fn pack_priors(
     };
     Ok(PackedPriors {
         model: priors(&totals.model, &|id| details.categories(id))?,
-        trial: totals.trial.as_ref().map(|trial| priors(trial, &|_| Vec::new())).transpose()?,
+        trials: totals.trials.iter().map(|trial| priors(trial, &|_| Vec::new())).collect::<Result<_, _>>()?,
     })
 }

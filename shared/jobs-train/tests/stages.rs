@@ -22,16 +22,23 @@ use nextbasket_domain::{HISTORY_BASKETS, Purchase};
 use nextbasket_job_engine::JobKey;
 use nextbasket_jobs_train::TrainParameters;
 use nextbasket_jobs_train::context::{TrainingContext, product_blocks};
-use nextbasket_jobs_train::count::{Cohort, CohortTotals};
-use nextbasket_jobs_train::evaluate::{EvaluationResult, NextRows, evaluate, live_anchors, trial_anchors};
+use nextbasket_jobs_train::count::{Cohort, CohortTotals, trials};
+use nextbasket_jobs_train::evaluate::{
+    EvaluatedBasket, EvaluatedModel, EvaluationResult, ListRows, evaluate, live_anchors, trial_anchors,
+};
+use nextbasket_jobs_train::learn::{LearnInput, LearnOutput};
 use nextbasket_jobs_train::product_details::ProductDetails;
 use nextbasket_jobs_train::rank::{self, PackedPriors};
 use nextbasket_jobs_train::training_data::{PurchaseStatistics, TrainingPurchase, dataset, merge_catalogues};
 use nextbasket_recommender::evaluate::{Evaluation, ListEvaluator, Methods};
 use nextbasket_recommender::intermediate::{decode, encode};
+use nextbasket_recommender::ranker::{FOLDS, HiddenBasket, HiddenBaskets, NewestBaskets, hidden_baskets};
 use nextbasket_recommender::{
     Catalogue, Dataset, History, Params, Priors, ProductRows, TrainedModel, evaluate::CUTOFFS, train,
 };
+
+/// A block of products, with the model's rows and those of each trial.
+type PackedBlock = (Range<u32>, Vec<u8>, Vec<Vec<u8>>);
 
 /// All that a training leaves, as it is stored.
 #[derive(Debug, PartialEq)]
@@ -39,9 +46,13 @@ struct StageResults {
     context: TrainingContext,
     /// Row by row.
     rows: Vec<Vec<u8>>,
-    trial_rows: Vec<Vec<u8>>,
+    /// Of each trial.
+    trial_rows: Vec<Vec<Vec<u8>>>,
     priors: PackedPriors,
     judged: Vec<u8>,
+    /// Of each trial.
+    hidden: Vec<Vec<EvaluatedBasket>>,
+    learned: LearnOutput,
 }
 
 fn key() -> JobKey {
@@ -63,7 +74,7 @@ fn settings(segments: u32, product_blocks: u32) -> TrainParameters {
     TrainParameters {
         segments: Some(segments),
         product_blocks: Some(product_blocks),
-        max_evaluated_users: 60,
+        max_evaluated_users: 80,
         ..TrainParameters::default()
     }
 }
@@ -88,19 +99,21 @@ fn in_stages(
     let mut shuffled = bought(purchases);
     random.shuffle(&mut shuffled);
     // Survey.
-    let mut surveyed: Vec<(PurchaseStatistics, Vec<u8>, Vec<u8>)> = (0..segments)
+    let mut surveyed: Vec<(PurchaseStatistics, NewestBaskets, Vec<u8>, Vec<u8>)> = (0..segments)
         .map(|segment| {
             let own = |user: &str| user.bytes().map(u32::from).sum::<u32>() % segments == segment;
             let data = dataset(shuffled.iter().filter(|bought| own(&bought.user))).unwrap();
-            (PurchaseStatistics::of(&data), data.catalogue().encode(), data.encode())
+            let (statistics, newest) = (PurchaseStatistics::of(&data), NewestBaskets::of(&data));
+            (statistics, newest, data.catalogue().encode(), data.encode())
         })
         .collect();
     random.shuffle(&mut surveyed);
     let survey = surveyed.iter().fold(PurchaseStatistics::default(), |sum, (survey, ..)| sum.merge(*survey));
     let catalogues: Vec<Catalogue> =
-        surveyed.iter().map(|(_, catalogue, _)| Catalogue::decode(catalogue).unwrap()).collect();
+        surveyed.iter().map(|(.., catalogue, _)| Catalogue::decode(catalogue).unwrap()).collect();
     let catalogue = merge_catalogues(&catalogues).unwrap();
-    let context = TrainingContext::new(settings, &survey);
+    let newest = surveyed.iter().fold(NewestBaskets::default(), |sum, (_, newest, ..)| sum.merge(newest));
+    let context = TrainingContext::new(settings, &survey, &newest);
     let context: TrainingContext = serde_json::from_slice(&serde_json::to_vec(&context).unwrap()).unwrap();
     let mut blocks: Vec<Range<u32>> = product_blocks(settings, &survey, catalogue.len());
     random.shuffle(&mut blocks);
@@ -120,45 +133,65 @@ fn in_stages(
     let sums = sums.iter().map(|sums| totals(sums)).reduce(|a, b| a.merge(&b).unwrap()).unwrap();
     let priors = rank::pack_priors(&catalogue, &sums, &context, &labels()).unwrap();
     // Rank.
-    let mut packed: Vec<(Range<u32>, Vec<u8>, Vec<u8>)> = Vec::new();
+    let trials = trials(context.folds);
+    let mut packed: Vec<PackedBlock> = Vec::new();
     for (block, parts) in blocks.iter().zip(&mut parts) {
         random.shuffle(parts);
         let ranked = rank::block(block.clone(), parts, &sums, &context).unwrap();
-        let trial = ranked.trial.map(|rows| rank::pack(&rows)).unwrap_or_default();
-        packed.push((block.clone(), rank::pack(&ranked.model), trial));
+        let of_trials = ranked.trials.iter().map(|rows| rank::pack(rows)).collect();
+        packed.push((block.clone(), rank::pack(&ranked.model), of_trials));
     }
     // Evaluate.
     let mut judged = Vec::new();
+    let mut hidden: Vec<Vec<EvaluatedBasket>> = vec![Vec::new(); trials];
     for (.., data) in &surveyed {
-        let Some(trial) = priors.trial.as_ref().map(|pieces| Priors::decode(pieces).unwrap()) else { break };
         let cohort = cohort(data);
-        let wanted = trial_anchors(&cohort, &trial);
-        let mut rows = NextRows::default();
-        for (block, _, trial) in &packed {
-            rows.add_block(block.clone(), trial, &wanted).unwrap();
-        }
-        let mut live_rows = NextRows::default();
+        let mut live_rows = ListRows::default();
         if let Some(live) = live {
-            for product in live_anchors(&cohort, &live.priors) {
+            for product in live_anchors(cohort.trials(), &live.priors) {
                 live_rows.add(product, &live.rows[product.get() as usize].encode()).unwrap();
             }
         }
-        let live = live.map(|live| (&live.priors, &live_rows));
-        judged.push(encode(&evaluate(&cohort, &trial, &rows, live)));
+        let live = live.map(|live| EvaluatedModel { priors: &live.priors, rows: &live_rows, ranker: None });
+        for (trial, users) in cohort.trials().enumerate() {
+            let priors = Priors::decode(&priors.trials[trial]).unwrap();
+            let wanted = trial_anchors(users, &priors);
+            let mut rows = ListRows::default();
+            for (block, _, trials) in &packed {
+                rows.add_block(block.clone(), &trials[trial], &wanted).unwrap();
+            }
+            let model = EvaluatedModel { priors: &priors, rows: &rows, ranker: None };
+            let (result, baskets) = evaluate(users, model, live);
+            judged.push(encode(&result));
+            hidden[trial].extend(decode::<Vec<EvaluatedBasket>>("baskets", &encode(&baskets)).unwrap());
+        }
     }
     random.shuffle(&mut judged);
     let merge = |a: EvaluationResult, b: EvaluationResult| a.merge(&b).unwrap();
     let judged = judged.iter().map(|bytes| evaluation(bytes)).reduce(merge).unwrap_or_default();
+    // Learn.
+    let mut input = LearnInput::default();
+    for baskets in &mut hidden {
+        random.shuffle(baskets);
+        input.push_trial(baskets.clone()).unwrap();
+        baskets.sort_by(|a, b| a.hidden.key.cmp(&b.hidden.key));
+    }
+    let threads = NonZero::new(1 + random.below(3) as usize).unwrap();
+    let learned = input.learn(threads).unwrap();
     packed.sort_unstable_by_key(|(block, ..)| block.start);
     let rows = |bytes: &Vec<u8>, block: &Range<u32>| -> Vec<Vec<u8>> {
         rank::unpack(block.clone(), bytes).unwrap().into_iter().map(|(_, row)| row.to_vec()).collect()
     };
-    let trial = packed.iter().filter(|(.., trial)| !trial.is_empty());
+    let of_trial = |trial: usize| -> Vec<Vec<u8>> {
+        packed.iter().flat_map(|(block, _, trials)| rows(&trials[trial], block)).collect()
+    };
     StageResults {
-        trial_rows: trial.flat_map(|(block, _, trial)| rows(trial, block)).collect(),
+        trial_rows: (0..trials).map(of_trial).collect(),
         rows: packed.iter().flat_map(|(block, model, _)| rows(model, block)).collect(),
         priors,
         judged: encode(&judged),
+        hidden,
+        learned,
         context,
     }
 }
@@ -212,38 +245,72 @@ fn the_model_is_the_one_that_training_at_once_makes() {
 }
 
 #[test]
-fn what_is_judged_is_the_model_that_training_at_once_makes_without_the_newest_baskets() {
-    let purchases = shop(11, 120, 50);
+fn what_is_hidden_and_learned_is_what_training_at_once_hides_and_learns() {
+    let purchases = shop(11, 200, 50);
     let left = in_stages(&purchases, &settings(4, 6), None, 11);
     let data = dataset(&bought(&purchases)).unwrap();
-    let (before, held) = data.hold_out_newest(2, |user| left.context.sample.contains(user));
-    assert!((40..90).contains(&held.len()), "about 60 of some 100 users are judged: {}", held.len());
-    let trial = train(&before, &Params::default(), NonZero::new(1).unwrap(), &|_| Vec::new()).unwrap();
-    assert_eq!(left.priors.trial, Some(trial.priors.encode(380_000).unwrap()));
-    let next: Vec<Vec<u8>> = trial.rows.iter().map(|rows| rows.next.encode()).collect();
-    let of_left = |row: &Vec<u8>| ProductRows::decode(row).unwrap().next.encode();
-    assert_eq!(left.trial_rows.iter().map(of_left).collect::<Vec<_>>(), next);
+    let folds = left.context.folds;
+    let threads = NonZero::new(2).unwrap();
+    let hidden = hidden_baskets(&data, &Params::default(), folds, threads).unwrap();
+    assert!(hidden.len() > 100, "{}", hidden.len());
+    let in_stages: Vec<&HiddenBasket> = left.hidden.iter().flatten().map(|basket| &basket.hidden).collect();
+    assert!(in_stages.iter().copied().eq(&hidden));
+    let mut baskets = HiddenBaskets::default();
+    hidden.into_iter().for_each(|basket| baskets.push(basket).unwrap());
+    let learned = baskets.learn(0, threads).unwrap().unwrap();
+    let report = &left.learned.report;
+    let weights: Vec<f64> = report.features.iter().map(|feature| feature.weight).collect();
+    let unused = learned.time.features.unused();
+    let used = learned.ranker.weights().iter().enumerate().filter(|(at, _)| !unused.contains(at));
+    assert_eq!(weights[..weights.len() - 1], used.map(|(_, &weight)| weight).collect::<Vec<_>>());
+    if let Some(kept) = &left.learned.kept {
+        assert_eq!(kept.ranker.encode(), learned.ranker.encode());
+    }
+    // A trial is what training at once makes without the hidden baskets.
+    let (before, held) = folds.hide(&data, 2, 0);
+    assert!(!held.is_empty());
+    let trial = usize::from(2 * folds.positions());
+    let priors = Priors::decode(&left.priors.trials[trial]).unwrap();
+    let now_ms = data.newest_ms();
+    assert_eq!(before.newest_ms(), now_ms, "nobody's newest basket is the newest of all");
+    let model = train(&before, &Params::default(), threads, &|_| Vec::new()).unwrap();
+    assert_eq!(priors, model.priors);
+    let lists = model.rows.iter().map(|rows| {
+        ProductRows { similar: nextbasket_recommender::NeighbourRow::default(), ..rows.clone() }.encode()
+    });
+    assert_eq!(left.trial_rows[trial], lists.collect::<Vec<_>>());
+}
 
-    let rows: Vec<ProductRows> =
-        encoded(&trial.rows).iter().map(|row| ProductRows::decode(row).unwrap()).collect();
-    let mut evaluator = ListEvaluator::new(&trial.priors);
+#[test]
+fn users_are_judged_on_their_newest_baskets_by_trials_that_have_not_seen_them() {
+    let purchases = shop(11, 200, 50);
+    let left = in_stages(&purchases, &settings(4, 6), None, 11);
+    let data = dataset(&bought(&purchases)).unwrap();
+    let threads = NonZero::new(1).unwrap();
     let mut expected = Methods::<Evaluation>::default();
-    for held in &held {
-        let history = History::of_user(&before, held.user, HISTORY_BASKETS);
-        let bought = Dataset::typed(&held.products).collect();
-        evaluator.evaluate(&mut expected, &history, &bought, |product| {
-            rows.get(product.get() as usize).map(|row| &row.next)
-        });
+    for fold in 0..FOLDS {
+        let (before, held) = left.context.folds.hide(&data, fold, 0);
+        let trial = train(&before, &Params::default(), threads, &|_| Vec::new()).unwrap();
+        let rows: Vec<ProductRows> =
+            encoded(&trial.rows).iter().map(|row| ProductRows::decode(row).unwrap()).collect();
+        let mut evaluator = ListEvaluator::new(&trial.priors);
+        for held in &held {
+            let history = History::of_user(&before, held.user, HISTORY_BASKETS);
+            let bought = Dataset::typed(&held.products).collect();
+            evaluator.evaluate(&mut expected, &history, &bought, |product| {
+                rows.get(product.get() as usize).map(|row| &row.next)
+            });
+        }
     }
     let judged = evaluation(&left.judged);
     assert_eq!(judged.methods, expected);
-    assert_eq!(judged.own.users(), held.len() as u64);
-    let ndcg = expected.report().model.at(10).unwrap().ndcg;
-    assert!((judged.own.estimate().unwrap().mean - ndcg).abs() < 1e-12);
     let report = judged.methods.report();
-    assert_eq!(report.model.users, held.len() as u64);
+    assert!(report.model.users > 50, "{report:#?}");
+    assert_eq!(judged.hand.all.users(), report.model.users);
+    let ndcg = report.model.at(10).unwrap().ndcg;
+    assert!((judged.hand.all.estimate().unwrap().mean - ndcg).abs() < 1e-12);
     assert_eq!(report.gp_top_freq.at.iter().map(|quality| quality.k).collect::<Vec<_>>(), CUTOFFS);
-    assert!(report.model.at(10).unwrap().ndcg > report.g_top_freq.at(10).unwrap().ndcg, "{report:#?}");
+    assert!(ndcg > report.g_top_freq.at(10).unwrap().ndcg, "{report:#?}");
 }
 
 #[test]
@@ -257,17 +324,17 @@ fn a_live_model_is_judged_by_nothing_it_has_seen() {
     };
     // It has seen everything.
     let judged_by_all = judged(&at_once(&data, &Params::default()));
-    assert_eq!((judged_by_all.live.users(), judged_by_all.new.users()), (0, 0));
+    assert_eq!((judged_by_all.live.users(), judged_by_all.hand.since_live.users()), (0, 0));
     // It has seen all until day 180.
     let old = |p: &&Purchase| p.purchased_at.as_millis() <= 180 * DAY_MS;
     let old: Vec<Purchase> = purchases.iter().filter(old).cloned().collect();
     let live = at_once(&dataset(&bought(&old)).unwrap(), &Params::default());
     let judged = judged(&live);
-    let context = TrainingContext::new(&settings, &PurchaseStatistics::of(&data));
-    let newer = data.hold_out_newest(2, |user| context.sample.contains(user)).1;
-    let newer = newer.iter().filter(|held| held.time_ms > live.priors.now_ms()).count() as u64;
+    let context = TrainingContext::new(&settings, &PurchaseStatistics::of(&data), &NewestBaskets::of(&data));
+    let hidden = (0..FOLDS).flat_map(|fold| context.folds.hide(&data, fold, 0).1);
+    let newer = hidden.filter(|held| held.time_ms > live.priors.now_ms()).count() as u64;
     assert!(newer > 5, "{newer}");
-    assert_eq!((judged.live.users(), judged.new.users()), (newer, newer));
+    assert_eq!((judged.live.users(), judged.hand.since_live.users()), (newer, newer));
     // On the same baskets, a live model that knows nothing but one product nobody has bought since is worse.
     let mut strange = nextbasket_recommender::DatasetBuilder::new();
     strange.push("x", "1", 0, ["gone"]).unwrap();
@@ -275,7 +342,7 @@ fn a_live_model_is_judged_by_nothing_it_has_seen() {
     let left = in_stages(&purchases, &settings, Some(&strange), 13);
     let judged = evaluation(&left.judged);
     assert_eq!(judged.live.estimate().unwrap().mean, 0.0);
-    assert!(judged.live.users() > newer && judged.new.estimate().unwrap().mean > 0.2);
+    assert!(judged.live.users() > newer && judged.hand.since_live.estimate().unwrap().mean > 0.2);
 }
 
 #[test]
@@ -284,7 +351,8 @@ fn without_evaluation_nobody_is_judged_and_the_model_is_the_same() {
     let with = in_stages(&purchases, &settings(3, 2), None, 17);
     let without = in_stages(&purchases, &TrainParameters { evaluate: false, ..settings(3, 2) }, None, 17);
     assert_eq!((&without.rows, &without.priors.model), (&with.rows, &with.priors.model));
-    assert_eq!((without.priors.trial, without.trial_rows.len()), (None, 0));
+    assert_eq!((without.priors.trials.len(), without.trial_rows.len()), (0, 0));
+    assert!(!without.learned.report.used && with.learned.report.baskets > 0);
 }
 
 #[test]
@@ -294,7 +362,7 @@ fn parts_of_different_trainings_do_not_mix() {
     let catalogue = data.catalogue().clone();
     let survey = PurchaseStatistics::of(&data);
     let part = |settings: &TrainParameters| {
-        let context = TrainingContext::new(settings, &survey);
+        let context = TrainingContext::new(settings, &survey, &NewestBaskets::of(&data));
         let cohort = Cohort::new(data.clone(), &catalogue, &context).unwrap();
         let counting = cohort.counting(&context).unwrap();
         (counting.part(0..catalogue.len() as u32), counting.totals().unwrap(), context)

@@ -19,9 +19,10 @@ use nextbasket_job_engine::JobKey;
 use nextbasket_jobs_train::TrainParameters;
 use nextbasket_jobs_train::context::TrainingContext;
 use nextbasket_jobs_train::count::Cohort;
-use nextbasket_jobs_train::evaluate::{EvaluationResult, NextRows, evaluate};
-use nextbasket_jobs_train::gate::{Comparison, LiveMetrics, compare};
+use nextbasket_jobs_train::evaluate::{EvaluatedModel, EvaluationResult, ListRows, evaluate};
+use nextbasket_jobs_train::gate::{Comparison, LiveMetrics, ModelMetrics, compare};
 use nextbasket_jobs_train::training_data::{PurchaseStatistics, TrainingPurchase, dataset};
+use nextbasket_recommender::ranker::NewestBaskets;
 use nextbasket_recommender::{Dataset, Params, TrainedModel, train};
 
 const WEEKS: i64 = 27;
@@ -35,8 +36,12 @@ fn trained(data: &Dataset, params: &Params) -> TrainedModel {
     train(data, params, NonZero::<usize>::MIN, &|_| Vec::new()).unwrap()
 }
 
-fn next_rows(model: &TrainedModel) -> NextRows {
-    let mut rows = NextRows::default();
+fn evaluated<'m>(model: &'m TrainedModel, rows: &'m ListRows) -> EvaluatedModel<'m> {
+    EvaluatedModel { priors: &model.priors, rows, ranker: None }
+}
+
+fn list_rows(model: &TrainedModel) -> ListRows {
+    let mut rows = ListRows::default();
     model.rows.iter().for_each(|row| rows.add(row.product, &row.encode()).unwrap());
     rows
 }
@@ -55,13 +60,19 @@ fn training(
         before.map(|purchase| TrainingPurchase::new(purchase, &key)).collect();
     let data = dataset(&bought).unwrap();
     let parameters = TrainParameters { params: params.clone(), ..TrainParameters::default() };
-    let context = TrainingContext::new(&parameters, &PurchaseStatistics::of(&data));
+    let context =
+        TrainingContext::new(&parameters, &PurchaseStatistics::of(&data), &NewestBaskets::of(&data));
     let cohort = Cohort::new(data.clone(), &data.catalogue().clone(), &context).unwrap();
-    let trial = trained(cohort.before(), params);
-    let live_rows = live.map(|live| next_rows(&live.model));
-    let with = live.map(|live| &live.model.priors).zip(live_rows.as_ref());
-    let evaluation = evaluate(&cohort, &trial.priors, &next_rows(&trial), with);
-    let comparison = compare(&evaluation, live.map(|live| &live.metrics), parameters.gate);
+    let live_rows = live.map(|live| list_rows(&live.model)).unwrap_or_default();
+    let with = live.map(|live| evaluated(&live.model, &live_rows));
+    let mut evaluation = EvaluationResult::default();
+    for users in cohort.trials().filter(|users| users.position == 0) {
+        let trial = trained(&context.folds.hide(&data, users.fold, 0).0, params);
+        let (result, _) = evaluate(users, evaluated(&trial, &list_rows(&trial)), with);
+        evaluation = evaluation.merge(&result).unwrap();
+    }
+    let live = live.map(|live| &live.metrics);
+    let comparison = compare(&evaluation.hand, &evaluation.live, live, parameters.gate);
     (trained(&data, params), evaluation, comparison)
 }
 
@@ -74,7 +85,8 @@ fn weekly(purchases: &[Purchase], params: impl Fn(i64) -> Params) -> Vec<(i64, C
             training(purchases, 12 + 7 * week, &params(week), live.as_ref());
         comparisons.extend(comparison.map(|comparison| (week, comparison)));
         if !comparison.is_some_and(|comparison| comparison.is_worse()) {
-            let metrics = Some(evaluation.methods.report()).filter(|metrics| metrics.model.users > 0);
+            let methods = Some(evaluation.methods.report()).filter(|methods| methods.model.users > 0);
+            let metrics = methods.map(|methods| ModelMetrics { methods, hand_formula: None, ranker: None });
             live = Some(LiveModel { model, metrics: LiveMetrics { version: 1, metrics } });
         }
     }

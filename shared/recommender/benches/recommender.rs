@@ -1,48 +1,15 @@
 //! Training on generated purchases, one answer, and reading priors.
 #![allow(missing_docs, clippy::unwrap_used, reason = "criterion's macros write the undocumented functions")]
 
+mod common;
+
+use common::{newest_first, purchases};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use nextbasket_recommender::{
-    ANCHORS, Dataset, DatasetBuilder, History, Params, Priors, ProductIx, ScoreRequest, Scorer,
-    ScratchBuffers, train,
+    ANCHORS, History, Params, Priors, ProductIx, ScoreRequest, Scorer, ScratchBuffers, train,
 };
 use std::hint::black_box;
 use std::num::NonZero;
-
-/// SplitMix64, after Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators".
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-}
-
-/// Users with 1 to 12 baskets of 1 to 30 products; small product numbers are bought more.
-fn purchases(users: u64, products: u64) -> Dataset {
-    let mut random = Random(1);
-    let mut builder = DatasetBuilder::new();
-    for user in 0..users {
-        for basket in 0..=random.below(12) {
-            let time = i64::try_from(random.below(400 * 86_400_000)).unwrap();
-            let lines: Vec<String> = (0..=random.below(30))
-                .map(|_| random.below(products) * random.below(1000) / 1000)
-                .map(|product| format!("product {product:06}"))
-                .collect();
-            let lines = lines.iter().map(String::as_str);
-            builder.push(&format!("user {user}"), &format!("{user}-{basket}"), time, lines).unwrap();
-        }
-    }
-    builder.build().unwrap()
-}
 
 fn training(c: &mut Criterion) {
     let data = purchases(3000, 4000);
@@ -60,11 +27,7 @@ fn answering(c: &mut Criterion) {
     let model = train(&data, &Params::default(), NonZero::new(2).unwrap(), &|_| Vec::new()).unwrap();
     let scorer = Scorer::new(&model.priors);
     let mut scratch = ScratchBuffers::new();
-    let baskets: Vec<(i64, Vec<&str>)> = (0..data.user_count())
-        .flat_map(|user| data.baskets_of(user).collect::<Vec<_>>())
-        .take(100)
-        .map(|(time, products)| (time, Dataset::typed(products).map(|p| data.catalogue().id(p)).collect()))
-        .collect();
+    let baskets = newest_first(&data, 100);
     for length in [10, 100] {
         let newest = || baskets.iter().take(length).map(|(time, ids)| (*time, ids.iter().copied()));
         c.bench_function(&format!("history of {length} baskets from ids"), |b| {
@@ -84,6 +47,7 @@ fn answering(c: &mut Criterion) {
                     together_row: &|_| None,
                     exclude: &[],
                     filter: None,
+                    at_ms: 0,
                     limit: 10,
                 };
                 scorer.score(&mut scratch, &request)

@@ -11,6 +11,8 @@
 //! | [`History`], [`Scorer`] | an answer, with its parts and reasons |
 //! | [`window_weights`], [`in_windows`] | popularity alone, counted without a training |
 //! | [`evaluate`] | how good lists are, beside plain counts |
+//! | [`CartTrials`] | learning, from hidden products of baskets, how much a cart weighs |
+//! | [`ranker`] | learning, from hidden baskets, how much each signal of a candidate is worth |
 //!
 //! **Guarantees.** Equal purchases give equal bytes, whatever order they came in, however the users were split and
 //! in whatever order the parts were merged: sums are integers. (Weights come from the platform's `exp2`, so this holds
@@ -22,6 +24,7 @@
 #![warn(missing_docs)]
 
 pub use bytes::DecodeError;
+pub use cart_weight::{CART_WEIGHTS, CartTrials};
 pub use catalogue::{Catalogue, ProductIx};
 pub use counts::{Counting, MergeError, PairCounts, ProductTotals, Totals};
 pub use dataset::{Dataset, DatasetBuilder, DatasetError, HeldOut};
@@ -30,12 +33,13 @@ pub use popularity::{in_windows, window_weights};
 pub use priors::{PieceTooSmall, Priors, Window};
 pub use row::{Neighbour, NeighbourRow, ProductRows};
 pub use score::{
-    ANCHORS, Anchor, Bought, History, HistoryBasket, MOST_REASONS, NeighbourReason, Recommendation,
-    ScoreParts, ScoreRequest, Scorer, ScratchBuffers,
+    ANCHORS, Anchor, Bought, CANDIDATES, CART_ROWS, History, HistoryBasket, MOST_REASONS, NeighbourReason,
+    Recommendation, ScoreParts, ScoreRequest, Scorer, ScratchBuffers, cart_rows,
 };
 pub use train::{NeighbourModels, RankError, TrainError, TrainedModel, rank, train};
 
 mod bytes;
+mod cart_weight;
 mod catalogue;
 mod counts;
 mod dataset;
@@ -46,6 +50,7 @@ pub mod intermediate;
 mod params;
 mod popularity;
 mod priors;
+pub mod ranker;
 mod row;
 mod score;
 mod string_table;

@@ -33,7 +33,8 @@ pub struct Params {
     pub next_weight: f64,
     /// g: weight of pop. [0, 1000]
     pub popularity_weight: f64,
-    /// Weight of what is bought together with the products of a cart. [0, 1000]
+    /// Weight of what is bought together with the products of a cart, until a training has learned one; 0 turns it off.
+    /// [0, 1000]
     pub together_weight: f64,
     /// d: factor for a product whose usual gap has hardly begun; 1 turns it off. [0, 1]
     pub too_soon_factor: f64,
@@ -62,10 +63,10 @@ impl Default for Params {
             popularity_half_life_days: 7.0,
             next_weight: 1.0,
             popularity_weight: 0.5,
-            together_weight: 1.0,
+            together_weight: 4.0,
             too_soon_factor: 1.0,
             count_shrinkage: 0.0,
-            next_neighbours: 20,
+            next_neighbours: 50,
             together_neighbours: 50,
             similar_neighbours: 50,
         }

@@ -74,6 +74,11 @@ impl NeighbourRow {
         self.values.get(start..start + self.len()).unwrap_or(&[])
     }
 
+    /// The neighbours' products, best first.
+    pub fn products(&self) -> impl ExactSizeIterator<Item = ProductIx> + '_ {
+        self.products.iter().copied().map(ProductIx::new)
+    }
+
     /// The neighbours, best first.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Neighbour> + '_ {
         self.products.iter().zip(&self.evidence).zip(&self.values).map(|((&product, &evidence), &score)| {
@@ -148,6 +153,11 @@ impl NeighbourRow {
 fn share(value: f32, top: f32) -> u16 {
     if top > 0.0 { (value / top * STEPS).round().clamp(0.0, STEPS) as u16 } else { 0 }
 }
+
+/// The column of a `next` row with the share of the very next baskets.
+pub(crate) const NEXT_BASKET: u8 = 1;
+/// The column of a `next` row with the share of the very next baskets of the last days.
+pub(crate) const RECENT_NEXT_BASKET: u8 = 2;
 
 /// The three rows of one product.
 #[derive(Debug, Clone, PartialEq)]

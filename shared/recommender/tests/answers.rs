@@ -55,6 +55,7 @@ fn answer(model: &TrainedModel, ask: &Ask<'_>) -> Vec<Recommendation> {
             together_row: &|product| model.rows.get(product.get() as usize).map(|rows| &rows.together),
             exclude: &ids(ask.exclude),
             filter: Some(&filter),
+            at_ms: 0,
             limit: ask.limit.unwrap_or(10),
         },
     )
@@ -110,7 +111,8 @@ fn a_cart_brings_what_lies_in_baskets_with_it_but_not_itself() {
     let list = names(&model, &answer);
     assert_eq!(list[0], "filters");
     assert!(!list.contains(&"beans"));
-    assert!((answer[0].parts.together - 6.0 / 11.0).abs() < 1e-9);
+    // Cosine 1, shrunk by 6 / (6 + 5), by the weight.
+    assert!((answer[0].parts.together - 4.0 * 6.0 / 11.0).abs() < 1e-6);
     assert_eq!(answer[0].together_reasons[0].evidence, 6);
 }
 

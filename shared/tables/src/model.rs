@@ -32,11 +32,12 @@ const VERSION: &str = "version";
 const NAME: &str = "name";
 const ROW: &str = "row";
 const PRIORS: &str = "priors";
+const RANKER: &str = "ranker";
 const CHUNKS: &str = "chunks";
 const TRAINED_AT: &str = "trainedAt";
 const LATEST_VERSION: &str = "latestVersion";
 
-/// The key of the pointer and of the priors. They have slots of their own (`current`, `a.priors.0`, …), so
+/// The key of the pointer, of the priors and of the ranker. They have slots of their own (`current`, `a.priors.0`, …), so
 /// a product of this id is no conflict.
 const MODEL: &str = "model";
 const CURRENT: &str = "current";
@@ -95,6 +96,19 @@ impl ModelSlot {
     fn priors(self, chunk: usize) -> String {
         format!("{}.priors.{chunk}", self.as_str())
     }
+
+    fn ranker(self) -> String {
+        format!("{}.ranker", self.as_str())
+    }
+}
+
+/// What answers need of a model beside its rows, as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StoredModel {
+    /// In pieces that each fit into an item.
+    pub priors: Vec<Vec<u8>>,
+    /// None if the hand formula orders the products.
+    pub ranker: Option<Vec<u8>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,20 +181,32 @@ impl ModelTable {
         }))
     }
 
-    /// The priors of the live model, in their chunks' order; `None` if it was replaced meanwhile.
+    /// The priors and the ranker of the live model; `None` if it was replaced meanwhile.
     ///
     /// # Errors
     /// [`TableError`] if DynamoDB does not answer or an item is not of the expected form.
-    pub async fn priors(&self, pointer: &Pointer) -> Result<Option<Vec<Vec<u8>>>, TableError> {
-        let reads = (0..pointer.chunks).map(|chunk| async move {
-            let slot = pointer.slot.priors(chunk);
-            let Some(item) = self.item(&slot, true).await? else { return Ok(None) };
-            let mut reader = self.reader(&slot, item);
-            let live = reader.number::<u64>(VERSION)? == pointer.version;
-            if live { reader.bytes(PRIORS).map(Some) } else { Ok(None) }
-        });
-        let chunks = futures::future::try_join_all(reads).await?;
-        Ok(chunks.into_iter().collect())
+    pub async fn priors(&self, pointer: &Pointer) -> Result<Option<StoredModel>, TableError> {
+        let chunks = (0..pointer.chunks).map(|chunk| self.part(pointer, pointer.slot.priors(chunk), PRIORS));
+        let chunks = futures::future::try_join_all(chunks);
+        let ranker = self.part(pointer, pointer.slot.ranker(), RANKER);
+        let (chunks, ranker) = futures::future::try_join(chunks, ranker).await?;
+        let priors = chunks.into_iter().collect::<Option<Vec<_>>>();
+        // Models without a ranker have an empty one; those of earlier versions of the program have no item for it.
+        let ranker = ranker.filter(|ranker| !ranker.is_empty());
+        Ok(priors.map(|priors| StoredModel { priors, ranker }))
+    }
+
+    /// A part of the live model; none if another model stands in its place.
+    async fn part(
+        &self,
+        pointer: &Pointer,
+        slot: String,
+        attribute: &'static str,
+    ) -> Result<Option<Vec<u8>>, TableError> {
+        let Some(item) = self.item(&slot, true).await? else { return Ok(None) };
+        let mut reader = self.reader(&slot, item);
+        let live = reader.number::<u64>(VERSION)? == pointer.version;
+        if live { reader.bytes(attribute).map(Some) } else { Ok(None) }
     }
 
     /// The live rows of these products, in no order; products without a row are omitted. A strongly consistent read
@@ -263,20 +289,23 @@ impl ModelTable {
         Ok(Ok(()))
     }
 
-    /// Writes the priors of the draft and its description, and makes it the live model, unless another training began
+    /// Writes the priors and the ranker of the draft and its description, and makes it the live model, unless another training began
     /// since. Doing so again is the same as doing it once.
     pub async fn publish(
         &self,
         draft: &Draft,
-        priors: Vec<Vec<u8>>,
+        model: StoredModel,
         info: &ModelInfo,
         now: Timestamp,
     ) -> Result<Result<Pointer, Overtaken>, TableError> {
         let pointer =
-            Pointer { version: draft.version, slot: draft.slot, chunks: priors.len(), trained_at: now };
-        for (chunk, priors) in priors.into_iter().enumerate() {
-            let mut item = key(MODEL, &draft.slot.priors(chunk));
-            item.insert(PRIORS.to_owned(), bytes(priors));
+            Pointer { version: draft.version, slot: draft.slot, chunks: model.priors.len(), trained_at: now };
+        let chunks = model.priors.into_iter().enumerate();
+        let priors = chunks.map(|(chunk, priors)| (draft.slot.priors(chunk), PRIORS, priors));
+        let ranker = (draft.slot.ranker(), RANKER, model.ranker.unwrap_or_default());
+        for (slot, attribute, content) in priors.chain([ranker]) {
+            let mut item = key(MODEL, &slot);
+            item.insert(attribute.to_owned(), bytes(content));
             if let Err(overtaken) = self.put_draft(draft, item).await? {
                 return Ok(Err(overtaken));
             }

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use common::{product, purchase, tables, user};
 use nextbasket_domain::{Category, Product, Timestamp};
-use nextbasket_tables::model::{ModelInfo, ModelRow};
+use nextbasket_tables::model::{ModelInfo, ModelRow, StoredModel};
 use nextbasket_tables::popular::{Made, Popular, PopularWindow};
 use nextbasket_tables::purchases::Recorded;
 use nextbasket_tables::{Consistency, Damaged, TableError};
@@ -49,6 +49,11 @@ async fn set(stack: &TestStack, table: &str, key: &[(&str, &str)], attribute: &s
 
 fn keys(damaged: &[Damaged]) -> Vec<Vec<&str>> {
     damaged.iter().map(|damaged| damaged.key.values().map(String::as_str).collect()).collect()
+}
+
+/// A model without a ranker.
+fn stored(priors: Vec<Vec<u8>>) -> StoredModel {
+    StoredModel { priors, ranker: None }
 }
 
 #[tokio::test]
@@ -145,7 +150,7 @@ async fn a_training_writes_over_what_is_damaged_and_a_damaged_row_is_as_good_as_
     let info = ModelInfo::default();
     let draft = model.begin().await.unwrap();
     model.put_rows(&draft, [row("a", 1), row("b", 1)], || ()).await.unwrap().unwrap();
-    let live = model.publish(&draft, vec![vec![1]], &info, now).await.unwrap().unwrap();
+    let live = model.publish(&draft, stored(vec![vec![1]]), &info, now).await.unwrap().unwrap();
     set(&stack, "MODEL_TABLE", &[("productId", "b"), ("slot", "a")], "row", text("x")).await;
     let rows = model.rows(&live, &["a", "b"].map(product), Consistency::Eventual).await.unwrap();
     assert_eq!((rows.items, keys(&rows.damaged)), (vec![row("a", 1)], vec![vec!["b", "a"]]));
@@ -162,7 +167,7 @@ async fn a_training_writes_over_what_is_damaged_and_a_damaged_row_is_as_good_as_
         set(&stack, "MODEL_TABLE", key, attribute, value).await;
         let draft = model.begin().await.unwrap();
         model.put_rows(&draft, [row("a", 2)], || ()).await.unwrap().unwrap();
-        let published = model.publish(&draft, vec![vec![2]], &info, now).await.unwrap().unwrap();
+        let published = model.publish(&draft, stored(vec![vec![2]]), &info, now).await.unwrap().unwrap();
         assert_eq!(model.pointer().await.unwrap(), Some(published), "{attribute}");
     }
 }

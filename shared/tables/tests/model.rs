@@ -16,7 +16,9 @@ mod common;
 use common::{Seeded, product, tables, tables_through};
 use nextbasket_domain::{ProductId, Timestamp};
 use nextbasket_tables::Consistency;
-use nextbasket_tables::model::{ModelInfo, ModelRow, ModelTable, Overtaken, Pointer, RollbackError};
+use nextbasket_tables::model::{
+    ModelInfo, ModelRow, ModelTable, Overtaken, Pointer, RollbackError, StoredModel,
+};
 use nextbasket_testkit::{Fault, TestStack};
 
 fn rows(ids: &[&str], content: u8) -> Vec<ModelRow> {
@@ -39,7 +41,7 @@ async fn train(model: &ModelTable, content: u8) -> Pointer {
     let draft = model.begin().await.unwrap();
     model.put_rows(&draft, rows(&["a"], content), || ()).await.unwrap().unwrap();
     let at = Timestamp::from_millis(1000 * i64::from(content)).unwrap();
-    model.publish(&draft, vec![vec![content]], &info(u64::from(content)), at).await.unwrap().unwrap()
+    model.publish(&draft, stored(vec![vec![content]]), &info(u64::from(content)), at).await.unwrap().unwrap()
 }
 
 /// The live rows of these products, none of them damaged.
@@ -54,6 +56,11 @@ async fn versions(model: &ModelTable) -> Vec<(u64, bool)> {
     model.models().await.unwrap().iter().map(|record| (record.version, record.live)).collect()
 }
 
+/// A model without a ranker.
+fn stored(priors: Vec<Vec<u8>>) -> StoredModel {
+    StoredModel { priors, ranker: None }
+}
+
 #[tokio::test]
 async fn a_model_is_live_as_a_whole_or_not_at_all() {
     let stack = TestStack::start().await;
@@ -64,9 +71,9 @@ async fn a_model_is_live_as_a_whole_or_not_at_all() {
     assert_eq!(model.pointer().await.unwrap(), None);
     // A product of the pointer's own id is no conflict.
     model.put_rows(&first, rows(&["a", "b", "model"], 1), || ()).await.unwrap().unwrap();
-    let live = model.publish(&first, vec![vec![1], vec![2]], &info(1), now).await.unwrap().unwrap();
+    let live = model.publish(&first, stored(vec![vec![1], vec![2]]), &info(1), now).await.unwrap().unwrap();
     assert_eq!(model.pointer().await.unwrap(), Some(live.clone()));
-    assert_eq!(model.priors(&live).await.unwrap(), Some(vec![vec![1], vec![2]]));
+    assert_eq!(model.priors(&live).await.unwrap(), Some(stored(vec![vec![1], vec![2]])));
 
     let second = model.begin().await.unwrap();
     assert_eq!(model.pointer().await.unwrap(), Some(live.clone()));
@@ -77,11 +84,11 @@ async fn a_model_is_live_as_a_whole_or_not_at_all() {
         3,
         "the live rows stay while the next are written"
     );
-    let next = model.publish(&second, vec![vec![3]], &info(1), now).await.unwrap().unwrap();
+    let next = model.publish(&second, stored(vec![vec![3]]), &info(1), now).await.unwrap().unwrap();
     assert_eq!(next.version, live.version + 1);
     let third = model.begin().await.unwrap();
     model.put_rows(&third, rows(&["c"], 3), || ()).await.unwrap().unwrap();
-    let last = model.publish(&third, vec![vec![4]], &info(1), now).await.unwrap().unwrap();
+    let last = model.publish(&third, stored(vec![vec![4]]), &info(1), now).await.unwrap().unwrap();
     // The first model's rows of a and b still stand in this slot; they are not of this version.
     assert_eq!(live_rows(&model, &last, &ids).await, rows(&["c"], 3));
     assert_eq!(model.priors(&live).await.unwrap(), None, "replaced meanwhile");
@@ -97,9 +104,10 @@ async fn of_two_trainings_at_once_only_the_later_is_published() {
     model.put_rows(&late, rows(&["a"], 2), || ()).await.unwrap().unwrap();
     let overtaken = model.put_rows(&early, rows(&["a"], 1), || ()).await;
     assert!(matches!(overtaken, Ok(Err(Overtaken { version: 1 }))), "{overtaken:?}");
-    let overtaken = model.publish(&early, vec![vec![1]], &info(1), Timestamp::EPOCH).await;
+    let overtaken = model.publish(&early, stored(vec![vec![1]]), &info(1), Timestamp::EPOCH).await;
     assert!(matches!(overtaken, Ok(Err(Overtaken { version: 1 }))), "{overtaken:?}");
-    let live = model.publish(&late, vec![vec![2]], &info(1), Timestamp::EPOCH).await.unwrap().unwrap();
+    let live =
+        model.publish(&late, stored(vec![vec![2]]), &info(1), Timestamp::EPOCH).await.unwrap().unwrap();
     assert_eq!(live_rows(&model, &live, &["a", "b"].map(product)).await, rows(&["a"], 2));
 }
 
@@ -128,7 +136,7 @@ async fn going_back_makes_the_model_before_live_again_and_the_next_training_writ
     assert_eq!(model.make_current(first.version).await.unwrap(), first);
     assert_eq!(model.pointer().await.unwrap(), Some(first.clone()));
     assert_eq!(live_rows(&model, &first, &[product("a")]).await, rows(&["a"], 1));
-    assert_eq!(model.priors(&first).await.unwrap(), Some(vec![vec![1]]));
+    assert_eq!(model.priors(&first).await.unwrap(), Some(stored(vec![vec![1]])));
     assert_eq!(versions(&model).await, [(1, true), (2, false)]);
     // There and back, and to where it is already.
     assert_eq!(model.make_current(second.version).await.unwrap(), second);
@@ -156,7 +164,7 @@ async fn a_model_that_a_training_has_begun_to_overwrite_cannot_go_live_again() {
     assert_eq!(versions(&model).await, [(2, true)]);
     // The live one is no way back, and is no error either.
     assert_eq!(model.make_current(second.version).await.unwrap(), second);
-    let third = model.publish(&draft, vec![], &info(3), Timestamp::EPOCH).await.unwrap().unwrap();
+    let third = model.publish(&draft, stored(vec![]), &info(3), Timestamp::EPOCH).await.unwrap().unwrap();
     assert!(matches!(model.make_current(first.version).await, Err(RollbackError::NoSuchModel { .. })));
     assert_eq!(versions(&model).await, [(third.version, true), (second.version, false)]);
 }
@@ -193,7 +201,7 @@ async fn a_training_that_begins_while_somebody_goes_back_never_writes_into_the_l
             Err(error) => panic!("round {round}, seed {seed}: {error}"),
         }
         first[usize::from(live.version == before)] += 1;
-        model.publish(&draft, vec![vec![0]], &info(1), Timestamp::EPOCH).await.unwrap().unwrap();
+        model.publish(&draft, stored(vec![vec![0]]), &info(1), Timestamp::EPOCH).await.unwrap().unwrap();
         assert_eq!(versions(&model).await.len(), 2, "round {round}, seed {seed}");
         if round > 60 && first.iter().all(|&rounds| rounds > 5) {
             return;
@@ -229,7 +237,7 @@ async fn a_training_that_publishes_once_more_does_not_undo_a_way_back() {
     let first = train(&model, 1).await;
     let draft = model.begin().await.unwrap();
     let said = info(2);
-    let publish = || model.publish(&draft, vec![], &said, Timestamp::EPOCH);
+    let publish = || model.publish(&draft, stored(vec![]), &said, Timestamp::EPOCH);
     let second = publish().await.unwrap();
     assert_eq!(publish().await.unwrap(), second);
     model.make_current(first.version).await.unwrap();

@@ -145,9 +145,16 @@ pub async fn run(engine: &Engine, kind: &str, parameters: Value) -> Job {
 
 /// Trains a model from the purchases in the tables and makes it the live one.
 pub async fn train(site: Site, tables: &Tables) {
+    train_with(site, tables, true).await;
+}
+
+/// The same, with or without a ranker. What one learns depends on the job's random key, and from purchases at random it
+/// learns that nothing of them matters.
+pub async fn train_with(site: Site, tables: &Tables, ranker: bool) {
     let engine = Engine::new(site, Kinds::default().with(Train(tables.clone())));
     // One batch per stage, and no comparison with the model before: the shops of tests are small.
-    result(&run(&engine, "train", json!({ "segments": 1, "productBlocks": 1, "gate": 1 })).await);
+    let parameters = json!({ "segments": 1, "productBlocks": 1, "ranker": ranker, "gate": 1 });
+    result(&run(&engine, "train", parameters).await);
 }
 
 /// The result of a job that has succeeded.

@@ -136,7 +136,8 @@ pub(super) async fn check(world: &World, user: &str, purchases: &[Purchase]) -> 
     let missing = bought.keys().find(|product| !listed.contains(*product));
     ensure!(
         counted && missing.is_none() && again.is_empty() == bought.is_empty(),
-        "{user} bought {bought:?}, the answer says {again:?} and does not list {missing:?}"
+        "{user} bought {bought:?}, the answer says {again:?} and does not list {missing:?}: {}",
+        answer.body
     );
     Ok(())
 }

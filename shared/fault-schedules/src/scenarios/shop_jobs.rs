@@ -145,7 +145,7 @@ async fn model(tables: &Tables, all: &[Purchase]) -> Checked<Stored> {
     let rows = model.rows(&pointer, &products, Consistency::Strong).await.map_err(broken)?;
     let priors = model.priors(&pointer).await.map_err(broken)?;
     let rows = rows.items.into_iter().map(|row| (row.product_id.to_string(), row.row)).collect();
-    Ok((rows, priors.unwrap_or_default()))
+    Ok((rows, priors.unwrap_or_default().priors))
 }
 
 /// The model that one thread trains from the purchases, without tables, jobs and objects.

@@ -4,6 +4,7 @@ use nextbasket_job_engine::calls::{CallError, Consumes};
 use nextbasket_job_engine::{Outcome, Work, WorkError};
 use nextbasket_recommender::Catalogue;
 use nextbasket_recommender::intermediate::{decode, encode};
+use nextbasket_recommender::ranker::NewestBaskets;
 use nextbasket_tables::Tables;
 
 use super::objects::objects;
@@ -31,7 +32,9 @@ pub(super) async fn catalogue(work: &mut Work, parameters: TrainParameters) -> R
         Ok(())
     })
     .await?;
-    let context = TrainingContext::new(&parameters, &statistics);
+    let newest = outputs.segments.iter().map(|segment| &segment.newest);
+    let newest = newest.fold(NewestBaskets::default(), NewestBaskets::merge);
+    let context = TrainingContext::new(&parameters, &statistics, &newest);
     let blocks = product_blocks(&parameters, &statistics, catalogue.len());
     let all = work.site().objects.get(&outputs.product_details).await?;
     let ranges = blocks.clone();
@@ -78,10 +81,10 @@ pub(super) async fn priors(work: &mut Work, tables: &Tables) -> Result<Outcome, 
     .await?;
     let totals = work.put_own("totals", totals).await?;
     let model = work.put_own("priors", encode(&priors.model)).await?;
-    let trial = match priors.trial {
-        Some(trial) => Some(work.put_own("priors-trial", encode(&trial)).await?),
-        None => None,
-    };
+    let mut trials = Vec::with_capacity(priors.trials.len());
+    for (number, trial) in priors.trials.iter().enumerate() {
+        trials.push(work.put_own(&format!("priors-trial-{number:02}"), encode(trial)).await?);
+    }
     let table = tables.model().map_err(|error| config_error(&error))?;
     let pointer = work.call(Consumes::Reads, || live_pointer(&table)).await?;
     let stored = work.call(Consumes::Reads, || live_metrics(&table)).await?;
@@ -89,5 +92,5 @@ pub(super) async fn priors(work: &mut Work, tables: &Tables) -> Result<Outcome, 
         let stored = stored.filter(|stored| stored.version == pointer.version);
         LiveModelRef { pointer, metrics: stored.and_then(|stored| stored.metrics) }
     });
-    Ok(Outcome::done(&PriorsOutput { totals, model, trial, live })?)
+    Ok(Outcome::done(&PriorsOutput { totals, model, trials, live })?)
 }

@@ -3,16 +3,21 @@
 //! The plan writes it anew before each stage, from the results of the stages before, so planning twice writes the same
 //! twice.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use nextbasket_job_engine::{Work, WorkError};
-use nextbasket_recommender::Catalogue;
+use nextbasket_recommender::evaluate::Evaluation;
+use nextbasket_recommender::ranker::NewestBaskets;
+use nextbasket_recommender::{Catalogue, MergeError};
 use nextbasket_tables::model::{Draft, Pointer};
 use serde::{Deserialize, Serialize};
 
 use super::failed;
 use crate::context::TrainingContext;
+use crate::evaluate::{EvaluationResult, ListQuality};
 use crate::gate::{Comparison, ModelMetrics};
+use crate::learn::RankerReport;
 use crate::training_data::PurchaseStatistics;
 
 /// The input of a batch of every stage but the first.
@@ -38,7 +43,10 @@ pub(super) struct StageOutputs {
     pub(super) priors: Option<PriorsOutput>,
     /// One for each block.
     pub(super) ranked: Vec<RankedBlock>,
-    /// Of `evaluate`, with the gate's decision.
+    /// Of `evaluate`: the key of [`EvaluatedSegments`].
+    pub(super) evaluated: Option<String>,
+    pub(super) learned: Option<LearnedRanker>,
+    /// The gate's decision, after `learn`.
     pub(super) gate: Option<GateOutput>,
     pub(super) draft: Option<Draft>,
 }
@@ -51,6 +59,8 @@ pub(super) struct SurveyedSegment {
     pub(super) products: String,
     /// The key of its baskets.
     pub(super) baskets: String,
+    /// When its users bought their newest baskets.
+    pub(super) newest: NewestBaskets,
     pub(super) damaged: u64,
 }
 
@@ -98,8 +108,8 @@ pub(super) struct PriorsOutput {
     pub(super) totals: String,
     /// The key of the model's priors.
     pub(super) model: String,
-    /// The key of the trial's priors, if users are evaluated.
-    pub(super) trial: Option<String>,
+    /// The keys of each trial's priors.
+    pub(super) trials: Vec<String>,
     /// The model that was live then, which the new one is compared with.
     pub(super) live: Option<LiveModelRef>,
 }
@@ -116,9 +126,47 @@ pub(super) struct LiveModelRef {
 pub(super) struct RankedBlock {
     /// The key of the model's rows.
     pub(super) model: String,
-    /// The key of the trial's rows, if users are evaluated.
-    pub(super) trial: Option<String>,
+    /// The keys of each trial's rows.
+    pub(super) trials: Vec<String>,
 }
+
+/// What was hidden of a segment, by a batch of `evaluate`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct HiddenSegment {
+    /// The keys of the baskets that were hidden from each trial.
+    pub(super) trials: Vec<String>,
+    /// The number of all those baskets, and of their candidates.
+    pub(super) baskets: usize,
+    pub(super) candidates: usize,
+}
+
+/// Of `evaluate`: of all segments, by their numbers, and how well baskets were predicted. Merge: associative,
+/// commutative, exact.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct EvaluatedSegments {
+    pub(super) result: EvaluationResult,
+    pub(super) hidden: BTreeMap<usize, HiddenSegment>,
+}
+
+impl EvaluatedSegments {
+    pub(super) fn merge(mut self, other: Self) -> Result<Self, MergeError> {
+        self.hidden.extend(other.hidden);
+        Ok(Self { result: self.result.merge(&other.result)?, ..self })
+    }
+}
+
+/// Of stage `learn`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct LearnedRanker {
+    /// The key of the ranker; none if the hand formula stays.
+    pub(super) ranker: Option<String>,
+    /// The key of its evaluation, if there is one: [`RankerEvaluation`].
+    pub(super) evaluation: Option<String>,
+    pub(super) report: RankerReport,
+}
+
+/// How well a ranker predicts baskets that it has not seen: over all, and as the gate compares it.
+pub(super) type RankerEvaluation = (Evaluation, ListQuality);
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct GateOutput {

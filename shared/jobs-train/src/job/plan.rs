@@ -8,12 +8,12 @@ use nextbasket_tables::damaged::check;
 use nextbasket_tables::segment::Segment;
 use serde_json::{Value, json};
 
-use super::outputs::{BatchInput, GateOutput, StageOutputs};
+use super::outputs::{BatchInput, EvaluatedSegments, GateOutput, RankerEvaluation, StageOutputs};
 use super::survey::{SurveyInput, SurveyOutput};
-use super::{CATALOGUE, COUNT, DRAFT, EVALUATE, PRIORS, PUBLISH, RANK, SURVEY, SWITCH};
+use super::{CATALOGUE, COUNT, DRAFT, EVALUATE, LEARN, PRIORS, PUBLISH, RANK, SURVEY, SWITCH};
 use crate::context::segment_count;
 use crate::evaluate::EvaluationResult;
-use crate::gate::{Comparison, LiveMetrics, compare};
+use crate::gate::{Comparison, LiveMetrics, ModelMetrics, compare};
 use crate::parameters::TrainParameters;
 
 fn failed(error: &impl ToString) -> JobError {
@@ -69,7 +69,7 @@ pub(super) async fn next(
         }
         RANK => {
             outputs.ranked = planning.results(stage.number).await?;
-            if outputs.priors.as_ref().is_some_and(|priors| priors.trial.is_some()) {
+            if outputs.priors.as_ref().is_some_and(|priors| !priors.trials.is_empty()) {
                 by_segment(EVALUATE, &outputs)
             } else {
                 outputs.gate = Some(GateOutput::default());
@@ -77,7 +77,17 @@ pub(super) async fn next(
             }
         }
         EVALUATE => {
-            outputs.gate = Some(evaluated(planning, stage.number, &outputs, parameters).await?);
+            outputs.evaluated = Some(evaluated(planning, stage.number).await?);
+            if parameters.ranker {
+                StagePlan::single(LEARN, Value::Null)
+            } else {
+                outputs.gate = Some(gate(planning, &outputs, parameters).await?);
+                StagePlan::single(DRAFT, Value::Null)
+            }
+        }
+        LEARN => {
+            outputs.learned = planning.results(stage.number).await?.pop();
+            outputs.gate = Some(gate(planning, &outputs, parameters).await?);
             StagePlan::single(DRAFT, Value::Null)
         }
         DRAFT => {
@@ -144,34 +154,53 @@ fn by_block(name: &str, outputs: &StageOutputs) -> StagePlan {
     StagePlan::new(name, split, batches)
 }
 
-/// Merges the evaluations; a model that is worse than the live one by more than the gate ends the job.
-async fn evaluated(
-    planning: &Planning<'_>,
-    stage: u32,
-    outputs: &StageOutputs,
-    parameters: &TrainParameters,
-) -> Result<GateOutput, JobError> {
+/// Merges what the segments' batches have left into one object; its key.
+async fn evaluated(planning: &Planning<'_>, stage: u32) -> Result<String, JobError> {
     let merged = planning.merged(stage, |left, right| {
         let merge = |left: &[u8], right: &[u8]| -> Result<Vec<u8>, crate::StageError> {
-            Ok(encode(&unpacked(left)?.merge(&unpacked(right)?)?))
+            Ok(encode(&segments(left)?.merge(segments(right)?)?))
         };
         merge(&left, &right).map_err(|error| error.to_string())
     });
-    let evaluation = match merged.await? {
-        Some(bytes) => unpacked(&bytes).map_err(|error| failed(&error))?,
-        None => EvaluationResult::default(),
-    };
+    let merged = merged.await?.unwrap_or_else(|| encode(&EvaluatedSegments::default()));
+    let key = planning.job.job_id.object_key("evaluated");
+    planning.objects().put(&key, merged).await?;
+    Ok(key)
+}
+
+/// A model that is worse than the live one by more than the gate ends the job.
+async fn gate(
+    planning: &Planning<'_>,
+    outputs: &StageOutputs,
+    parameters: &TrainParameters,
+) -> Result<GateOutput, JobError> {
+    let missing = || failed(&"an earlier stage's output is missing: submit the job again");
+    let evaluated = planning.objects().get(outputs.evaluated.as_ref().ok_or_else(missing)?).await?;
+    let EvaluationResult { mut methods, hand, live: by_live, .. } =
+        segments(&evaluated).map_err(|error| failed(&error))?.result;
+    let hand_formula = methods.model.report();
+    let mut quality = hand;
+    let ranker = outputs.learned.as_ref();
+    if let Some(key) = ranker.and_then(|ranker| ranker.evaluation.as_ref()) {
+        let bytes = planning.objects().get(key).await?;
+        let evaluation = decode::<RankerEvaluation>("evaluation of the ranker", &bytes);
+        (methods.model, quality) = evaluation.map_err(|error| failed(&error))?;
+    }
     let live = outputs.priors.as_ref().and_then(|priors| priors.live.as_ref());
     let live = live.map(|live| LiveMetrics { version: live.pointer.version, metrics: live.metrics.clone() });
-    let comparison = compare(&evaluation, live.as_ref(), parameters.gate);
+    let comparison = compare(&quality, &by_live, live.as_ref(), parameters.gate);
     if let Some(worse) = comparison.filter(Comparison::is_worse) {
         return Err(failed(&worse));
     }
-    let metrics = Some(evaluation.methods.report()).filter(|metrics| metrics.model.users > 0);
-    Ok(GateOutput { metrics, comparison })
+    let metrics = ModelMetrics {
+        methods: methods.report(),
+        hand_formula: Some(hand_formula),
+        ranker: ranker.map(|ranker| ranker.report.clone()),
+    };
+    Ok(GateOutput { metrics: Some(metrics).filter(|metrics| metrics.methods.model.users > 0), comparison })
 }
 
-fn unpacked(bytes: &[u8]) -> Result<EvaluationResult, DecodeError> {
+fn segments(bytes: &[u8]) -> Result<EvaluatedSegments, DecodeError> {
     decode("evaluation", bytes)
 }
 

@@ -3,13 +3,14 @@
 use nextbasket_job_engine::calls::{CallError, Consumes};
 use nextbasket_job_engine::work::Go;
 use nextbasket_job_engine::{Outcome, Work, WorkError};
+use nextbasket_recommender::CartTrials;
 use nextbasket_recommender::intermediate::decode;
 use nextbasket_tables::Tables;
-use nextbasket_tables::model::Overtaken;
+use nextbasket_tables::model::{Overtaken, StoredModel};
 use serde_json::json;
 
-use super::outputs::required;
-use super::{batch_input, config_error, failed};
+use super::outputs::{EvaluatedSegments, required};
+use super::{batch_input, blocking, config_error, failed};
 use crate::product_details::ProductDetails;
 use crate::publish;
 
@@ -62,7 +63,21 @@ pub(super) async fn switch(work: &mut Work, tables: &Tables) -> Result<Outcome, 
     let draft = required(outputs.draft)?;
     let gate = required(outputs.gate.as_ref())?;
     let pieces = work.site().objects.get(&outputs.priors()?.model).await?;
-    let pieces: Vec<Vec<u8>> = decode("priors", &pieces).map_err(failed)?;
+    let carts = match &outputs.evaluated {
+        Some(key) => {
+            let evaluated = work.site().objects.get(key).await?;
+            decode::<EvaluatedSegments>("evaluation", &evaluated).map_err(failed)?.result.carts
+        }
+        None => CartTrials::default(),
+    };
+    let pieces =
+        blocking(move || publish::with_cart_weight(&decode::<Vec<&[u8]>>("priors", &pieces)?, &carts))
+            .await?;
+    let ranker = match outputs.learned.as_ref().and_then(|learned| learned.ranker.as_ref()) {
+        Some(key) => Some(work.site().objects.get(key).await?),
+        None => None,
+    };
+    let stored = StoredModel { priors: pieces, ranker };
     let products = shared.blocks.last().map_or(0, |block| u64::from(block.end));
     let now = work.site().clock.now();
     let began = work.job().started_at.unwrap_or(work.job().created_at);
@@ -70,7 +85,7 @@ pub(super) async fn switch(work: &mut Work, tables: &Tables) -> Result<Outcome, 
     let seconds = (now.as_millis() - began.as_millis()).max(0) as f64 / 1000.0;
     let (statistics, params) = (&shared.statistics, &shared.context.params);
     let info = publish::info(statistics, products, params, gate.metrics.as_ref(), seconds).map_err(failed)?;
-    let published = work.call(Consumes::Writes, || table.publish(&draft, pieces.clone(), &info, now)).await?;
+    let published = work.call(Consumes::Writes, || table.publish(&draft, stored.clone(), &info, now)).await?;
     let pointer = published.map_err(overtaken)?;
     Ok(Outcome::done(&json!({
         "published": true,

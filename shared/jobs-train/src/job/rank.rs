@@ -24,11 +24,11 @@ pub(super) async fn work(work: &mut Work) -> Result<Outcome, WorkError> {
     let (context, count) = (shared.context.clone(), products.len() as u64);
     let ranked = blocking(move || block(products, &parts, &decode("totals", &totals)?, &context)).await?;
     let model = work.put_own("rows", pack(&ranked.model)).await?;
-    let trial = match ranked.trial {
-        Some(trial) => Some(work.put_own("rows-trial", pack(&trial)).await?),
-        None => None,
-    };
+    let mut trials = Vec::with_capacity(ranked.trials.len());
+    for (number, trial) in ranked.trials.iter().enumerate() {
+        trials.push(work.put_own(&format!("rows-trial-{number:02}"), pack(trial)).await?);
+    }
     work.progress.processed = count;
     work.progress.matched = count;
-    Outcome::done(&RankedBlock { model, trial })
+    Outcome::done(&RankedBlock { model, trials })
 }

@@ -19,6 +19,7 @@ use crate::error::StageError;
 use crate::product_details::ProductDetails;
 use crate::training_data::{PurchaseStatistics, TrainingPurchase, add};
 use nextbasket_recommender::DatasetBuilder;
+use nextbasket_recommender::ranker::NewestBaskets;
 
 /// The prefix of the names of objects that hold a page.
 const PAGE: &str = "page-";
@@ -104,12 +105,19 @@ async fn purchases(work: &mut Work, tables: &Tables, segment: Segment) -> Result
         page.iter().try_for_each(|purchase| add(&mut builder, purchase)).map_err(failed)
     })
     .await?;
-    let (statistics, products, baskets) = blocking(move || {
+    let (statistics, newest, products, baskets) = blocking(move || {
         let data = builder.build()?;
-        Ok::<_, StageError>((PurchaseStatistics::of(&data), data.catalogue().encode(), data.encode()))
+        let (statistics, newest) = (PurchaseStatistics::of(&data), NewestBaskets::of(&data));
+        Ok::<_, StageError>((statistics, newest, data.catalogue().encode(), data.encode()))
     })
     .await?;
     let products = work.put_own("products", products).await?;
     let baskets = work.put_own(BASKETS, baskets).await?;
-    Ok(Outcome::done(&SurveyOutput::Purchases(SurveyedSegment { statistics, products, baskets, damaged }))?)
+    Ok(Outcome::done(&SurveyOutput::Purchases(SurveyedSegment {
+        statistics,
+        products,
+        baskets,
+        newest,
+        damaged,
+    }))?)
 }

@@ -31,7 +31,7 @@ pub(crate) fn read(path: &str) -> Result<Dataset, Box<dyn Error>> {
 
 /// Milliseconds since 1970 of `2011-12-09T12:50:00`, UTC. Days after Howard Hinnant, "chrono-Compatible Low-Level
 /// Date Algorithms".
-fn milliseconds(text: &str) -> Option<i64> {
+pub(crate) fn milliseconds(text: &str) -> Option<i64> {
     let number = |from: usize, to: usize| text.get(from..to)?.parse::<i64>().ok();
     let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
     let seconds = number(11, 13)? * 3600 + number(14, 16)? * 60 + number(17, 19)?;

@@ -2,7 +2,7 @@
 
 use super::pairs::SparseRows;
 use super::totals::ProductTotals;
-use super::{PairCounts, Totals};
+use super::{PairCounts, Totals, Transitions};
 
 /// Why two counts cannot be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -35,9 +35,14 @@ impl CheckedSum for u64 {
     }
 }
 
-impl CheckedSum for (u64, u32) {
+impl CheckedSum for Transitions {
     fn sum(self, other: Self) -> Option<Self> {
-        Some((self.0.sum(other.0)?, self.1.sum(other.1)?))
+        Some(Self {
+            weight: self.weight.sum(other.weight)?,
+            recent_next: self.recent_next.sum(other.recent_next)?,
+            next: self.next.sum(other.next)?,
+            shoppers: self.shoppers.sum(other.shoppers)?,
+        })
     }
 }
 
@@ -73,6 +78,8 @@ impl ProductTotals {
             add(sum, more)?;
         }
         add(&mut self.transitions, other.transitions)?;
+        add(&mut self.recent_next, other.recent_next)?;
+        add(&mut self.next, other.next)?;
         add(&mut self.repeat_chances, other.repeat_chances)?;
         add(&mut self.repeats, other.repeats)?;
         add(&mut self.baskets, other.baskets)?;

@@ -9,12 +9,12 @@ mod totals;
 pub use merge::MergeError;
 pub use pairs::PairCounts;
 pub(crate) use pairs_codec::{EncodedRows, take_row};
-pub(crate) use rows::{CountRow, NextRow};
+pub(crate) use rows::{CountRow, NextRow, Transitions};
 pub use totals::{ProductTotals, Totals};
 
 use crate::catalogue::Catalogue;
 use crate::dataset::{Dataset, ProductIndex};
-use crate::fixed_point::{ONE, scaled_to_fixed};
+use crate::fixed_point::{ONE, scaled_to_fixed, to_fixed};
 use crate::params::{Params, ParamsError};
 use std::ops::Range;
 
@@ -32,6 +32,8 @@ pub struct Counting<'d> {
     pub(crate) stamp: u64,
     /// 0.5^(age / half-life) per basket.
     ages: Vec<f64>,
+    /// 0.5^(age / 7 days) per basket, as a fixed-point number.
+    recent: Vec<u64>,
     /// 2^32 · gap decay^(gap - 1).
     gaps: Vec<f64>,
     pub(crate) lines_per_basket: usize,
@@ -45,6 +47,8 @@ impl<'d> Counting<'d> {
         params.validate()?;
         let half_life = params.transition_half_life_days;
         let ages = data.times().iter().map(|&time| aged(now_ms, time, half_life)).collect();
+        let recent =
+            data.times().iter().map(|&time| to_fixed(aged(now_ms, time, RECENT_HALF_LIFE_DAYS))).collect();
         let gaps = decays(params.gap_decay, params.max_gap);
         Ok(Self {
             data,
@@ -53,6 +57,7 @@ impl<'d> Counting<'d> {
             now_ms,
             stamp: stamp(data.catalogue(), params, now_ms),
             ages,
+            recent,
             gaps,
             lines_per_basket: data.line_count() / data.basket_count().max(1),
             lines_per_user: data.line_count() / (data.user_count() as usize).max(1),
@@ -70,7 +75,17 @@ impl<'d> Counting<'d> {
     pub(crate) fn pair_weight(&self, later: u32, gap: u32) -> u64 {
         scaled_to_fixed(self.ages[later as usize] * self.gaps[gap as usize - 1])
     }
+
+    /// Weight of a next basket in what is bought next these days.
+    #[inline]
+    #[allow(clippy::indexing_slicing, reason = "later is a basket of the data set")]
+    pub(crate) fn recent_weight(&self, later: u32) -> u64 {
+        self.recent[later as usize]
+    }
 }
+
+/// Days after which a next basket counts half in what is bought next these days.
+const RECENT_HALF_LIFE_DAYS: f64 = 7.0;
 
 /// 0.5^(age / half-life), both in days; 1 for what lies in the future.
 pub(crate) fn aged(now_ms: i64, time_ms: i64, half_life_days: f64) -> f64 {

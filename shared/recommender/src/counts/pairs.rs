@@ -1,6 +1,6 @@
 //! Pair counts of a block of users and a block of products.
 
-use super::{CountRow, Counting, NextRow};
+use super::{CountRow, Counting, NextRow, Transitions};
 use std::ops::Range;
 
 /// Rows of neighbours, ascending, with a value each.
@@ -43,8 +43,7 @@ impl<V: Copy> SparseRows<V> {
 pub struct PairCounts {
     pub(crate) stamp: u64,
     pub(crate) products: Range<u32>,
-    /// Weight of the transitions and the users behind them.
-    pub(crate) next: SparseRows<(u64, u32)>,
+    pub(crate) next: SparseRows<Transitions>,
     /// Baskets.
     pub(crate) together: SparseRows<u32>,
     /// Users.
@@ -72,12 +71,9 @@ impl Counting<'_> {
     /// What these users add to the rows of these products.
     pub fn pairs(&self, users: Range<u32>, products: Range<u32>) -> PairCounts {
         let baskets = self.data.baskets_in(users.clone());
-        let mut counts = self.next_pairs(users, products);
+        let mut counts = self.list_pairs(users, products);
         let mut plain = CountRow::new(self.data.catalogue().len());
         for product in counts.products.clone() {
-            plain.fill_together(self, product, &baskets);
-            push_row(&mut counts.together, plain.neighbours(), |neighbour| plain.get(neighbour));
-            plain.clear();
             plain.fill_similar(self, product, &baskets);
             push_row(&mut counts.similar, plain.neighbours(), |neighbour| plain.get(neighbour));
             plain.clear();
@@ -85,8 +81,8 @@ impl Counting<'_> {
         counts
     }
 
-    /// What these users add to the `next` rows of these products; of the other two models nothing is counted.
-    pub fn next_pairs(&self, users: Range<u32>, products: Range<u32>) -> PairCounts {
+    /// What these users add to the `next` and `together` rows of these products; of `similar` nothing is counted.
+    pub fn list_pairs(&self, users: Range<u32>, products: Range<u32>) -> PairCounts {
         let known = self.data.catalogue().len();
         let products =
             products.start..products.end.min(crate::fixed_point::narrow(known)).max(products.start);
@@ -98,11 +94,14 @@ impl Counting<'_> {
             together: SparseRows::new(),
             similar: SparseRows::new(),
         };
-        let mut next = NextRow::new(known);
+        let (mut next, mut plain) = (NextRow::new(known), CountRow::new(known));
         for product in products {
             next.fill(self, product, &baskets);
             push_row(&mut counts.next, next.neighbours(), |neighbour| next.get(neighbour));
             next.clear();
+            plain.fill_together(self, product, &baskets);
+            push_row(&mut counts.together, plain.neighbours(), |neighbour| plain.get(neighbour));
+            plain.clear();
         }
         counts
     }

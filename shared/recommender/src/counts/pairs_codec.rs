@@ -1,12 +1,12 @@
 //! Counts of pairs as bytes: ascending neighbours as differences, everything in variable length.
 
-use super::PairCounts;
 use super::pairs::SparseRows;
+use super::{PairCounts, Transitions};
 use crate::bytes::{ByteReader, DecodeError, put_varint};
 use crate::fixed_point::narrow;
 use std::ops::Range;
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// The value of a neighbour; never zero, since pairs without a count are left out.
 pub(crate) trait PairValue: Copy {
@@ -27,14 +27,21 @@ impl PairValue for u32 {
     }
 }
 
-impl PairValue for (u64, u32) {
+/// Most pairs never stood in two baskets in a row: their `next` is one byte, and nothing of its weight is written.
+impl PairValue for Transitions {
     fn put(self, out: &mut Vec<u8>) {
-        put_varint(out, self.0);
-        self.1.put(out);
+        put_varint(out, self.weight);
+        self.shoppers.put(out);
+        put_varint(out, u64::from(self.next));
+        if self.next > 0 {
+            put_varint(out, self.recent_next);
+        }
     }
 
     fn take(reader: &mut ByteReader<'_>) -> Result<Self, DecodeError> {
-        Ok((reader.varint()?, u32::take(reader)?))
+        let (weight, shoppers, next) = (reader.varint()?, u32::take(reader)?, reader.varint32()?);
+        let recent_next = if next > 0 { reader.varint()? } else { 0 };
+        Ok(Self { weight, recent_next, next, shoppers })
     }
 }
 

@@ -11,10 +11,22 @@ use super::merge::CheckedSum;
 use super::{Counting, MergeError};
 use std::ops::Range;
 
+/// What the baskets after one with a product add to another product.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Transitions {
+    /// Σ of the pairs' weights, within reach.
+    pub(crate) weight: u64,
+    /// The next basket alone, by the weight 0.5^(age / 7 days) of that basket.
+    pub(crate) recent_next: u64,
+    /// How often it was in the next basket.
+    pub(crate) next: u32,
+    /// Users.
+    pub(crate) shoppers: u32,
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 struct NextCell {
-    weight: u64,
-    shoppers: u32,
+    counted: Transitions,
     /// Number + 1 of the user who was counted last.
     user: u32,
 }
@@ -60,47 +72,54 @@ impl NextRow {
                     }
                     continue;
                 }
-                let weight = own[from..to].iter().map(|&b| counting.pair_weight(later, later - b)).sum();
+                let is_next = own[to - 1] + 1 == later;
+                let pair = Transitions {
+                    weight: own[from..to].iter().map(|&b| counting.pair_weight(later, later - b)).sum(),
+                    recent_next: if is_next { counting.recent_weight(later) } else { 0 },
+                    next: u32::from(is_next),
+                    shoppers: 0,
+                };
                 if dense {
-                    self.add::<true>(user + 1, weight, data.products(later));
+                    self.add::<true>(user + 1, pair, data.products(later));
                 } else {
-                    self.add::<false>(user + 1, weight, data.products(later));
+                    self.add::<false>(user + 1, pair, data.products(later));
                 }
                 later += 1;
             }
         }
         let own = std::mem::take(&mut self.cells[product as usize]);
         if dense {
-            let seen = self.cells.iter().zip(0u32..).filter(|(cell, _)| cell.shoppers > 0);
+            let seen = self.cells.iter().zip(0u32..).filter(|(cell, _)| cell.counted.shoppers > 0);
             self.touched.extend(seen.map(|(_, neighbour)| neighbour));
-        } else if own.shoppers > 0 {
+        } else if own.counted.shoppers > 0 {
             self.touched.retain(|&neighbour| neighbour != product);
         }
     }
 
     /// A row that reaches most products is cheaper to look through at the end than to keep a list of.
     #[inline]
-    fn add<const DENSE: bool>(&mut self, user: u32, weight: u64, products: &[u32]) {
+    fn add<const DENSE: bool>(&mut self, user: u32, pair: Transitions, products: &[u32]) {
         for &product in products {
             let cell = &mut self.cells[product as usize];
-            if !DENSE && cell.shoppers == 0 {
+            if !DENSE && cell.counted.shoppers == 0 {
                 self.touched.push(product);
             }
-            cell.weight += weight;
+            cell.counted.weight += pair.weight;
+            cell.counted.recent_next += pair.recent_next;
+            cell.counted.next += pair.next;
             // Without a branch: whether a product comes a second time cannot be foretold.
-            cell.shoppers += u32::from(cell.user != user);
+            cell.counted.shoppers += u32::from(cell.user != user);
             cell.user = user;
         }
     }
 
     /// Adds what a block of users was counted to; the shoppers are not 0.
-    pub(crate) fn add_counted(&mut self, neighbour: u32, counted: (u64, u32)) -> Result<(), MergeError> {
+    pub(crate) fn add_counted(&mut self, neighbour: u32, counted: Transitions) -> Result<(), MergeError> {
         let cell = self.cells.get_mut(neighbour as usize).ok_or(MergeError::OtherRun)?;
-        if cell.shoppers == 0 {
+        if cell.counted.shoppers == 0 {
             self.touched.push(neighbour);
         }
-        (cell.weight, cell.shoppers) =
-            (cell.weight, cell.shoppers).sum(counted).ok_or(MergeError::Overflow)?;
+        cell.counted = cell.counted.sum(counted).ok_or(MergeError::Overflow)?;
         Ok(())
     }
 
@@ -108,9 +127,8 @@ impl NextRow {
         &self.touched
     }
 
-    pub(crate) fn get(&self, neighbour: u32) -> (u64, u32) {
-        let cell = self.cells[neighbour as usize];
-        (cell.weight, cell.shoppers)
+    pub(crate) fn get(&self, neighbour: u32) -> Transitions {
+        self.cells[neighbour as usize].counted
     }
 
     pub(crate) fn clear(&mut self) {

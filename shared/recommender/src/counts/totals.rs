@@ -24,7 +24,11 @@ pub struct ProductTotals {
     pub(crate) popularity: [u64; POPULARITIES],
     /// n(j): weight of all later baskets within reach of one that holds it.
     pub(crate) transitions: u64,
-    /// The same within 3 baskets, without age.
+    /// How many baskets that hold it have a next one, by the weight 0.5^(age / 7 days) of that one.
+    pub(crate) recent_next: u64,
+    /// How many baskets that hold it have a next one.
+    pub(crate) next: u32,
+    /// n(j) within 3 baskets, without age.
     pub(crate) repeat_chances: u64,
     /// The part of it in which the later basket holds it again.
     pub(crate) repeats: u64,
@@ -41,6 +45,8 @@ impl Default for ProductTotals {
         Self {
             popularity: [0; POPULARITIES],
             transitions: 0,
+            recent_next: 0,
+            next: 0,
             repeat_chances: 0,
             repeats: 0,
             baskets: 0,
@@ -94,6 +100,7 @@ impl Counting<'_> {
             let later = baskets.end - 1 - basket;
             let reach = later.min(u32::from(self.params.max_gap));
             let transitions: u64 = (1..=reach).map(|gap| self.pair_weight(basket + gap, gap)).sum();
+            let recent_next = if later > 0 { self.recent_weight(basket + 1) } else { 0 };
             let chances: u64 = repeat_gaps
                 .iter()
                 .take(later as usize)
@@ -105,6 +112,8 @@ impl Counting<'_> {
                 let sums = &mut totals.products[product as usize];
                 sums.popularity.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += weight);
                 sums.transitions += transitions;
+                sums.recent_next += recent_next;
+                sums.next += u32::from(later > 0);
                 sums.repeat_chances += chances;
                 sums.baskets += 1;
                 sums.first_ms = sums.first_ms.min(time);

@@ -74,6 +74,23 @@ impl Dataset {
         self.baskets_in(user..user.saturating_add(1)).map(|basket| (self.time(basket), self.products(basket)))
     }
 
+    /// A hash of what a user bought and when, for choices that neither users' names nor their order may change (FNV-1a,
+    /// with the finaliser of MurmurHash3). Products count by their numbers.
+    pub fn fingerprint(&self, user: u32) -> u64 {
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        let mut add = |bytes: &[u8]| {
+            hash = bytes
+                .iter()
+                .fold(hash, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        };
+        for (time_ms, products) in self.baskets_of(user) {
+            add(&time_ms.to_le_bytes());
+            products.iter().for_each(|product| add(&product.to_le_bytes()));
+        }
+        let mix = |hash: u64, by: u64| (hash ^ hash >> 33).wrapping_mul(by);
+        mix(mix(hash, 0xff51_afd7_ed55_8ccd), 0xc4ce_b9fe_1a85_ec53)
+    }
+
     /// The products of one of a user's baskets as [`ProductIx`].
     pub fn typed(products: &[u32]) -> impl Iterator<Item = ProductIx> + '_ {
         products.iter().copied().map(ProductIx::new)

@@ -1,6 +1,7 @@
 //! Methods compared on baskets that none of them has seen.
 
 use super::bootstrap::{ResampleWeights, drawn, user_hash, user_state};
+use super::learned::CompareError;
 use super::method_scores::{Asked, Audience, MethodScores};
 use super::methods::{ComparedModels, Method, Question};
 use super::report::{ComparisonReport, GroupReport, PurchaseSummary};
@@ -9,7 +10,6 @@ use crate::counts::MergeError;
 use crate::dataset::{Dataset, HeldOut};
 use crate::params::Params;
 use crate::score::History;
-use crate::train::TrainError;
 use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::thread;
@@ -53,12 +53,12 @@ const HIDDEN: u64 = u64::MAX - 2;
 /// categories of a product id, in any order.
 ///
 /// # Errors
-/// [`TrainError`] if a parameter is out of its range, or sums do not fit their integers.
+/// [`CompareError`] if a parameter is out of its range, or sums do not fit their integers.
 pub fn compare_methods(
     data: Dataset,
     options: &ComparisonOptions,
     categories: &dyn Fn(&str) -> Vec<String>,
-) -> Result<ComparisonReport, TrainError> {
+) -> Result<ComparisonReport, CompareError> {
     let purchases = PurchaseSummary::of(&data);
     let (before, held) = hold_out(&data, options);
     drop(data);
@@ -70,13 +70,13 @@ pub fn compare_methods(
     let questions =
         |held: &[&HeldOut]| -> Vec<Case> { held.iter().map(|held| context.user_case(held)).collect() };
     let carts: Vec<Case> = held.iter().filter_map(|held| context.cart_case(held)).collect();
-    let users = || models.for_users();
     Ok(ComparisonReport {
         purchases,
         hold_out: options.hold_out,
         seed: options.seed,
-        returning_users: context.group(&questions(&returning), &users)?,
-        new_users: context.group(&questions(&new), &users)?,
+        learned: models.learned().clone(),
+        returning_users: context.group(&questions(&returning), &|| models.for_returning_users())?,
+        new_users: context.group(&questions(&new), &|| models.for_new_users())?,
         carts: context.group(&carts, &|| models.for_carts())?,
     })
 }
@@ -264,8 +264,8 @@ mod tests {
         }
         let expected = expected.report();
         assert_eq!((report.returning_users.asked, expected.users), (60, 60));
-        let found = report.returning_users.methods.last().unwrap();
-        assert_eq!(found.method, "handFormula");
+        let methods = &report.returning_users.methods;
+        let found = methods.iter().find(|method| method.method == "handFormula").unwrap();
         for (found, expected) in found.at.iter().zip(&expected.at) {
             let same = |estimate: Option<super::super::Estimate>, wanted: f64| {
                 assert!((estimate.unwrap().mean - wanted).abs() < 1e-12, "{found:?} {expected:?}");
@@ -277,7 +277,7 @@ mod tests {
             same(found.explore_recall, expected.explore_recall);
         }
         assert_eq!(found.at(20).unwrap().coverage, expected.coverage as u64);
-        assert_eq!(found.at(20).unwrap().own_advantage, None);
+        assert_eq!(methods.last().unwrap().at(20).unwrap().own_advantage, None);
     }
 
     #[test]
@@ -285,9 +285,21 @@ mod tests {
         let users = compared(&options(HoldOut::NewestBasket)).returning_users;
         let recall = |method: &str| mean(&users, method, |at| at.recall.unwrap().mean);
         let advantage = users.methods[0].at(5).unwrap().own_advantage.unwrap().recall.unwrap();
-        assert!((advantage.mean - (recall("handFormula") - recall("gTopFreq"))).abs() < 1e-12);
+        assert!((advantage.mean - (recall("ranker") - recall("gTopFreq"))).abs() < 1e-12);
         assert!(advantage.is_above(0.2), "{advantage:?}");
-        assert_eq!(users.methods.iter().map(|method| method.at.len()).collect::<Vec<_>>(), [3; 6]);
+        assert_eq!(users.methods.iter().map(|method| method.at.len()).collect::<Vec<_>>(), [3; 7]);
+    }
+
+    #[test]
+    fn a_ranker_that_is_better_is_the_reference_of_returning_users_alone() {
+        let report = compared(&options(HoldOut::NewestBasket));
+        assert!(report.learned.ranker_used && report.learned.hidden_baskets > 50, "{:?}", report.learned);
+        assert!(report.learned.reason.starts_with("The ranker is used"), "{:?}", report.learned);
+        let last = |group: &GroupReport| group.methods.last().unwrap().method;
+        assert_eq!(last(&report.returning_users), "ranker");
+        assert_eq!((last(&report.new_users), last(&report.carts)), ("handFormula", "handFormula"));
+        let own = |method: &str| mean(&report.returning_users, method, |at| at.ndcg.unwrap().mean);
+        assert_ne!(own("ranker").to_bits(), own("handFormula").to_bits());
     }
 
     #[test]
@@ -381,5 +393,10 @@ mod tests {
             compare_methods(builder.build().unwrap(), &options(HoldOut::NewestBasket), &|_| Vec::new());
         let report = report.unwrap();
         assert_eq!((report.returning_users.asked, report.carts.asked), (0, 0));
+        let none =
+            "No ranker, the hand formula is used: 0 baskets of repeat customers are too few to learn from.";
+        assert_eq!((report.learned.ranker_used, report.learned.reason.as_str()), (false, none));
+        assert_eq!(report.learned.cart_weight.to_bits(), Params::default().together_weight.to_bits());
+        assert_eq!(report.returning_users.methods.last().unwrap().method, "handFormula");
     }
 }

@@ -4,6 +4,7 @@ use super::{Evaluation, EvaluationReport, LONGEST, global_personal_top, global_t
 use crate::catalogue::ProductIx;
 use crate::counts::MergeError;
 use crate::priors::Priors;
+use crate::ranker::Ranker;
 use crate::row::NeighbourRow;
 use crate::score::{ANCHORS, Anchor, History, ScoreRequest, Scorer, ScratchBuffers};
 use serde::{Deserialize, Serialize};
@@ -78,7 +79,13 @@ impl<'m> ListEvaluator<'m> {
         Self { priors, scorer: Scorer::new(priors), scratch: ScratchBuffers::new() }
     }
 
-    /// The products whose `next` rows [`ListEvaluator::list`] wants for this history.
+    /// Makes the lists of a model with a ranker.
+    #[must_use]
+    pub fn with_ranker(self, ranker: Option<&'m Ranker>) -> Self {
+        Self { scorer: self.scorer.with_ranker(ranker), ..self }
+    }
+
+    /// The products whose rows [`ListEvaluator::list`] wants for this history.
     pub fn anchors(&mut self, history: &History) -> Vec<Anchor> {
         self.scorer.anchors(&mut self.scratch, history, ANCHORS)
     }
@@ -93,9 +100,33 @@ impl<'m> ListEvaluator<'m> {
         self.cart_list(history, anchors, next_row, &[], |_| None)
     }
 
+    /// The model's list, asked for at a time in milliseconds since 1970.
+    pub fn list_at<'r>(
+        &mut self,
+        at_ms: i64,
+        history: &History,
+        anchors: &[Anchor],
+        next_row: impl Fn(ProductIx) -> Option<&'r NeighbourRow>,
+        together_row: impl Fn(ProductIx) -> Option<&'r NeighbourRow>,
+    ) -> Vec<ProductIx> {
+        self.answer(at_ms, history, anchors, next_row, &[], together_row)
+    }
+
     /// The model's list for a cart, whose products are not in it.
     pub fn cart_list<'r>(
         &mut self,
+        history: &History,
+        anchors: &[Anchor],
+        next_row: impl Fn(ProductIx) -> Option<&'r NeighbourRow>,
+        cart: &[ProductIx],
+        together_row: impl Fn(ProductIx) -> Option<&'r NeighbourRow>,
+    ) -> Vec<ProductIx> {
+        self.answer(self.priors.now_ms(), history, anchors, next_row, cart, together_row)
+    }
+
+    fn answer<'r>(
+        &mut self,
+        at_ms: i64,
         history: &History,
         anchors: &[Anchor],
         next_row: impl Fn(ProductIx) -> Option<&'r NeighbourRow>,
@@ -110,6 +141,7 @@ impl<'m> ListEvaluator<'m> {
             together_row: &|product| together_row(product),
             exclude: &[],
             filter: None,
+            at_ms,
             limit: LONGEST,
         };
         let answer = self.scorer.score(&mut self.scratch, &request);

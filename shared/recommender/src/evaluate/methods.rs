@@ -2,18 +2,17 @@
 
 use super::evaluator::ListEvaluator;
 use super::item_cosine::{COSINE_NEIGHBOURS, ItemCosine};
+use super::learned::{CompareError, LearnedSummary, learn};
 use super::{LONGEST, category_top, global_personal_top, global_top, personal_top};
 use crate::catalogue::ProductIx;
 use crate::dataset::Dataset;
 use crate::params::Params;
+use crate::ranker::Ranker;
 use crate::row::ProductRows;
-use crate::score::{ANCHORS, History};
-use crate::train::{TrainError, TrainedModel, train};
+use crate::score::{ANCHORS, History, cart_rows};
+use crate::train::{TrainedModel, train};
 use std::fmt;
 use std::num::NonZero;
-
-/// How many of a cart's products an answer reads the neighbours of.
-const CART_ROWS: usize = 8;
 
 /// What a method is asked.
 #[derive(Debug, Clone, Copy)]
@@ -66,23 +65,31 @@ impl<'m> Method<'m> {
 #[derive(Debug)]
 pub struct ComparedModels {
     model: TrainedModel,
+    ranker: Option<Ranker>,
+    learned: LearnedSummary,
     by_users: ItemCosine,
     by_baskets: ItemCosine,
 }
 
 impl ComparedModels {
-    /// Counts everything. `categories` names the categories of a product id, in any order.
+    /// Counts everything, and learns from baskets that it hides of the data. `categories` names the
+    /// categories of a product id, in any order.
     ///
     /// # Errors
-    /// [`TrainError`] as [`train`] has it.
+    /// [`CompareError`] as [`train`] and the ranker have it.
     pub fn new(
         data: &Dataset,
         params: &Params,
         threads: NonZero<usize>,
         categories: &dyn Fn(&str) -> Vec<String>,
-    ) -> Result<Self, TrainError> {
+    ) -> Result<Self, CompareError> {
+        let mut model = train(data, params, threads, categories)?;
+        let (ranker, learned) = learn(data, params, threads)?;
+        model.priors = model.priors.with_together_weight(learned.cart_weight);
         Ok(Self {
-            model: train(data, params, threads, categories)?,
+            model,
+            ranker,
+            learned,
             by_users: ItemCosine::of_users(data, COSINE_NEIGHBOURS, threads),
             by_baskets: ItemCosine::of_baskets(data, COSINE_NEIGHBOURS, threads),
         })
@@ -93,8 +100,23 @@ impl ComparedModels {
         &self.model
     }
 
-    /// The methods for users. The last one is the product's own, which the others are compared with.
-    pub fn for_users(&self) -> Vec<Method<'_>> {
+    /// What was learned from the data, and what of it is used.
+    pub fn learned(&self) -> &LearnedSummary {
+        &self.learned
+    }
+
+    /// The methods for users with a history. The last one is the product's own, which the others are compared with: the
+    /// ranker, if there is one that is better than the hand formula.
+    pub fn for_returning_users(&self) -> Vec<Method<'_>> {
+        let ranker = self.ranker.as_ref().map(|ranker| {
+            let about = "what the shop's own hidden baskets have taught, asked at the time of the purchase";
+            self.answer("ranker", "ranker", about, Some(ranker))
+        });
+        self.for_new_users().into_iter().chain(ranker).collect()
+    }
+
+    /// The same for users without a history, whom a ranker knows nothing of.
+    pub fn for_new_users(&self) -> Vec<Method<'_>> {
         let priors = &self.model.priors;
         vec![
             Method::new("gTopFreq", "G-TopFreq", "the products in most baskets of all users", |_| {
@@ -126,7 +148,7 @@ impl ComparedModels {
         ]
     }
 
-    /// The methods for carts, as [`ComparedModels::for_users`].
+    /// The methods for carts, as [`ComparedModels::for_returning_users`].
     pub fn for_carts(&self) -> Vec<Method<'_>> {
         let priors = &self.model.priors;
         let cosine = |cosine: &ItemCosine, question: &Question<'_>| {
@@ -160,19 +182,31 @@ impl ComparedModels {
         ]
     }
 
-    /// The list of an answer, with the rows that an answer reads.
     fn formula(&self, key: &'static str, name: &'static str, about: &'static str) -> Method<'_> {
-        let mut lists = ListEvaluator::new(&self.model.priors);
+        self.answer(key, name, about, None)
+    }
+
+    /// The list of an answer, with the rows that an answer reads.
+    fn answer<'m>(
+        &'m self,
+        key: &'static str,
+        name: &'static str,
+        about: &'static str,
+        ranker: Option<&'m Ranker>,
+    ) -> Method<'m> {
+        let mut lists = ListEvaluator::new(&self.model.priors).with_ranker(ranker);
         let rows = |product: ProductIx| self.model.rows.get(product.at());
         Method::new(key, name, about, move |question| {
-            let read = question.cart.len().min(CART_ROWS);
-            let of_cart = question.cart.get(question.cart.len() - read..).unwrap_or_default();
+            let of_cart = cart_rows(question.cart);
             let mut anchors = lists.anchors(question.history);
-            anchors.truncate(ANCHORS - read);
+            anchors.truncate(ANCHORS - of_cart.len());
             let next = |product| rows(product).map(|rows: &ProductRows| &rows.next);
-            let together =
-                |product| rows(product).filter(|_| of_cart.contains(&product)).map(|rows| &rows.together);
-            lists.cart_list(question.history, &anchors, next, question.cart, together)
+            let together = |product| rows(product).map(|rows| &rows.together);
+            if question.cart.is_empty() {
+                return lists.list_at(question.at_ms, question.history, &anchors, next, together);
+            }
+            let of_cart = |product| together(product).filter(|_| of_cart.contains(&product));
+            lists.cart_list(question.history, &anchors, next, question.cart, of_cart)
         })
     }
 

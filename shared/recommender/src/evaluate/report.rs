@@ -3,6 +3,7 @@
 use super::CUTOFFS;
 use super::bootstrap::{BootstrapMean, Estimate, REPLICATES};
 use super::comparison::HoldOut;
+use super::learned::LearnedSummary;
 use super::method_scores::{MeasureMeans, MethodScores};
 use super::methods::Method;
 use crate::dataset::Dataset;
@@ -17,6 +18,8 @@ pub struct ComparisonReport {
     pub hold_out: HoldOut,
     /// The seed that the result replays from.
     pub seed: u64,
+    /// What was learned from the known purchases, and whether there is a ranker.
+    pub learned: LearnedSummary,
     /// Users who had bought something before the hidden basket.
     pub returning_users: GroupReport,
     /// Users who had not.

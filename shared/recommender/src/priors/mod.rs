@@ -92,6 +92,13 @@ impl Priors {
         &self.parts.params
     }
 
+    /// With another weight of what is bought together with a cart, as [`crate::CartTrials`] learns it.
+    #[must_use]
+    pub fn with_together_weight(mut self, weight: f64) -> Self {
+        self.parts.params.together_weight = weight;
+        self
+    }
+
     /// The newest purchase the model has seen, in milliseconds: ages count back from here.
     pub fn now_ms(&self) -> i64 {
         self.parts.now_ms
@@ -151,6 +158,12 @@ impl Priors {
     /// Share of its purchases that are followed by another within the user's next 3 baskets, shrunk.
     pub fn repeat_rate(&self, product: ProductIx) -> f64 {
         self.parts.repeat_rate.get(product.at())
+    }
+
+    /// [`Self::repeat_rate`] by its mean over purchases; 1 if nothing was ever bought again.
+    pub fn relative_repeat_rate(&self, product: ProductIx) -> f64 {
+        let mean = self.mean_repeat_rate();
+        if mean > 0.0 { self.repeat_rate(product) / mean } else { 1.0 }
     }
 
     /// The mean of [`Self::repeat_rate`] over purchases.

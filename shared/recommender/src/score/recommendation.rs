@@ -16,7 +16,7 @@ pub struct Anchor {
 pub struct Recommendation {
     /// Which product.
     pub product: ProductIx,
-    /// The sum of the parts.
+    /// The sum of the parts; of a ranker's candidates, the share of their sums that it gives this one.
     pub total: f64,
     /// Where the total comes from.
     pub parts: ScoreParts,
@@ -31,7 +31,8 @@ pub struct Recommendation {
 /// How many reasons of a kind are given.
 pub const MOST_REASONS: usize = 3;
 
-/// The weighted parts of a total.
+/// The weighted parts of a total; with a ranker, what each of them carries of it. They then need not add up to the total:
+/// a product may be carried by none.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct ScoreParts {
     /// `f_i · d(u,i) · P(u,i)`: bought before, and bought again as a rule.

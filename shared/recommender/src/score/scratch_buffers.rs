@@ -1,6 +1,8 @@
 //! Memory that answers share, one after the other.
 
 use crate::catalogue::ProductIx;
+use crate::fixed_point::narrow;
+use crate::ranker::Places;
 
 /// Working memory of a scorer: 48 bytes per product of the model. Keep one per thread and hand it to every answer.
 #[derive(Debug, Default)]
@@ -9,6 +11,7 @@ pub struct ScratchBuffers {
     touched: Vec<ProductIx>,
     answer: u32,
     pub(super) candidates: Vec<Candidate>,
+    features: Vec<f32>,
 }
 
 /// What is known of one product in one answer.
@@ -18,14 +21,16 @@ pub(super) struct ScratchSlot {
     pub(super) personal: f64,
     /// Σ anchor weight · transition.
     pub(super) next: f64,
-    /// Σ conditional probability over the cart.
+    /// The largest cosine to a product of the cart.
     pub(super) together: f64,
     pub(super) times: u32,
     pub(super) newest_lag: u32,
     pub(super) oldest_lag: u32,
     pub(super) excluded: bool,
-    /// Place in the answer, from 1.
+    /// Place among the candidates or in the answer, from 1.
     pub(super) place: u32,
+    /// Place among the anchors, from 1.
+    pub(super) anchor: u32,
     answer: u32,
 }
 
@@ -79,7 +84,32 @@ impl ScratchBuffers {
         std::mem::take(&mut self.candidates)
     }
 
+    /// Takes the memory for features out, empty; give it back with [`Self::restore_features`].
+    pub(super) fn take_features(&mut self) -> Vec<f32> {
+        let mut features = std::mem::take(&mut self.features);
+        features.clear();
+        features
+    }
+
+    pub(super) fn restore_features(&mut self, features: Vec<f32>) {
+        self.features = features;
+    }
+
     pub(super) fn restore(&mut self, candidates: Vec<Candidate>) {
         self.candidates = candidates;
+    }
+}
+
+impl Places for ScratchBuffers {
+    fn candidate(&self, product: ProductIx) -> u32 {
+        self.seen(product).map_or(0, |slot| slot.place)
+    }
+
+    fn anchor(&self, product: ProductIx) -> u32 {
+        self.seen(product).map_or(0, |slot| slot.anchor)
+    }
+
+    fn bought_products(&self) -> u32 {
+        narrow(self.touched().filter(|(_, slot)| slot.times > 0).count())
     }
 }

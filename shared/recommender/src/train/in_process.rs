@@ -45,11 +45,22 @@ pub fn train(
     threads: NonZero<usize>,
     categories: &dyn Fn(&str) -> Vec<String>,
 ) -> Result<TrainedModel, TrainError> {
-    let counting = Counting::new(data, params, data.newest_ms().unwrap_or(0))?;
+    train_at(data, params, data.newest_ms().unwrap_or(0), threads, categories)
+}
+
+/// The same, where the newest purchase time is that of a larger data set.
+pub(crate) fn train_at(
+    data: &Dataset,
+    params: &Params,
+    now_ms: i64,
+    threads: NonZero<usize>,
+    categories: &dyn Fn(&str) -> Vec<String>,
+) -> Result<TrainedModel, TrainError> {
+    let counting = Counting::new(data, params, now_ms)?;
     let totals = all_totals(&counting, threads)?;
     let rows = all_rows(&counting, &totals, threads);
     drop(counting);
-    let priors = Priors::new(data.catalogue(), &totals, params, data.newest_ms().unwrap_or(0), categories);
+    let priors = Priors::new(data.catalogue(), &totals, params, now_ms, categories);
     Ok(TrainedModel { priors, rows })
 }
 

@@ -3,7 +3,7 @@
 
 use crate::bytes::DecodeError;
 use crate::catalogue::ProductIx;
-use crate::counts::{CountRow, EncodedRows, MergeError, NextRow, Totals, take_row};
+use crate::counts::{CountRow, EncodedRows, MergeError, NextRow, Totals, Transitions, take_row};
 use crate::fixed_point::{ONE, narrow};
 use crate::params::Params;
 use crate::row::{BestNeighbours, Neighbour, NeighbourRow, ProductRows};
@@ -17,8 +17,8 @@ const SHRINKAGE: u64 = 5;
 pub enum NeighbourModels {
     /// All.
     All,
-    /// `next` alone, which is what a user's list is made of. The other rows stay empty.
-    Next,
+    /// `next` and `together`, which a user's list is made of. `similar` stays empty.
+    Lists,
 }
 
 /// Why counts cannot be ranked.
@@ -39,7 +39,8 @@ pub enum RankError {
 /// only some 24 bytes per product of the catalogue are held.
 ///
 /// - `next`: `S[j,i] = c(j,i) / (n(j) + 5)`, the share of the weight of all that came after j that went to baskets
-///   with i.
+///   with i. Its further columns are the same of the very next basket alone: each counted once ([`NEXT_BASKET`]), and
+///   by the weight 0.5^(age / 7 days) ([`RECENT_NEXT_BASKET`]).
 /// - `together`: `C / sqrt(n_i n_j) · C / (C + 5)`, C baskets with both: cosine over baskets, shrunk.
 /// - `similar`: the same over users, C users who bought the two in different baskets.
 ///
@@ -73,7 +74,7 @@ pub fn rank<B: AsRef<[u8]>>(
     let rows = products.map(|product| block.rows(product, &mut parts, models)).collect::<Result<_, _>>()?;
     let ends = |part: &EncodedRows<'_>| match models {
         NeighbourModels::All => part.next.end().and(part.together.end()).and(part.similar.end()),
-        NeighbourModels::Next => part.next.end(),
+        NeighbourModels::Lists => part.next.end().and(part.together.end()),
     };
     parts.iter().try_for_each(ends)?;
     Ok(rows)
@@ -109,14 +110,14 @@ impl BlockRanker<'_> {
             together: NeighbourRow::default(),
             similar: NeighbourRow::default(),
         };
+        for part in parts.iter_mut() {
+            take_row(&mut part.together, |neighbour, counted| -> Result<(), RankError> {
+                Ok(self.plain.add_counted(other(neighbour)?, counted)?)
+            })?;
+        }
+        rows.together = self.ranker.together_row(product, &self.plain);
+        self.plain.clear();
         if models == NeighbourModels::All {
-            for part in parts.iter_mut() {
-                take_row(&mut part.together, |neighbour, counted| -> Result<(), RankError> {
-                    Ok(self.plain.add_counted(other(neighbour)?, counted)?)
-                })?;
-            }
-            rows.together = self.ranker.together_row(product, &self.plain);
-            self.plain.clear();
             for part in parts.iter_mut() {
                 take_row(&mut part.similar, |neighbour, counted| -> Result<(), RankError> {
                     Ok(self.plain.add_counted(other(neighbour)?, counted)?)
@@ -158,19 +159,27 @@ impl<'t> Ranker<'t> {
     }
 
     pub(super) fn next_row(&mut self, product: u32, row: &NextRow) -> NeighbourRow {
-        let all = self.totals.products[product as usize].transitions.saturating_add(SHRINKAGE * ONE) as f64;
+        let totals = &self.totals.products[product as usize];
+        let all = totals.transitions.saturating_add(SHRINKAGE * ONE) as f64;
         for &i in row.neighbours() {
             // Within a row the order of the weights is the order of the scores, and exact.
-            let (weight, _) = row.get(i);
+            let weight = row.get(i).weight;
             if weight > 0 {
                 self.next.offer(weight, i);
             }
         }
-        NeighbourRow::new(self.next.take().map(|(weight, i)| Neighbour {
+        let best: Vec<(u64, u32)> = self.next.take().collect();
+        let column = |value: fn(Transitions) -> u64, all: u64| {
+            let all = all.saturating_add(SHRINKAGE * ONE) as f64;
+            best.iter().map(move |&(_, i)| single(value(row.get(i)) as f64 / all)).collect::<Vec<f32>>()
+        };
+        NeighbourRow::new(best.iter().map(|&(weight, i)| Neighbour {
             product: ProductIx::new(i),
             score: single(weight as f64 / all),
-            evidence: row.get(i).1,
+            evidence: row.get(i).shoppers,
         }))
+        .with_column(column(|counted| u64::from(counted.next) * ONE, u64::from(totals.next) * ONE))
+        .with_column(column(|counted| counted.recent_next, totals.recent_next))
     }
 
     pub(super) fn together_row(&mut self, product: u32, row: &CountRow) -> NeighbourRow {

@@ -15,13 +15,18 @@ pub(crate) struct Purchase {
 
 /// A small shop with few products, so that they repeat.
 pub(crate) fn purchases() -> impl Strategy<Value = Vec<Purchase>> {
-    let basket = (0u8..9, 0i64..200, prop::collection::btree_set(0u8..14, 1..6));
+    purchases_of(9, 14)
+}
+
+/// Up to 69 baskets of so many users and products, at whole minutes.
+pub(crate) fn purchases_of(users: u8, products: u8) -> impl Strategy<Value = Vec<Purchase>> {
+    let basket = (0..users, 0i64..200, prop::collection::btree_set(0..products, 1..6));
     prop::collection::vec(basket, 1..70).prop_map(|baskets| {
         let purchase =
             |(at, (user, day, products)): (usize, (u8, i64, std::collections::BTreeSet<u8>))| Purchase {
                 user: format!("user {user}"),
                 id: format!("{at}"),
-                time_ms: 1_300_000_000_000 + day * DAY + i64::from(user) * 1000,
+                time_ms: 1_300_000_020_000 + day * DAY + i64::from(user) * 60_000,
                 products: products.into_iter().map(|product| format!("p{product}")).collect(),
             };
         baskets.into_iter().enumerate().map(purchase).collect()

@@ -6,7 +6,7 @@ mod common;
 mod naive;
 
 use common::{DAY, dataset, purchases};
-use naive::Naive;
+use naive::{Naive, cosine};
 use nextbasket_recommender::{
     History, NeighbourRow, Params, Priors, ProductIx, ProductRows, ScoreRequest, Scorer, ScratchBuffers,
     TrainedModel, Window, train,
@@ -80,6 +80,7 @@ proptest! {
             together_row: &|_| None::<&NeighbourRow>,
             exclude: &[],
             filter: None,
+            at_ms: 0,
             limit: 100,
         });
         prop_assert_eq!(answer.len(), priors.len());
@@ -99,20 +100,21 @@ proptest! {
         let naive = Naive::new(&purchases, &params);
         let model = train(&dataset(&purchases), &params, NonZero::<usize>::MIN, &|_| Vec::new()).unwrap();
         let id = |product: ProductIx| model.priors.id(product);
-        let cosine = |both: usize, j: usize, i: usize| {
-            both as f64 / ((j * i) as f64).sqrt() * (both as f64 / (both as f64 + 5.0))
-        };
         for rows in &model.rows {
             let j = id(rows.product);
             for (n, i) in rows.next.iter().map(|n| (n, id(n.product))) {
                 prop_assert!((f64::from(n.score) - naive.transition(j, i)).abs() < 1e-6);
                 prop_assert_eq!(n.evidence as usize, naive.shoppers(j, i));
             }
+            prop_assert_eq!(rows.next.columns(), 3);
+            for (column, half_life) in [(1, 1e12), (2, 7.0)] {
+                for (&share, i) in rows.next.column(column).iter().zip(rows.next.products().map(id)) {
+                    prop_assert!((f64::from(share) - naive.next_basket(j, i, half_life)).abs() < 1e-6);
+                }
+            }
             for (n, i) in rows.together.iter().map(|n| (n, id(n.product))) {
-                let both = naive.baskets_with(&[j, i]);
-                let score = cosine(both, naive.baskets_with(&[j]), naive.baskets_with(&[i]));
-                prop_assert!((f64::from(n.score) - score).abs() < 1e-6);
-                prop_assert_eq!(n.evidence as usize, both);
+                prop_assert!((f64::from(n.score) - naive.together(j, i)).abs() < 1e-6);
+                prop_assert_eq!(n.evidence as usize, naive.baskets_with(&[j, i]));
             }
             for (n, i) in rows.similar.iter().map(|n| (n, id(n.product))) {
                 let both = naive.users_apart(j, i);

@@ -53,6 +53,17 @@ impl<'p> Naive<'p> {
         if i == j { 0.0 } else { weight(Some(i)) / (weight(None) + 5.0) }
     }
 
+    /// The share of the very next baskets after one with `j` that hold `i`, by age.
+    pub(crate) fn next_basket(&self, j: &str, i: &str, half_life: f64) -> f64 {
+        let weight = |i| self.pair_weight(j, i, 1, 1.0, half_life);
+        if i == j { 0.0 } else { weight(Some(i)) / (weight(None) + 5.0) }
+    }
+
+    /// Cosine over baskets, shrunk.
+    pub(crate) fn together(&self, j: &str, i: &str) -> f64 {
+        cosine(self.baskets_with(&[j, i]), self.baskets_with(&[j]), self.baskets_with(&[i]))
+    }
+
     /// Users who bought `j` and `i` within reach after it.
     pub(crate) fn shoppers(&self, j: &str, i: &str) -> usize {
         let reach = usize::from(self.params.max_gap);
@@ -153,4 +164,12 @@ impl<'p> Naive<'p> {
         let soon = lags.len() > 1 && ((newest + 1) as f64) < 0.35 * gap.max(1.0);
         count / (count + self.params.count_shrinkage) * if soon { self.params.too_soon_factor } else { 1.0 }
     }
+}
+
+pub(crate) fn cosine(both: usize, j: usize, i: usize) -> f64 {
+    if both == 0 {
+        return 0.0;
+    }
+    let both = both as f64;
+    both / ((j * i) as f64).sqrt() * (both / (both + 5.0))
 }

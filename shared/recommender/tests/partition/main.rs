@@ -55,8 +55,10 @@ fn model_of_parts(
         let pairs = |&part: &usize| counted[part].pairs(counted[part].all_users(), block.clone()).encode();
         let mut parts: Vec<Vec<u8>> = order.iter().map(pairs).collect();
         let apart = rank(block.clone(), &parts, &totals, params, NeighbourModels::All).unwrap();
-        let next = rank(block.clone(), &parts, &totals, params, NeighbourModels::Next).unwrap();
-        assert!(apart.iter().zip(&next).all(|(all, next)| all.next == next.next && next.similar.is_empty()));
+        let lists = rank(block.clone(), &parts, &totals, params, NeighbourModels::Lists).unwrap();
+        assert!(apart.iter().zip(&lists).all(|(all, lists)| {
+            (&all.next, &all.together) == (&lists.next, &lists.together) && lists.similar.is_empty()
+        }));
         // Two of the parts merged beforehand.
         let [a, b] =
             [parts.pop().unwrap(), parts.pop().unwrap()].map(|part| PairCounts::decode(&part).unwrap());
@@ -115,14 +117,14 @@ proptest! {
         prop_assert_eq!(&merged, &totals(counting.all_users()));
         prop_assert_eq!(decode("totals", &encode(&merged)), Ok(merged.clone()));
         prop_assert_eq!(&PairCounts::decode(&whole.encode()).unwrap(), &whole);
-        let next = counting.next_pairs(counting.all_users(), products.clone());
-        prop_assert_eq!(&PairCounts::decode(&next.encode()).unwrap(), &next);
-        prop_assert_eq!(whole.merge(&next), Err(MergeError::OtherProducts));
+        let lists = counting.list_pairs(counting.all_users(), products.clone());
+        prop_assert_eq!(&PairCounts::decode(&lists.encode()).unwrap(), &lists);
+        prop_assert_eq!(whole.merge(&lists), Err(MergeError::OtherProducts));
         let ranked = |counts: &PairCounts, models| {
             rank(products.clone(), &[counts.encode()], &merged, &Params::default(), models)
         };
-        prop_assert_eq!(ranked(&next, NeighbourModels::Next), ranked(&whole, NeighbourModels::Next));
-        prop_assert!(ranked(&next, NeighbourModels::All).is_err());
+        prop_assert_eq!(ranked(&lists, NeighbourModels::Lists), ranked(&whole, NeighbourModels::Lists));
+        prop_assert!(ranked(&lists, NeighbourModels::All).is_err());
     }
 
     #[test]
