@@ -45,6 +45,7 @@ mod counts;
 mod dataset;
 pub mod evaluate;
 mod fixed_point;
+mod fnv;
 mod id_codec;
 pub mod intermediate;
 mod params;

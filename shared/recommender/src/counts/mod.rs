@@ -15,6 +15,7 @@ pub use totals::{ProductTotals, Totals};
 use crate::catalogue::Catalogue;
 use crate::dataset::{Dataset, ProductIndex};
 use crate::fixed_point::{ONE, scaled_to_fixed, to_fixed};
+use crate::fnv;
 use crate::params::{Params, ParamsError};
 use std::ops::Range;
 
@@ -99,13 +100,8 @@ pub(crate) fn decays(decay: f64, most: u8) -> Vec<f64> {
 
 /// Tells counts of one training run from those of another (FNV-1a, 64 bits).
 fn stamp(catalogue: &Catalogue, params: &Params, now_ms: i64) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let mut add = |bytes: &[u8]| {
-        for &byte in bytes {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-        hash = (hash ^ 0xFF).wrapping_mul(0x0100_0000_01b3);
-    };
+    let mut hash = fnv::START;
+    let mut add = |bytes: &[u8]| hash = fnv::add(fnv::add(hash, bytes), &[0xFF]);
     add(&now_ms.to_le_bytes());
     add(&serde_json::to_vec(params).unwrap_or_default());
     catalogue.ids().for_each(|id| add(id.as_bytes()));

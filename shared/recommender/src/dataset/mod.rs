@@ -14,6 +14,7 @@ pub(crate) use product_index::ProductIndex;
 
 use crate::catalogue::{Catalogue, ProductIx};
 use crate::fixed_point::narrow;
+use crate::fnv;
 use std::ops::Range;
 
 /// All baskets of some users, in compressed rows: users → baskets by (time, purchase id) → sorted distinct products.
@@ -77,12 +78,8 @@ impl Dataset {
     /// A hash of what a user bought and when, for choices that neither users' names nor their order may change (FNV-1a,
     /// with the finaliser of MurmurHash3). Products count by their numbers.
     pub fn fingerprint(&self, user: u32) -> u64 {
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        let mut add = |bytes: &[u8]| {
-            hash = bytes
-                .iter()
-                .fold(hash, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-        };
+        let mut hash = fnv::START;
+        let mut add = |bytes: &[u8]| hash = fnv::add(hash, bytes);
         for (time_ms, products) in self.baskets_of(user) {
             add(&time_ms.to_le_bytes());
             products.iter().for_each(|product| add(&product.to_le_bytes()));

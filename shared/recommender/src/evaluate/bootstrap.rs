@@ -21,6 +21,7 @@
 
 use crate::counts::MergeError;
 use crate::fixed_point::{from_fixed, to_fixed};
+use crate::fnv;
 use serde::{Deserialize, Serialize};
 
 /// How many samples of the users are drawn.
@@ -47,8 +48,7 @@ const POISSON: [u32; 12] = [
 
 /// A hash of a user's id, for [`ResampleWeights::draw`] (FNV-1a, 64 bits).
 pub fn user_hash(id: &str) -> u64 {
-    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    id.bytes().fold(0xcbf2_9ce4_8422_2325, step)
+    fnv::add(fnv::START, id.as_bytes())
 }
 
 /// A number that depends on all bits of both, evenly distributed: the state that a user's numbers are drawn from.
