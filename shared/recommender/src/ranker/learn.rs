@@ -103,10 +103,10 @@ impl HiddenBaskets {
         if self.len() < LEAST_BASKETS {
             return Ok(None);
         }
-        let time = choose(self, threads);
+        let (time, linear) = choose(self, threads);
         let unused = time.features.unused();
         let learning = Learning { examples: &self.examples, unused: &unused, seed, threads };
-        let (stages, binned) = learning.stages(self.len() >= LEAST_FOR_TREES)?;
+        let (stages, binned) = learning.stages(linear, self.len() >= LEAST_FOR_TREES)?;
         let all = self.examples.all();
         let measured: Vec<Vec<Quality>> = stages.iter().map(|scores| qualities(&all, scores)).collect();
         let trees = TREES[best(&measured, all.groups(), |_| true)];
@@ -148,11 +148,16 @@ struct Learning<'l> {
 
 impl<'l> Learning<'l> {
     /// For each of [`TREES`], or for none alone, the scores of every candidate by weights and trees of other folds.
-    fn stages(&self, with_trees: bool) -> Result<(Vec<Vec<f64>>, BinnedExamples<'l>), ExamplesError> {
+    /// `linear` has those by weights alone, if they are known.
+    fn stages(
+        &self,
+        linear: Option<Vec<f64>>,
+        with_trees: bool,
+    ) -> Result<(Vec<Vec<f64>>, BinnedExamples<'l>), ExamplesError> {
         let examples = self.examples;
         let of_fold = |fold: u8| examples.view(move |group| group.fold() == fold);
         let others = |fold: u8| examples.view(move |group| group.fold() != fold).without(self.unused);
-        let linear = unseen_linear(examples, self.unused, self.threads);
+        let linear = linear.unwrap_or_else(|| unseen_linear(examples, self.unused, self.threads));
         let stages = if with_trees { TREES.len() } else { 1 };
         let mut stages = vec![linear.clone(); stages];
         let binned = BinnedExamples::new(examples, linear, self.threads)?;

@@ -3,7 +3,7 @@
 
 use super::Ranker;
 use super::conditional_logit::fit;
-use super::examples::{Examples, Group, View};
+use super::examples::{Group, View};
 use super::features::{ElapsedOfUser, FEATURES, TimeFeatures, ask_at};
 use super::forest::Forest;
 use super::learn::{HiddenBaskets, unseen_linear};
@@ -62,13 +62,22 @@ impl TriedTime {
     }
 }
 
-/// Learns both ways from the earlier baskets, by weights alone, and tries them on the later ones.
-pub(super) fn choose(baskets: &HiddenBaskets, threads: NonZero<usize>) -> TimeChoice {
-    let tried = try_both(baskets, threads);
-    TimeChoice { features: tried.map_or(TimeFeatures::Standing, |tried| tried.choose()), tried }
+/// Learns both ways from the earlier baskets, by weights alone, and tries them on the later ones. If both were tried, the
+/// scores of all candidates by the chosen way's weights of other folds come along.
+pub(super) fn choose(baskets: &HiddenBaskets, threads: NonZero<usize>) -> (TimeChoice, Option<Vec<f64>>) {
+    let Some((tried, standing, elapsed)) = try_both(baskets, threads) else {
+        return (TimeChoice { features: TimeFeatures::Standing, tried: None }, None);
+    };
+    let features = tried.choose();
+    let scores = match features {
+        TimeFeatures::Standing => standing,
+        TimeFeatures::Elapsed => elapsed,
+    };
+    (TimeChoice { features, tried: Some(tried) }, Some(scores))
 }
 
-fn try_both(baskets: &HiddenBaskets, threads: NonZero<usize>) -> Option<TriedTime> {
+/// Beside the figures the scores of all candidates, standing and elapsed.
+fn try_both(baskets: &HiddenBaskets, threads: NonZero<usize>) -> Option<(TriedTime, Vec<f64>, Vec<f64>)> {
     let mut sorted: Vec<i64> = baskets.baskets().iter().map(|basket| basket.time_ms).collect();
     sorted.sort_unstable();
     let (first, last) = (sorted.first()?, sorted.last()?);
@@ -90,22 +99,17 @@ fn try_both(baskets: &HiddenBaskets, threads: NonZero<usize>) -> Option<TriedTim
         Ranker::new(time, weights, Forest::new(FEATURES.len()))
     };
     let elapsed = learned(TimeFeatures::Elapsed);
-    Some(TriedTime {
+    let [with, without] = [TimeFeatures::Elapsed, TimeFeatures::Standing]
+        .map(|time| unseen_linear(examples, &time.unused(), threads));
+    let over_all = |scores: &[f64]| mean(&qualities(&examples.all(), scores)).mean();
+    let tried = TriedTime {
         baskets: users.len(),
         standing: mean(&asked(&learned(TimeFeatures::Standing), &late, &users, 0.0)),
         elapsed: mean(&asked(&elapsed, &late, &users, 0.0)),
         delayed: DELAYS.map(|days| mean(&asked(&elapsed, &late, &users, days))),
-        gain: gain(examples, threads),
-    })
-}
-
-/// Mean difference of elapsed and standing time over all examples.
-fn gain(examples: &Examples, threads: NonZero<usize>) -> f64 {
-    let [elapsed, standing] = [TimeFeatures::Elapsed, TimeFeatures::Standing].map(|time| {
-        let scores = unseen_linear(examples, &time.unused(), threads);
-        mean(&qualities(&examples.all(), &scores)).mean()
-    });
-    elapsed - standing
+        gain: over_all(&with) - over_all(&without),
+    };
+    Some((tried, without, with))
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a length")]
