@@ -61,6 +61,7 @@ mod grouped;
 pub mod gzip;
 pub mod json;
 pub mod json_lines;
+mod kept_items;
 pub mod manifest;
 mod parts;
 mod plain_files;

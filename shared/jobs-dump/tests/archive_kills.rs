@@ -11,10 +11,10 @@ mod common;
 
 use std::time::Duration;
 
-use common::{ID, World, run, small};
+use common::{ID, World, killed_at, run, small};
 use nextbasket_dynamodb::item::{Item, text};
 use nextbasket_job_engine::pool::{Stop, drive};
-use nextbasket_job_engine::{Engine, Job, JobId, JobState};
+use nextbasket_job_engine::{JobId, JobState};
 use nextbasket_testkit::{Fault, FaultProxy};
 use serde_json::{Value, json};
 
@@ -41,20 +41,6 @@ async fn change_late(world: &World, table: &str, proxy: &FaultProxy) {
             update.update_expression("SET seen = :yes").expression_attribute_values(":yes", text("yes"));
         update.condition_expression("attribute_exists(id)").send().await.unwrap();
     }
-}
-
-/// Works on the job until these calls have been made, and is killed then; or to its end.
-async fn killed_at(engine: &Engine, job: &JobId, reached: impl Future<Output = ()>) -> Option<Job> {
-    let stop = Stop::default();
-    tokio::select! {
-        ended = drive(engine, job, 4, &stop) => ended.unwrap(),
-        () = reached => None,
-    }
-}
-
-async fn finished(world: &World, job: &JobId) -> Job {
-    world.forward(Duration::from_secs(90));
-    drive(&world.engine(), job, 4, &Stop::default()).await.unwrap().unwrap()
 }
 
 async fn all_are_seen(world: &World, table: &str) -> bool {
@@ -106,7 +92,7 @@ async fn an_item_that_is_being_put_back_survives_a_kill_at_every_call() {
         let ended = killed_at(&engine, &job, meeting).await;
         let ended = match ended {
             Some(ended) => ended,
-            None => finished(&world, &job).await,
+            None => world.finished(&job).await,
         };
         assert_eq!(ended.state, JobState::Succeeded, "{case}: {:?}", ended.failure);
         assert!(all_are_seen(&world, &table).await, "{case}: {:?}", world.items(&table).await);
@@ -196,7 +182,7 @@ async fn after_a_kill_the_report_says_what_was_deleted() {
     };
     let ended = killed_at(&engine, &job, meeting).await;
     assert!(ended.is_none(), "it was not killed");
-    let result = finished(&world, &job).await.result.unwrap();
+    let result = world.finished(&job).await.result.unwrap();
     let counts = ["deleted", "changed", "gone"].map(|name| result[name].as_u64().unwrap());
     assert_eq!(counts, [ITEMS, 0, 0], "{result}");
 }

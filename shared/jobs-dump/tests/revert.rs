@@ -10,15 +10,16 @@
 mod common;
 
 use std::path::Path;
+use std::time::Duration;
 
-use common::{ID, World, run, small};
-use nextbasket_dynamodb::item::{Item, number};
+use common::{ID, World, killed_at, run, small};
+use nextbasket_dynamodb::item::{Item, number, text};
 use nextbasket_items::write::{ItemGuard, WriteGuard};
 use nextbasket_job_engine::{JobState, Kinds};
 use nextbasket_jobs_dump::Revert;
 use nextbasket_jobs_dump::json::write_item;
 use nextbasket_jobs_dump::manifest::md5_base64;
-use nextbasket_testkit::Fault;
+use nextbasket_testkit::{Fault, FaultProxy};
 use serde_json::{Value, json};
 
 const EXPORT: &str = "01693685827463-2d8752fd";
@@ -248,4 +249,123 @@ async fn a_write_whose_answer_was_lost_is_no_change_by_others() {
     let job = run(&engine, "revert", json!({ "from": place, "table": "catalog" })).await;
     assert_eq!(counts(&job.result.clone().unwrap()), [1, 1, 0, 0, 0], "{:?}", job.result);
     assert_eq!(state(&world).await, ["S(\"a\")=N(\"1\")"]);
+}
+
+const LATE: u32 = 3;
+
+/// A table with items that a revert puts or deletes, and the parameters of that revert.
+async fn reverted_items(world: &World, puts: bool) -> Value {
+    world.make_table("catalog", &ID).await;
+    let mut lines = String::new();
+    for n in 0..LATE {
+        let (id, new) = (format!("i{n}"), small(&format!("i{n}"), 2));
+        let old = puts.then(|| small(&id, 1));
+        lines.push_str(&line(old.as_ref(), Some(&new)));
+        world.put("catalog", new).await;
+    }
+    let place = world.path("late");
+    export(&place, "NEW_AND_OLD_IMAGES", &[lines]);
+    json!({ "from": place, "table": "catalog" })
+}
+
+/// Gives every item an attribute that no condition asks for, once all writes are on their way.
+async fn change_late(world: &World, proxy: &FaultProxy, write: &str) {
+    let calls = async |operation: &str, at_least: u64| {
+        while proxy.calls(operation) < at_least {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    calls("BatchGetItem", 1).await;
+    calls(write, proxy.calls(write) + u64::from(LATE)).await;
+    for n in 0..LATE {
+        let update = world.client().update_item().table_name("catalog").key("id", text(format!("i{n}")));
+        let update =
+            update.update_expression("SET seen = :yes").expression_attribute_values(":yes", text("yes"));
+        update.condition_expression("attribute_exists(id)").send().await.unwrap();
+    }
+}
+
+async fn all_are_seen(world: &World) -> bool {
+    let left = world.items("catalog").await;
+    left.len() == LATE as usize
+        && left.iter().all(|item| item["seen"] == "S(\"yes\")" && item["n"] == "N(\"2\")")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_that_changes_in_the_moment_of_its_revert_survives_a_kill_at_every_call() {
+    for (puts, write) in [(true, "PutItem"), (false, "DeleteItem")] {
+        for (operation, fault) in [
+            ("PUT put-back/", Fault::DropBefore),
+            ("PUT put-back/", Fault::DropAfter),
+            ("PutItem", Fault::DropBefore),
+            ("PutItem", Fault::DropAfter),
+            ("POST ?delete", Fault::DropBefore),
+        ] {
+            let case = format!("{write}, {operation} {fault:?}");
+            let world = World::start().await;
+            let parameters = reverted_items(&world, puts).await;
+            let (proxy, s3) = (world.stack.proxy().await, world.stack.s3_proxy().await);
+            let engine = world.engine_through(proxy.dynamodb(), s3.s3());
+            proxy.inject(write, 1..=u64::from(LATE), Fault::Delay(Duration::from_secs(1)));
+            let job = engine.submit(None, "revert", parameters).await.unwrap().job_id;
+            let meeting = async {
+                change_late(&world, &proxy, write).await;
+                let at = if operation.contains(' ') { &s3 } else { &proxy };
+                let before = at.calls(operation);
+                at.inject(operation, 1..=u64::MAX, fault.clone());
+                while at.calls(operation) < before + u64::from(LATE) {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            };
+            // Objects that cannot be removed do not stop the job.
+            let ended = match killed_at(&engine, &job, meeting).await {
+                Some(ended) => ended,
+                None => world.finished(&job).await,
+            };
+            assert_eq!(ended.state, JobState::Succeeded, "{case}: {:?}", ended.failure);
+            assert!(all_are_seen(&world).await, "{case}: {:?}", world.items("catalog").await);
+            assert_eq!(counts(&ended.result.unwrap()), [0, 0, 0, u64::from(LATE), 0], "{case}");
+            assert_eq!(world.refused(&job).await.len(), LATE as usize, "{case}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_that_can_never_be_put_back_is_kept_where_the_failure_says() {
+    let world = World::start().await;
+    let parameters = reverted_items(&world, false).await;
+    let proxy = world.stack.proxy().await;
+    let engine = world.engine_through(proxy.dynamodb(), world.stack.s3());
+    proxy.inject("DeleteItem", 1..=u64::from(LATE), Fault::Delay(Duration::from_secs(1)));
+    let job = engine.submit(None, "revert", parameters).await.unwrap().job_id;
+    let losing_permission = async {
+        change_late(&world, &proxy, "DeleteItem").await;
+        // Each item once; later puts are the engine's own.
+        proxy.inject("PutItem", 1..=u64::from(LATE), Fault::Deny);
+        std::future::pending::<()>().await;
+    };
+    let ended = killed_at(&engine, &job, losing_permission).await.unwrap();
+    assert_eq!(ended.state, JobState::Failed, "{:?}", ended.result);
+    let failure = ended.failure.unwrap();
+    assert!(failure.contains("was changed in the moment of its revert and cannot be put back"), "{failure}");
+    let from = world.object_name(&format!("jobs/{job}/output/put-back"));
+    assert!(failure.contains(&format!("nextbasket restore {from}")), "{failure}");
+    let back = world.done("restore", json!({ "from": from, "table": "catalog" })).await;
+    assert_eq!(back["written"], json!(LATE), "{back}");
+    assert!(all_are_seen(&world).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_permission_to_put_nothing_is_deleted() {
+    let world = World::start().await;
+    let parameters = reverted_items(&world, false).await;
+    let proxy = world.stack.proxy().await;
+    let engine = world.engine_through(proxy.dynamodb(), world.stack.s3());
+    proxy.inject("PutItem", 1..=1, Fault::Deny);
+    let job = run(&engine, "revert", parameters).await;
+    assert_eq!(job.state, JobState::Failed, "{:?}", job.result);
+    let failure = job.failure.unwrap();
+    assert!(failure.contains("items cannot be put, so none is deleted"), "{failure}");
+    assert_eq!(world.items("catalog").await.len(), LATE as usize);
 }

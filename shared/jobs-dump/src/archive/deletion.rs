@@ -9,13 +9,15 @@ use nextbasket_dynamodb::capacity::Consuming;
 use nextbasket_dynamodb::item::Item;
 use nextbasket_items::fetch::fetch;
 use nextbasket_items::key::KeySchema;
+use nextbasket_items::write::put::Put;
+use nextbasket_items::write::{OnConflict, WriteOutcome};
 use nextbasket_job_engine::WorkError;
 use nextbasket_job_engine::calls::{CallError, Calls};
 use nextbasket_job_engine::limit::Limits;
 
-use super::kept_items::{KeptItems, PutBack};
 use crate::diff::same_items;
 use crate::equality_condition::EqualityCondition;
+use crate::kept_items::KeptItems;
 
 /// What deletes the items of a batch.
 #[derive(Debug, Clone)]
@@ -25,6 +27,14 @@ pub(super) struct Deleter {
     pub(super) table: String,
     pub(super) keys: KeySchema,
     pub(super) kept: KeptItems,
+}
+
+/// Where an item is now that was changed in the moment of its deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PutBack {
+    InTable,
+    /// Somebody has put another item with its key meanwhile.
+    Replaced,
 }
 
 /// The outcome of an item.
@@ -40,40 +50,37 @@ pub(super) enum Deletion {
 }
 
 impl Deleter {
-    pub(super) fn table(&self) -> (&str, &KeySchema) {
-        (&self.table, &self.keys)
+    /// # Errors
+    /// [`CallError`] if items cannot be put.
+    pub(super) async fn check_may_put(&self, item: &Item) -> Result<(), CallError> {
+        self.kept.check_may_put(&self.calls, &self.limits.write, (&self.table, &self.keys), item).await
     }
 
-    /// Whether items can be put, as one that changes in the moment of its deletion has to be. The put asks for what no
-    /// item can meet, so that it fails after DynamoDB has checked the permission, and writes nothing.
+    /// Puts an item back that was changed in the moment of its deletion, and keeps it until that is done.
     ///
     /// # Errors
-    /// [`CallError`] if they cannot.
-    pub(super) async fn check_may_put(&self, item: &Item) -> Result<(), CallError> {
-        let send = || {
-            self.calls
-                .client
-                .put_item()
-                .table_name(&self.table)
-                .set_item(Some(item.clone()))
-                .condition_expression("attribute_exists(#key) AND attribute_not_exists(#key)")
-                .expression_attribute_names("#key", &self.keys.partition.name)
-                .return_consumed_capacity(ReturnConsumedCapacity::Total)
-                .send()
-        };
-        let denied = |reason: String| {
-            WorkError::Systemic(format!(
-                "table \"{}\": items cannot be put, so none is deleted, since an item that is changed in the moment of \
-                 its deletion could not be put back: {reason}. Allow dynamodb:PutItem on the table.",
-                self.table
-            ))
-        };
-        match self.calls.call(&self.table, &self.limits.write, None, send, Consuming::units).await {
-            Err(CallError::Refused(refused)) if refused.is_condition() => Ok(()),
-            Err(CallError::Refused(refused)) => Err(denied(refused.reason()).into()),
-            Err(CallError::Failed(WorkError::Systemic(reason))) => Err(denied(reason).into()),
-            Err(error) => Err(error),
-            Ok(_) => Err(denied("the endpoint does not evaluate conditions".to_owned()).into()),
+    /// [`CallError`] if it cannot be put back; the message says where it is kept.
+    pub(super) async fn put_back(&self, (line, item): (u64, &Item)) -> Result<(PutBack, f64), CallError> {
+        self.kept.put_back(&self.table, (line, item), self.put(item)).await
+    }
+
+    /// Puts the item, unless there is one with its key.
+    async fn put(&self, item: &Item) -> Result<(PutBack, f64), CallError> {
+        let Self { calls, limits, table, keys, .. } = self;
+        let writer = Put::new(table, keys, OnConflict::Skip);
+        let (outcomes, units) = writer.write(calls, &limits.write, vec![item.clone()]).await?;
+        match outcomes.into_iter().next() {
+            Some(WriteOutcome::Changed) => Ok((PutBack::InTable, units)),
+            Some(WriteOutcome::Refused(reason)) => Err(WorkError::Failed(reason).into()),
+            // It was put by an attempt whose answer was lost, or there is another one.
+            _ => {
+                let (there, _) = fetch(calls, &limits.read, table, &[keys.of(item)]).await?;
+                let ours = match there.first() {
+                    Some(there) => same_items(there, item)?,
+                    None => false,
+                };
+                Ok((if ours { PutBack::InTable } else { PutBack::Replaced }, units))
+            }
         }
     }
 
@@ -131,8 +138,7 @@ impl Deleter {
         };
         match output.attributes {
             Some(was) if !same_items(&was, &copy)? => {
-                let (back, spent) =
-                    self.kept.put_back(&self.calls, &self.limits, self.table(), (line, &was)).await?;
+                let (back, spent) = self.put_back((line, &was)).await?;
                 Ok((Deletion::PutBack(back), units + spent))
             }
             _ => Ok((Deletion::Deleted, units)),

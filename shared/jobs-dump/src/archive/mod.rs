@@ -23,7 +23,6 @@
 //! `restore` brings an archive back, with `onConflict` `skip` or `fail`.
 
 mod deletion;
-mod kept_items;
 mod remove;
 
 use nextbasket_items::expression::without_constants;

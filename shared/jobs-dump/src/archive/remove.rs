@@ -18,12 +18,12 @@ use nextbasket_objects::Files;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::deletion::{Deleter, Deletion};
-use super::kept_items::{KeptItems, PutBack};
+use super::deletion::{Deleter, Deletion, PutBack};
 use crate::diff::same_items;
 use crate::equality_condition::EqualityCondition;
 use crate::format::Format;
 use crate::json::LineChange;
+use crate::kept_items::{KeptItems, Moment};
 use crate::records::{Piece, Record, Records};
 use crate::source::SourceFile;
 
@@ -127,7 +127,7 @@ pub(crate) async fn work(work: &mut Work, files: &Files, table: &str) -> Result<
         limits: work.limits().clone(),
         table: table.to_owned(),
         keys: input.keys,
-        kept: KeptItems::of(work),
+        kept: KeptItems::of(work, Moment::Deletion),
     };
     let mut removal = Removal {
         deleter,
@@ -159,9 +159,8 @@ pub(crate) async fn work(work: &mut Work, files: &Files, table: &str) -> Result<
 impl Removal {
     /// Puts back what an earlier attempt has kept.
     async fn resume(&mut self, work: &mut Work) -> Result<(), CallError> {
-        let Deleter { calls, limits, kept, .. } = &self.deleter;
-        let returned = kept.resume(calls, limits, self.deleter.table(), self.state.line).await?;
-        for (line, back, units) in returned {
+        for (line, item) in self.deleter.kept.left_behind(self.state.line).await? {
+            let (back, units) = self.deleter.put_back((line, &item)).await?;
             work.progress.write_units += units;
             self.returned.insert(line, back);
         }

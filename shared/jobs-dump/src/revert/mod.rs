@@ -7,12 +7,13 @@
 //! The export must have both images. Each of its items is read, strongly consistent: if it still is what the export says
 //! that it became, it is put back to what it was, or deleted if it was not there. The write asks for the item once more, as
 //! far as a condition can (see [`archive`](mod@crate::archive)); what it replaced is compared, too, and an item that was
-//! changed within that moment is put back. An item that was changed since stays, and is listed; `force` reverts it as
+//! changed within that moment is put back, and kept in an object of the job until it is. An item that was changed since stays, and is listed; `force` reverts it as
 //! well. An item that is already what it was before is counted and left: so a job that resumes does nothing twice. Items
 //! that the export does not have are never touched.
 
 mod images;
 mod work;
+mod writes;
 
 use nextbasket_items::key::KeySchema;
 use nextbasket_items::table::{Table, check_name};

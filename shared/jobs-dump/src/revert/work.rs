@@ -2,17 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, ReturnValue};
 use derive_more::{Add, AddAssign, Sum};
 use futures::StreamExt;
-use nextbasket_dynamodb::capacity::Consuming;
 use nextbasket_dynamodb::item::Item;
 use nextbasket_items::fetch::fetch;
 use nextbasket_items::key::{KeySchema, hash, to_json};
 use nextbasket_items::spawned::spawned;
 use nextbasket_items::write::{ItemGuard, WriteGuard};
 use nextbasket_job_engine::calls::{CallError, Calls};
-use nextbasket_job_engine::limit::Limiter;
 use nextbasket_job_engine::work::Go;
 use nextbasket_job_engine::{Outcome, Work, WorkError};
 use nextbasket_objects::Files;
@@ -21,9 +18,9 @@ use serde_json::json;
 
 use super::RevertTask;
 use super::images::Images;
-use crate::diff::same_items;
-use crate::equality_condition::EqualityCondition;
+use super::writes::{Became, Revertal, Writes, condition, same};
 use crate::format::Format;
+use crate::kept_items::{KeptItems, Moment};
 use crate::records::{FileReading, Piece, Record, Records};
 use crate::restore::load::check_md5;
 use crate::source::SourceFile;
@@ -63,35 +60,6 @@ struct Checkpoint {
     reverted: Reverted,
 }
 
-/// What a table's items are written with.
-#[derive(Clone)]
-struct Writes {
-    calls: Calls,
-    reads: Limiter,
-    limiter: Limiter,
-    table: String,
-    keys: KeySchema,
-}
-
-/// One item's way back.
-struct Revertal {
-    line: u64,
-    key: Item,
-    /// What it was; `None` if it was not there.
-    target: Option<Item>,
-    /// What it is now.
-    there: Option<Item>,
-    condition: EqualityCondition,
-}
-
-enum Became {
-    Restored,
-    Deleted,
-    Changed,
-    PutBack,
-    Refused(String),
-}
-
 pub(super) async fn work(
     work: &mut Work,
     files: &Files,
@@ -110,17 +78,21 @@ pub(super) async fn work(
     let reading = FileReading::from(Format::DynamodbJson);
     let mut records: Records<Images> =
         Records::open_with(files, input.file.found()?, reading, state.line, read).await?;
-    let reverting = Reverting {
+    let kept = KeptItems::of(work, Moment::Revert);
+    let mut reverting = Reverting {
+        left_behind: kept.left_behind(state.line).await?.into_iter().collect(),
         writes: Writes {
             calls: Calls::new(work),
             reads: work.limits().read.clone(),
             limiter: work.limits().write.clone(),
             table: task.table.clone(),
             keys: input.keys.clone(),
+            kept,
         },
         file: name,
         force: task.force,
         guard,
+        may_put: false,
     };
     loop {
         match records.next().await.map_err(WorkError::from)? {
@@ -143,11 +115,18 @@ struct Reverting<'a> {
     file: &'a str,
     force: bool,
     guard: Option<ItemGuard>,
+    /// Whether it is known that items can be put.
+    may_put: bool,
+    /// By line, items that were changed in the moment of their revert by an earlier attempt, which has kept them.
+    left_behind: HashMap<u64, Item>,
 }
+
+/// Why an item stays that was changed while it was reverted.
+const IN_THE_MOMENT: &str = "it was changed in the moment of its revert";
 
 impl Reverting<'_> {
     async fn part(
-        &self,
+        &mut self,
         work: &mut Work,
         chunk: Vec<Record<Images>>,
         state: &mut Checkpoint,
@@ -172,9 +151,22 @@ impl Reverting<'_> {
         let mut there: HashMap<u128, Item> =
             there.into_iter().map(|item| (hash(keys, &keys.of(&item)), item)).collect();
         let around: BTreeSet<String> = there.values().flat_map(|item| item.keys().cloned()).collect();
-        let mut wanted = Vec::new();
+        let (mut wanted, mut returned) = (Vec::new(), Vec::new());
         for (line, images) in changes {
             let there = there.remove(&hash(keys, &images.key));
+            if let Some(item) = self.left_behind.remove(&line) {
+                returned.push(line);
+                let is_back = same(there.as_ref(), Some(&item))?;
+                if is_back || same(there.as_ref(), images.old.as_ref())? {
+                    if !is_back {
+                        work.progress.write_units += self.writes.put_back(line, item, images.old).await?;
+                    }
+                    state.reverted.changed_since += 1;
+                    state.reverted.put_back += 1;
+                    self.list(work, line, Some(&images.key), IN_THE_MOMENT);
+                    continue;
+                }
+            }
             if same(there.as_ref(), images.old.as_ref())? {
                 state.reverted.already += 1;
             } else if !self.force && !same(there.as_ref(), images.new.as_ref())? {
@@ -188,11 +180,20 @@ impl Reverting<'_> {
                 wanted.push(Revertal { line, key, target: old, there, condition });
             }
         }
-        self.write(work, wanted, state).await?;
+        if let Some(deleted) = wanted.iter().find(|revertal| revertal.target.is_none())
+            && !self.may_put
+        {
+            let Writes { calls, limiter, table, kept, .. } = &self.writes;
+            kept.check_may_put(calls, limiter, (table, keys), &deleted.key).await?;
+            self.may_put = true;
+        }
+        self.write(work, wanted, state, &mut returned).await?;
         work.progress.processed = state.reverted.lines;
         work.progress.matched = state.reverted.lines;
         work.progress.changed = state.reverted.restored + state.reverted.deleted;
-        Ok(work.save(state).await?)
+        let go = work.save(state).await?;
+        self.writes.kept.forget(&returned).await;
+        Ok(go)
     }
 
     fn bars(&self, item: &Item) -> bool {
@@ -204,6 +205,7 @@ impl Reverting<'_> {
         work: &mut Work,
         wanted: Vec<Revertal>,
         state: &mut Checkpoint,
+        returned: &mut Vec<u64>,
     ) -> Result<(), CallError> {
         let writes = futures::stream::iter(wanted)
             .map(|revertal| {
@@ -214,6 +216,7 @@ impl Reverting<'_> {
                 })
             })
             .buffer_unordered(AT_ONCE);
+        // All of them end before the first error counts: what they have kept has to be put back.
         for written in writes.collect::<Vec<_>>().await {
             let (line, key, became, units) = written?;
             work.progress.write_units += units;
@@ -222,8 +225,11 @@ impl Reverting<'_> {
                 Became::Deleted => state.reverted.deleted += 1,
                 Became::Changed | Became::PutBack => {
                     state.reverted.changed_since += 1;
-                    state.reverted.put_back += u64::from(matches!(became, Became::PutBack));
-                    self.list(work, line, Some(&key), "it was changed in the moment of its revert");
+                    if matches!(became, Became::PutBack) {
+                        state.reverted.put_back += 1;
+                        returned.push(line);
+                    }
+                    self.list(work, line, Some(&key), IN_THE_MOMENT);
                 }
                 Became::Refused(reason) => self.refuse(work, state, line, Some(&key), &reason),
             }
@@ -243,113 +249,4 @@ impl Reverting<'_> {
         }
         work.refuse(&what, reason);
     }
-}
-
-fn same(one: Option<&Item>, other: Option<&Item>) -> Result<bool, WorkError> {
-    match (one, other) {
-        (None, None) => Ok(true),
-        (Some(one), Some(other)) => Ok(same_items(one, other)?),
-        _ => Ok(false),
-    }
-}
-
-/// That the item is still what was read.
-fn condition(keys: &KeySchema, there: Option<&Item>, around: &BTreeSet<String>) -> EqualityCondition {
-    match there {
-        Some(there) => EqualityCondition::of(keys, there, around),
-        None => EqualityCondition {
-            condition: "attribute_not_exists(#k)".to_owned(),
-            names: HashMap::from([("#k".to_owned(), keys.partition.name.clone())]),
-            values: HashMap::new(),
-        },
-    }
-}
-
-impl Writes {
-    async fn revert(&self, revertal: Revertal) -> Result<(Became, f64), CallError> {
-        let Revertal { key, target, there, condition, .. } = revertal;
-        let done = if target.is_some() { Became::Restored } else { Became::Deleted };
-        let written = match &target {
-            Some(target) => self.put(target, &condition).await,
-            None => self.delete(&key, &condition).await,
-        };
-        let (was, units) = match written {
-            Ok(written) => written,
-            Err(CallError::Refused(refused)) if refused.is_condition() => {
-                // It may have been written by a call whose answer was lost.
-                let (now, _) =
-                    fetch(&self.calls, &self.reads, &self.table, std::slice::from_ref(&key)).await?;
-                let is_done = same(now.first(), target.as_ref())?;
-                return Ok((if is_done { done } else { Became::Changed }, 0.0));
-            }
-            Err(CallError::Refused(refused)) => return Ok((Became::Refused(refused.reason()), 0.0)),
-            Err(error) => return Err(error),
-        };
-        match was {
-            // A condition cannot say "and no other attribute".
-            Some(was) if !same(Some(&was), there.as_ref())? => {
-                let condition = condition_after(&self.keys, target.as_ref());
-                let back = match self.put(&was, &condition).await {
-                    Ok((_, units)) => units,
-                    Err(CallError::Refused(refused)) if refused.is_condition() => 0.0,
-                    Err(error) => return Err(error),
-                };
-                Ok((Became::PutBack, units + back))
-            }
-            _ => Ok((done, units)),
-        }
-    }
-
-    /// Puts an item, and gives the one that it replaced.
-    async fn put(
-        &self,
-        item: &Item,
-        unchanged: &EqualityCondition,
-    ) -> Result<(Option<Item>, f64), CallError> {
-        let send = || {
-            self.calls
-                .client
-                .put_item()
-                .table_name(&self.table)
-                .set_item(Some(item.clone()))
-                .condition_expression(&unchanged.condition)
-                .set_expression_attribute_names(Some(unchanged.names.clone()))
-                .set_expression_attribute_values(unchanged.request_values())
-                .return_values(ReturnValue::AllOld)
-                .return_consumed_capacity(ReturnConsumedCapacity::Total)
-                .send()
-        };
-        let (output, units) =
-            self.calls.call(&self.table, &self.limiter, None, send, Consuming::units).await?;
-        Ok((output.attributes, units))
-    }
-
-    /// Deletes an item, and gives it.
-    async fn delete(
-        &self,
-        key: &Item,
-        unchanged: &EqualityCondition,
-    ) -> Result<(Option<Item>, f64), CallError> {
-        let send = || {
-            self.calls
-                .client
-                .delete_item()
-                .table_name(&self.table)
-                .set_key(Some(key.clone()))
-                .condition_expression(&unchanged.condition)
-                .set_expression_attribute_names(Some(unchanged.names.clone()))
-                .set_expression_attribute_values(unchanged.request_values())
-                .return_values(ReturnValue::AllOld)
-                .return_consumed_capacity(ReturnConsumedCapacity::Total)
-                .send()
-        };
-        let (output, units) =
-            self.calls.call(&self.table, &self.limiter, None, send, Consuming::units).await?;
-        Ok((output.attributes, units))
-    }
-}
-
-/// That the item is still what was just written.
-fn condition_after(keys: &KeySchema, target: Option<&Item>) -> EqualityCondition {
-    condition(keys, target, &BTreeSet::new())
 }

@@ -20,7 +20,8 @@ use aws_sdk_dynamodb::types::{
     ScalarAttributeType, WriteRequest,
 };
 use nextbasket_dynamodb::item::{Item, number, text};
-use nextbasket_job_engine::{Engine, Job, JobState, Kinds, Site, Vouching};
+use nextbasket_job_engine::pool::{Stop, drive};
+use nextbasket_job_engine::{Engine, Job, JobId, JobState, Kinds, Site, Vouching};
 use nextbasket_jobs_dump::manifest::{TableSettings, md5_base64};
 use nextbasket_jobs_dump::{Archive, Diff, Dump, Restore, Revert, Verify};
 use nextbasket_testkit::{JobStack, TestStack};
@@ -37,6 +38,15 @@ pub fn kinds() -> Kinds {
         .with(Diff)
         .with(Archive)
         .with(Revert::default())
+}
+
+/// Works on the job until these calls have been made, and is killed then; or to its end.
+pub async fn killed_at(engine: &Engine, job: &JobId, reached: impl Future<Output = ()>) -> Option<Job> {
+    let stop = Stop::default();
+    tokio::select! {
+        ended = drive(engine, job, 4, &stop) => ended.unwrap(),
+        () = reached => None,
+    }
 }
 
 pub struct World {
@@ -108,6 +118,12 @@ impl World {
         // A job that was killed at its very end leaves its lock to expire.
         self.forward(Duration::from_secs(600));
         ended
+    }
+
+    /// Works on a job whose workers were killed until it has ended.
+    pub async fn finished(&self, job: &JobId) -> Job {
+        self.forward(Duration::from_secs(90));
+        drive(&self.engine(), job, 4, &Stop::default()).await.unwrap().unwrap()
     }
 
     /// A path below the test's folder.
