@@ -121,7 +121,7 @@ impl From<JobError> for Failure {
     fn from(error: JobError) -> Self {
         match error {
             JobError::Refused(refusal) => Self::Usage(refusal.to_string()),
-            JobError::UnknownKind(_) => Self::Usage(error.to_string()),
+            JobError::UnknownKind(_) | JobError::Differs(_) => Self::Usage(error.to_string()),
             other => Self::other(other),
         }
     }

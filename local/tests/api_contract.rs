@@ -277,6 +277,8 @@ async fn jobs_and_models(client: &mut Session) {
     {
         client.ask("submitJob", "", body, 202).await;
     }
+    let other = json!({ "jobId": body["jobId"], "kind": "refresh-popular" });
+    assert_eq!(client.ask("submitJob", "", &other, 409).await.text("/code"), "job_differs");
     until(client, "getJob", "", |answer| answer.text("/state") == "succeeded").await;
     let first = client.ask("listJobs", "?limit=1", &Value::Null, 200).await;
     client.ask("listJobs", &format!("?cursor={}", first.cursor()), &Value::Null, 200).await;

@@ -9,6 +9,7 @@ pub fn of_job(engine: &Engine, error: JobError) -> ApiError {
         JobError::Unknown(id) => {
             ApiError::not_found("job_not_found", format!("job {id:?} not found")).at("jobId")
         }
+        error @ JobError::Differs(_) => ApiError::conflict("job_differs", error.to_string()).at("jobId"),
         JobError::UnknownKind(_) => {
             let names: Vec<&str> = engine.kinds().names().collect();
             ApiError::invalid("kind", format!("must be one of {}", names.join(", ")))
@@ -61,7 +62,6 @@ mod tests {
             ("parameters.colour", "unknown field `colour`", "parameters.colour is not known here"),
             ("parameters.split", "missing field `by`", "parameters.split.by is required"),
             ("parameters.width", "must be 1 or more", "parameters.width must be 1 or more"),
-            ("jobId", "is that of another job", "jobId is that of another job"),
         ] {
             let error = refused(Refusal { field: field.to_owned(), problem: problem.to_owned() });
             assert!(error.to_string().ends_with(told), "{error}");

@@ -204,7 +204,7 @@ async fn a_job_that_meets_a_throttle_or_a_conflict_is_taken_or_told_to_come_back
         let mut other = body;
         other["parameters"] = json!({ "stages": 3 });
         let (status, _, problem) = world.submit(other).await;
-        assert_eq!((status, &problem["field"]), (400, &json!("jobId")), "{fault:?}: {problem:#}");
+        assert_eq!((status, &problem["code"]), (409, &json!("job_differs")), "{fault:?}: {problem:#}");
     }
     assert_eq!(world.states().await.len(), faults.len());
     proxy.inject("TransactWriteItems", 1..=u64::MAX, Fault::Cancel("TransactionConflict"));

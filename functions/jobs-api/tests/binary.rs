@@ -42,7 +42,7 @@ async fn a_job_is_taken_once_shown_listed_and_cancelled() {
     assert_eq!(answer(&function, &event("jobs-post")).await, (202, job.clone()));
     let mut other = event("jobs-post");
     other["body"] = event("jobs-post")["body"].as_str().unwrap().replace(":2}", ":3}").into();
-    assert_eq!(code(&function, &other).await, problem(400, "invalid_field", "jobId"));
+    assert_eq!(code(&function, &other).await, problem(409, "job_differs", "jobId"));
 
     let (status, shown) = answer(&function, &event("job-get")).await;
     assert_eq!((status, &shown["jobId"]), (200, &job["jobId"]));

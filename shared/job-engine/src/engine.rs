@@ -232,7 +232,7 @@ impl Engine {
     /// Accepts a job. The same id with the same kind and parameters again is the same job.
     ///
     /// # Errors
-    /// [`JobError::Refused`] if the kind refuses the parameters, or the id is another job's.
+    /// [`JobError::Refused`] if the kind refuses the parameters, [`JobError::Differs`] if the id is another job's.
     pub async fn submit(&self, id: Option<JobId>, kind: &str, parameters: Value) -> Result<Job, JobError> {
         self.asked(kind, &parameters)?;
         let now = self.site.clock.now();
@@ -252,8 +252,7 @@ impl Engine {
         if known.kind == job.kind && self.has_parameters(&known, &job.parameters).await? {
             return Ok(known);
         }
-        let problem = "belongs to another job, with another kind or other parameters".to_owned();
-        Err(Refusal { field: "jobId".to_owned(), problem }.into())
+        Err(JobError::Differs(job.job_id.to_string()))
     }
 
     /// Lists jobs, the newest submission first.

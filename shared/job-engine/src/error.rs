@@ -143,6 +143,9 @@ pub enum JobError {
     /// There is no job of this id.
     #[error("job \"{0}\" not found")]
     Unknown(String),
+    /// The id that a submission names is that of another job.
+    #[error("job \"{0}\" exists, with another kind or other parameters. Give another id.")]
+    Differs(String),
     /// There is no kind of this name.
     #[error("kind of job \"{0}\" not found")]
     UnknownKind(String),
@@ -164,7 +167,7 @@ pub enum JobError {
         /// Whether no other process could vouch for it either.
         is_final: bool,
     },
-    /// The parameters or the id of the job are rejected.
+    /// The parameters of the job are rejected.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The job has failed.

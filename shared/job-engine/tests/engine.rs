@@ -234,7 +234,10 @@ async fn wrong_jobs_are_refused_by_the_field_and_the_same_job_twice_is_one() {
     let again = engine.submit(id(), "tally", parameters).await.unwrap();
     assert_eq!(once, again);
     let other = engine.submit(id(), "tally", json!({ "pages": 1 })).await.unwrap_err();
-    assert_eq!(other.to_string(), "jobId: belongs to another job, with another kind or other parameters");
+    assert_eq!(
+        other.to_string(),
+        "job \"mine-1\" exists, with another kind or other parameters. Give another id."
+    );
     assert_eq!(engine.active().await.unwrap(), [once.job_id]);
     let unknown = JobId::parse("nobody").unwrap();
     assert!(matches!(engine.plan(&unknown).await, Err(JobError::Unknown(_))));
