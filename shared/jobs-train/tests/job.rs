@@ -221,7 +221,7 @@ async fn a_training_of_the_same_purchases_makes_the_same_model_and_the_same_repo
 async fn a_model_that_is_worse_than_the_live_one_is_not_published_unless_the_gate_is_open() {
     let purchases = shop(7, 150, 60);
     let world = World::new(&purchases).await;
-    assert_eq!(world.train(json!({})).await.state, JobState::Succeeded);
+    assert_eq!(world.train(json!({ "ranker": false })).await.state, JobState::Succeeded);
     let live = world.live(&purchases).await;
     // What sells best, whoever asks.
     let poor = json!({ "popularityWeight": 1000, "personalDecay": 0.01, "nextWeight": 0 });
@@ -296,8 +296,10 @@ async fn a_job_that_is_stopped_again_and_again_leaves_the_same_model() {
     let mut stops = 0;
     let job = loop {
         let stop = Stop::default();
+        // Longer and longer, so that a machine of any speed gets through the longest batch after some dozens of stops.
+        let life = Duration::from_millis(40).mul_f64(1.125_f64.powi(stops));
         let stopping = async {
-            tokio::time::sleep(Duration::from_millis(40 + 15 * stops)).await;
+            tokio::time::sleep(life).await;
             stop.stop();
         };
         let (ended, ()) = tokio::join!(drive(&world.engine, &id, 2, &stop), stopping);
@@ -305,7 +307,7 @@ async fn a_job_that_is_stopped_again_and_again_leaves_the_same_model() {
             break job;
         }
         stops += 1;
-        assert!(stops < 300, "it never ends");
+        assert!(stops < 80, "it never ends");
     };
     assert_eq!((job.state, job.failure), (JobState::Succeeded, None));
     assert!(stops > 3, "it was stopped {stops} times");
