@@ -12,6 +12,7 @@ use nextbasket_sdk_errors::sentence;
 use serde_json::Value;
 
 use crate::Failure;
+use crate::arn::account_of;
 use crate::stdio::errln;
 use crate::target::TargetPlace;
 
@@ -159,8 +160,7 @@ impl Confirmation {
             // What is wrong is reported by the job.
             Err(_) => return unknown,
         };
-        // arn:aws:dynamodb:REGION:ACCOUNT:table/NAME
-        let account = described.table_arn().and_then(|arn| arn.split(':').nth(4)).filter(|id| !id.is_empty());
+        let account = described.table_arn().and_then(account_of);
         let account = account.map(|id| format!("account {id}, ")).unwrap_or_default();
         let items = described.item_count().unwrap_or(0);
         Some(format!("{account}{items} items when DynamoDB last counted them"))

@@ -7,6 +7,7 @@
 //!   folder, whichever of them ends or is killed
 //! * [`local_deployment`]: the template's tables, functions, stream mappings, schedules and job workers, on this machine
 //! * [`confirmation`]: the question before items are changed or deleted
+//! * `arn`: names of resources
 //! * `job_run`: a job that a command runs, with its progress; `job_text`: jobs in words; `json_fields`: their results
 //! * [`api_client`]: a client of the HTTP API
 //! * [`text_table`], [`step_progress`]: what people see
@@ -16,6 +17,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod api_client;
+mod arn;
 pub mod cli;
 pub mod commands;
 pub mod confirmation;

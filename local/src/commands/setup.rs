@@ -6,6 +6,7 @@ use nextbasket_sdk_errors::sentence;
 use serde_json::json;
 
 use crate::Failure;
+use crate::arn::account_of;
 use crate::local_deployment::{JobsResources, jobs_resources};
 use crate::setup::{JobsBucket, MadeResource, OperationsTable};
 use crate::stdio::print_result;
@@ -64,9 +65,8 @@ async fn bucket_of_account(
         let code = error.code().unwrap_or("no answer").to_owned();
         Failure::other(format!("table \"{table}\": {code}: {}", sentence(&error)))
     })?;
-    // arn:aws:dynamodb:REGION:ACCOUNT:table/NAME
     let arn = described.table.and_then(|table| table.table_arn).unwrap_or_default();
-    match arn.split(':').nth(4).filter(|account| !account.is_empty()) {
+    match account_of(&arn) {
         Some(account) => Ok(format!("nextbasket-jobs-{account}-{region}")),
         None => Err(Failure::Usage("--bucket is missing: the account is not known".to_owned())),
     }
