@@ -153,6 +153,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn more_is_never_done_than_there_is_in_all() {
+        let step = StepProgress::new("write", 7_125);
+        let shown = |step: &StepProgress| (step.bar.position(), step.bar.length());
+        step.set(7_000);
+        assert_eq!(shown(&step), (7_000, Some(7_125)));
+        step.set(9_754);
+        assert_eq!(shown(&step), (9_754, Some(9_754)));
+    }
+
+    #[test]
     fn a_plain_line_has_the_pace_and_the_time_left() {
         assert_eq!(pace(300, 900, Duration::from_secs(3)), ", 100/s, 6 seconds left");
         assert_eq!(pace(900, 900, Duration::from_secs(3)), ", 300/s, 0 seconds left");

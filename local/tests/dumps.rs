@@ -320,7 +320,7 @@ async fn wrong_use_is_answered_with_what_to_do() {
         (&["dump", "things"], 2, &["--to"]),
         (&["dump", "things", "--to", &here, "--filter", "n >"], 2, &["--where", "character"]),
         (&["dump", "things", "--to", &here, "--columns", "id:S"], 2, &["--columns", "csv"]),
-        (&["dump", "things", "--to", &here, "--keep", "1", "--where", "n = 1"], 2, &["--keep", "--filter"]),
+        (&["dump", "things", "--to", &here, "--keep", "1", "--where", "n = 1"], 2, &["--keep", "--where"]),
         (&["dump", "things", "--to", &here, "--keep", "1", "--schema-only"], 2, &["--keep", "--schema-only"]),
         (&["dump", "thinks*", "--to", &here], 1, &["no table fits \"thinks*\""]),
         (&["dump", "--tag", "team", "--to", &here], 2, &["--tag", "KEY=VALUE"]),

@@ -26,10 +26,10 @@ pub struct Dump {
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
     /// Only items that meet this condition
-    #[arg(long, visible_alias = "where", value_name = "CONDITION")]
-    pub filter: Option<String>,
+    #[arg(long = "where", visible_alias = "filter", value_name = "CONDITION")]
+    pub condition: Option<String>,
     /// Only the tables' settings, without items; `restore --create --schema-only` makes the tables again
-    #[arg(long, conflicts_with_all = ["filter", "columns", "keep", "keep_days"])]
+    #[arg(long, conflicts_with_all = ["condition", "columns", "keep", "keep_days"])]
     pub schema_only: bool,
     /// The columns of CSV, such as id:S,price:N; items that do not fit are rejected [default: what each file's items have]
     #[arg(long, value_name = "NAME:TYPE,…", value_delimiter = ',')]
@@ -49,10 +49,10 @@ pub struct Dump {
     #[arg(long)]
     pub consistent: bool,
     /// When it is done, remove older full dumps of the same tables at that location, except the newest N
-    #[arg(long, value_name = "N", conflicts_with = "filter")]
+    #[arg(long, value_name = "N", conflicts_with = "condition")]
     pub keep: Option<u32>,
     /// When it is done, remove older full dumps of the same tables at that location, except those of the last DAYS days
-    #[arg(long, value_name = "DAYS", conflicts_with = "filter")]
+    #[arg(long, value_name = "DAYS", conflicts_with = "condition")]
     pub keep_days: Option<u32>,
     /// Remove older dumps even if the new one has less than half of their items
     #[arg(long)]
@@ -62,7 +62,8 @@ pub struct Dump {
 }
 
 pub(crate) async fn run(options: &Dump) -> Result<(), Failure> {
-    let Dump { tables, to, format, filter, columns, no_gzip, segments, batch_size, reads, job, .. } = options;
+    let Dump { tables, to, format, condition, columns, no_gzip, segments, batch_size, reads, job, .. } =
+        options;
     let tables = match (tables.is_empty(), &options.tag) {
         (true, None) => Some(stack_tables()?),
         (true, Some(_)) => None,
@@ -78,7 +79,7 @@ pub(crate) async fn run(options: &Dump) -> Result<(), Failure> {
         .with("tag", options.tag.clone())
         .with("to", absolute_location(to)?)
         .with("format", json!(format))
-        .with("where", filter.clone())
+        .with("where", condition.clone())
         .with_flag("schemaOnly", options.schema_only)
         .with("columns", columns)
         .with("gzip", no_gzip.then_some(false))
