@@ -23,14 +23,16 @@ pub enum FolderSession {
     Own { deployment: Box<LocalDeployment>, data: PathBuf },
 }
 
-/// Which other processes work on a data folder.
+/// Which other processes work on jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OtherProcesses {
     None,
     /// Other commands, which work on their own jobs only.
     Commands,
-    /// A server that works on all jobs, or the state machine of AWS.
-    Workers,
+    /// A server that works on all jobs of its data folder.
+    Server,
+    /// On AWS and at other endpoints nobody knows.
+    Unknown,
 }
 
 impl FolderSession {
@@ -84,7 +86,7 @@ impl FolderSession {
     pub fn other_processes(&self) -> OtherProcesses {
         match self {
             Self::Attached { attachment, .. } => match attachment.server.role {
-                Role::Server { works_on_jobs: true } => OtherProcesses::Workers,
+                Role::Server { works_on_jobs: true } => OtherProcesses::Server,
                 _ => OtherProcesses::Commands,
             },
             // If that is unknown, assume that there are others.

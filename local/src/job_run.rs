@@ -94,7 +94,7 @@ impl Default for RunOptions {
             estimate_first: false,
             confirm: None,
             place: TargetPlace::default(),
-            other_processes: OtherProcesses::Workers,
+            other_processes: OtherProcesses::Unknown,
             target_options: String::new(),
             endless: false,
         }
@@ -183,7 +183,7 @@ pub(crate) fn vouching_engine(target: &Target, vouching: Vouching) -> Result<Eng
 ///
 /// # Errors
 /// [`Failure`] if the target cannot be reached, or the job is rejected, has failed or was cancelled; or if the command
-/// was interrupted: the job then waits at its checkpoints, as the message says.
+/// was interrupted: the message says who works on the job then, and how to resume or end it.
 pub(crate) async fn run(
     target: &TargetOptions,
     kind: &str,
@@ -194,6 +194,15 @@ pub(crate) async fn run(
     let of_files = kind == "map" && parameters.pointer("/input/files").is_some();
     let fills = of_files || matches!(kind, "fill" | "restore");
     let missing = if fills { IfMissing::filled(options.dry_run) } else { IfMissing::Fail };
+    if missing == IfMissing::Create && target.is_data_folder() && !target.data.exists() {
+        // What cannot work leaves no new folder.
+        let tried = target.open(IfMissing::InMemory).await?;
+        let estimated = match engine_at(&tried) {
+            Ok(engine) => engine.estimate(kind, &parameters).await.map_err(|error| name_option(error.into())),
+            Err(failure) => Err(failure),
+        };
+        tried.close(estimated).await?;
+    }
     let target = target.open(missing).await?;
     let ran = run_at(&target, kind, parameters, options).await;
     match target.close(ran).await? {

@@ -285,11 +285,11 @@ impl Target {
     pub fn other_processes(&self) -> OtherProcesses {
         match (&self.session, &self.state) {
             (Some(session), _) => session.other_processes(),
-            (None, None) => OtherProcesses::Workers,
+            (None, None) => OtherProcesses::Unknown,
             // A server that has this folder open works on its own jobs.
             (None, Some(state)) => match state.session.other_processes() {
                 OtherProcesses::None => OtherProcesses::None,
-                OtherProcesses::Commands | OtherProcesses::Workers => OtherProcesses::Commands,
+                _ => OtherProcesses::Commands,
             },
         }
     }

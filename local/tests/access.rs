@@ -332,6 +332,35 @@ fn commands_that_read_make_no_folder() {
 }
 
 #[test]
+fn what_cannot_work_leaves_no_new_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, missing, to) = (at("shpo"), at("missing"), at("out"));
+    let commands: &[(&[&str], i32, &str)] = &[
+        (&["restore", &missing, "orders", "--create"], 1, "missing not found"),
+        (&["restore", &missing, "t", "--create"], 2, "TABLE: must be a table's name"),
+        (&["fill", "nextbasket-products", "--count", "0"], 2, "--count: must be from 1"),
+        (&["fill", "unknown", "--count", "1"], 1, "table \"unknown\" not found"),
+        (
+            &["map", &missing, "--format", "json-lines", "--command", "cat", "--to", &to],
+            1,
+            "missing not found",
+        ),
+        (&["import", &missing], 1, "missing"),
+        (&["upload", &missing, "s3://nextbasket-jobsbucket/x"], 1, "missing"),
+    ];
+    for (command, code, words) in commands {
+        let mut command = command.to_vec();
+        command.extend(["--data", &data]);
+        let err = fail(&command, *code);
+        assert!(err.contains(words), "{command:?}: {err}");
+        assert!(!Path::new(&data).exists(), "{command:?}");
+    }
+    succeed(&["fill", "nextbasket-products", "--count", "1", "--data", &data]);
+    assert!(Path::new(&data).exists());
+}
+
+#[test]
 fn a_folder_that_lost_its_database_costs_no_backup() {
     let folder = tempfile::tempdir().unwrap();
     let (data, backups) = (folder.path().join("data"), folder.path().join("backups"));

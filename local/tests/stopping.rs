@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use command::{fail, nextbasket, run, shop_csv, succeed};
+use command::{Server, fail, nextbasket, run, shop_csv, succeed};
 use hyper::Method;
 use nextbasket::api_client::ApiClient;
 use serde_json::{Value, json};
@@ -110,7 +110,10 @@ struct Waiting {
 
 impl Waiting {
     fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap())
+    }
+
+    fn start_in(folder: tempfile::TempDir) -> Self {
         let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
         fs::write(at("in.jsonl"), "{\"n\":1}\n{\"n\":2}\n").unwrap();
         let script = format!(
@@ -150,7 +153,36 @@ fn ctrl_c_leaves_a_job_in_order_and_says_nothing_is_done_that_is_not() {
         let stage = said.lines().find_map(|line| line.split_once(": stopped at 0 of ")).expect(&said).0;
         assert!(!said.contains(&format!("{stage}: done")), "{said}");
         assert!(!folder.path().join("out").exists());
+        // The command that is said for that ends the job, so that another one can have its lock.
+        let cancelled = succeed(&advised(&said, "To end it: nextbasket "));
+        assert!(cancelled.contains("is cancelled"), "{cancelled}");
+        let data = folder.path().join("data");
+        let locks = succeed(&["lock", "list", "--json", "--data", data.to_str().unwrap()]);
+        let locks: Value = serde_json::from_str(&locks).unwrap();
+        let held: Vec<&Value> =
+            locks["items"].as_array().unwrap().iter().filter(|lock| lock["state"] != "free").collect();
+        assert!(held.is_empty(), "{locks:#}");
     }
+}
+
+/// The command that a message gives behind these words.
+fn advised<'a>(said: &'a str, words: &str) -> Vec<&'a str> {
+    said.lines().find_map(|line| line.strip_prefix(words)).expect(said).split_whitespace().collect()
+}
+
+#[test]
+fn ctrl_c_beside_a_server_says_that_the_job_goes_on_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let _server = Server::start(&["--data", data.to_str().unwrap()]);
+    let Waiting { folder, child } = Waiting::start_in(folder);
+    signal(&child, "INT");
+    let (code, said) = ended(child);
+    assert_eq!(code, Some(130), "{said}");
+    assert!(said.contains("The server goes on with the job"), "{said}");
+    fs::write(folder.path().join("go"), "").unwrap();
+    succeed(&advised(&said, "To wait for it: nextbasket "));
+    assert_eq!(fs::read_to_string(folder.path().join("out")).unwrap(), "{\"n\":1}\n{\"n\":2}\n");
 }
 
 #[test]

@@ -129,7 +129,6 @@ async fn list(engine: &Engine, as_json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Prints the outcome of a cancellation. If the job had already ended otherwise, the command fails.
 /// Cancels a job and waits until it has ended: its workers stop at their next checkpoints, and of a worker that was
 /// killed the claims expire. Only then is its table free for other jobs; if nobody waited, a job whose workers are gone
 /// would keep it until somebody works on the job again.
@@ -153,6 +152,7 @@ async fn cancel(engine: &Engine, id: &JobId) -> Result<Cancelled, Failure> {
     Ok(cancelled)
 }
 
+/// Prints the outcome of a cancellation. If the job had already ended otherwise, the command fails.
 fn print_cancelled(cancelled: Cancelled, as_json: bool) -> Result<(), Failure> {
     let words = match &cancelled {
         Cancelled::Ended(job) => format!("Job {} is cancelled. What was done stays done.", job.job_id),

@@ -103,7 +103,7 @@ impl JobDriver<'_> {
     /// Works on the job, and first on the one that holds the lock that it needs: where no server works on jobs, no
     /// other process may do so.
     pub(crate) async fn run_to_end(&self, id: &JobId, endless: bool) -> Result<DriveOutcome, Failure> {
-        if self.other_processes != OtherProcesses::Workers {
+        if matches!(self.other_processes, OtherProcesses::None | OtherProcesses::Commands) {
             let mut last = None;
             while let Step::Locked { name, holder } = self.engine.plan(id).await? {
                 let other = holder.strip_prefix("job/").and_then(|id| JobId::parse(id).ok());
@@ -162,12 +162,20 @@ impl JobDriver<'_> {
         }
     }
 
-    /// The failure of a command that was interrupted, with how to resume the job.
+    /// The failure of a command that was interrupted, with who works on the job now, and how to end or resume it.
     pub(crate) fn interrupted(&self, id: &JobId, by: TerminationSignal) -> Failure {
-        let message = format!(
-            "stopped. The job waits at its checkpoints. To resume it: nextbasket jobs work {id}{}",
-            self.target_options
-        );
+        let options = self.target_options;
+        let (now, next) = match self.other_processes {
+            OtherProcesses::Server => {
+                ("stopped here. The server goes on with the job.", "wait for it: nextbasket jobs wait")
+            }
+            _ => (
+                "stopped. The job waits at its checkpoints, and keeps its lock.",
+                "resume it: nextbasket jobs work",
+            ),
+        };
+        let message =
+            format!("{now}\nTo {next} {id}{options}\nTo end it: nextbasket jobs cancel {id}{options}");
         Failure::Stopped { by, message }
     }
 }
