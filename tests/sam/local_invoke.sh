@@ -2,13 +2,15 @@
 # Builds the functions with SAM, and invokes each of them in a container with its events against a local database
 # in another container.
 #
-#   tests/sam/local_invoke.sh [BUILD]     BUILD is what sam build has made; without it, it is made here
+#   tests/sam/local_invoke.sh [BUILD [NEXTBASKET]]     BUILD is what sam build has made, NEXTBASKET the command;
+#                                                      without them, they are made here
 #
 # Needs root and Debian's packages; without them it says so and ends well, or badly if CI=true.
 # SAM's and cargo-lambda's commands are taken from the PATH, or else installed under target/.
 set -euo pipefail
 
 build=${1:+$(realpath "$1")}
+nextbasket=${2:+$(realpath "$2")}
 cd "$(dirname "$0")/../.."
 readonly stack=nextbasket
 readonly image=public.ecr.aws/lambda/provided:al2023-x86_64
@@ -66,7 +68,10 @@ export RUSTUP_DIST_SERVER=${RUSTUP_DIST_SERVER:-http://127.0.0.1:9}
 
 # ------------------------------------------------------------------ binaries
 
-cargo build --quiet --package nextbasket
+if [[ -z $nextbasket ]]; then
+    cargo build --quiet --package nextbasket
+    nextbasket=$target/debug/nextbasket
+fi
 if [[ -z $build ]]; then
     build=$work/build
     sam build --build-dir "$build" >"$work/build.log" 2>&1 || { cat "$work/build.log" >&2; exit 1; }
@@ -106,7 +111,7 @@ tar -C "$work/root" -c . | docker import \
 network=$(docker network create "$stack")
 # The server takes callers on loopback alone; nc lets those of its container's network in.
 container=$(docker run --detach --network "$stack" --network-alias database \
-    --volume "$target/debug/nextbasket:/nextbasket:ro" "$image" /bin/sh -c '
+    --volume "$nextbasket:/nextbasket:ro" "$image" /bin/sh -c '
         nc -ll -p 8000 -e nc 127.0.0.1 8001 &
         exec /nextbasket serve --data /tmp/data --listen 127.0.0.1:8080 --dynamodb-listen 127.0.0.1:8001')
 for _ in $(seq 100); do
