@@ -117,15 +117,14 @@ impl KeptItems {
 
     /// Says where the item is whose return has failed.
     fn unreturned(&self, table: &str, line: u64, kept: Result<(), WorkError>, error: CallError) -> CallError {
+        let object = format!("s3://{}/{}", self.objects.name(), self.object(line));
         let place = match kept {
-            Ok(()) => {
-                let object = format!("s3://{}/{}", self.objects.name(), self.object(line));
-                format!(
-                    "Its newest version is kept in {object}. To put it back: nextbasket restore {object} {table}{}",
-                    self.moment.restore_option()
-                )
-            }
-            Err(error) => format!("Nor can its newest version be kept: {error}"),
+            Ok(()) => format!(
+                "Its newest version is kept in {object}. To put it back: nextbasket restore {object} {table}{}",
+                self.moment.restore_option()
+            ),
+            // An earlier attempt may have kept it.
+            Err(error) => format!("Nor could its newest version be kept now in {object}: {error}"),
         };
         let said = |reason: String| {
             format!(

@@ -270,13 +270,17 @@ async fn reverted_items(world: &World, puts: bool) -> Value {
 
 /// Gives every item an attribute that no condition asks for, once all writes are on their way.
 async fn change_late(world: &World, proxy: &FaultProxy, write: &str) {
-    let calls = async |operation: &str, at_least: u64| {
-        while proxy.calls(operation) < at_least {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+    // Those before the items are read are the engine's own.
+    let mut before = 0;
+    loop {
+        let writes = proxy.calls(write);
+        if proxy.calls("BatchGetItem") == 0 {
+            before = writes;
+        } else if writes >= before + u64::from(LATE) {
+            break;
         }
-    };
-    calls("BatchGetItem", 1).await;
-    calls(write, proxy.calls(write) + u64::from(LATE)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     for n in 0..LATE {
         let update = world.client().update_item().table_name("catalog").key("id", text(format!("i{n}")));
         let update =
@@ -306,7 +310,7 @@ async fn an_item_that_changes_in_the_moment_of_its_revert_survives_a_kill_at_eve
             let parameters = reverted_items(&world, puts).await;
             let (proxy, s3) = (world.stack.proxy().await, world.stack.s3_proxy().await);
             let engine = world.engine_through(proxy.dynamodb(), s3.s3());
-            proxy.inject(write, 1..=u64::from(LATE), Fault::Delay(Duration::from_secs(1)));
+            proxy.inject(write, 1..=u64::from(LATE), Fault::Delay(Duration::from_secs(3)));
             let job = engine.submit(None, "revert", parameters).await.unwrap().job_id;
             let meeting = async {
                 change_late(&world, &proxy, write).await;
@@ -337,7 +341,7 @@ async fn an_item_that_can_never_be_put_back_is_kept_where_the_failure_says() {
     let parameters = reverted_items(&world, false).await;
     let proxy = world.stack.proxy().await;
     let engine = world.engine_through(proxy.dynamodb(), world.stack.s3());
-    proxy.inject("DeleteItem", 1..=u64::from(LATE), Fault::Delay(Duration::from_secs(1)));
+    proxy.inject("DeleteItem", 1..=u64::from(LATE), Fault::Delay(Duration::from_secs(3)));
     let job = engine.submit(None, "revert", parameters).await.unwrap().job_id;
     let losing_permission = async {
         change_late(&world, &proxy, "DeleteItem").await;

@@ -50,8 +50,10 @@ pub(super) enum Deletion {
 }
 
 impl Deleter {
+    /// Whether an item could be put back: see [`KeptItems::check_may_put`].
+    ///
     /// # Errors
-    /// [`CallError`] if items cannot be put.
+    /// [`CallError`] if it could not.
     pub(super) async fn check_may_put(&self, item: &Item) -> Result<(), CallError> {
         self.kept.check_may_put(&self.calls, &self.limits.write, (&self.table, &self.keys), item).await
     }
