@@ -194,14 +194,8 @@ pub(crate) async fn run(
     let of_files = kind == "map" && parameters.pointer("/input/files").is_some();
     let fills = of_files || matches!(kind, "fill" | "restore");
     let missing = if fills { IfMissing::filled(options.dry_run) } else { IfMissing::Fail };
-    if missing == IfMissing::Create && target.is_data_folder() && !target.data.exists() {
-        // What cannot work leaves no new folder.
-        let tried = target.open(IfMissing::InMemory).await?;
-        let estimated = match engine_at(&tried) {
-            Ok(engine) => engine.estimate(kind, &parameters).await.map_err(|error| name_option(error.into())),
-            Err(failure) => Err(failure),
-        };
-        tried.close(estimated).await?;
+    if missing == IfMissing::Create {
+        check_before_new_folder(target, kind, &parameters).await?;
     }
     let target = target.open(missing).await?;
     let ran = run_at(&target, kind, parameters, options).await;
@@ -210,6 +204,26 @@ pub(crate) async fn run(
         Some(ended) => ended.succeeded().map(Some),
         None => Ok(None),
     }
+}
+
+/// What cannot work leaves no new folder: if there is none yet, the job is estimated in memory first.
+///
+/// # Errors
+/// [`Failure`] if the job's parameters are refused, or what it reads is not there.
+pub(crate) async fn check_before_new_folder(
+    target: &TargetOptions,
+    kind: &str,
+    parameters: &Value,
+) -> Result<(), Failure> {
+    if !target.is_data_folder() || target.data.exists() {
+        return Ok(());
+    }
+    let in_memory = target.open(IfMissing::InMemory).await?;
+    let estimated = match engine_at(&in_memory) {
+        Ok(engine) => engine.estimate(kind, parameters).await.map_err(|error| name_option(error.into())),
+        Err(failure) => Err(failure),
+    };
+    in_memory.close(estimated).await.map(drop)
 }
 
 /// As [`run`], at an open target, for commands that have more to do there; the job may have ended in any state.

@@ -336,6 +336,8 @@ fn what_cannot_work_leaves_no_new_folder() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (data, missing, to) = (at("shpo"), at("missing"), at("out"));
+    let file = at("purchases.csv");
+    fs::write(&file, "user_id,product_id,timestamp\nada,beans,2026-01-02\n").unwrap();
     let commands: &[(&[&str], i32, &str)] = &[
         (&["restore", &missing, "orders", "--create"], 1, "missing not found"),
         (&["restore", &missing, "t", "--create"], 2, "TABLE: must be a table's name"),
@@ -347,6 +349,8 @@ fn what_cannot_work_leaves_no_new_folder() {
             "missing not found",
         ),
         (&["import", &missing], 1, "missing"),
+        (&["import", &file, "--timezone", "Nowhere/X"], 2, "--timezone: unknown time zone"),
+        (&["import", &file, "--as", "nobody"], 2, "--as: unknown export"),
         (&["upload", &missing, "s3://nextbasket-jobsbucket/x"], 1, "missing"),
     ];
     for (command, code, words) in commands {

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use crate::Failure;
 use crate::folder_session::FolderSession;
 use crate::folder_sharing::IfMissing;
-use crate::job_run::{RunOptions, run_at};
+use crate::job_run::{RunOptions, check_before_new_folder, run_at};
 use crate::local_deployment::StreamProgress;
 use crate::signals::{stop_in_order, until_stopped};
 use crate::step_progress::StepProgress;
@@ -73,6 +73,10 @@ pub struct Import {
 pub(crate) async fn run(options: &Import) -> Result<(), Failure> {
     let inputs = Inputs::find(&options.files)?;
     check_refused(options, &inputs)?;
+    if !options.dry_run && !inputs.have_pipe() {
+        let asked = parameters(options, &inputs, false)?;
+        check_before_new_folder(&options.target, "import", &asked).await?;
+    }
     // Files are only read: a machine of its own leaves no trace, wherever the tables are.
     let temporary = if options.dry_run { Some((temporary_folder()?, stop_in_order())) } else { None };
     let mut target = match &temporary {
