@@ -1,23 +1,10 @@
 //! Generated purchases.
 
 use nextbasket_recommender::{Dataset, DatasetBuilder};
+use random::Random;
 
-/// SplitMix64, after Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators".
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-}
+#[path = "../../tests/common/random.rs"]
+mod random;
 
 /// Users with 1 to 12 baskets of 1 to 30 products; small product numbers are bought more.
 pub(crate) fn purchases(users: u64, products: u64) -> Dataset {

@@ -1,12 +1,11 @@
 //! What the ranker looks at: numbers of a user and a candidate, from the history, the anchors' rows and the priors.
 
+use super::time_features::{ElapsedOfCandidate, ElapsedOfUser, LEAST_ELAPSED_GAP};
 use crate::catalogue::ProductIx;
 use crate::counts::DAY_MS;
 use crate::priors::{Priors, Window};
 use crate::row::{NEXT_BASKET, NeighbourRow, RECENT_NEXT_BASKET};
 use crate::score::{Anchor, History, ScoreParts, ScoreRequest};
-use serde::{Deserialize, Serialize};
-use std::ops::Range;
 
 /// The names of the features, in the order of their columns.
 ///
@@ -64,36 +63,6 @@ pub const FEATURES: [&str; 44] = [
     "gapDays",
 ];
 
-const BOUGHT: usize = 14;
-const BOUGHT_ONCE: usize = 15;
-/// Time stands at the newest purchase of the model.
-const STANDING: Range<usize> = 33..35;
-/// Time is that of the request.
-const ELAPSED: Range<usize> = 35..42;
-/// What those are computed from, so that they can be had for another time; nothing is learned from these themselves.
-const ELAPSED_FROM: Range<usize> = 42..44;
-
-/// How time enters the features.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum TimeFeatures {
-    /// It stands at the newest purchase that the model has seen.
-    Standing,
-    /// It is the time of the request.
-    Elapsed,
-}
-
-impl TimeFeatures {
-    /// The columns that nothing is learned from.
-    pub fn unused(self) -> Vec<usize> {
-        let unused = match self {
-            Self::Standing => ELAPSED,
-            Self::Elapsed => STANDING,
-        };
-        unused.chain(ELAPSED_FROM).collect()
-    }
-}
-
 /// The decays of the personal shares.
 const PERSONAL_DECAYS: [f64; 4] = [1.0, 0.95, 0.8, 0.5];
 /// The decays of an anchor's weights beside the hand formula's own.
@@ -107,18 +76,14 @@ const NEXT_OFFSET: f64 = 0.002;
 const TOGETHER_OFFSET: f64 = 0.005;
 const POPULARITY_OFFSET: f64 = 0.0003;
 const RATE_OFFSET: f64 = 0.1;
-const DUE_OFFSET: f64 = 0.1;
+pub(super) const DUE_OFFSET: f64 = 0.1;
 
 /// A product is not due before this share of its mean gap.
 const NOT_DUE: f64 = 0.35;
-/// Bounds of what is due: baskets and days, in mean gaps.
+/// The bound of what is due, in mean gaps.
 const MOST_DUE_BASKETS: f64 = 6.0;
-const MOST_DUE_DAYS: f64 = 20.0;
-/// The smallest mean gaps, in baskets and days.
-const LEAST_GAP: f64 = 0.5;
-const LEAST_ELAPSED_GAP: f64 = 0.3;
-/// Of the products that are never bought twice.
-const LEAST_DUE: f64 = 0.05;
+/// The smallest mean gap.
+pub(super) const LEAST_GAP: f64 = 0.5;
 
 /// What may speak for a candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -377,7 +342,7 @@ impl<'p> Observations<'p> {
 
     fn put_candidate(&self, candidate: &Candidate, at_ms: i64, into: &mut Vec<f32>) {
         self.put_timeless(candidate, into);
-        put(into, standing(candidate));
+        put(into, candidate.elapsed().standing());
         put(into, candidate.elapsed().features(self.elapsed(at_ms)));
         put(into, [candidate.newest_days, candidate.days_gap()]);
     }
@@ -458,67 +423,8 @@ impl<'p> Observations<'p> {
     }
 }
 
-/// Changes [`FEATURES`] of one candidate to those of another time of the request.
-pub(super) fn ask_at(row: &mut [f32], user: ElapsedOfUser) {
-    let mut elapsed = Vec::with_capacity(ELAPSED.len());
-    put(&mut elapsed, ElapsedOfCandidate::of_row(row).features(user));
-    row.iter_mut().skip(ELAPSED.start).zip(elapsed).for_each(|(value, elapsed)| *value = elapsed);
-}
-
-/// When a user asks.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(super) struct ElapsedOfUser {
-    /// Days from the newest purchase of the model to the request.
-    pub(super) ahead: f64,
-    /// Days from the user's newest basket to the newest purchase of the model.
-    pub(super) newest_days: f64,
-    /// Mean days between the user's baskets.
-    pub(super) mean_gap: f64,
-}
-
-/// When a candidate was bought.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct ElapsedOfCandidate {
-    bought: bool,
-    twice: bool,
-    /// Days from the last time to the newest purchase of the model.
-    newest_days: f64,
-    /// Mean days between two times.
-    gap: f64,
-}
-
-impl ElapsedOfCandidate {
-    fn of_row(row: &[f32]) -> Self {
-        let value = |at: usize| f64::from(row.get(at).copied().unwrap_or(0.0));
-        let bought = value(BOUGHT) > 0.0;
-        let twice = bought && value(BOUGHT_ONCE) == 0.0;
-        Self { bought, twice, newest_days: value(ELAPSED_FROM.start), gap: value(ELAPSED_FROM.start + 1) }
-    }
-
-    fn features(self, user: ElapsedOfUser) -> [f64; 7] {
-        let since = (user.newest_days + user.ahead).max(0.0);
-        let of_user = [since.ln_1p(), (since / user.mean_gap + DUE_OFFSET).ln()];
-        let (has, new) = if self.bought { (of_user, [0.0; 2]) } else { ([0.0; 2], of_user) };
-        let days = (self.newest_days + user.ahead).max(0.0);
-        let due = (days / self.gap.max(LEAST_ELAPSED_GAP)).min(MOST_DUE_DAYS);
-        let (due_days, nearly_due) = if self.twice {
-            ((due + DUE_OFFSET).ln(), (-due.max(LEAST_DUE).ln().abs()).exp())
-        } else {
-            (0.0, 0.0)
-        };
-        let days = if self.bought { days.ln_1p() } else { 0.0 };
-        [days, due_days, has[0], new[0], has[1], new[1], nearly_due]
-    }
-}
-
-fn standing(candidate: &Candidate) -> [f64; 2] {
-    let days = if candidate.times > 0 { candidate.newest_days.max(0.0) } else { 0.0 };
-    let due = (days / candidate.days_gap().max(LEAST_GAP)).min(MOST_DUE_DAYS);
-    [days.ln_1p(), if candidate.times > 1 { (due + DUE_OFFSET).ln() } else { 0.0 }]
-}
-
 /// Features are finite by what they are made of: histories may have any times, but their logarithms are small.
 #[allow(clippy::cast_possible_truncation, reason = "single precision is meant")]
-fn put<const N: usize>(into: &mut Vec<f32>, values: [f64; N]) {
+pub(super) fn put<const N: usize>(into: &mut Vec<f32>, values: [f64; N]) {
     into.extend(values.map(|value| if value.is_finite() { value as f32 } else { 0.0 }));
 }

@@ -1,6 +1,6 @@
 //! A basket that was hidden from a count, and the candidates that the count has for it.
 
-use super::features::ElapsedOfUser;
+use super::time_features::ElapsedOfUser;
 use crate::catalogue::ProductIx;
 use crate::dataset::{Dataset, HeldOut};
 use crate::evaluate::LONGEST;

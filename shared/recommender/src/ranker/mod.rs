@@ -63,15 +63,17 @@ mod parallel;
 pub mod quality;
 mod random;
 mod time_choice;
+mod time_features;
 pub mod trees;
 
+pub use features::FEATURES;
 pub(crate) use features::{Evidence, Observations, Places};
-pub use features::{FEATURES, TimeFeatures};
 pub use folds::{FOLDS, Folds, NewestBaskets};
 pub use hidden_basket::{HiddenBasket, HiddenBasketKey};
 pub use in_process::{hidden_baskets, hidden_baskets_and_carts};
 pub use learn::{HiddenBaskets, Learned};
 pub use time_choice::{TimeChoice, TriedTime};
+pub use time_features::TimeFeatures;
 
 use crate::bytes::{ByteReader, DecodeError, put_varint};
 use conditional_logit::LinearWeights;

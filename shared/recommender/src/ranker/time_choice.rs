@@ -4,10 +4,11 @@
 use super::Ranker;
 use super::conditional_logit::fit;
 use super::examples::{Group, View};
-use super::features::{ElapsedOfUser, FEATURES, TimeFeatures, ask_at};
+use super::features::FEATURES;
 use super::forest::Forest;
 use super::learn::{HiddenBaskets, unseen_linear};
 use super::quality::{Quality, qualities};
+use super::time_features::{ElapsedOfUser, TimeFeatures, ask_at};
 use crate::counts::DAY_MS;
 use serde::{Deserialize, Serialize};
 use std::num::NonZero;

@@ -9,6 +9,8 @@
 mod answers;
 mod codec;
 mod learned;
+#[path = "../common/random.rs"]
+mod random;
 mod shop;
 mod time;
 mod trained;

@@ -1,5 +1,6 @@
 //! A generated shop whose customers come at irregular times and buy staples when they are due, in days.
 
+pub(crate) use crate::random::Random;
 use nextbasket_recommender::{Dataset, DatasetBuilder};
 
 pub(crate) const DAY: i64 = 86_400_000;
@@ -7,23 +8,7 @@ pub(crate) const DAY: i64 = 86_400_000;
 pub(crate) const LAST_DAY: i64 = 20_000;
 const DAYS: u64 = 400;
 
-/// SplitMix64, after Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators".
-#[derive(Debug, Clone)]
-pub(crate) struct Random(pub(crate) u64);
-
 impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
     pub(crate) fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
