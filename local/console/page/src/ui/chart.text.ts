@@ -1,0 +1,3 @@
+import { texts } from "../text";
+
+export const text = texts({ asTable: "Figures as a table" }, { asTable: "Zahlen als Tabelle" });
