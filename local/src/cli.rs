@@ -4,9 +4,9 @@ use clap::{Parser, Subcommand};
 
 use crate::Failure;
 use crate::commands::{
-    archive, copy, count, delete, demo, diff, dump, evaluate, fill, find, import, jobs, lock, map, models,
-    rebuild_history, recommend, refresh_popular, related, restore, revert, rotate_secret, serve, setup,
-    train, update, upload, verify,
+    archive, console, copy, count, delete, demo, diff, dump, evaluate, fill, find, import, jobs, lock, map,
+    models, rebuild_history, recommend, refresh_popular, related, restore, revert, rotate_secret, serve,
+    setup, train, update, upload, verify,
 };
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed or incomplete, with a message that says why; 2 invalid usage; \
@@ -32,6 +32,11 @@ pub enum Command {
     Demo(demo::Demo),
     /// Serve the HTTP API and the DynamoDB and S3 endpoints over a data folder
     Serve(serve::Serve),
+    /// Open the console in a browser: over a deployed stack, or over a data folder
+    ///
+    /// The page is served on this machine alone. Calls to AWS are signed with your own credentials, and nothing is opened
+    /// there. It only reads, unless --writable is given.
+    Console(console::OpenConsole),
     /// Import files of purchases or products: CSV or JSON Lines, gzip or not
     ///
     /// What was understood is printed: what the file was read as, its counts, period and revenue, the first purchases,
@@ -107,6 +112,7 @@ impl Command {
         match self {
             Self::Demo(options) => demo::run(&options).await,
             Self::Serve(options) => serve::run(options).await,
+            Self::Console(options) => console::run(options).await,
             Self::Import(options) => import::run(&options).await,
             Self::Train(options) => train::run(&options).await,
             Self::Evaluate(options) => evaluate::run(&options).await,

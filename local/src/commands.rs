@@ -1,6 +1,7 @@
 //! The commands, one module each: the options, what the command does, and what it prints.
 
 pub mod archive;
+pub mod console;
 pub mod copy;
 pub mod count;
 pub mod delete;

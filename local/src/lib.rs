@@ -6,6 +6,7 @@
 //! * [`folder_session`]: a command's work on a data folder; [`folder_sharing`]: how any number of commands work on one
 //!   folder, whichever of them ends or is killed
 //! * [`local_deployment`]: the template's tables, functions, stream mappings, schedules and job workers, on this machine
+//! * `console`: the console over this machine or over a deployed stack; `aws`: the calls to AWS that it needs
 //! * [`confirmation`]: the question before items are changed or deleted
 //! * `arn`: names of resources
 //! * `job_run`: a job that a command runs, with its progress; `job_text`: jobs in words; `json_fields`: their results
@@ -17,10 +18,13 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod api_client;
+
 mod arn;
+mod aws;
 pub mod cli;
 pub mod commands;
 pub mod confirmation;
+mod console;
 pub mod failure;
 pub mod folder_session;
 pub mod folder_sharing;

@@ -2,17 +2,20 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use chrono::{DateTime, Utc};
+use nextbasket_console::Console;
+use nextbasket_console::metrics::Recorder;
 use nextbasket_domain::{Clock, Random, Timestamp};
 use nextbasket_http::{AuthMode, Service};
 use nextbasket_job_engine::pool::{self, Stop};
 use nextbasket_job_engine::{Engine, JobError, JobId, Site, Vouching};
 use nextbasket_machine::folder::{MissingFolder, Role};
+use nextbasket_machine::gateway::Pages;
 use nextbasket_machine::schedules::Starter;
 use nextbasket_machine::streams::{EventSourceMapping, MappingPace};
 use nextbasket_machine::template::{Schedule, Template};
@@ -29,12 +32,13 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::Failure;
+use crate::console;
 
 /// The template that is deployed is the one that is run here.
-const TEMPLATE: &str = include_str!("../../template.yaml");
+pub(crate) const TEMPLATE: &str = include_str!("../../template.yaml");
 
 /// The first part of the tables' names here.
-const STACK: &str = "nextbasket";
+pub(crate) const STACK: &str = "nextbasket";
 
 /// How many batches a server works on at the same time.
 pub(crate) const SERVER_WORKERS: u32 = 8;
@@ -55,6 +59,8 @@ pub struct DeploymentOptions {
     pub workers: u32,
     /// A folder with the shop's own texts of reasons.
     pub reason_texts: Option<PathBuf>,
+    /// Whether the console may change items of tables.
+    pub writable: bool,
 }
 
 impl DeploymentOptions {
@@ -70,6 +76,7 @@ impl DeploymentOptions {
             s3_listen: any,
             workers: SERVER_WORKERS,
             reason_texts: None,
+            writable: false,
         }
     }
 }
@@ -77,6 +84,8 @@ impl DeploymentOptions {
 pub struct LocalDeployment {
     machine: Machine,
     address: SocketAddr,
+    console: Console,
+    recorder: Arc<Recorder>,
     mappings: Vec<EventSourceMapping>,
     tables: Tables,
     submitted: Arc<Notify>,
@@ -112,11 +121,8 @@ impl LocalDeployment {
     /// As [`start`](Self::start), but the streams wait until [`start_mappings`](Self::start_mappings), and other commands do not find
     /// it before [`announce`](Self::announce).
     pub async fn start_without_mappings(options: DeploymentOptions) -> Result<Self, Failure> {
-        let texts = match &options.reason_texts {
-            Some(folder) => ReasonTexts::with_folder(folder),
-            None => ReasonTexts::built_in(),
-        };
-        let texts = texts.map_err(|error| Failure::other(format!("--reason-texts: {error}")))?;
+        let texts = reason_texts(options.reason_texts.as_deref())?;
+        let data = options.data.clone();
         let mut machine = Machine::start(MachineOptions {
             template: TEMPLATE.to_owned(),
             stack_name: STACK.to_owned(),
@@ -132,9 +138,27 @@ impl LocalDeployment {
         let submitted = Arc::new(Notify::new());
         // Jobs over HTTP may come from anybody, so no process vouches for them.
         let engine = Engine::new(job_site(&machine)?, nextbasket_job_kinds::kinds(&tables, None));
-        let functions = http_functions(&tables, engine, submitted.clone(), texts)?;
-        let address = machine.gateway(options.listen, &functions).await?;
-        Ok(Self { machine, address, mappings: Vec::new(), tables, submitted, pool: None })
+        let texts_of_console = reason_texts(options.reason_texts.as_deref())?;
+        let recorder = Recorder::new(Clock::system());
+        console::watch_units(&recorder, &machine);
+        let console = console::on_machine(
+            &machine,
+            data.as_deref(),
+            &tables,
+            texts_of_console,
+            options.writable,
+            &recorder,
+        )?;
+        let functions = http_functions(
+            Service { auth: AuthMode::Iam, metrics: recorder.metrics() },
+            &tables,
+            engine,
+            jobs_api::Driver::Workers(submitted.clone()),
+            texts,
+        )?;
+        let pages = Pages { router: Some(console.router()), admission: None };
+        let address = machine.gateway_with(options.listen, &functions, pages).await?;
+        Ok(Self { machine, address, console, recorder, mappings: Vec::new(), tables, submitted, pool: None })
     }
 
     /// Tells other commands of the folder where to find this one.
@@ -178,15 +202,28 @@ impl LocalDeployment {
     /// Starts the stream mappings, from where they ended the last time. A command that writes much starts them after
     /// its writes: a history is then folded once for some thousand changes.
     pub async fn start_mappings(&mut self) -> Result<(), Failure> {
-        for (function, consumer) in stream_functions(&self.tables)? {
-            self.mappings.push(self.machine.mapping(function, consumer, MappingPace::default()).await?);
+        for (function, consumer) in stream_functions(&self.tables, self.recorder.metrics())? {
+            let mapping = self.machine.mapping(function, consumer, MappingPace::default()).await?;
+            console::watch_stream(&self.recorder, mapping.clone());
+            self.mappings.push(mapping);
         }
         Ok(())
+    }
+
+    /// Forgets what the functions measured so far.
+    pub fn forget_measurements(&self) {
+        self.recorder.forget();
     }
 
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The console's address, with the secret that gives access to it.
+    #[must_use]
+    pub fn console_link(&self) -> String {
+        self.console.session.link(self.address)
     }
 
     #[must_use]
@@ -226,6 +263,12 @@ impl LocalDeployment {
         }
         Ok(self.machine.stop().await?)
     }
+}
+
+/// The built-in texts of reasons, or the shop's own from a folder.
+pub(crate) fn reason_texts(folder: Option<&Path>) -> Result<ReasonTexts, Failure> {
+    let texts = folder.map_or_else(ReasonTexts::built_in, ReasonTexts::with_folder);
+    texts.map_err(|error| Failure::other(format!("--reason-texts: {error}")))
 }
 
 /// Submits the job that was due then, under an id that is always the same for it.
@@ -290,7 +333,11 @@ pub fn table_names() -> Result<TableNames, Failure> {
 /// The variables of all functions of the template.
 fn environments() -> Result<BTreeMap<String, String>, Failure> {
     let template = Template::parse(TEMPLATE, STACK).map_err(Failure::other)?;
-    Ok(template.functions.into_iter().flat_map(|function| function.environment).collect())
+    Ok(variables(template))
+}
+
+pub(crate) fn variables(template: Template) -> BTreeMap<String, String> {
+    template.functions.into_iter().flat_map(|function| function.environment).collect()
 }
 
 /// A function's handler with its state.
@@ -304,21 +351,20 @@ macro_rules! served {
     }};
 }
 
-fn http_functions(
+/// The functions behind the HTTP API, by their binaries.
+pub(crate) fn http_functions(
+    service: Service,
     tables: &Tables,
     engine: Engine,
-    submitted: Arc<Notify>,
+    driver: jobs_api::Driver,
     texts: ReasonTexts,
 ) -> Result<HashMap<String, HttpFunction>, Failure> {
-    let service = Service { auth: AuthMode::Iam, metrics: Metrics::off() };
-    let clock = Clock::system();
-    let random = Random::system()
-        .map_err(|error| Failure::other(format!("the system has no random numbers: {error}")))?;
+    let (clock, random) = (Clock::system(), random()?);
     let purchases = purchases::State::new(service.clone(), tables, clock.clone(), random.clone())?;
     let products = products::State::new(service.clone(), tables, clock.clone())?;
     let recommendations =
         recommendations::State::new(service.clone(), tables, clock, random)?.with_texts(texts);
-    let jobs = jobs_api::State::new(service, engine, tables, jobs_api::Driver::Workers(submitted))?;
+    let jobs = jobs_api::State::new(service, engine, tables, driver)?;
     let functions: [(&str, HttpFunction); 4] = [
         ("jobs-api", served!(jobs, jobs_api::handle)),
         ("purchases", served!(purchases, purchases::handle)),
@@ -328,7 +374,10 @@ fn http_functions(
     Ok(functions.into_iter().map(|(name, function)| (name.to_owned(), function)).collect())
 }
 
-fn stream_functions(tables: &Tables) -> Result<[(&'static str, StreamFunction); 1], Failure> {
-    let state = purchase_history::State::new(Metrics::off(), tables, Clock::system())?;
+fn stream_functions(
+    tables: &Tables,
+    metrics: Metrics,
+) -> Result<[(&'static str, StreamFunction); 1], Failure> {
+    let state = purchase_history::State::new(metrics, tables, Clock::system())?;
     Ok([("purchase-history", served!(state, purchase_history::handle))])
 }

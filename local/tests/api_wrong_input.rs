@@ -295,7 +295,7 @@ async fn what_no_route_takes_or_no_path_can_be_is_refused_by_the_gateway() {
     let world = settled().await;
     let before = world.items().await;
     for (request, status) in [
-        ("GET /", 404),
+        ("GET /nowhere", 404),
         ("GET /purchases", 404),
         ("PUT /purchases", 404),
         ("PATCH /products/descaler", 404),

@@ -241,6 +241,7 @@ fn what_is_no_map_is_answered_with_what_to_do() {
     let input = numbers(folder.path(), "in.jsonl", 3);
     let unnamed = numbers(folder.path(), "unnamed", 3);
     let (data, out) = (at("data"), at("out"));
+    succeed(&["fill", "nextbasket-products", "--count", "1", "--data", &data]);
     let cases: &[(&[&str], i32, &[&str])] = &[
         (&[&input, "--to", &out], 2, &["--command", "--function"]),
         (&[&input, "--to", &out, "--command", "cat", "--function", "f"], 2, &["cannot be used with"]),

@@ -346,6 +346,57 @@ def map_run(stack, job):
     return run["mapRunArn"]
 
 
+class Console:
+    """The command `console` over the deployed stack; it ends with the `with`."""
+
+    def __init__(self, command, *options):
+        self.arguments = [command, "console", "--stack", STACK, "--region", REGION, "--endpoint", URL]
+        self.arguments += ["--s3-endpoint", URL, "--listen", "127.0.0.1:0", *options]
+
+    def __enter__(self):
+        environment = {**os.environ, **KEY, "AWS_ENDPOINT_URL": URL}
+        self.process = subprocess.Popen(self.arguments, env=environment, stdout=subprocess.PIPE, text=True)
+        link = self.process.stdout.readline().strip()
+        address, separator, self.session = link.removeprefix("Console: http://").partition("/console/#session=")
+        assert separator, f"the console printed {link!r}"
+        self.connection = http.client.HTTPConnection(address, timeout=60)
+        return self
+
+    def ask(self, method, path, body=None, session=True):
+        """Status and JSON of the answer."""
+        headers = {"x-nextbasket-session": self.session} if session else {}
+        self.connection.request(method, path, None if body is None else json.dumps(body), headers)
+        response = self.connection.getresponse()
+        return response.status, json.loads(response.read())
+
+    def __exit__(self, *error):
+        self.connection.close()
+        self.process.terminate()
+        assert self.process.wait(20) == 0
+
+
+def console(stack, command):
+    """The console finds the stack by its name, shows what the deployed API shows, and its jobs are executions there."""
+    refresh = {"kind": "refresh-popular"}
+    with Console(command) as page:
+        assert page.ask("GET", "/products", session=False)[0] == 401
+        status, session = page.ask("GET", "/console/api/session")
+        assert (status, session["place"]["stack"], session["writable"]) == (200, STACK, False), session
+        assert session["tables"]["purchases"] == stack.outputs["PurchasesTableName"], session
+        assert session["buckets"]["dumps"] == stack.outputs["DumpsBucketName"], session
+        assert page.ask("GET", "/models") == (200, stack.ask("GET", "/models"))
+        status, overview = page.ask("GET", "/console/api/overview")
+        assert status == 200 and overview["model"]["live"]["version"] == 1, overview
+        assert [dump["scheduled"] for dump in overview["dumps"]] == [True] * 4, overview["dumps"]
+        status, refusal = page.ask("POST", "/jobs", refresh)
+        assert (status, refusal["code"]) == (403, "read_only"), refusal
+    with Console(command, "--writable") as page:
+        status, job = page.ask("POST", "/jobs", refresh)
+        assert status == 202, job
+        stack.succeeds(job["jobId"])
+        print("   ", [found["code"] for found in page.ask("GET", "/console/api/overview")[1]["attention"]])
+
+
 def forbidden(stack):
     """A table that the role does not know: the job stops at once, and says why."""
     parameters = {"table": "secrets", "set": "count = 1"}
@@ -384,7 +435,7 @@ THINGS = 1000
 
 
 def main():
-    build, work = sys.argv[1:3]
+    build, work, command = sys.argv[1:4]
     with Emulator(work) as emulator:
         try:
             begun = time.monotonic()
@@ -399,6 +450,7 @@ def main():
                 ("train", lambda: train(stack, purchases)),
                 ("update", lambda: update(stack)),
                 ("a scheduled dump", lambda: dump(stack)),
+                ("the console", lambda: console(stack, command)),
                 ("a batch that outlasts its function", lambda: slow(stack)),
                 ("a table that is not allowed", lambda: forbidden(stack)),
                 ("a long execution", lambda: long(stack)),

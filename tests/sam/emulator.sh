@@ -2,13 +2,15 @@
 # Deploys the built functions to an emulator of AWS that runs them, the HTTP API and the state machine, and runs jobs
 # there from one end to the other.
 #
-#   tests/sam/emulator.sh [BUILD]     BUILD is what sam build has made; without it, it is made here
+#   tests/sam/emulator.sh [BUILD [COMMAND]]     BUILD is what sam build has made, COMMAND is nextbasket's command; without
+#                                               them, they are made here
 #
 # Needs root, for a network of the emulator's own, and Python; without them it says so and ends well, or badly if
 # CI=true. SAM's and cargo-lambda's commands are taken from the PATH, or else installed under target/, as the emulator is.
 set -euo pipefail
 
 build=${1:+$(realpath "$1")}
+command=${2:+$(realpath "$2")}
 cd "$(dirname "$0")/../.."
 target=${CARGO_TARGET_DIR:-$PWD/target}
 
@@ -45,6 +47,10 @@ if [[ -z $build ]]; then
     build=$work/build
     sam build --build-dir "$build" >"$work/build.log" 2>&1 || { cat "$work/build.log" >&2; exit 1; }
 fi
+if [[ -z $command ]]; then
+    cargo build --quiet --package nextbasket
+    command=$target/debug/nextbasket
+fi
 
 unshare --net bash -euc 'ip link set lo up; exec "$@"' emulator \
-    "$tools/bin/python" tests/sam/emulator.py "$build" "$work"
+    "$tools/bin/python" tests/sam/emulator.py "$build" "$work" "$command"

@@ -3,6 +3,8 @@
 #[cfg(feature = "step-functions")]
 mod state_machine;
 
+use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use nextbasket_http::ApiError;
@@ -12,6 +14,24 @@ use tokio::sync::Notify;
 #[cfg(feature = "step-functions")]
 pub use state_machine::StateMachine;
 
+type Started = Pin<Box<dyn Future<Output = Result<(), ApiError>> + Send>>;
+
+/// What makes sure that a job is worked on, given by the caller.
+#[derive(Clone)]
+pub struct Starter(Arc<dyn Fn(JobId) -> Started + Send + Sync>);
+
+impl Starter {
+    pub fn new(start: impl Fn(JobId) -> Started + Send + Sync + 'static) -> Self {
+        Self(Arc::new(start))
+    }
+}
+
+impl fmt::Debug for Starter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Starter")
+    }
+}
+
 #[derive(Debug, Clone)]
 pub enum Driver {
     /// A state machine on AWS.
@@ -19,6 +39,8 @@ pub enum Driver {
     StateMachine(StateMachine),
     /// Workers that look for jobs by themselves. Those of this process are notified of a new one.
     Workers(Arc<Notify>),
+    /// By the caller's own means.
+    Starter(Starter),
 }
 
 impl Driver {
@@ -36,6 +58,7 @@ impl Driver {
         match self {
             #[cfg(feature = "step-functions")]
             Self::StateMachine(machine) => machine.start(id).await,
+            Self::Starter(Starter(start)) => start(id.clone()).await,
             Self::Workers(submitted) => {
                 tracing::debug!(job = %id, "left to the workers");
                 submitted.notify_one();

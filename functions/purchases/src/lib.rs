@@ -101,6 +101,8 @@ async fn record(state: &State, request: &Request<'_>) -> Result<ApiResponse, Api
     };
     match state.purchases.record(&purchase).await? {
         Recorded::New => {
+            let counted = [("Purchases", 1.0, Unit::Count)];
+            state.service.metrics.put(&[("Route", request.route())], &counted, &[]);
             count_conversion(state, request, &purchase).await;
             json(201, &purchase)
         }

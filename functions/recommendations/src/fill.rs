@@ -6,14 +6,17 @@
 //! else in the order of the [shelves](nextbasket_tables::products::shelf), which none of these changes.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use nextbasket_domain::{ProductId, RecommendationId};
+use nextbasket_domain::{Product, ProductId, RecommendationId};
 use nextbasket_http::{ApiError, cursor};
+use nextbasket_tables::TableError;
 use nextbasket_tables::damaged::log_skipped;
 use nextbasket_tables::products::shelf::{ShelfPage, ShelfPosition, Shelves};
 use serde::{Deserialize, Serialize};
 
 use crate::State;
+use crate::cards::SeenCard;
 use crate::list_options::ListOptions;
 use crate::read_budget::ReadBudget;
 use crate::reason::Reason;
@@ -121,13 +124,14 @@ async fn start_position(
     model_version: Option<u64>,
     shelves: &Shelves,
 ) -> Result<ListPosition, ApiError> {
-    let key = match state.answer_keys.find_or_draw(&state.random).await {
-        Ok(key) => Some(key),
-        // An answer that cannot be counted for conversions is better than no answer.
-        Err(error) => {
+    let key = match options.supposed {
+        // An id that no key has signed counts no conversion.
+        Some(_) => None,
+        None => state.answer_keys.find_or_draw(&state.random).await.map(Some).unwrap_or_else(|error| {
+            // An answer that cannot be counted for conversions is better than no answer.
             tracing::warn!(%error, "conversions of this answer are not counted: the key of answers' ids cannot be read");
             None
-        }
+        }),
     };
     let (user, now) = (options.user.as_ref(), state.clock.now());
     let new_id = || {
@@ -170,6 +174,23 @@ impl AnswerBuilder<'_> {
         self.never.len() + self.position.shown.len()
     }
 
+    async fn cards(&self, ids: &[ProductId]) -> Result<Vec<Arc<Product>>, TableError> {
+        let cards = self.state.cards.get(ids).await?;
+        Ok(match &self.options.supposed {
+            Some(supposed) => supposed.cards(cards),
+            None => cards,
+        })
+    }
+
+    /// What is known of the card without a read.
+    fn seen(&self, id: &ProductId) -> Option<SeenCard> {
+        let supposed = self.options.supposed.as_ref().and_then(|supposed| supposed.product(id));
+        match supposed {
+            Some(card) => Some(SeenCard { fresh: true, card: Some(Arc::new(card.clone())) }),
+            None => self.state.cards.seen(id),
+        }
+    }
+
     /// Whether the product may not be shown, or was shown already.
     fn is_out(&self, id: &ProductId) -> bool {
         self.never.contains(id) || self.position.shown.contains(id)
@@ -188,6 +209,9 @@ impl AnswerBuilder<'_> {
         let mut page = self.state.cards.table.shelf_page(&self.shelves, after, limit).await?;
         log_skipped(&page.damaged);
         self.budget.spend_on_shelves(page.half_units);
+        if let Some(supposed) = &self.options.supposed {
+            supposed.rearrange(&self.shelves, after, &mut page);
+        }
         page.products.retain(|(_, id)| !self.is_out(id));
         Ok(Some(page))
     }
@@ -197,7 +221,7 @@ impl AnswerBuilder<'_> {
         if pinned.is_empty() {
             return Ok(());
         }
-        let cards = self.state.cards.get(pinned).await?;
+        let cards = self.cards(pinned).await?;
         for id in pinned {
             if self.missing_of_head() == 0 {
                 break;
@@ -242,7 +266,7 @@ impl AnswerBuilder<'_> {
                 if self.is_out(&next.id) {
                     continue;
                 }
-                if let Some(seen) = self.state.cards.seen(&next.id)
+                if let Some(seen) = self.seen(&next.id)
                     && !seen.card.is_some_and(|card| self.options.admits(&card))
                 {
                     if seen.fresh || doubts == 0 {
@@ -269,7 +293,7 @@ impl AnswerBuilder<'_> {
         chosen: &[&Ranked<R::Why>],
     ) -> Result<usize, ApiError> {
         let ids: Vec<ProductId> = chosen.iter().map(|ranked| ranked.id.clone()).collect();
-        let mut cards = self.state.cards.get(&ids).await?.into_iter().peekable();
+        let mut cards = self.cards(&ids).await?.into_iter().peekable();
         let mut shown = 0;
         for ranked in chosen {
             let Some(card) = cards.next_if(|card| card.product_id == ranked.id) else { continue };
@@ -308,7 +332,7 @@ impl AnswerBuilder<'_> {
             {
                 rest = others;
                 let before = self.items.len();
-                for card in self.state.cards.get(chunk).await? {
+                for card in self.cards(chunk).await? {
                     if self.options.admits(&card) && self.position.shown.insert(&card.product_id) {
                         let known =
                             places.as_ref().and_then(|places| ranked.get(*places.get(&card.product_id)?));
@@ -347,7 +371,7 @@ impl AnswerBuilder<'_> {
                 self.position.tail = Some(place.clone());
                 let ids: Vec<ProductId> = chunk.iter().map(|(_, id)| id.clone()).collect();
                 let before = self.items.len();
-                for card in self.state.cards.get(&ids).await? {
+                for card in self.cards(&ids).await? {
                     if self.options.admits(&card) {
                         self.items.push(RecommendedItem::new(&card, 0.0, vec![Reason::catalogue()]));
                     }

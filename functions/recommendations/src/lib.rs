@@ -9,6 +9,7 @@
 //! * why: facts about other shoppers (`reason.rs`, `own_purchases.rs`), in the words of the language that the request
 //!   accepts (`reason_texts.rs`, `accept_language.rs`)
 //! * lists of one product or of none (`related.rs`, `popular.rs`)
+//! * what a process that links this crate may suppose (`supposition.rs`)
 //!
 //! An answer is never empty while the catalogue has an available product that the request does not rule out: the
 //! model's ranking is followed by its most popular products, and those by whatever stands on the shelves.
@@ -27,6 +28,7 @@ pub mod reason_texts;
 mod recommendation_list;
 mod related;
 mod shown;
+mod supposition;
 mod unmodelled;
 
 use http::HeaderValue;
@@ -42,7 +44,14 @@ use crate::list_options::{CartBody, ListOptions};
 use crate::live_model::LiveModelCache;
 use crate::popular::PopularListCache;
 use crate::reason_texts::ReasonTexts;
-use crate::recommendation_list::RecommendationList;
+
+pub use crate::live_model::LiveModel;
+pub use crate::popular::name as window_name;
+pub use crate::reason::MIN_SUPPORT;
+pub use crate::recommendation_list::RecommendationList;
+pub use crate::related::Relation;
+pub use crate::shown::MAX_SHOWN;
+pub use crate::supposition::{AskedList, PopularRank, Supposition};
 
 /// What the function keeps between invocations.
 #[derive(Debug)]

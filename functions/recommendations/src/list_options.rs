@@ -8,6 +8,7 @@ use nextbasket_tables::products::shelf::Shelves;
 use serde::Deserialize;
 
 use crate::read_budget::ReadBudget;
+use crate::supposition::Supposition;
 
 /// The maximum number of products in a list of a request.
 const MAX_NAMED: usize = 100;
@@ -72,6 +73,8 @@ pub(crate) struct ListOptions {
     pub cursor: Option<String>,
     /// The time that the answer is for; now by default.
     pub at: Option<Timestamp>,
+    /// `None` for all that comes over HTTP.
+    pub supposed: Option<Box<Supposition>>,
 }
 
 impl ListOptions {
@@ -203,6 +206,7 @@ impl CartBody {
             scenario: scenario.map_err(|error| ApiError::invalid("scenario", error))?.unwrap_or_default(),
             cursor: self.cursor,
             at: self.at,
+            supposed: None,
         };
         Ok((self.basket, options))
     }

@@ -11,6 +11,7 @@ use nextbasket_tables::damaged::log_skipped;
 use nextbasket_tables::model::{ModelTable, Pointer};
 use nextbasket_tables::{Consistency, TableError};
 
+use crate::list_options::ListOptions;
 use crate::read_budget::ReadBudget;
 
 /// How long the pointer is trusted: a new model is in use after this time.
@@ -31,9 +32,9 @@ pub(crate) struct NamedRows {
     pub rows: ProductRows,
 }
 
-/// One version of the model.
+/// One version of the model; as a rule the live one.
 #[derive(Debug)]
-pub(crate) struct LiveModel {
+pub struct LiveModel {
     pub pointer: Pointer,
     pub priors: Priors,
     /// None if the hand formula orders the products.
@@ -48,6 +49,8 @@ pub(crate) struct LiveModelCache {
     table: ModelTable,
     clock: Clock,
     seen: Mutex<Option<(Timestamp, Option<Arc<LiveModel>>)>>,
+    /// Another than the live one, for answers that suppose it.
+    other: Mutex<Option<Arc<LiveModel>>>,
 }
 
 /// An answer by the hand formula is better than none.
@@ -61,7 +64,7 @@ fn ranker(pointer: &Pointer, bytes: Option<&[u8]>) -> Option<Ranker> {
 
 impl LiveModelCache {
     pub(crate) fn new(table: ModelTable, clock: Clock) -> Self {
-        Self { table, clock, seen: Mutex::new(None) }
+        Self { table, clock, seen: Mutex::new(None), other: Mutex::new(None) }
     }
 
     /// The live model; `None` before the first training.
@@ -76,6 +79,34 @@ impl LiveModelCache {
         let model = self.read(known).await?;
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, model.clone()));
         Ok(model)
+    }
+
+    /// The model that the answer is to be made of.
+    pub(crate) async fn for_answer(&self, options: &ListOptions) -> Result<Option<Arc<LiveModel>>, ApiError> {
+        self.of_version(options.supposed.as_ref().and_then(|supposed| supposed.model)).await
+    }
+
+    /// The model of this version, live or kept beside it; without one, the live one.
+    pub(crate) async fn of_version(&self, version: Option<u64>) -> Result<Option<Arc<LiveModel>>, ApiError> {
+        let live = self.live().await?;
+        let Some(version) = version else { return Ok(live) };
+        if let Some(live) = live.filter(|live| live.pointer.version == version) {
+            return Ok(Some(live));
+        }
+        let not_kept = || {
+            let detail =
+                format!("model {version} not found: only the live model and the one before it are kept");
+            ApiError::not_found("model_not_found", detail).at("model")
+        };
+        // Asked each time, since a training may begin to overwrite it.
+        let pointer = self.table.kept(version).await?.ok_or_else(not_kept)?;
+        let known = self.other.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(known) = known.filter(|known| known.pointer == pointer) {
+            return Ok(Some(known));
+        }
+        let model = self.load(pointer).await?.ok_or_else(not_kept)?;
+        *self.other.lock().unwrap_or_else(PoisonError::into_inner) = Some(model.clone());
+        Ok(Some(model))
     }
 
     /// If the model cannot be read (it is damaged, or of another version of the program), the one before stays in
@@ -102,22 +133,21 @@ impl LiveModelCache {
             if Some(&pointer) == known_pointer {
                 return Ok(known);
             }
-            if let Some(stored) = self.table.priors(&pointer).await? {
-                match Priors::decode(&stored.priors) {
-                    Ok(priors) => {
-                        let ranker = ranker(&pointer, stored.ranker.as_deref());
-                        let rows = Mutex::default();
-                        return Ok(Some(Arc::new(LiveModel { pointer, priors, ranker, rows })));
-                    }
-                    Err(error) => {
-                        tracing::error!(version = pointer.version, %error, "the model cannot be read: train again");
-                        return Ok(known);
-                    }
-                }
+            if let Some(model) = self.load(pointer).await? {
+                return Ok(Some(model));
             }
         }
         tracing::warn!("the model was replaced during each of several reads");
         Ok(known)
+    }
+
+    /// The model that the pointer names, without rows yet; `None` if it was replaced meanwhile.
+    async fn load(&self, pointer: Pointer) -> Result<Option<Arc<LiveModel>>, TableError> {
+        let Some(stored) = self.table.priors(&pointer).await? else { return Ok(None) };
+        let priors =
+            Priors::decode(&stored.priors).map_err(|error| self.table.unreadable(&pointer, &error))?;
+        let ranker = ranker(&pointer, stored.ranker.as_deref());
+        Ok(Some(Arc::new(LiveModel { pointer, priors, ranker, rows: Mutex::default() })))
     }
 
     /// The rows of those of the products that have one: one batch read for what is not in memory, of the first ones

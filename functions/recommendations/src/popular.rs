@@ -30,7 +30,9 @@ pub(crate) fn parse_window(text: &str) -> Result<Window, &'static str> {
     named.map(|(_, window)| window).ok_or("must be day, week, month or all")
 }
 
-fn name(window: Window) -> Option<&'static str> {
+/// The name in requests; `None` for the window of the score.
+#[must_use]
+pub fn name(window: Window) -> Option<&'static str> {
     WINDOWS.into_iter().find(|(_, named)| *named == window).map(|(name, _)| name)
 }
 
@@ -112,7 +114,31 @@ pub(crate) async fn answer(
     window: Window,
     options: &ListOptions,
 ) -> Result<RecommendationList, ApiError> {
-    let (model, made_at) = tokio::join!(state.models.live(), state.popular.made_at());
+    let ranking = ranking(state, window, options).await?;
+    let list = format!("popular/{window:?}");
+    let version = ranking.model.as_ref().map(|model| model.pointer.version);
+    let of_list = if ranking.counted.is_some() { LIST_HALF_UNITS } else { 0 };
+    let mut budget = options.read_budget();
+    budget.spend(POINTER_HALF_UNITS + MADE_AT_HALF_UNITS + of_list);
+    fill(state, options, &list, version, &[], &ranking, budget).await
+}
+
+/// Where the product is, from 0, and the number of products, whether they are available or not.
+pub(crate) async fn place_of(
+    state: &State,
+    window: Window,
+    options: &ListOptions,
+    product: &ProductId,
+) -> Result<(Option<usize>, usize), ApiError> {
+    Ok(ranking(state, window, options).await?.place_of(product))
+}
+
+async fn ranking<'a>(
+    state: &State,
+    window: Window,
+    options: &'a ListOptions,
+) -> Result<PopularRanking<'a>, ApiError> {
+    let (model, made_at) = tokio::join!(state.models.for_answer(options), state.popular.made_at());
     let model = model?;
     let newer =
         made_at.filter(|made_at| model.as_ref().is_none_or(|model| *made_at > model.pointer.trained_at));
@@ -120,14 +146,7 @@ pub(crate) async fn answer(
         (Some(name), Some(made_at)) => state.popular.list(name, made_at).await,
         _ => None,
     };
-    let list = format!("popular/{window:?}");
-    let version = model.as_ref().map(|model| model.pointer.version);
-    let now = state.clock.now();
-    let mut budget = options.read_budget();
-    budget
-        .spend(POINTER_HALF_UNITS + MADE_AT_HALF_UNITS + if counted.is_some() { LIST_HALF_UNITS } else { 0 });
-    let ranking = PopularRanking { model, counted, window, now, options };
-    fill(state, options, &list, version, &[], &ranking, budget).await
+    Ok(PopularRanking { model, counted, window, now: state.clock.now(), options })
 }
 
 struct PopularRanking<'a> {
@@ -158,6 +177,32 @@ impl PopularRanking<'_> {
         };
         self.counted.iter().flat_map(|list| &list.products).filter(fits)
     }
+
+    /// What the list has no room for, in the model's order.
+    fn rest<'a>(&'a self, model: &'a LiveModel) -> impl Iterator<Item = ProductIx> + 'a {
+        let priors = &model.priors;
+        let listed: HashSet<&str> = self.counted().map(|counted| counted.product_id.as_str()).collect();
+        let wanted = category_codes(priors, self.options);
+        let popular = priors.popular(self.window).iter().copied();
+        popular
+            .filter(move |&product| in_categories(priors, wanted.as_deref(), product))
+            .filter(move |&product| !listed.contains(priors.id(product)))
+    }
+
+    fn place_of(&self, id: &ProductId) -> (Option<usize>, usize) {
+        let wanted = self.model.as_ref().and_then(|model| model.priors.index_of(id.as_str()));
+        let counted = self.counted().map(|counted| counted.product_id == *id);
+        let rest =
+            self.model.iter().flat_map(|model| self.rest(model)).map(|product| Some(product) == wanted);
+        let (mut place, mut all) = (None, 0);
+        for is_it in counted.chain(rest) {
+            if is_it {
+                place = Some(all);
+            }
+            all += 1;
+        }
+        (place, all)
+    }
 }
 
 impl Ranking for PopularRanking<'_> {
@@ -177,19 +222,13 @@ impl Ranking for PopularRanking<'_> {
         };
         let mut best: Vec<Ranked<PopularWhy>> = self.counted().take(n).map(of_list).collect();
         let Some(model) = self.model.as_ref().filter(|_| best.len() < n) else { return best };
-        // What the list has no room for follows in the model's order, and is not more popular than the list's last.
-        let listed: HashSet<&str> = self.counted().map(|counted| counted.product_id.as_str()).collect();
+        // The rest is not more popular than the list's last.
         let most = best.last().map_or(f64::INFINITY, |last| last.score);
-        let wanted = category_codes(&model.priors, self.options);
-        let popular = model.priors.popular(self.window).iter().copied();
-        let rest = popular
-            .filter(|&product| in_categories(&model.priors, wanted.as_deref(), product))
-            .filter(|&product| !listed.contains(model.priors.id(product)))
-            .filter_map(|product| {
-                let id = ProductId::parse(model.priors.id(product)).ok()?;
-                let score = model.priors.popularity(product, self.window).min(most);
-                Some(Ranked { id, score, why: PopularWhy { product: Some(product), listed: None } })
-            });
+        let rest = self.rest(model).filter_map(|product| {
+            let id = ProductId::parse(model.priors.id(product)).ok()?;
+            let score = model.priors.popularity(product, self.window).min(most);
+            Some(Ranked { id, score, why: PopularWhy { product: Some(product), listed: None } })
+        });
         let missing = n - best.len();
         best.extend(rest.take(missing));
         best

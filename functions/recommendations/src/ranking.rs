@@ -52,7 +52,11 @@ pub(crate) async fn answer(
             None => Ok(StoredHistory { baskets: Vec::new(), bytes: 0, is_complete: true }),
         }
     };
-    let (stored, model) = tokio::try_join!(history, state.models.live())?;
+    let (stored, model) = tokio::try_join!(history, state.models.for_answer(options))?;
+    let stored = match &options.supposed {
+        Some(supposed) => supposed.history(stored),
+        None => stored,
+    };
     let mut budget = options.read_budget();
     budget.spend(POINTER_HALF_UNITS + ReadBudget::of_item(stored.bytes));
     let list = format!("recommendations/{}", user.map_or("", UserId::as_str));

@@ -11,7 +11,7 @@ use nextbasket_recommender::Window;
 use serde::Serialize;
 
 /// The fewest shoppers or baskets that a reason may be made of.
-pub(crate) const MIN_SUPPORT: u32 = 2;
+pub const MIN_SUPPORT: u32 = 2;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -12,22 +12,27 @@ use crate::reason_texts::LanguageTexts;
 /// A list of products with reasons.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct RecommendationList {
+pub struct RecommendationList {
     /// To be given back with a purchase that it leads to.
-    pub recommendation_id: String,
+    pub(crate) recommendation_id: String,
     /// The model's version; null before the first training.
-    pub model_version: Option<u64>,
+    pub(crate) model_version: Option<u64>,
     /// The time that the answer is for, where that is not the time of the request: the newest purchase that the model
     /// has seen, if there has been none for long.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub as_of: Option<Timestamp>,
-    pub items: Vec<RecommendedItem>,
+    pub(crate) as_of: Option<Timestamp>,
+    pub(crate) items: Vec<RecommendedItem>,
     /// Where the list continues, if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<String>,
+    pub(crate) cursor: Option<String>,
 }
 
 impl RecommendationList {
+    /// The products with their names, in order.
+    pub fn products(&self) -> impl Iterator<Item = (&ProductId, &str)> {
+        self.items.iter().map(|item| (&item.product_id, item.name.as_str()))
+    }
+
     /// Gives the reasons their texts.
     pub(crate) fn put_into_words(&mut self, texts: &LanguageTexts) {
         for reason in self.items.iter_mut().flat_map(|item| &mut item.reasons) {

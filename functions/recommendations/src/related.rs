@@ -18,7 +18,7 @@ use crate::reason::{CountedShoppers, Evidence, Reason, SureCount};
 use crate::recommendation_list::RecommendationList;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Relation {
+pub enum Relation {
     /// In the same baskets.
     #[default]
     Together,
@@ -67,7 +67,7 @@ pub(crate) async fn answer(
     relation: Relation,
     options: &ListOptions,
 ) -> Result<RecommendationList, ApiError> {
-    let model = state.models.live().await?;
+    let model = state.models.for_answer(options).await?;
     let ix = model.as_ref().and_then(|model| model.priors.index_of(product.as_str()));
     if ix.is_none() && state.cards.get(slice::from_ref(product)).await?.is_empty() {
         return Err(ApiError::not_found(

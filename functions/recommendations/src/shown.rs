@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 /// How many products a list remembers. With them, the longest id and the longest place on a shelf a cursor has 1,500
 /// characters.
-pub(crate) const MAX_SHOWN: usize = 100;
+pub const MAX_SHOWN: usize = 100;
 
 /// The first 6 bytes of the SHA-256 of a product's id: among 100,000 products, one list of 20 million would take
 /// another product for one of a hundred that it has shown.

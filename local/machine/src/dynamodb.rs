@@ -2,6 +2,7 @@
 //! the machine's access key.
 
 mod clients;
+mod consumed;
 mod front;
 mod operations;
 mod tables;
@@ -24,6 +25,7 @@ use crate::server::{ServerThreads, Threads};
 use front::DynamoDbState;
 
 pub use clients::{REGION, patient, sdk_config};
+pub use consumed::{Consumed, ConsumedUnits};
 pub use tables::{TableSetupError, create_tables};
 pub(crate) use upkeep::{records_after, trim};
 
@@ -52,6 +54,7 @@ pub struct DynamoDb {
     // Closed before the server is waited for.
     database: Option<Database>,
     server: ServerThreads,
+    consumed: Consumed,
 }
 
 impl DynamoDb {
@@ -74,8 +77,13 @@ impl DynamoDb {
             Storage::File(file) => Some(file.clone()),
             Storage::Memory => None,
         };
-        let front =
-            DynamoDbState { database: database.clone(), key: key.clone(), address: listening.address() };
+        let consumed = Consumed::default();
+        let front = DynamoDbState {
+            database: database.clone(),
+            key: key.clone(),
+            address: listening.address(),
+            consumed: consumed.clone(),
+        };
         let threads = Threads { name: "dynamodb", count: 2, server: "the local DynamoDB" };
         let no_thread = |source| DynamoDbError::Thread { source };
         let door = Door { entrance: Entrance::Signed(key.id().to_owned()), limits, refusal: front::refusal };
@@ -84,12 +92,18 @@ impl DynamoDb {
             let front = Arc::new(front);
             door.serve(listener, stopped, move |request, _| front::answer(Arc::clone(&front), request))
         });
-        Ok(DynamoDb { storage, database: Some(database), server: server? })
+        Ok(DynamoDb { storage, database: Some(database), server: server?, consumed })
     }
 
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.server.address()
+    }
+
+    /// What calls have consumed.
+    #[must_use]
+    pub fn consumed(&self) -> &Consumed {
+        &self.consumed
     }
 
     #[must_use]

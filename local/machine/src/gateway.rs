@@ -3,6 +3,8 @@
 //! Requests of web pages of other origins, and requests to other host names, are rejected at the door. Programs on
 //! this machine need no credentials.
 //!
+//! Pages and what they call may be served beside the template's routes ([`Pages`]), behind the same door.
+//!
 //! What cannot be routed, read or answered gets what API Gateway says: `{"message":"Not Found"}` and the like. Its
 //! limits hold here, too: 10,240 bytes for the request line and the values of the headers, 10 MB for a body, and Lambda's
 //! 6 MB for the event and for the answer.
@@ -21,6 +23,7 @@ use axum::response::Response;
 use http::StatusCode;
 use http::request::Parts;
 use http_body_util::BodyExt;
+use tower_service::Service as _;
 
 use crate::door::{self, ConnectionLimits, Door, Entrance, Foreign};
 use crate::invoke::{HttpFunction, InvocationError, invoke, request_id};
@@ -35,8 +38,20 @@ use router::Router;
 /// The most bytes of the request line and of all headers' values.
 const MAX_HEAD_BYTES: usize = 10_240;
 
+/// What is served beside the template's routes.
+#[derive(Clone, Default)]
+pub struct Pages {
+    /// Answers `/` and everything below `/console`.
+    pub router: Option<axum::Router>,
+    /// Decides which requests the template's routes answer; without it, all.
+    pub admission: Option<Admission>,
+}
+
+/// The answer to a request that is not admitted; `None` admits it.
+pub type Admission = Arc<dyn Fn(&Parts) -> Option<Response> + Send + Sync>;
+
 /// What a front end is to do beyond the template.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct GatewayOptions {
     /// The longest body in bytes; 10 MB, as API Gateway has it.
     pub body_limit: usize,
@@ -44,11 +59,17 @@ pub struct GatewayOptions {
     pub wake: Option<Wake>,
     /// How long clients may take, and how many there may be.
     pub limits: ConnectionLimits,
+    pub pages: Pages,
 }
 
 impl Default for GatewayOptions {
     fn default() -> Self {
-        GatewayOptions { body_limit: 10 * 1024 * 1024, wake: None, limits: ConnectionLimits::default() }
+        GatewayOptions {
+            body_limit: 10 * 1024 * 1024,
+            wake: None,
+            limits: ConnectionLimits::default(),
+            pages: Pages::default(),
+        }
     }
 }
 
@@ -139,6 +160,19 @@ async fn answer(front: Arc<GatewayState>, peer: SocketAddr, request: Request) ->
         door::discard(body).await;
         return message(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large");
     }
+    let pages = &front.settings.pages;
+    if let Some(router) = pages.router.as_ref().filter(|_| is_of_pages(head.uri.path())) {
+        let (safe, request) = (head.method.is_safe(), Request::from_parts(head, body));
+        let Ok(answer) = router.clone().call(request).await;
+        if let Some(wake) = front.settings.wake.as_ref().filter(|_| !safe) {
+            wake.wake();
+        }
+        return answer;
+    }
+    if let Some(refused) = pages.admission.as_ref().and_then(|admission| admission(&head)) {
+        door::discard(body).await;
+        return refused;
+    }
     let Some(path) = router::decoded_path(head.uri.path()) else {
         return message(StatusCode::BAD_REQUEST, "Bad Request");
     };
@@ -180,6 +214,11 @@ async fn answer(front: Arc<GatewayState>, peer: SocketAddr, request: Request) ->
             message(status, "Internal Server Error")
         }
     }
+}
+
+/// Whether [`Pages::router`] answers this path.
+fn is_of_pages(path: &str) -> bool {
+    path == "/" || path.strip_prefix("/console").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The bytes of the request line and of all headers' values.

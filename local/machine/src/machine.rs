@@ -14,7 +14,7 @@ use crate::dynamodb::{self, DynamoDb, DynamoDbError, REGION, Storage, TableSetup
 use crate::folder::{
     DATABASE, Folder, FolderError, FolderHost, MissingFolder, OBJECTS, Role, running_server,
 };
-use crate::gateway::{Gateway, GatewayError, GatewayOptions};
+use crate::gateway::{Gateway, GatewayError, GatewayOptions, Pages};
 use crate::invoke::{HttpFunction, StreamFunction};
 use crate::lambda::{self, Functions};
 use crate::listen::{ListenError, Listening};
@@ -230,9 +230,20 @@ impl Machine {
         address: SocketAddr,
         functions: &HashMap<String, HttpFunction>,
     ) -> Result<SocketAddr, GatewayError> {
+        self.gateway_with(address, functions, Pages::default()).await
+    }
+
+    /// As [`gateway`](Self::gateway), with pages beside the template's routes.
+    pub async fn gateway_with(
+        &mut self,
+        address: SocketAddr,
+        functions: &HashMap<String, HttpFunction>,
+        pages: Pages,
+    ) -> Result<SocketAddr, GatewayError> {
         let settings = GatewayOptions {
             wake: Some(self.wake.clone()),
             limits: self.limits,
+            pages,
             ..GatewayOptions::default()
         };
         let listening = match self.http.take_if(|(asked, _)| *asked == address) {

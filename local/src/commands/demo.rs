@@ -66,6 +66,7 @@ pub(crate) async fn run(options: &Demo) -> Result<(), Failure> {
     let bar = StepProgress::new("Updating histories", shop.purchases.len() as u64);
     deployment.drain(|progress| bar.set(progress.delivered)).await?;
     bar.finish("done");
+    deployment.forget_measurements();
     let engine =
         machine_engine(job_site(deployment.machine())?, deployment.tables(), deployment.machine().key());
     let training = train::train(&engine, Path::new(""), json!({}), None, RunOptions::default());
@@ -116,6 +117,7 @@ async fn load(tables: &Tables, shop: &Shop) -> Result<(), Failure> {
 fn print_what_to_try(deployment: &LocalDeployment, user: &str) {
     let url = format!("http://{}", deployment.address());
     outln!("\nServing at {url}. Try:");
+    outln!("  {}   # the console, in a browser", deployment.console_link());
     outln!("  curl -s {url}/users/{user}/recommendations");
     outln!(
         "  curl -s -X POST {url}/purchases -d '{{\"purchaseId\":\"try-1\",\"userId\":\"{user}\",\"lines\":[{{\"productId\":\"matcha-ceremonial-30g\",\"quantity\":1}}]}}'"

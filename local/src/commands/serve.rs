@@ -33,6 +33,9 @@ pub struct Serve {
     /// A folder with texts of reasons of your own, one file a language, such as de.ftl (docs/REASONS.md)
     #[arg(long, value_name = "DIR")]
     pub reason_texts: Option<PathBuf>,
+    /// Let the console change items of tables
+    #[arg(long)]
+    pub writable: bool,
 }
 
 pub(crate) async fn run(options: Serve) -> Result<(), Failure> {
@@ -43,6 +46,7 @@ pub(crate) async fn run(options: Serve) -> Result<(), Failure> {
         dynamodb_listen: options.dynamodb_listen,
         workers: options.workers,
         reason_texts: options.reason_texts,
+        writable: options.writable,
         ..DeploymentOptions::on_any_port(None)
     };
     // A command that has the folder open may end soon.
@@ -56,6 +60,7 @@ pub(crate) async fn run(options: Serve) -> Result<(), Failure> {
     for (name, value) in deployment.machine().access() {
         errln!("  export {name}={value}");
     }
+    errln!("Console: {}", deployment.console_link());
     errln!("Stop with Ctrl-C.");
     let signal = until_stopped().await;
     deployment.stop().await?;

@@ -15,8 +15,10 @@ use crate::Failure;
 /// The rules of the template's bucket, by the same names.
 const UPLOADS_RULE: &str = "uploads-left-unfinished";
 const JOBS_RULE: &str = "what-old-jobs-have-left";
+const CONSOLE_RULE: &str = "what-the-console-uploaded";
 const UPLOAD_DAYS: i32 = 7;
 const JOB_DAYS: i32 = 90;
+const CONSOLE_DAYS: i32 = 1;
 
 /// The region whose name creates no bucket: it is what S3 takes if none is given.
 const DEFAULT_REGION: &str = "us-east-1";
@@ -103,7 +105,8 @@ impl JobsBucket<'_> {
 
     /// Adds the rules that are missing to those that the bucket has.
     async fn expire(&self, made: &mut MadeResource) -> Result<(), Failure> {
-        const WHAT: &str = "expiry of objects below jobs/ after 90 days";
+        const WHAT: &str =
+            "expiry of objects below jobs/ after 90 days, and of the console's uploads after one";
         let Self { client, name, .. } = self;
         let known = match client.get_bucket_lifecycle_configuration().bucket(*name).send().await {
             Ok(known) => known.rules.unwrap_or_default(),
@@ -114,7 +117,11 @@ impl JobsBucket<'_> {
             }
         };
         let mut rules = known.clone();
-        for rule in [unfinished_uploads()?, old_jobs()?] {
+        for rule in [
+            unfinished_uploads()?,
+            expiry(JOBS_RULE, "jobs/", JOB_DAYS)?,
+            expiry(CONSOLE_RULE, "console/uploads/", CONSOLE_DAYS)?,
+        ] {
             if !known.iter().any(|known| known.id() == rule.id()) {
                 rules.push(rule);
             }
@@ -136,10 +143,10 @@ fn unfinished_uploads() -> Result<LifecycleRule, Failure> {
     rule.abort_incomplete_multipart_upload(abort).build().map_err(built)
 }
 
-fn old_jobs() -> Result<LifecycleRule, Failure> {
-    let jobs = LifecycleRuleFilter::builder().prefix("jobs/").build();
-    let rule = LifecycleRule::builder().id(JOBS_RULE).status(ExpirationStatus::Enabled).filter(jobs);
-    rule.expiration(LifecycleExpiration::builder().days(JOB_DAYS).build()).build().map_err(built)
+fn expiry(id: &str, prefix: &str, days: i32) -> Result<LifecycleRule, Failure> {
+    let below = LifecycleRuleFilter::builder().prefix(prefix).build();
+    let rule = LifecycleRule::builder().id(id).status(ExpirationStatus::Enabled).filter(below);
+    rule.expiration(LifecycleExpiration::builder().days(days).build()).build().map_err(built)
 }
 
 /// Refuses calls without TLS, as the template does.

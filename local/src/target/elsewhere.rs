@@ -37,6 +37,8 @@ pub(crate) struct Elsewhere {
     /// Where they are, for people.
     pub place: String,
     pub region: String,
+    /// What other clients are made from.
+    pub shared: SdkConfig,
 }
 
 impl TargetOptions {
@@ -50,7 +52,7 @@ impl TargetOptions {
         let place = self.described(&shared).await?;
         let (dynamodb, s3, lambda) = self.clients(&shared);
         let region = shared.region().map(ToString::to_string).unwrap_or_default();
-        Ok(Elsewhere { dynamodb, s3, lambda, place, region })
+        Ok(Elsewhere { dynamodb, s3, lambda, place, region, shared })
     }
 
     fn clients(

@@ -105,10 +105,10 @@ impl Site {
         command
     }
 
-    /// The command, with the key of this site's endpoints.
+    /// The command, with the key of this site's endpoints, in the site's folder: what it writes there goes with it.
     pub fn unconfirmed(&self, arguments: &[&str]) -> Command {
         let mut command = nextbasket(arguments);
-        command.envs(self.access());
+        command.envs(self.access()).current_dir(self.folder.path());
         command
     }
 

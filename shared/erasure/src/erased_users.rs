@@ -105,6 +105,16 @@ impl ErasedUsers {
         self.table().write_if(put.send().await).map(drop)
     }
 
+    /// Until when this user was erased, if that ever happened: a read for each secret. Strongly consistent.
+    pub async fn until(&self, user: &str) -> Result<Option<Timestamp>, TableError> {
+        let mut until = None;
+        for secret in self.secrets.all().await? {
+            let item = self.table().get(key(ERASED, &sort_key(&secret, user)), true).await?;
+            until = until.max(item.and_then(|item| time_in(&item, ERASED_AT)));
+        }
+        Ok(until)
+    }
+
     /// All of them: a query page for some eight thousand. Strongly consistent.
     pub async fn load(&self) -> Result<Erasures, TableError> {
         let query = self

@@ -35,8 +35,7 @@ fn replay(name: &str) {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let (_, check) = TARGETS.iter().find(|(known, _)| *known == name).unwrap();
     for input in inputs(name) {
-        // If one fails, this is its last line.
-        println!("{}", input.display());
+        let _named = NamedIfFails(|| input.display().to_string());
         check(&fs::read(&input).unwrap());
     }
     // What libFuzzer would do without guidance: a few hundred neighbours of the corpus, the same ones each time.
@@ -49,8 +48,22 @@ fn replay(name: &str) {
         for _ in 0..=chance.below(3) {
             chance.change(&mut input, small[chance.0 as usize % small.len()]);
         }
-        println!("{name}: NEXTBASKET_SEED={seed}, mutant {n}: {:?}", String::from_utf8_lossy(&input));
+        let _named = NamedIfFails(|| {
+            format!("{name}: NEXTBASKET_SEED={seed}, mutant {n}: {:?}", String::from_utf8_lossy(&input))
+        });
         check(&input);
+    }
+}
+
+/// Names an input if its check fails. The names of all would be a test's output, which the runner copies while the memory of
+/// the next test is measured.
+struct NamedIfFails<F: Fn() -> String>(F);
+
+impl<F: Fn() -> String> Drop for NamedIfFails<F> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("{}", (self.0)());
+        }
     }
 }
 

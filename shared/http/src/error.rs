@@ -28,7 +28,8 @@ impl ApiError {
     /// The code for requests without authentication.
     pub(crate) const UNAUTHORIZED: &str = "unauthorized";
 
-    fn new(status: u16, code: &'static str, detail: impl Into<String>) -> Self {
+    /// With a status and a code that the other constructors do not have.
+    pub fn new(status: u16, code: &'static str, detail: impl Into<String>) -> Self {
         let detail = cut(detail.into(), MAX_DETAIL_BYTES);
         Self { status, code, detail, field: None, retry_after: None, cause: None }
     }
@@ -37,6 +38,11 @@ impl ApiError {
     #[must_use]
     pub fn status(&self) -> u16 {
         self.status
+    }
+
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.code
     }
 
     /// Names the field: a path such as `lines[0].quantity`, or a parameter's name.

@@ -90,15 +90,19 @@ impl Request<'_> {
                 return Err(ApiError::body_too_large(MAX_BODY_BYTES));
             }
             let bytes = STANDARD.decode(body).map_err(|_| ApiError::invalid_json("body is not base64"))?;
-            return parse_json(&bytes);
+            return parse_json(&bytes, MAX_BODY_BYTES);
         }
-        parse_json(body.as_bytes())
+        parse_json(body.as_bytes(), MAX_BODY_BYTES)
     }
 }
 
-fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    if bytes.len() > MAX_BODY_BYTES {
-        return Err(ApiError::body_too_large(MAX_BODY_BYTES));
+/// A JSON body of at most `max_bytes`.
+///
+/// # Errors
+/// 413 if it is larger; 400 if it is not JSON in UTF-8 or not of the form that `T` asks for, naming the field.
+pub fn parse_json<T: DeserializeOwned>(bytes: &[u8], max_bytes: usize) -> Result<T, ApiError> {
+    if bytes.len() > max_bytes {
+        return Err(ApiError::body_too_large(max_bytes));
     }
     let text = std::str::from_utf8(bytes).map_err(|error| {
         ApiError::invalid_json(format!("body is not UTF-8 from byte {} on", error.valid_up_to()))
@@ -160,7 +164,11 @@ fn short(text: &str) -> &str {
 pub struct Query(Vec<(String, String)>);
 
 impl Query {
-    fn parse(raw: &str, allowed: &[&'static str]) -> Result<Self, ApiError> {
+    /// The parameters of a query's text, of which each is allowed; one with `*` at the end may be given many times.
+    ///
+    /// # Errors
+    /// 400 if one is not allowed, is given twice, or is not encoded as a query is.
+    pub fn parse(raw: &str, allowed: &[&'static str]) -> Result<Self, ApiError> {
         let mut parameters: Vec<(String, String)> = Vec::new();
         for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -347,16 +355,16 @@ mod tests {
             ),
             (r#"{"purchaseId":"p","lines":[],"limit":101}"#, "invalid_field", "limit"),
         ] {
-            let error = parse_json::<Body>(body.as_bytes()).unwrap_err();
+            let error = parse_json::<Body>(body.as_bytes(), MAX_BODY_BYTES).unwrap_err();
             assert_eq!((error.code, error.field.as_deref()), (code, Some(field)), "{body}: {error}");
             assert_eq!(error.status, 400);
         }
         let long = "é".repeat(10_000);
         for body in [format!(r#"{{"{long}":1}}"#), format!(r#"{{"purchaseId":"p","lines":"{long}"}}"#)] {
-            assert!(parse_json::<Body>(body.as_bytes()).unwrap_err().detail.len() < 1_000);
+            assert!(parse_json::<Body>(body.as_bytes(), MAX_BODY_BYTES).unwrap_err().detail.len() < 1_000);
         }
         let large = format!(r#"{{"purchaseId":"{}","lines":[]}}"#, "x".repeat(MAX_BODY_BYTES));
-        assert_eq!(parse_json::<Body>(large.as_bytes()).unwrap_err().status, 413);
+        assert_eq!(parse_json::<Body>(large.as_bytes(), MAX_BODY_BYTES).unwrap_err().status, 413);
     }
 
     #[test]
@@ -365,7 +373,7 @@ mod tests {
             let body = format!(
                 r#"{{"purchaseId":"p","lines":[{{"productId":"a","quantity":{text}}}],"limit":5.0}}"#
             );
-            let body = parse_json::<Body>(body.as_bytes()).unwrap();
+            let body = parse_json::<Body>(body.as_bytes(), MAX_BODY_BYTES).unwrap();
             assert_eq!((body.lines[0].quantity, body.limit), (quantity, Limit(5)), "{text}");
         }
     }
@@ -373,7 +381,7 @@ mod tests {
     #[test]
     fn bytes_that_are_not_utf8_are_not_json_wherever_they_are() {
         for body in [&b"{\"purchaseId\":\"\xff\",\"lines\":[]}"[..], b"\xef\xbb\xbf{}", b"\xc3{", b"{}\x80"] {
-            let error = parse_json::<Body>(body).unwrap_err();
+            let error = parse_json::<Body>(body, MAX_BODY_BYTES).unwrap_err();
             assert_eq!(
                 (error.status, error.code, error.field.as_deref()),
                 (400, "invalid_json", Some("body"))
@@ -414,7 +422,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_an_error_or_a_body_but_never_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = parse_json::<Body>(&bytes);
+            let _ = parse_json::<Body>(&bytes, MAX_BODY_BYTES);
             let _ = Query::parse(&String::from_utf8_lossy(&bytes), &["a", "b*"]);
         }
     }

@@ -93,7 +93,8 @@ struct ProblemDetails<'a> {
 }
 
 /// The error as problem details.
-pub(crate) fn problem(error: &ApiError, request_id: &str) -> ApiResponse {
+#[must_use]
+pub fn problem(error: &ApiError, request_id: &str) -> ApiResponse {
     let status = http::StatusCode::from_u16(error.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
     let problem = ProblemDetails {
         r#type: format!("urn:nextbasket:problem:{}", error.code),

@@ -74,16 +74,27 @@ impl KeySchema {
     /// Why the item has no valid key of a table with these; `None` if it has one.
     #[must_use]
     pub fn problem_of(&self, item: &Item) -> Option<String> {
-        std::iter::once(&self.partition).chain(&self.sort).find_map(|KeyAttribute { name, kind }| {
-            let is_empty = match (kind, item.get(name)) {
-                (_, None) => return Some(format!("attribute \"{name}\" is missing")),
-                (KeyKind::N, Some(AttributeValue::N(_))) => return None,
-                (KeyKind::S, Some(AttributeValue::S(text))) => text.is_empty(),
-                (KeyKind::B, Some(AttributeValue::B(bytes))) => bytes.as_ref().is_empty(),
-                (_, Some(_)) => return Some(format!("attribute \"{name}\" must have type {kind:?}")),
-            };
-            is_empty.then(|| format!("attribute \"{name}\" must not be empty"))
+        std::iter::once(&self.partition).chain(&self.sort).find_map(|attribute| {
+            let name = &attribute.name;
+            match item.get(name) {
+                None => Some(format!("attribute \"{name}\" is missing")),
+                Some(value) => Some(format!("attribute \"{name}\" {}", attribute.problem_of(value)?)),
+            }
         })
+    }
+}
+
+impl KeyAttribute {
+    /// Why no item has a key with this value; `None` if items may have it.
+    #[must_use]
+    pub fn problem_of(&self, value: &AttributeValue) -> Option<String> {
+        let is_empty = match (self.kind, value) {
+            (KeyKind::N, AttributeValue::N(_)) => return None,
+            (KeyKind::S, AttributeValue::S(text)) => text.is_empty(),
+            (KeyKind::B, AttributeValue::B(bytes)) => bytes.as_ref().is_empty(),
+            (kind, _) => return Some(format!("must have type {kind:?}")),
+        };
+        is_empty.then(|| "must not be empty".to_owned())
     }
 }
 

@@ -100,8 +100,10 @@ const FROM_THE_COMMAND_LINE: &str = "is for jobs that are submitted from the com
 /// A table by its name, and its region and endpoint if they are not the site's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(title = "Table"))]
 pub struct TableAddress {
     /// The table's name.
+    #[cfg_attr(feature = "schema", schemars(extend("format" = "table-name")))]
     pub table: String,
     /// Its region, if it is not the site's.
     #[serde(default)]

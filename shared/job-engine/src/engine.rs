@@ -382,6 +382,11 @@ impl Engine {
             .map_err(|error| JobError::Failed(format!("plan {} is invalid: {error}", step.plan)))
     }
 
+    /// Those of [`BATCH_ROW`](crate::store::BATCH_ROW) consecutive batches of a stage that have been claimed at least once.
+    pub async fn batch_row(&self, id: &JobId, stage: u32, row: u32) -> Result<Vec<BatchRecord>, JobError> {
+        Ok(self.store().batch_row(id, stage, row).await?)
+    }
+
     /// The batches of a stage that have been claimed at least once. Each of them is read. Of a job that has ended there
     /// are none.
     pub async fn batches(&self, id: &JobId, stage: u32) -> Result<Vec<BatchRecord>, JobError> {

@@ -195,12 +195,16 @@ const USD_PER_MILLION_READ: f64 = 0.125;
 /// US dollars per million on-demand write request units in us-east-1, from the same page.
 const USD_PER_MILLION_WRITE: f64 = 0.625;
 
+/// What these units cost in US dollars, by on-demand prices of us-east-1.
+pub fn on_demand_usd(read_units: f64, write_units: f64) -> f64 {
+    (read_units * USD_PER_MILLION_READ + write_units * USD_PER_MILLION_WRITE) / 1e6
+}
+
 impl Estimate {
     /// Fills in seconds and cost from the units and the rates.
     #[must_use]
     pub fn at(mut self, rates: crate::Rates) -> Self {
-        self.cost_usd =
-            (self.read_units * USD_PER_MILLION_READ + self.write_units * USD_PER_MILLION_WRITE) / 1e6;
+        self.cost_usd = on_demand_usd(self.read_units, self.write_units);
         let read = rates.read.map(|rate| self.read_units / rate);
         let write = rates.write.map(|rate| self.write_units / rate);
         self.seconds = match (read, write) {

@@ -12,6 +12,8 @@ mod merge;
 mod pause;
 pub mod pool;
 pub mod redaction;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod session;
 pub mod stage;
 pub mod store;

@@ -44,7 +44,7 @@ use nextbasket_dynamodb::request::get_item;
 use nextbasket_dynamodb::{TableError, TransactionError};
 use nextbasket_locks::LeaseKey;
 
-pub use batches::{BatchRecord, BatchState, batch_key};
+pub use batches::{BatchRecord, BatchState, ROW as BATCH_ROW, batch_key};
 pub(crate) use counts::CountChange;
 pub use counts::Counts;
 pub use list::{JobsPage, JobsPosition};

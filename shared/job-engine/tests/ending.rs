@@ -328,6 +328,6 @@ async fn the_record_of_an_ended_job_names_nobody_and_still_tells_the_job_from_ot
         assert_eq!(engine.submit(Some(id.clone()), "search", asked).await.unwrap(), ended);
         let other = json!({ "whom": "bob@example.org", "how": how });
         let refused = engine.submit(Some(id), "search", other).await.unwrap_err().to_string();
-        assert!(refused.contains("belongs to another job"), "{refused}");
+        assert!(refused.contains("exists, with another kind or other parameters"), "{refused}");
     }
 }

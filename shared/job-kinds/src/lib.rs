@@ -4,6 +4,8 @@
 //! them in. It holds no kind of its own.
 
 mod failure;
+#[cfg(feature = "schema")]
+mod schemas;
 
 use std::env;
 
@@ -21,6 +23,8 @@ use nextbasket_objects::Bucket;
 use nextbasket_tables::{ConfigError, TableNames, Tables};
 
 pub use failure::FunctionFailure;
+#[cfg(feature = "schema")]
+pub use schemas::schemas;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {

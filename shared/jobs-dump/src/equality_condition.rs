@@ -14,7 +14,7 @@ const MOST: usize = 140;
 
 /// A condition of a write, with its names and values.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct EqualityCondition {
+pub struct EqualityCondition {
     pub condition: String,
     pub names: HashMap<String, String>,
     pub values: HashMap<String, AttributeValue>,
@@ -22,13 +22,15 @@ pub(crate) struct EqualityCondition {
 
 impl EqualityCondition {
     /// The values for a request; `None` without any, since DynamoDB refuses an empty map.
-    pub(crate) fn request_values(&self) -> Option<HashMap<String, AttributeValue>> {
+    #[must_use]
+    pub fn request_values(&self) -> Option<HashMap<String, AttributeValue>> {
         Some(self.values.clone()).filter(|values| !values.is_empty())
     }
 
     /// That each attribute has the copy's value, and that those of the items around are not there if the copy has them
     /// not; as many as DynamoDB takes.
-    pub(crate) fn of(keys: &KeySchema, copy: &Item, around: &BTreeSet<String>) -> Self {
+    #[must_use]
+    pub fn of(keys: &KeySchema, copy: &Item, around: &BTreeSet<String>) -> Self {
         let mut equal = Self {
             condition: "attribute_exists(#k)".to_owned(),
             names: HashMap::from([("#k".to_owned(), keys.partition.name.clone())]),

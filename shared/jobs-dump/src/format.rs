@@ -7,6 +7,7 @@ use strum::{EnumString, IntoStaticStr};
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Format {
     /// DynamoDB JSON, as AWS exports it: every type, for programs.
     #[default]
@@ -39,6 +40,7 @@ impl Format {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum SourceFormat {
     /// DynamoDB JSON, an item a line: {"Item":{"id":{"S":"a"}}}, or {"id":{"S":"a"}}
     #[default]

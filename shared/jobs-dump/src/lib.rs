@@ -38,8 +38,10 @@
 //! | [`json_lines`] | plain JSON, for people |
 //! | [`format`](mod@format) | the formats by name |
 //! | `plain_files`, `dynamodump` | files without a manifest: which there are, in which format |
+//! | [`listing`] | the dumps and exports below a location |
 //! | [`digest`] | count and digest of items in any order |
 //! | [`gzip`] | a gzip file that can be resumed |
+//! | [`equality_condition`] | that an item still is what somebody has of it |
 //! | [`error`] | why a text is no item |
 //! | [`source`], [`records`] | dumps, exports and plain files: found, and read item by item |
 //! | `text` | a file's text, unpacked |
@@ -54,7 +56,7 @@ pub mod diff;
 pub mod digest;
 pub mod dump;
 mod dynamodump;
-mod equality_condition;
+pub mod equality_condition;
 pub mod error;
 pub mod format;
 mod grouped;
@@ -62,6 +64,7 @@ pub mod gzip;
 pub mod json;
 pub mod json_lines;
 mod kept_items;
+pub mod listing;
 pub mod manifest;
 mod parts;
 mod plain_files;

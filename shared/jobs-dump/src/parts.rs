@@ -22,6 +22,7 @@ use crate::source::{Source, SourceFile, locate};
 /// A table, `{"table": "NAME", "region": "…", "endpoint": "…"}`, or a dump.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) enum Side {
     Dump(DumpSide),
     Table(TableAddress),
@@ -30,7 +31,9 @@ pub(crate) enum Side {
 /// `{"dump": "s3://BUCKET/PREFIX"}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(title = "Dump"))]
 pub(crate) struct DumpSide {
+    /// The folder or the prefix of a dump or an export, or one that holds some.
     pub dump: Location,
 }
 

@@ -41,19 +41,30 @@ impl ScanSettings {
 /// Declares the parameters of a kind that only reads: fields of its own, and those of [`ScanSettings`].
 macro_rules! scan_parameters {
     ($(#[$attribute:meta])* struct $name:ident { $($own:tt)* }) => {
-        $(#[$attribute])*
         #[derive(serde::Deserialize)]
         #[serde(rename_all = "camelCase", deny_unknown_fields)]
-        struct $name {
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        $(#[$attribute])*
+        pub(crate) struct $name {
             $($own)*
+            /// Into how many segments a table is split; by default a number that fits its size.
+            #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 10_000)))]
             segments: Option<u32>,
+            /// How many items a page has at most.
+            #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1_000_000)))]
             batch_size: Option<u32>,
+            /// How many batches are worked on at a time; 8 by default.
+            #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 10_000)))]
             #[serde(alias = "workers")]
             width: Option<u32>,
+            /// Read units per second, all workers together; by default as fast as it goes.
+            #[cfg_attr(feature = "schema", schemars(range(min = 0.1), extend("x-unit" = "units/s")))]
             #[serde(alias = "rcu")]
             read_units: Option<f64>,
+            /// Whether tables are read strongly consistent, at twice the price.
             #[serde(default)]
             consistent_read: bool,
+            /// Only estimate: nothing is written.
             #[serde(default)]
             #[expect(dead_code, reason = "the engine looks at it")]
             dry_run: bool,

@@ -152,6 +152,13 @@ impl Kind for Map {
     }
 }
 
+#[cfg(feature = "schema")]
+impl nextbasket_job_engine::schema::DescribedKind for Map {
+    fn parameters_schema(&self) -> Value {
+        nextbasket_job_engine::schema::schema_of::<crate::parameters::MapParameters>()
+    }
+}
+
 /// The stage that finds out what the batches are.
 async fn first(planning: &Planning<'_>, task: &MapTask) -> Result<StagePlan, JobError> {
     let plan = match &task.input {

@@ -23,6 +23,7 @@ const RETRIES: u32 = 3;
 const MAX_RETRIES: u32 = 7;
 /// Parts of a split by feature if the job does not say.
 const PARTS: u32 = 64;
+const MAX_TIMEOUT: u64 = 7 * 24 * 60 * 60;
 const WIDTH: u32 = 8;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +43,7 @@ pub(crate) enum MapInput {
 /// How a table's items are written as lines of JSON.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum ItemForm {
     /// `{"Item": {"id": {"S": "a"}}}`, as in AWS's exports: types survive.
     #[default]
@@ -86,6 +88,7 @@ impl BatchSplit {
 /// What stands between the results of batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum OutputFormat {
     /// Each result begins with the names of the columns; the output does so once.
     Csv,
@@ -112,63 +115,125 @@ pub struct MapTask {
     pub(crate) timeout: Duration,
 }
 
+/// Sends the records of files or the items of a table, batch by batch, to a command or a Lambda function, and collects the
+/// results in order.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct MapParameters {
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(extend("oneOf" = [{ "required": ["command"] }, { "required": ["function"] }]))
+)]
+pub(crate) struct MapParameters {
+    /// What is read: files or a table.
     input: InputParameters,
+    /// How the input is divided into batches.
     #[serde(default)]
     split: SplitParameters,
+    /// How many bytes a batch has at most: 8 MB by default, 4 MB for a function.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1), extend("x-unit" = "bytes")))]
     batch_bytes: Option<u64>,
+    /// How many records a batch has at most.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = u32::MAX)))]
     batch_items: Option<u64>,
+    /// The command that does a batch, with its arguments; only from the machine itself.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     command: Option<Vec<String>>,
+    /// The folder that the command runs in.
     folder: Option<PathBuf>,
+    /// The Lambda function that does a batch, by its name or ARN.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 170)))]
     function: Option<String>,
+    /// The file or object that the results are written to.
     output: Location,
+    /// What is between the results of batches; by default as the input has it.
     output_format: Option<OutputFormat>,
+    /// How many batches are worked on at a time; 8 by default.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 10_000)))]
     width: Option<u32>,
+    /// The order in which batches go out.
     assign: Option<Assign>,
+    /// Read units per second, all workers together; by default as fast as it goes.
+    #[cfg_attr(feature = "schema", schemars(extend("exclusiveMinimum" = 0, "x-unit" = "units/s")))]
     read_units: Option<f64>,
+    /// How often a batch that failed is tried again; 3 times by default.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = MAX_RETRIES)))]
     retries: Option<u32>,
+    /// How many batches may fail for good, in percent; all by default.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100), extend("x-unit" = "percent")))]
     tolerated: Option<f64>,
+    /// How long the command or a call may take for a batch, in seconds; 600 by default.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = MAX_TIMEOUT), extend("x-unit" = "seconds")))]
     timeout: Option<u64>,
 }
 
+/// Files or a table.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(extend("oneOf" = [{ "required": ["files", "format"] }, { "required": ["table"] }]))
+)]
 struct InputParameters {
+    /// The file, or the folder or prefix of the files.
     files: Option<Location>,
+    /// The format of the files.
     format: Option<FormatName>,
+    /// For CSV: the character between fields; a comma by default.
     delimiter: Option<char>,
+    /// For CSV: whether the first record has the names of the columns, as by default.
     header: Option<bool>,
+    /// The table.
+    #[cfg_attr(feature = "schema", schemars(extend("format" = "table-name")))]
     table: Option<String>,
+    /// For a table: which items, if not all: a condition.
+    #[cfg_attr(feature = "schema", schemars(extend("format" = "condition")))]
     r#where: Option<String>,
+    /// For a table: into how many segments it is split.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1_000_000)))]
     segments: Option<u32>,
+    /// For a table: how items are written.
     form: Option<ItemForm>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 enum FormatName {
+    /// CSV.
     Csv,
+    /// JSON Lines.
     Jsonl,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct SplitParameters {
+    /// By what.
     #[serde(default)]
     by: By,
+    /// By time: the attribute that holds the time of an item. By feature: the column or attribute.
     attribute: Option<String>,
+    /// By time: the length of a period, such as 12h or 7d; a day by default.
+    #[cfg_attr(feature = "schema", schemars(extend("format" = "duration")))]
     every: Option<String>,
+    /// By feature: how many parts; 64 by default.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 10_000)))]
     parts: Option<u32>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 enum By {
+    /// So many bytes or records at a time.
     #[default]
     Size,
+    /// Files by the day of their last change, items by the period of an attribute.
     Time,
+    /// By the hash of a column or attribute: records with the same value are in the same batch.
     Feature,
 }
 
@@ -187,7 +252,7 @@ impl MapTask {
         check_range("batchItems", given.batch_items, 1, u64::from(u32::MAX))?;
         check_range("width", given.width, 1, 10_000)?;
         check_range("retries", given.retries, 0, u64::from(MAX_RETRIES))?;
-        check_range("timeout", given.timeout, 1, 7 * 24 * 60 * 60)?;
+        check_range("timeout", given.timeout, 1, MAX_TIMEOUT)?;
         let tolerated = given.tolerated.unwrap_or(100.0);
         check_tolerated(tolerated)?;
         if given.read_units.is_some_and(|rate| !(rate > 0.0 && rate.is_finite())) {

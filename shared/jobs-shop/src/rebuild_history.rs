@@ -37,9 +37,13 @@ const SWEEP: &str = "sweep";
 #[derive(Debug, Clone)]
 pub struct RebuildHistory(pub Tables);
 
+/// Rebuilds the purchase histories that do not match the purchases.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RebuildParameters {
+    /// Only the history of this user; those of all users if it is omitted.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>", length(min = 1)))]
     user: Option<UserId>,
 }
 
@@ -195,6 +199,13 @@ impl Kind for RebuildHistory {
 
     async fn work(&self, work: &mut Work, (parameters, _): Self::Task) -> Result<Outcome, WorkError> {
         self.refresh(work, parameters.user).await.or_else(CallError::outcome)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl nextbasket_job_engine::schema::DescribedKind for RebuildHistory {
+    fn parameters_schema(&self) -> Value {
+        crate::run_settings::schema_of::<RebuildParameters>()
     }
 }
 

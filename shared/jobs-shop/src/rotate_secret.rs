@@ -19,8 +19,10 @@ const ROTATE: &str = "rotate";
 #[derive(Debug, Clone)]
 pub struct RotateSecret(pub Tables);
 
+/// Replaces the secret of the hashes that erased users are remembered by.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RotateParameters {}
 
 impl RotateSecret {
@@ -70,5 +72,12 @@ impl Kind for RotateSecret {
 
     async fn work(&self, work: &mut Work, _: RotateParameters) -> Result<Outcome, WorkError> {
         self.rotate(work).await.or_else(CallError::outcome)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl nextbasket_job_engine::schema::DescribedKind for RotateSecret {
+    fn parameters_schema(&self) -> Value {
+        nextbasket_job_engine::schema::schema_of::<RotateParameters>()
     }
 }

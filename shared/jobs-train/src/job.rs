@@ -101,6 +101,13 @@ impl Kind for Train {
     }
 }
 
+#[cfg(feature = "schema")]
+impl nextbasket_job_engine::schema::DescribedKind for Train {
+    fn parameters_schema(&self) -> Value {
+        nextbasket_job_engine::schema::schema_of::<TrainParameters>()
+    }
+}
+
 /// Bytes that a stage cannot work on fail every attempt.
 fn failed(error: impl Into<StageError>) -> WorkError {
     WorkError::Failed(error.into().to_string())

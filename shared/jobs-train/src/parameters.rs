@@ -4,19 +4,22 @@ use nextbasket_job_engine::{Aggregate, Assign, Rates, Refusal};
 use nextbasket_recommender::{Params, ParamsError};
 use serde::{Deserialize, Serialize};
 
-/// The parameters of a training. Omitted fields have their defaults; unknown fields are rejected.
+/// Trains a model on the purchases, and makes it live if it is good enough.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TrainParameters {
     /// How the model is counted and scored.
     pub params: Params,
-    /// How many segments the purchases are read and counted in, 1 to [`MAX_PARTS`]; by default a number that fits
-    /// the table's size. The model does not depend on it.
+    /// Into how many segments the purchases are split to be read and counted; by default a number that fits the table's
+    /// size. The model does not depend on it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = MAX_PARTS)))]
     pub segments: Option<u32>,
-    /// How many blocks the products are ranked in, 1 to [`MAX_PARTS`]; by default a number that
-    /// fits the number of pairs. The model does not depend on it.
+    /// Into how many blocks the products are split to be ranked; by default a number that fits the number of pairs. The
+    /// model does not depend on it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = MAX_PARTS), extend("x-group" = "run")))]
     pub product_blocks: Option<u32>,
     /// Whether the model is evaluated on held-out baskets. If not, no gate holds it back.
     pub evaluate: bool,
@@ -24,11 +27,14 @@ pub struct TrainParameters {
     pub ranker: bool,
     /// The approximate maximum number of users whose newest baskets are hidden, to learn from and to evaluate the
     /// model on: each is chosen by a hash of their id.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub max_evaluated_users: u32,
     /// The fraction by which a model's nDCG@10 may be below the live one's and still be published; beyond it, it is
-    /// refused if the difference is no chance. [0, 1]
+    /// refused if the difference is no chance.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 1)))]
     pub gate: f64,
-    /// The maximum number of batches that are worked on at a time, 1 to 10,000.
+    /// How many batches are worked on at a time.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 10_000)))]
     pub width: u32,
     /// The order in which a job's batches go out.
     pub assign: Assign,
@@ -36,9 +42,11 @@ pub struct TrainParameters {
     pub aggregate: Aggregate,
     /// Read units per second of all workers of a job together; unlimited by default.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("exclusiveMinimum" = 0, "x-unit" = "units/s")))]
     pub read_units: Option<f64>,
     /// Write units per second of all workers of a job together; unlimited by default.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("exclusiveMinimum" = 0, "x-unit" = "units/s")))]
     pub write_units: Option<f64>,
 }
 

@@ -16,7 +16,8 @@ pub const FENCE: &str = "fence";
 /// The attribute with the time of expiry: a number of milliseconds since 1970.
 pub const EXPIRES_AT: &str = "expiresAt";
 pub(crate) const LENGTH: &str = "lease";
-pub(crate) const ACQUIRED_AT: &str = "acquiredAt";
+/// The attribute with the time of the acquisition: a number of milliseconds since 1970.
+pub const ACQUIRED_AT: &str = "acquiredAt";
 /// The attribute that says whether the holder gave the lease up: a boolean.
 pub const RELEASED: &str = "released";
 pub(crate) const NOTE: &str = "note";

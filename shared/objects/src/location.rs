@@ -14,6 +14,11 @@ pub const MAX_KEY_BYTES: usize = 1024;
 /// Where a file, or a folder of files, is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(title = "Location", example = "s3://bucket/prefix", extend("format" = "location"))
+)]
 pub enum Location {
     /// A path of this machine.
     Path(PathBuf),

@@ -210,6 +210,16 @@ impl ObjectWriter {
         if self.put_part(content).await? { Ok(()) } else { Err(self.no_upload("UploadPart")) }
     }
 
+    /// Gives up, so that S3 drops what was written, also by a call whose answer was lost. No other writer may have the key.
+    pub async fn abort(self) -> Result<(), ObjectError> {
+        for upload in self.bucket.uploads_in_progress(&self.key).await? {
+            if upload.key == self.key {
+                self.bucket.abort_upload(&upload).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes the rest and makes the object; returns its size.
     pub async fn finish(mut self, rest: Vec<u8>) -> Result<u64, ObjectError> {
         let size = self.written.bytes + rest.len() as u64;

@@ -5,46 +5,65 @@ use serde::{Deserialize, Serialize};
 /// How the model is counted and how its parts are weighed.
 ///
 /// `score(u,i) = f_i · d(u,i) · P(u,i) + nextWeight · N(u,i) + popularityWeight · pop_i`; every field says
-/// which part it shapes. Values outside the named range are refused by [`Params::validate`].
+/// which part it shapes. Values outside the named range are refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Params {
     /// P: what one basket further back still counts. (0, 1]
+    #[cfg_attr(feature = "schema", schemars(range(max = 1), extend("exclusiveMinimum" = 0)))]
     pub personal_decay: f64,
     /// N: what one basket further back still counts. (0, 1]
+    #[cfg_attr(feature = "schema", schemars(range(max = 1), extend("exclusiveMinimum" = 0)))]
     pub next_decay: f64,
     /// N: a basket's products share its weight, divided by size to this power. [0, 2]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 2)))]
     pub basket_size_power: f64,
     /// S: how many baskets apart a pair may be. 1 to 50
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 50)))]
     pub max_gap: u8,
     /// S: what one basket more between the two still counts. (0, 1]
+    #[cfg_attr(feature = "schema", schemars(range(max = 1), extend("exclusiveMinimum" = 0)))]
     pub gap_decay: f64,
     /// S: days after which a pair counts half. (0, 1e12]
+    #[cfg_attr(feature = "schema", schemars(range(max = 1e12), extend("exclusiveMinimum" = 0, "x-unit" = "days")))]
     pub transition_half_life_days: f64,
     /// f: power of the relative repeat rate. [0, 4]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 4)))]
     pub repurchase_power: f64,
     /// f: power of the recent popularity; 0 turns it off. [0, 4]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 4)))]
     pub trend_power: f64,
     /// f: half-life of that recent popularity in days. (0, 1e12]
+    #[cfg_attr(feature = "schema", schemars(range(max = 1e12), extend("exclusiveMinimum" = 0, "x-unit" = "days")))]
     pub trend_half_life_days: f64,
     /// pop: half-life in days. (0, 1e12]
+    #[cfg_attr(feature = "schema", schemars(range(max = 1e12), extend("exclusiveMinimum" = 0, "x-unit" = "days")))]
     pub popularity_half_life_days: f64,
     /// a: weight of N. [0, 1000]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 1000)))]
     pub next_weight: f64,
     /// g: weight of pop. [0, 1000]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 1000)))]
     pub popularity_weight: f64,
     /// Weight of what is bought together with the products of a cart, until a training has learned one; 0 turns it off.
     /// [0, 1000]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 1000)))]
     pub together_weight: f64,
     /// d: factor for a product whose usual gap has hardly begun; 1 turns it off. [0, 1]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 1)))]
     pub too_soon_factor: f64,
     /// d: a product bought c times counts c/(c + this). [0, 1000]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 1000)))]
     pub count_shrinkage: f64,
     /// Neighbours kept per product of the next-basket model. 1 to 1000
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1000)))]
     pub next_neighbours: u16,
     /// Neighbours kept per product of the same-basket model. 1 to 1000
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1000)))]
     pub together_neighbours: u16,
     /// Neighbours kept per product of the same-shopper model. 1 to 1000
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1000)))]
     pub similar_neighbours: u16,
 }
 

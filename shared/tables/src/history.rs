@@ -8,14 +8,14 @@
 
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Put, TransactWriteItem};
 use nextbasket_domain::history::{HISTORY_BASKETS, fold};
-use nextbasket_domain::{Basket, PurchaseId, UserId, digest};
+use nextbasket_domain::{Basket, Purchase, PurchaseId, UserId, digest};
 
-use crate::damaged::Damaged;
+use crate::damaged::{Damaged, Readable};
 use crate::history_codec::{is_without_older, pack, unpack};
 use crate::purchases::{self, PurchasesTable};
 use crate::refresh::{Refresh, RefreshStep};
 use crate::segment::{self, Segment, SegmentPage, TableSize};
-use nextbasket_dynamodb::item::{Item, bytes, hashed, text};
+use nextbasket_dynamodb::item::{Item, ItemReader, bytes, hashed, text};
 use nextbasket_dynamodb::{TableClient, TableError};
 
 const USER_ID: &str = "userId";
@@ -105,12 +105,31 @@ pub(crate) fn user_in(item: &Item) -> Option<&str> {
     Some(item.get(USER_ID)?.as_s().ok()?)
 }
 
+fn from_item(reader: &mut ItemReader<'_>) -> Result<StoredHistory, TableError> {
+    let packed = reader.bytes(BASKETS)?;
+    let baskets = unpack(&packed)
+        .ok_or_else(|| reader.corrupt(BASKETS, "is not a packed history of this version of the program"))?;
+    let is_complete = baskets.len() < HISTORY_BASKETS && !is_without_older(&packed);
+    Ok(StoredHistory { baskets, bytes: packed.len(), is_complete })
+}
+
 fn to_item(user: &UserId, baskets: Vec<u8>, guard: &HistoryGuard) -> Item {
     Item::from([
         (USER_ID.to_owned(), text(user.as_str())),
         (VERSION.to_owned(), guard.next_version(&baskets)),
         (BASKETS.to_owned(), bytes(baskets)),
     ])
+}
+
+/// A user's history beside the purchases that it is made of.
+#[derive(Debug)]
+pub struct InspectedHistory {
+    /// The newest purchases, as many as a history holds.
+    pub purchases: Readable<Purchase>,
+    /// The history and its version; `None` if there is none, or it is damaged.
+    pub stored: Option<(StoredHistory, String)>,
+    /// Whether the history is what follows from the purchases. It is not for the moment that a stream record takes.
+    pub matches: bool,
 }
 
 impl HistoryTable {
@@ -127,13 +146,45 @@ impl HistoryTable {
         let Some(item) = self.table.get(key(user), false).await? else {
             return Ok(StoredHistory { baskets: Vec::new(), bytes: 0, is_complete: true });
         };
-        let mut reader = self.table.reader(hashed(user.as_str()), item);
-        let packed = reader.bytes(BASKETS)?;
-        let baskets = unpack(&packed).ok_or_else(|| {
-            reader.corrupt(BASKETS, "is not a packed history of this version of the program")
-        })?;
-        let is_complete = baskets.len() < HISTORY_BASKETS && !is_without_older(&packed);
-        Ok(StoredHistory { baskets, bytes: packed.len(), is_complete })
+        from_item(&mut self.table.reader(hashed(user.as_str()), item))
+    }
+
+    /// The history and the purchases that it has to follow from, both strongly consistent.
+    ///
+    /// # Errors
+    /// [`TableError`] if DynamoDB does not answer.
+    pub async fn inspect(
+        &self,
+        user: &UserId,
+        purchases: &PurchasesTable,
+    ) -> Result<InspectedHistory, TableError> {
+        let item = self.table.get(key(user), true).await?;
+        let purchases = purchases.newest(user).await?;
+        let baskets = fold(purchases.items.clone());
+        let matches = match item.as_ref().map(|item| item.get(VERSION)) {
+            None => baskets.is_empty(),
+            Some(None) => false,
+            Some(Some(version)) => HistoryGuard::Version(version.clone()).fits(&pack(&baskets)),
+        };
+        let readable = |item| {
+            let mut reader = self.table.reader(hashed(user.as_str()), item);
+            let version = reader.text(VERSION).ok()?;
+            Some((from_item(&mut reader).ok()?, version))
+        };
+        let (exists, stored) = (item.is_some(), item.and_then(readable));
+        Ok(InspectedHistory { purchases, matches: matches && exists == stored.is_some(), stored })
+    }
+
+    /// The histories of some users, one call of `limit` items: which ones is up to DynamoDB. Eventually consistent.
+    ///
+    /// # Errors
+    /// [`TableError`] if DynamoDB does not answer.
+    pub async fn some(&self, limit: u16) -> Result<Readable<(UserId, StoredHistory)>, TableError> {
+        let output = self.table.read(self.table.scan().limit(limit.into()).send().await)?;
+        Ok(Readable::of(&self.table, &[USER_ID], output.items, |item| {
+            let mut reader = self.table.reader("history", item);
+            Ok((reader.parsed(USER_ID, UserId::parse)?, from_item(&mut reader)?))
+        }))
     }
 
     /// Updates the user's history, even a damaged one, from the purchases that were made before this call. A user

@@ -196,6 +196,13 @@ impl ModelTable {
         Ok(priors.map(|priors| StoredModel { priors, ranker }))
     }
 
+    /// What to report if the priors are no priors.
+    #[must_use]
+    pub fn unreadable(&self, pointer: &Pointer, problem: &dyn fmt::Display) -> TableError {
+        let problem = format!("of version {}: {problem}", pointer.version);
+        self.reader(&pointer.slot.priors(0), Item::new()).corrupt(PRIORS, problem)
+    }
+
     /// A part of the live model; none if another model stands in its place.
     async fn part(
         &self,

@@ -9,6 +9,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use uuid::Uuid;
 
+use super::consumed::Consumed;
 use super::{FULL_DISK, operations};
 use crate::access::{AccessKey, UnacceptedBody, Verdict, signed_body};
 use crate::door::{Foreign, host_is_foreign, response};
@@ -25,6 +26,7 @@ pub(super) struct DynamoDbState {
     pub(super) database: Database,
     pub(super) key: AccessKey,
     pub(super) address: std::net::SocketAddr,
+    pub(super) consumed: Consumed,
 }
 
 /// Answers one request. The database call blocks the current thread.
@@ -50,12 +52,12 @@ pub(super) async fn answer(front: Arc<DynamoDbState>, request: Request<Body>) ->
         }
     };
     match std::str::from_utf8(&body) {
-        Ok(body) => operation(&front.database, &head, body),
+        Ok(body) => operation(&front, &head, body),
         Err(_) => respond(StatusCode::BAD_REQUEST, None, "the body is not UTF-8".to_owned()),
     }
 }
 
-fn operation(database: &Database, head: &Parts, body: &str) -> Response {
+fn operation(front: &DynamoDbState, head: &Parts, body: &str) -> Response {
     let text =
         |name: HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let given = text(header::CONTENT_TYPE);
@@ -71,8 +73,11 @@ fn operation(database: &Database, head: &Parts, body: &str) -> Response {
     let Some(operation) = asked.filter(|operation| operations::is_known(operation)) else {
         return error(StatusCode::BAD_REQUEST, media, "UnknownOperationException", None);
     };
-    match operations::run(database, operation, body) {
-        Ok(json) => respond(StatusCode::OK, Some(media), json),
+    match operations::run(&front.database, operation, body) {
+        Ok(json) => {
+            front.consumed.count(operation, &json);
+            respond(StatusCode::OK, Some(media), json)
+        }
         Err(operations::Refused::Unreadable) => {
             error(StatusCode::BAD_REQUEST, media, "SerializationException", None)
         }

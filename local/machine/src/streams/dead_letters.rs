@@ -61,6 +61,19 @@ impl DeadLetters {
         }
     }
 
+    /// How many there are.
+    pub fn count(&self) -> std::io::Result<u64> {
+        let lines = match &self.file {
+            None => self.memory.lock().unwrap_or_else(PoisonError::into_inner).len(),
+            Some(file) => match std::fs::read(file) {
+                Ok(text) => text.iter().filter(|&&byte| byte == b'\n').count(),
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => 0,
+                Err(e) => return Err(e),
+            },
+        };
+        Ok(u64::try_from(lines).unwrap_or(u64::MAX))
+    }
+
     /// Adds a note.
     pub(crate) fn add(&self, given_up: &GivenUp<'_>) -> Result<(), NotWritten> {
         let failed = |source| NotWritten { path: self.file.clone().unwrap_or_default(), source };

@@ -19,6 +19,11 @@ const FUNCTIONS: &str = "if_not_exists, list_append and now";
 /// A change of an item.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(try_from = "String")]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(into = "String", title = "Change", example = "price = 5 REMOVE old", extend("format" = "change"))
+)]
 pub struct Change {
     pub(super) set: Vec<(Path, NewValue)>,
     pub(super) remove: Vec<Path>,

@@ -19,6 +19,11 @@ const FUNCTIONS: &str =
 /// A condition on an item.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(try_from = "String")]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(into = "String", title = "Condition", example = "status = 'old' AND size(tags) > 2", extend("format" = "condition"))
+)]
 pub struct Condition(pub(super) Node);
 
 #[derive(Debug, Clone, PartialEq)]

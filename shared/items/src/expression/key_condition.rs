@@ -23,7 +23,47 @@ pub struct KeyedCondition {
     pub rest: Option<Condition>,
 }
 
+/// What the sort key of a query is compared with.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SortKey {
+    /// It is this.
+    Equal(AttributeValue),
+    /// It is less.
+    Less(AttributeValue),
+    /// It is this or less.
+    LessOrEqual(AttributeValue),
+    /// It is greater.
+    Greater(AttributeValue),
+    /// It is this or greater.
+    GreaterOrEqual(AttributeValue),
+    /// It is from the one to the other, both included.
+    Between(AttributeValue, AttributeValue),
+    /// It begins so; not for numbers.
+    BeginsWith(AttributeValue),
+}
+
 impl Condition {
+    /// That an item has this partition key, and a sort key that compares so.
+    #[must_use]
+    pub fn on_keys(keys: &KeySchema, partition: AttributeValue, sort: Option<SortKey>) -> Self {
+        let mut nodes = vec![compared(&keys.partition, Comparator::Equal, &Constant::Value(partition))];
+        if let (Some(key), Some(sort)) = (&keys.sort, sort) {
+            let compare = |comparator, value| compared(key, comparator, &Constant::Value(value));
+            let path = Path::attribute(&key.name);
+            let operand = |value| Operand::Constant(Constant::Value(value));
+            nodes.push(match sort {
+                SortKey::Equal(value) => compare(Comparator::Equal, value),
+                SortKey::Less(value) => compare(Comparator::Less, value),
+                SortKey::LessOrEqual(value) => compare(Comparator::LessOrEqual, value),
+                SortKey::Greater(value) => compare(Comparator::Greater, value),
+                SortKey::GreaterOrEqual(value) => compare(Comparator::GreaterOrEqual, value),
+                SortKey::Between(from, to) => Node::Between(Operand::Path(path), operand(from), operand(to)),
+                SortKey::BeginsWith(start) => Node::BeginsWith(path, operand(start)),
+            });
+        }
+        Self(Node::And(nodes))
+    }
+
     /// Its parts, if it requires the partition key to be equal to one value. A range of the sort key goes into the key's
     /// condition as far as that takes it.
     #[must_use]

@@ -44,7 +44,7 @@ pub(crate) use evaluate::equal;
 pub use apply::ApplyError;
 pub use change::Change;
 pub use condition::Condition;
-pub use key_condition::KeyedCondition;
+pub use key_condition::{KeyedCondition, SortKey};
 pub use order::Order;
 pub use path::Path;
 pub use placeholders::Placeholders;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 /// `{"ifNewer": "updatedAt"}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum OnConflict {
     /// Replace it.
     #[default]

@@ -5,10 +5,10 @@ use std::ops::Range;
 use futures::{StreamExt, TryStreamExt};
 use nextbasket_domain::Timestamp;
 use nextbasket_dynamodb::TableError;
-use nextbasket_dynamodb::item::{Item, ItemReader};
+use nextbasket_dynamodb::item::{Item, ItemReader, text};
 use nextbasket_dynamodb::request::get_item;
 use nextbasket_locks::LeaseKey;
-use nextbasket_locks::record::{EXPIRES_AT, FENCE, HOLDER, RELEASED};
+use nextbasket_locks::record::{ACQUIRED_AT, EXPIRES_AT, FENCE, HOLDER, RELEASED};
 use strum::{EnumString, IntoStaticStr};
 
 use super::{
@@ -19,7 +19,7 @@ use crate::job::{JobId, Progress, StageSize};
 use nextbasket_objects::{Bucket, ObjectError};
 
 /// The number of consecutive batches that are in one partition.
-const ROW: u32 = 100;
+pub const ROW: u32 = 100;
 /// The number of partitions that are read at a time.
 const READERS: usize = 4;
 
@@ -67,6 +67,8 @@ pub struct BatchRecord {
     pub retry_at: Option<Timestamp>,
     /// Who has it, until when.
     pub held: Option<(String, Timestamp)>,
+    /// When it was claimed last.
+    pub claimed_at: Option<Timestamp>,
     result: Option<Vec<u8>>,
     result_object: Option<String>,
 }
@@ -101,6 +103,26 @@ impl Store {
         let records = parts.into_iter().flatten().map(|item| self.batch_record(item));
         let mut records = records.collect::<Result<Vec<_>, _>>()?;
         records.sort_unstable_by_key(|record| record.batch);
+        Ok(records)
+    }
+
+    /// Those of the row's [`ROW`] consecutive batches that have been claimed at least once, by number: one query.
+    pub async fn batch_row(&self, job: &JobId, stage: u32, row: u32) -> Result<Vec<BatchRecord>, TableError> {
+        let first = row.saturating_mul(ROW);
+        let (from, to) = (batch_key(job, stage, first), batch_key(job, stage, first.saturating_add(ROW - 1)));
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :pk AND sk BETWEEN :from AND :to")
+            .expression_attribute_values(":pk", text(from.pk))
+            .expression_attribute_values(":from", text(from.sk))
+            .expression_attribute_values(":to", text(to.sk));
+        let mut items = query.into_paginator().items().send();
+        let mut records = Vec::new();
+        while let Some(item) = items.next().await {
+            records.push(self.batch_record(item.map_err(|error| self.failed(error))?)?);
+        }
         Ok(records)
     }
 
@@ -152,6 +174,9 @@ impl Store {
                 .optional(RETRY_AT, ItemReader::number)?
                 .map(|at| Timestamp::from_millis(at).unwrap_or(Timestamp::EPOCH)),
             held,
+            claimed_at: reader
+                .optional(ACQUIRED_AT, ItemReader::number)?
+                .and_then(|at| Timestamp::from_millis(at).ok()),
             result: reader.optional(RESULT, ItemReader::bytes)?,
             result_object: reader.optional(RESULT_OBJECT, ItemReader::text)?,
         })

@@ -57,21 +57,38 @@ const CHECK: &str = "check";
 const REMOVE: &str = "remove";
 const NAMED_PROBLEMS: usize = 5;
 
+/// Moves items of a table to an archive; nothing is deleted before its copy is verified.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ArchiveParameters {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(crate) struct ArchiveParameters {
+    /// The table.
+    #[cfg_attr(feature = "schema", schemars(extend("format" = "table-name")))]
     table: String,
+    /// Which items: a condition.
+    #[cfg_attr(feature = "schema", schemars(extend("format" = "condition")))]
     r#where: String,
-    /// The folder or prefix below which archives stand.
+    /// The folder, or the prefix in S3, below which the archive is written.
     to: Location,
+    /// Into how many segments a table is split; by default a number that fits its size.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 10_000)))]
     segments: Option<u32>,
+    /// How many items a page has at most.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1_000_000)))]
     batch_size: Option<u32>,
+    /// How many batches are worked on at a time; 8 by default.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 10_000)))]
     #[serde(alias = "workers")]
     width: Option<u32>,
+    /// Read units per second, all workers together; by default as fast as it goes.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.1), extend("x-unit" = "units/s")))]
     #[serde(alias = "rcu")]
     read_units: Option<f64>,
+    /// Write units per second, all workers together; by default as fast as it goes.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.1), extend("x-unit" = "units/s")))]
     #[serde(alias = "wcu")]
     write_units: Option<f64>,
+    /// Only estimate: nothing is written.
     #[serde(default)]
     #[expect(dead_code, reason = "the engine looks at it")]
     dry_run: bool,
@@ -210,6 +227,13 @@ impl Kind for Archive {
             Some(REMOVE) => remove::work(work, &files, &task.table).await.or_else(CallError::outcome),
             _ => dump::work(work, &task.dump).await,
         }
+    }
+}
+
+#[cfg(feature = "schema")]
+impl nextbasket_job_engine::schema::DescribedKind for Archive {
+    fn parameters_schema(&self) -> Value {
+        nextbasket_job_engine::schema::schema_of::<ArchiveParameters>()
     }
 }
 

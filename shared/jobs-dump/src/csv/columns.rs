@@ -30,6 +30,7 @@ pub const MOST_COLUMNS: usize = 1_000;
 )]
 #[strum(serialize_all = "UPPERCASE")]
 #[serde(rename_all = "UPPERCASE")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum ColumnType {
     S,
     N,

@@ -55,13 +55,16 @@ const BEGUN: &str = "diff.json";
 const GROUP_BYTES: u64 = 16 << 20;
 
 scan_parameters! {
+    /// Lists the items and attributes in which two tables or dumps differ.
     struct DiffParameters {
-        /// `{"table": "NAME", "region": "…", "endpoint": "…"}` or `{"dump": "LOCATION"}`.
+        /// A table or a dump.
         left: Side,
+        /// The table or dump that it is compared with.
         right: Side,
-        /// The file that the differences are written to, as JSON Lines.
+        /// The file or object that the differences are written to, as JSON Lines.
         output: Location,
         /// The attributes of the key, if neither side says them: exports of AWS do not.
+        #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 2)))]
         keys: Option<Vec<String>>,
     }
 }
@@ -208,6 +211,13 @@ impl Kind for Diff {
             Some(COMPARE) => compare::work(work, &files, &begun.keys).await,
             _ => write::work(work, &files, &task.output).await,
         }
+    }
+}
+
+#[cfg(feature = "schema")]
+impl nextbasket_job_engine::schema::DescribedKind for Diff {
+    fn parameters_schema(&self) -> Value {
+        nextbasket_job_engine::schema::schema_of::<DiffParameters>()
     }
 }
 

@@ -119,6 +119,13 @@ impl Kind for Dump {
     }
 }
 
+#[cfg(feature = "schema")]
+impl nextbasket_job_engine::schema::DescribedKind for Dump {
+    fn parameters_schema(&self) -> Value {
+        nextbasket_job_engine::schema::schema_of::<parameters::DumpParameters>()
+    }
+}
+
 /// The next of a dump's stages; `None` if all have ended.
 pub(crate) async fn stage(planning: &Planning<'_>, task: &DumpTask) -> Result<Option<StagePlan>, JobError> {
     let Some(last) = planning.job.stage() else {

@@ -14,44 +14,65 @@ use crate::format::Format;
 use crate::manifest::DumpKind;
 use crate::settings::{ScanSettings, check_location, condition};
 
+/// Copies tables to a folder or to S3, with checksums and digests that prove the copy.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct DumpParameters {
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(extend("anyOf" = [{ "required": ["table"] }, { "required": ["tables"] }, { "required": ["tag"] }]))
+)]
+pub(crate) struct DumpParameters {
+    /// The table; or several in `tables`, or those with a `tag`.
+    #[cfg_attr(feature = "schema", schemars(extend("format" = "table-name")))]
     table: Option<String>,
-    /// Or several: each has a dump of its own. `*` stands for any characters.
+    /// Several tables: each has a dump of its own. `*` stands for any characters.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     tables: Option<Vec<String>>,
     /// Only those of the tables that have this tag; without `table` and `tables`, all that have it.
     tag: Option<TagFilter>,
-    /// The folder or prefix below which dumps stand.
+    /// The folder, or the prefix in S3, below which the dump is written.
     to: Location,
-    /// `dynamodb-json`, `csv` or `json-lines`.
+    /// The format of the data files.
     #[serde(default)]
     format: Format,
-    /// Which items, if not all.
+    /// Which items, if not all: a condition.
+    #[cfg_attr(feature = "schema", schemars(extend("format" = "condition")))]
     r#where: Option<String>,
     /// Only the table's settings, without items.
     #[serde(default)]
     schema_only: bool,
-    /// Of CSV: the columns, such as `id:S`. Without them a file has those that its items have.
+    /// For CSV: the columns with their types, such as `id:S`; by default those that the items have.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     columns: Option<Vec<String>>,
+    /// Into how many segments a table is split; by default a number that fits its size.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 10_000)))]
     segments: Option<u32>,
+    /// How many items a page has at most.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1_000_000)))]
     batch_size: Option<u32>,
-    /// When a data file is closed, in bytes: by default at 64 MB, in S3 at 8 MB, which a worker holds in memory.
+    /// The size of a data file in bytes: by default 64 MB, in S3 8 MB, which a worker holds in memory.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = MAX_FILE_BYTES), extend("x-unit" = "bytes")))]
     file_bytes: Option<u64>,
+    /// How many batches are worked on at a time; 8 by default.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 10_000)))]
     #[serde(alias = "workers")]
     width: Option<u32>,
-    /// Read units per second, all workers together.
+    /// Read units per second, all workers together; by default as fast as it goes.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.1), extend("x-unit" = "units/s")))]
     #[serde(alias = "rcu")]
     read_units: Option<f64>,
     /// Whether the tables are read strongly consistent, at twice the price.
     #[serde(default)]
     consistent_read: bool,
-    /// `false`: data files of CSV and plain JSON are not compressed.
+    /// Whether the data files are compressed; those of DynamoDB JSON always are.
     #[serde(default = "yes")]
     gzip: bool,
-    /// Which older dumps of the same tables below `to` are kept; without it all.
+    /// Which older dumps of the same tables below `to` are kept; all of them by default.
     keep: Option<Keep>,
+    /// The order in which batches go out.
     assign: Option<Assign>,
+    /// Only estimate: nothing is written.
     #[serde(default)]
     #[expect(dead_code, reason = "the engine looks at it")]
     dry_run: bool,
@@ -61,15 +82,22 @@ fn yes() -> bool {
     true
 }
 
-/// Which older dumps are kept. With both, a dump goes only if it is beyond both.
+/// Which older dumps are kept. With both `count` and `days`, a dump is removed only if it is beyond both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(extend("anyOf" = [{ "required": ["count"] }, { "required": ["days"] }]))
+)]
 pub struct Keep {
-    /// The newest so many.
+    /// How many of the newest.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 100_000)))]
     pub count: Option<u32>,
-    /// Those of the last so many days.
+    /// Those of how many last days.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 100_000), extend("x-unit" = "days")))]
     pub days: Option<u32>,
-    /// Also if the new dump has less than half of the items of the older one that would go.
+    /// Whether older dumps are removed even if the new one has less than half of their items.
     #[serde(default)]
     pub accept_shrunk: bool,
 }
@@ -77,10 +105,16 @@ pub struct Keep {
 /// A tag that tables have.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct TagFilter {
+    /// The key of the tag.
     pub key: String,
+    /// Its value.
     pub value: String,
 }
+
+/// A data file is not larger.
+const MAX_FILE_BYTES: u64 = 1 << 30;
 
 #[derive(Debug, Clone)]
 pub struct DumpTask {
@@ -129,7 +163,7 @@ impl DumpTask {
             consistent_read: parameters.consistent_read,
         };
         let scan = scan.checked()?;
-        check_range("fileBytes", parameters.file_bytes, 1, 1 << 30)?;
+        check_range("fileBytes", parameters.file_bytes, 1, MAX_FILE_BYTES)?;
         if !parameters.gzip && parameters.format == Format::DynamodbJson {
             return Err(Refusal::parameter("gzip", "must be true for dynamodb-json, as in AWS's exports"));
         }

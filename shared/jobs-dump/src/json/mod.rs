@@ -28,8 +28,7 @@ pub(crate) mod documents;
 pub mod read;
 pub mod write;
 
-pub(crate) use read::read_item;
-pub use read::{KeyedChange, LineChange, read_change, read_line, read_value};
+pub use read::{KeyedChange, LineChange, read_change, read_item, read_line, read_value};
 pub(crate) use write::write_text;
 pub use write::{write_item, write_line};
 

@@ -75,7 +75,7 @@ pub fn read_change(line: u64, text: &[u8]) -> Result<KeyedChange, LineError> {
 ///
 /// # Errors
 /// [`serde_json::Error`] that says what is wrong.
-pub(crate) fn read_item(text: &[u8]) -> Result<Item, serde_json::Error> {
+pub fn read_item(text: &[u8]) -> Result<Item, serde_json::Error> {
     read_whole(text, ItemSeed)
 }
 

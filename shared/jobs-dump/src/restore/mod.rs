@@ -113,6 +113,13 @@ impl Kind for Restore {
     }
 }
 
+#[cfg(feature = "schema")]
+impl nextbasket_job_engine::schema::DescribedKind for Restore {
+    fn parameters_schema(&self) -> Value {
+        nextbasket_job_engine::schema::schema_of::<parameters::RestoreTask>()
+    }
+}
+
 async fn prepared(planning: &Planning<'_>) -> Result<Prepared, JobError> {
     let prepared: Vec<Prepared> = planning.results(0).await?;
     prepared.into_iter().next().ok_or_else(|| JobError::Failed("nothing was prepared".to_owned()))

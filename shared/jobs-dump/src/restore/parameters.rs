@@ -20,42 +20,51 @@ use crate::settings::check_location;
 /// How many files are read at a time, if it is not said: each has four calls of 25 items under way.
 const WIDTH: u32 = 2;
 
+/// Writes items of a dump, of an export of AWS, or of files of other tools into a table.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RestoreTask {
-    /// A dump's or an export's folder, a location that holds some (see [`place`](crate::source::place)), a file or folder
-    /// of CSV or JSON, or a folder of dynamodump.
+    /// The folder or prefix of a dump or an export, one that holds some, a file or folder of CSV or JSON, or a folder of
+    /// dynamodump.
     pub(crate) from: Location,
+    /// The table that is written.
+    #[cfg_attr(feature = "schema", schemars(extend("format" = "table-name")))]
     pub(crate) table: String,
-    /// Make the table as the dump's was. It must not be there.
+    /// Whether the table is created, as that of the dump was; it must not exist yet.
     #[serde(default)]
     pub(crate) create: bool,
-    /// Only the table, without items.
+    /// Whether only the table is created, without items.
     #[serde(default)]
     pub(crate) schema_only: bool,
-    /// What to do with an item that is there already: `overwrite`, `skip`, `fail` or `{"ifNewer": "ATTRIBUTE"}`.
+    /// What happens to an item that is there already.
     #[serde(default)]
     pub(crate) on_conflict: OnConflict,
-    /// Of plain files, if neither their names nor their contents tell it.
+    /// The format of plain files, if neither their names nor their contents tell it.
     pub(crate) format: Option<SourceFormat>,
-    /// The table's key, `["pk:S", "sk:N"]`, where the source does not say it; the table is created with this key alone.
+    /// The key of the table, such as `pk:S` and `sk:N`, if the source does not tell it.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 2)))]
     keys: Option<Vec<String>>,
     /// The types of columns of CSV whose header has none, by name.
     #[serde(default)]
     pub(crate) types: BTreeMap<String, ColumnType>,
-    /// What is changed in each item on the way: see [`Change`].
+    /// What is changed in each item on the way.
     pub(crate) set: Option<Change>,
-    /// Which items, as they are in the source: see [`Condition`].
+    /// Which items, as they are in the source.
     pub(crate) r#where: Option<Condition>,
-    /// How many files are read at a time.
+    /// How many files are read at a time; 2 by default.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 10_000)))]
     #[serde(alias = "workers")]
     width: Option<u32>,
-    /// Write units per second, all workers together.
+    /// Write units per second, all workers together; by default as fast as it goes.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.1), extend("x-unit" = "units/s")))]
     #[serde(alias = "wcu")]
     write_units: Option<f64>,
     /// How many files may fail for good, in percent.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100), extend("x-unit" = "percent")))]
     #[serde(default)]
     tolerated: f64,
+    /// Only estimate: nothing is written.
     #[serde(default)]
     #[expect(dead_code, reason = "the engine looks at it")]
     dry_run: bool,

@@ -40,24 +40,36 @@ const REVERT: &str = "revert";
 const WIDTH: u32 = 2;
 const NAMED_PROBLEMS: usize = 5;
 
+/// Brings items that changed within an incremental export of AWS back to what they were before.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RevertTask {
+    /// The table.
+    #[cfg_attr(feature = "schema", schemars(extend("format" = "table-name")))]
     table: String,
-    /// The folder of an incremental export with both images, or a location that holds some.
+    /// The folder or prefix of an incremental export with both images, or one that holds some.
     from: Location,
     /// Whether items are reverted that were changed since.
     #[serde(default)]
     force: bool,
+    /// How many files are read at a time; 2 by default.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 10_000)))]
     #[serde(alias = "workers")]
     width: Option<u32>,
+    /// Read units per second, all workers together; by default as fast as it goes.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.1), extend("x-unit" = "units/s")))]
     #[serde(alias = "rcu")]
     read_units: Option<f64>,
+    /// Write units per second, all workers together; by default as fast as it goes.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.1), extend("x-unit" = "units/s")))]
     #[serde(alias = "wcu")]
     write_units: Option<f64>,
     /// How many files may fail for good, in percent.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100), extend("x-unit" = "percent")))]
     #[serde(default)]
     tolerated: f64,
+    /// Only estimate: nothing is written.
     #[serde(default)]
     #[expect(dead_code, reason = "the engine looks at it")]
     dry_run: bool,
@@ -146,6 +158,13 @@ impl Kind for Revert {
     async fn work(&self, work: &mut Work, task: RevertTask) -> Result<Outcome, WorkError> {
         let files = work.site().objects.files();
         work::work(work, &files, &task, &self.0).await.or_else(CallError::outcome)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl nextbasket_job_engine::schema::DescribedKind for Revert {
+    fn parameters_schema(&self) -> Value {
+        nextbasket_job_engine::schema::schema_of::<RevertTask>()
     }
 }
 

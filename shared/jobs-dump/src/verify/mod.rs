@@ -35,12 +35,16 @@ const DUMP: &str = "dump.json";
 const NAMED: usize = 200;
 
 scan_parameters! {
-    /// What a verification is submitted with: `dump`, `dump` and `table`, or `table` and `other`.
+    /// Checks that a dump is complete, or that a table equals a dump or another table. Give `dump`, `dump` and `table`,
+    /// or `table` and `other`.
+    #[cfg_attr(feature = "schema", schemars(extend("anyOf" = [{ "required": ["dump"] }, { "required": ["table", "other"] }])))]
     struct VerifyParameters {
-        /// A dump's or an export's folder, or a location that holds some: see [`place`](crate::source::place).
+        /// The folder or the prefix of a dump or an export, or one that holds some.
         dump: Option<Location>,
+        /// The table that is compared.
+        #[cfg_attr(feature = "schema", schemars(extend("format" = "table-name")))]
         table: Option<String>,
-        /// Another table: `{"table": "NAME", "region": "…", "endpoint": "…"}`.
+        /// Another table to compare `table` with.
         other: Option<TableAddress>,
     }
 }
@@ -129,6 +133,13 @@ impl Kind for Verify {
     async fn work(&self, work: &mut Work, task: VerifyTask) -> Result<Outcome, WorkError> {
         let files = work.site().objects.files();
         check::work(work, &files, task.scan).await.or_else(CallError::outcome)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl nextbasket_job_engine::schema::DescribedKind for Verify {
+    fn parameters_schema(&self) -> Value {
+        nextbasket_job_engine::schema::schema_of::<VerifyParameters>()
     }
 }
 

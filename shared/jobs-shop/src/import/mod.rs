@@ -157,6 +157,13 @@ impl Kind for Import {
     }
 }
 
+#[cfg(feature = "schema")]
+impl nextbasket_job_engine::schema::DescribedKind for Import {
+    fn parameters_schema(&self) -> Value {
+        crate::run_settings::schema_of::<ImportParameters>()
+    }
+}
+
 /// The files of all sources, each of them once.
 async fn files(objects: &Bucket, parameters: &ImportParameters) -> Result<Vec<FoundFile>, ObjectError> {
     let (mut files, mut seen) = (Vec::new(), HashSet::new());

@@ -13,33 +13,45 @@ use nextbasket_objects::Location;
 use nextbasket_tables::purchases::OnChange;
 use serde::Deserialize;
 
+/// Imports files of purchases or products.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(extend("oneOf" = [{ "required": ["source"] }, { "required": ["sources"] }]))
+)]
 pub struct ImportParameters {
     /// The file, or the folder or prefix of the files.
     source: Option<Location>,
     /// Several of them, in place of `source`.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_SOURCES)))]
     #[serde(default)]
     sources: Vec<Location>,
+    /// What the files are lists of.
     #[serde(default)]
     pub(crate) kind: RecordKind,
-    /// Which of their columns are ours: `user_id=CustomerID,product_id=StockCode`.
+    /// Which of their columns are ours, such as `user_id=CustomerID,product_id=StockCode`.
     map: Option<String>,
-    /// Of prices that name none; otherwise that of the recognised export, or EUR.
+    /// The currency of prices that name none, such as `EUR`; by default that of the recognised export, or EUR.
     currency: Option<String>,
-    /// A pattern as `strftime` has them.
+    /// How times are written, as `strftime` has it, such as `%d.%m.%Y %H:%M`.
     time_format: Option<String>,
+    /// Products that are skipped; `*` stands for any characters.
     #[serde(default)]
     skip_products: Vec<String>,
-    /// Records of a batch of `write`.
+    /// How many records are written in a batch.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 100_000)))]
     batch_items: Option<u32>,
-    /// The number of bytes of a file that are read between two checkpoints.
+    /// How many bytes of a file are read between two checkpoints; 16 MB by default.
+    #[cfg_attr(feature = "schema", schemars(range(min = 4_096, max = MAX_READ_BYTES), extend("x-unit" = "bytes")))]
     read_bytes: Option<u32>,
+    /// Whether the job brings the histories up to date itself, where no stream does.
     #[serde(default)]
     pub(crate) histories: bool,
     /// The encoding of the text, if it is not recognised.
     encoding: Option<String>,
-    /// The zone of times that name none, of the IANA database.
+    /// The time zone of times that name none, such as `Europe/Berlin`; UTC by default.
     timezone: Option<String>,
     /// The order of dates, if the files do not show it.
     date_order: Option<DateOrder>,
@@ -57,14 +69,14 @@ pub struct ImportParameters {
     /// Values of the user column that stand for nobody in particular.
     #[serde(default)]
     guests: Vec<String>,
-    /// `auto`, `none`, the name of a known export, or a profile in TOML.
+    /// `auto` (the default), `none`, the name of a known export, or a profile in TOML.
     profile: Option<String>,
     /// What happens to stored purchases that the file has with other content.
     on_change: Option<OnChange>,
-    /// Only read the files, and write nothing into the tables.
+    /// Whether the files are only read, and nothing is written into the tables.
     #[serde(default)]
     pub(crate) check: bool,
-    /// Write the files' summaries with what names persons, which the job's result has not, as an output of the job.
+    /// Whether the files' summaries with what names persons, which the job's result has not, are an output of the job.
     #[serde(default)]
     pub(crate) report: bool,
 }
@@ -77,12 +89,13 @@ const FEWEST: usize = 200;
 const MOST: usize = 5_000;
 /// Bytes between two checkpoints by default: about a second of reading, and three times as many bytes of memory.
 const READ_BYTES: u32 = 16 << 20;
+const MAX_READ_BYTES: u32 = 64 << 20;
 
 impl ImportParameters {
     /// Refuses what no file can be read with.
     pub(crate) fn check(&self) -> Result<(), Refusal> {
         check_range("batchItems", self.batch_items, 1, 100_000)?;
-        check_range("readBytes", self.read_bytes, 4_096, 64 << 20)?;
+        check_range("readBytes", self.read_bytes, 4_096, u64::from(MAX_READ_BYTES))?;
         match (&self.source, self.sources.as_slice()) {
             (None, []) => return Err(Refusal::parameter(".", "missing field `source`")),
             (Some(_), [_, ..]) => {

@@ -44,9 +44,13 @@ const PRODUCTS: u64 = 1_000;
 #[derive(Debug, Clone)]
 pub struct RefreshPopular(pub Tables);
 
+/// Counts the popular products again, without a training.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PopularParameters {
+    /// How many products a list has at most; 1,000 by default.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 10_000)))]
     products: Option<u64>,
 }
 
@@ -117,6 +121,13 @@ impl Kind for RefreshPopular {
             Some(COUNT) => count::work(work).await,
             _ => publish::work(work, &self.0).await.or_else(CallError::outcome),
         }
+    }
+}
+
+#[cfg(feature = "schema")]
+impl nextbasket_job_engine::schema::DescribedKind for RefreshPopular {
+    fn parameters_schema(&self) -> Value {
+        crate::run_settings::schema_of::<PopularParameters>()
     }
 }
 

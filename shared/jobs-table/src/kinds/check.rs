@@ -10,17 +10,7 @@ use crate::parameters::TableParameters;
 /// The parameters, if they say what the kind needs and nothing else.
 pub(super) fn checked(operation: TableOperation, parameters: &Value) -> Result<TableParameters, Refusal> {
     let parameters = TableParameters::parse(parameters)?;
-    let reading = ["where", "segments", "consistentRead", "split", "follow"];
-    let own: &[&str] = match operation {
-        TableOperation::Count => &["index", "sample", "seed"],
-        TableOperation::Update => &["set", "limit"],
-        TableOperation::Delete => &["all", "limit"],
-        TableOperation::Copy => &["to", "onConflict", "set"],
-        TableOperation::Fill => &["segments", "count", "itemBytes", "seed", "partitions", "template"],
-    };
-    let known: Vec<&str> =
-        if operation == TableOperation::Fill { own.to_vec() } else { [&reading, own].concat() };
-    parameters.only(operation.name(), &known)?;
+    parameters.only(operation.name(), &known(operation))?;
     match operation {
         TableOperation::Count => check_sample(&parameters)?,
         TableOperation::Update => {
@@ -53,6 +43,19 @@ pub(super) fn checked(operation: TableOperation, parameters: &Value) -> Result<T
         return Err(Refusal::parameter("limit", "cannot be combined with follow: omit one of the two"));
     }
     Ok(parameters)
+}
+
+/// The fields that a kind knows beside those that all know.
+pub(super) fn known(operation: TableOperation) -> Vec<&'static str> {
+    let reading = ["where", "segments", "consistentRead", "split", "follow"];
+    let own: &[&str] = match operation {
+        TableOperation::Count => &["index", "sample", "seed"],
+        TableOperation::Update => &["set", "limit"],
+        TableOperation::Delete => &["all", "limit"],
+        TableOperation::Copy => &["to", "onConflict", "set"],
+        TableOperation::Fill => &["segments", "count", "itemBytes", "seed", "partitions", "template"],
+    };
+    if operation == TableOperation::Fill { own.to_vec() } else { [&reading, own].concat() }
 }
 
 fn check_sample(parameters: &TableParameters) -> Result<(), Refusal> {

@@ -6,12 +6,15 @@
 //! * `work`: one of its batches
 //! * `split`: the batches that sort a table's keys into bins
 //! * `select`: the batches that note the keys of as many items as may be changed
+//! * `schema`: what a form of each kind needs to know
 //! * `sample`: which segments stand for a table, and what they say about it
 
 mod check;
 mod estimate;
 mod plan;
 mod sample;
+#[cfg(feature = "schema")]
+mod schema;
 mod select;
 mod split;
 mod work;

@@ -36,78 +36,109 @@ const LARGEST_GENERATED: u32 = 390_000;
 /// `batchSize`, `width`, `parallel`, the rates, `assign`, `aggregate`, `tolerated` and `dryRun`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TableParameters {
+    /// The table.
+    #[cfg_attr(feature = "schema", schemars(extend("format" = "table-name")))]
     pub table: String,
-    /// Which items: see [`Condition`].
+    /// Which items; all of them if it is omitted.
     pub r#where: Option<Condition>,
-    /// What becomes of them: see [`Change`].
+    /// What is changed in them.
     pub set: Option<Change>,
-    /// That all items are meant, where no condition is given.
+    /// Whether all items are meant, where no condition is given.
     #[serde(default)]
     pub all: bool,
+    /// How many items a page has at most.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1_000_000)))]
     pub batch_size: Option<u32>,
     /// The index that is read in place of the table.
     pub index: Option<String>,
     /// How many items are changed at most.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub limit: Option<u64>,
     /// How much of the table is read, to estimate the rest.
     pub sample: Option<Sample>,
     /// Into how many segments the table is split; by default one for each 64 MB, from 8 to 1,000.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = MOST_BATCHES)))]
     pub segments: Option<u32>,
-    /// How many batches are worked on at a time.
+    /// How many batches are worked on at a time; 8 by default.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 10_000)))]
     #[serde(alias = "workers")]
     pub width: Option<u32>,
-    /// `false`: one batch at a time.
+    /// Whether several batches are worked on at a time, as by default.
     pub parallel: Option<bool>,
-    /// Read units per second, all workers together.
+    /// Read units per second, all workers together; by default as fast as it goes.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.1), extend("x-unit" = "units/s")))]
     #[serde(alias = "rcu")]
     pub read_units: Option<f64>,
-    /// Write units per second, all workers together.
+    /// Write units per second, all workers together; by default as fast as it goes.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.1), extend("x-unit" = "units/s")))]
     #[serde(alias = "wcu")]
     pub write_units: Option<f64>,
     /// Whether the table is read strongly consistent, at twice the price.
     #[serde(default)]
     pub consistent_read: bool,
+    /// How the table is divided into batches; by size if it is omitted.
     pub split: Option<Split>,
+    /// The order in which batches go out.
     pub assign: Option<Assign>,
+    /// How the results of batches are put together.
     #[serde(default)]
     pub aggregate: Aggregate,
     /// How many batches may fail for good, in percent.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100), extend("x-unit" = "percent")))]
     #[serde(default)]
     pub tolerated: f64,
+    /// Only estimate: nothing is changed.
     #[serde(default)]
     pub dry_run: bool,
     /// When done, continue with items that newly meet the condition.
     pub follow: Option<Follow>,
+    /// The table that the items are copied to.
     pub to: Option<TableAddress>,
-    /// What to do with an item that is there already.
+    /// What happens to an item that is there already.
     pub on_conflict: Option<OnConflict>,
+    /// How many items are made.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = MOST_GENERATED)))]
     pub count: Option<u64>,
     /// About how many bytes each of them has.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = LARGEST_GENERATED), extend("x-unit" = "bytes")))]
     pub item_bytes: Option<u32>,
-    /// The same seed makes the same items.
+    /// The same seed makes the same items, and draws the same sample.
     #[serde(default)]
     pub seed: u64,
     /// How many values of the partition key there are, for a table with a sort key.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = MOST_GENERATED)))]
     pub partitions: Option<u64>,
     /// Attributes of the items in place of the generated ones, as plain JSON; in strings `{n}` is the item's number
     /// and `{random}` 16 random hexadecimal digits.
+    #[cfg_attr(feature = "schema", schemars(extend("minProperties" = 1)))]
     pub template: Option<serde_json::Map<String, Value>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "by", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Split {
     /// By size: segments of the table as DynamoDB cuts it.
     Size,
     /// By time: a batch for each period of an attribute that holds a time.
     Time {
         /// The attribute: seconds or milliseconds since 1970, or a date as text.
+        #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
         attribute: String,
+        /// The length of a period.
         every: Span,
     },
     /// By feature: a batch for each part of the values of an attribute; equal values are in one part.
-    Feature { attribute: String, parts: u32 },
+    Feature {
+        /// The attribute.
+        #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+        attribute: String,
+        /// How many parts.
+        #[cfg_attr(feature = "schema", schemars(range(min = 1, max = MOST_BATCHES)))]
+        parts: u32,
+    },
 }
 
 impl Split {
@@ -123,7 +154,9 @@ impl Split {
 /// Options of a job that continues with items that newly meet the condition.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Follow {
+    /// How often the table is looked at again; a minute by default.
     interval: Option<Span>,
 }
 

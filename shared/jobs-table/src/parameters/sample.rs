@@ -10,8 +10,13 @@ use super::MOST_BATCHES;
 /// The fewest segments that say something about the others.
 pub const MIN_SAMPLED: u32 = 10;
 
-/// A part of a table's segments: in JSON `"10%"` or a number of segments.
+/// A part of the table, such as `10%`, or a number of its segments.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(from = "String", into = "String", example = "10%")
+)]
 pub enum Sample {
     /// So many of a hundred.
     Percent(f64),

@@ -5,8 +5,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A length of time, written `90s`, `5m`, `12h`, `7d` or as a number of seconds.
+/// A length of time, written `90s`, `5m`, `12h`, `7d`; also taken as a number of seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(from = "String", into = "String", example = "5m", extend("format" = "duration"))
+)]
 pub struct Span(pub Duration);
 
 impl<'de> Deserialize<'de> for Span {

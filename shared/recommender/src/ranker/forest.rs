@@ -93,6 +93,15 @@ impl Forest {
         self.trees.len()
     }
 
+    /// How many questions are about each feature; the start score is the last.
+    pub fn splits(&self) -> Vec<usize> {
+        let mut splits = vec![0; self.columns + 1];
+        for question in &self.questions {
+            splits[usize::from(question.feature)] += 1;
+        }
+        splits
+    }
+
     /// Keeps the first trees: they are those that a shorter training would have made.
     pub fn truncate(&mut self, trees: usize) {
         self.trees.truncate(trees);

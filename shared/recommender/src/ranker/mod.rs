@@ -105,6 +105,11 @@ impl Ranker {
         self.forest.trees()
     }
 
+    /// How many questions of the trees are about each of [`FEATURES`] and, last, the linear score.
+    pub fn splits(&self) -> Vec<usize> {
+        self.forest.splits()
+    }
+
     /// How time enters the features.
     pub fn time(&self) -> TimeFeatures {
         self.time

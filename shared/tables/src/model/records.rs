@@ -95,12 +95,9 @@ impl ModelTable {
                 Some(live) if live.version == version => return Ok(live),
                 Some(_) => {}
             }
-            let mut found = None;
-            for slot in [ModelSlot::A, ModelSlot::B] {
-                let kept = self.record(slot).await?.map(|(kept, _)| kept);
-                found = found.or(kept.filter(|kept| kept.version == version));
-            }
-            let Some(kept) = found else { return Err(RollbackError::NoSuchModel { version }) };
+            let Some(kept) = self.recorded(version).await? else {
+                return Err(RollbackError::NoSuchModel { version });
+            };
             if self.whole(&current, kept.slot)? != Some(version) {
                 return Err(RollbackError::Overwritten { version });
             }
@@ -109,6 +106,32 @@ impl ModelTable {
             }
         }
         Err(self.contended().into())
+    }
+
+    /// Where the model of this version is, live or not, if it is complete. Strongly consistent.
+    ///
+    /// # Errors
+    /// [`TableError`] if DynamoDB does not answer or an item is not of the expected form.
+    pub async fn kept(&self, version: u64) -> Result<Option<Pointer>, TableError> {
+        let Some(current) = self.item(CURRENT, true).await? else { return Ok(None) };
+        let live = self.pointer_from(current.clone())?.filter(|live| live.version == version);
+        if live.is_some() {
+            return Ok(live);
+        }
+        let Some(kept) = self.recorded(version).await? else { return Ok(None) };
+        let complete = self.whole(&current, kept.slot)? == Some(version);
+        Ok(complete.then_some(kept))
+    }
+
+    /// The model of this version that was last published in its slot.
+    async fn recorded(&self, version: u64) -> Result<Option<Pointer>, TableError> {
+        for slot in [ModelSlot::A, ModelSlot::B] {
+            let record = self.record(slot).await?.map(|(record, _)| record);
+            if let Some(record) = record.filter(|record| record.version == version) {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
     }
 
     /// The version that is complete in a slot, according to the pointer's item.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use nextbasket_domain::id::MAX_ID_BYTES;
 use nextbasket_domain::product::MAX_CATEGORY_BYTES;
-use nextbasket_domain::{Category, ProductId, digest};
+use nextbasket_domain::{Category, Product, ProductId, digest};
 use nextbasket_dynamodb::TableError;
 use nextbasket_dynamodb::item::{Item, text};
 use serde::{Deserialize, Serialize};
@@ -129,6 +129,22 @@ impl Shelves {
     #[must_use]
     pub fn queries_at(&self, position: &ShelfPosition) -> usize {
         self.groups.get(position.group).map_or(0, Vec::len)
+    }
+
+    /// Where the product, as it is given, belongs; `None` if it is not on these shelves.
+    #[must_use]
+    pub fn position_of(&self, product: &Product) -> Option<ShelfPosition> {
+        let id = &product.product_id;
+        let first = product.categories.first().map_or("", Category::as_str);
+        let holds = |lane: &Lane| match lane {
+            Lane::Available(category) => product.available && product.categories.contains(category),
+            Lane::Whole(category) => product.categories.contains(category),
+            Lane::Shard(number, available) => *number == shard(first) && *available == product.available,
+        };
+        let group = self.groups.iter().position(|lanes| lanes.iter().any(holds))?;
+        let of_all = matches!(self.groups.get(group)?.first(), Some(Lane::Shard(..)));
+        let place = if of_all { format!("{first}{POINTER}{id}") } else { id.to_string() };
+        Some(ShelfPosition { group, place })
     }
 
     /// Whether the position can be one of this list.
