@@ -26,7 +26,7 @@ use recommendations::reason_texts::ReasonTexts;
 use serde::Deserialize;
 
 use crate::Failure;
-use crate::local_deployment::{job_site, jobs_resources, random, table_names};
+use crate::local_deployment::{random, table_names};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -35,16 +35,16 @@ pub(crate) fn on_machine(
     machine: &Machine,
     data: Option<&Path>,
     tables: &Tables,
+    engine: &Engine,
     texts: ReasonTexts,
     writable: bool,
     recorder: &Arc<Recorder>,
 ) -> Result<Console, Failure> {
-    let site = job_site(machine)?;
+    let site = engine.site();
     let (clock, random) = (Clock::system(), random()?);
     let place = data.map_or_else(Place::memory, Place::folder);
     let dumps = machine.template().bucket("DumpsBucket");
     let dumps = dumps.ok_or_else(|| Failure::other("template.yaml: bucket DumpsBucket not found"))?;
-    let jobs = jobs_resources()?.bucket;
     Ok(Console::new(ConsoleParts {
         version: VERSION,
         place,
@@ -53,14 +53,13 @@ pub(crate) fn on_machine(
         session: SessionSecret::new(machine.key().derive("console")),
         names: ResourceNames {
             tables: shop_tables(table_names()?)?,
-            buckets: ShopBuckets { jobs, dumps: dumps.name.clone() },
+            buckets: ShopBuckets { jobs: site.objects.name().to_owned(), dumps: dumps.name.clone() },
         },
         tables: tables.clone(),
         dynamodb: Client::new(machine.sdk_config()),
         s3: aws_sdk_s3::Client::from_conf(machine.s3_config()),
         leases: site.leases(),
-        // What comes over HTTP is not vouched for.
-        engine: Engine::new(site, nextbasket_job_kinds::kinds(tables, None)),
+        engine: engine.clone(),
         lists: Arc::new(lists(tables, texts)?),
         clock,
         random,

@@ -145,6 +145,7 @@ impl LocalDeployment {
             &machine,
             data.as_deref(),
             &tables,
+            &engine,
             texts_of_console,
             options.writable,
             &recorder,

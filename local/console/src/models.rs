@@ -23,7 +23,7 @@ const MAX_TRAININGS: usize = 50;
 const PAGE: u32 = 100;
 const MAX_PAGES: usize = 10;
 
-/// The name in reports of what trees are told of the linear stage.
+/// The name of the feature that holds the score of the linear stage.
 const LINEAR_SCORE: &str = "linearScore";
 
 pub(crate) fn routes() -> Router<Console> {

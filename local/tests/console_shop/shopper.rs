@@ -44,7 +44,7 @@ async fn a_history_that_does_not_follow_from_the_purchases_is_noticed() {
     let client = aws_sdk_dynamodb::Client::new(machine.sdk_config());
     let table = &machine.template().table("HistoryTable").unwrap().name;
     let key = |user: &str| AttributeValue::S(user.to_owned());
-    // The history of grace under the name of ada, and a history that is none.
+    // The history of grace under the name of ada, and an invalid history.
     let grace = client.get_item().table_name(table).key("userId", key("grace")).send().await.unwrap();
     let mut item = grace.item.unwrap();
     item.insert("userId".to_owned(), key("ada"));

@@ -210,7 +210,7 @@ impl Statistics {
     }
 }
 
-/// What there is now. It starts a pass if there is none and the table is small.
+/// The state of the statistics. A pass is started if none runs and the table is small.
 async fn current(console: &Console) -> Result<Result<Arc<Found>, Pending>, Problem> {
     let now = console.clock.now();
     let since = |at: Timestamp| now.as_millis() - at.as_millis();

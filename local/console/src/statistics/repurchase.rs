@@ -14,7 +14,7 @@
 
 use serde::Serialize;
 
-/// Of a curve only what at least so many shoppers speak for is shown.
+/// The least number of shoppers that a point of the curve must rest on to be shown.
 const LEAST_AT_RISK: f64 = 5.0;
 
 /// A half, with what sums of fractions may lack.

@@ -18,7 +18,7 @@ use crate::request_parts::PathName;
 
 const DEFAULT_LIMIT: u32 = 100;
 const MAX_LIMIT: u32 = 1_000;
-/// A call that has consumed so many read units ends with its page: some 4 MB, or half of that read consistently.
+/// After this many read units a call ends with its current page: some 4 MB, or 2 MB read consistently.
 const MAX_UNITS: f64 = 512.0;
 /// The bytes of an answer's items after which it has no more.
 const MAX_BYTES: usize = 4 << 20;
